@@ -1,0 +1,41 @@
+// The calls a guest makes that are not Linux: guest-api/kvm_api.h on one side, an implementation of HostCalls
+// on the other. The library delivers number and arguments and knows nothing of their meaning.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/registers.hpp"
+
+namespace tinykvm {
+
+struct HostCall {
+    std::uint32_t number = 0;
+    std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, rcx, r8, r9
+};
+
+// What happens after a call.
+struct HostCallResult {
+    enum class Next {
+        resume,  // the guest goes on with `value` in rax
+        stop,    // Machine::run / Fork::call returns StopReason::host_call; the guest stays where it is
+    };
+    Next next = Next::resume;
+    std::int64_t value = 0;
+
+    static HostCallResult resume(std::int64_t value) { return {Next::resume, value}; }
+    static HostCallResult stop() { return {Next::stop, 0}; }
+};
+
+// Implemented by whoever runs a guest. Called on the thread that runs it, while it stands still.
+// The implementation may throw any tinykvm::Error to end the run with it.
+class HostCalls {
+  public:
+    virtual HostCallResult handle(const HostCall& call, GuestMemory& memory) = 0;
+
+  protected:
+    ~HostCalls() = default;
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,71 @@
+// The Linux a guest program sees: its process state and its system calls.
+//
+// Thread safety: used by the thread that runs the guest.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "tinykvm/linux/state.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/options.hpp"
+#include "tinykvm/registers.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::linux_abi {
+
+// What the machine does after a system call or a signal.
+struct Outcome {
+    enum class Next {
+        resume,  // go on with the registers as they are now
+        exit,    // the process ended by itself with `exit_status`
+        killed,  // a signal without a handler ended it: `signal`
+    };
+    Next next = Next::resume;
+    int exit_status = 0;
+    int signal = 0;
+};
+
+// Registers besides the general ones that Linux calls change. The machine copies them to and from the vCPU.
+struct ThreadPointers {
+    std::uint64_t fs_base = 0, gs_base = 0;
+};
+
+// A hardware exception as Linux would turn it into a signal.
+struct Fault {
+    int signal = 0;                 // SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP
+    int code = 0;                   // si_code
+    GuestAddr address = 0;          // si_addr
+    std::uint8_t vector = 0;        // x86 exception vector
+    std::uint32_t error_code = 0;
+};
+
+// Vector state is saved into and loaded from signal frames through this.
+class VectorState {
+  public:
+    virtual std::size_t size() const = 0;                        // bytes of the XSAVE image, standard format
+    virtual void save(std::span<std::byte> image) = 0;
+    virtual bool load(std::span<const std::byte> image) = 0;     // false: not a valid image, nothing changed
+
+  protected:
+    ~VectorState() = default;
+};
+
+class Process {
+  public:
+    Process(GuestMemory& memory, const Options& options, ProcessState state);
+
+    // Performs the system call in `registers` (number in rax; result to rax). Throws Timeout when it blocked
+    // until the deadline.
+    Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
+                        Deadline deadline);
+
+    // Delivers a fault to the program's handler, or says that it is killed by it.
+    Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);
+
+    ProcessState& state() { return state_; }
+    const ProcessState& state() const { return state_; }
+};
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,57 @@
+// A program on its way: loaded, booted, then frozen into a Snapshot. Life: load -> boot -> freeze.
+//
+// Thread safety: one thread at a time; any thread. Owns its VM, memory and open files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tinykvm/host_calls.hpp"
+#include "tinykvm/options.hpp"
+#include "tinykvm/program.hpp"
+#include "tinykvm/snapshot.hpp"
+#include "tinykvm/statistics.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm {
+
+class Guest;
+
+// Why a run came to an end without an error.
+struct Stop {
+    enum class Reason {
+        host_call,  // HostCalls said stop
+        exited,     // the program ended; exit_status is what it said
+        returned,   // the called function returned (Fork::call only)
+    };
+    Reason reason = Reason::exited;
+    int exit_status = 0;
+};
+
+class Machine {
+  public:
+    // Loads `program` and lays out its memory. Throws LoadError, OutOfMemory or MachineError.
+    Machine(std::shared_ptr<const Program> program, Options options);
+    ~Machine();
+    Machine(Machine&&) noexcept;
+    Machine& operator=(Machine&&) noexcept;
+
+    // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
+    // Throws GuestFault, Timeout ("boot time"), OutOfMemory ("max_memory") or what `calls` throws; the machine
+    // is of no use afterwards.
+    Stop run(HostCalls* calls, Deadline deadline);
+
+    GuestMemory& memory();
+    Registers& registers();
+    const Statistics& statistics() const;
+
+    // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call).
+    // Forks may have `request_area` bytes of request data placed for them (Fork::request_area).
+    std::shared_ptr<const Snapshot> freeze() &&;
+
+  private:
+    std::unique_ptr<Guest> guest_;
+};
+
+}  // namespace tinykvm

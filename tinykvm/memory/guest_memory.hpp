@@ -1,0 +1,124 @@
+// A guest's memory: its mappings, and the only way to its bytes.
+//
+// Guest memory is host memory. Each 2 MiB block of guest addresses that ever becomes accessible is given a
+// block of the VM's guest-physical window for good; the window is one host mapping, and the host's mm enforces
+// what the guest may touch. Guest page tables therefore only ever gain entries and never have to be edited to
+// take access away (docs/design.md, "Memory").
+//
+// Addresses and lengths come from the guest: every function checks them with arithmetic that cannot wrap.
+//
+// Thread safety: one thread at a time, while the guest stands still.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinykvm/memory/address_blocks.hpp"
+#include "tinykvm/memory/dirty_pages.hpp"
+#include "tinykvm/memory/regions.hpp"
+#include "tinykvm/memory/window.hpp"
+#include "tinykvm/types.hpp"
+#include "tinykvm/x86/page_tables.hpp"
+
+namespace tinykvm {
+
+struct MemoryImage;
+namespace kvm {
+class Vm;
+}
+
+class GuestMemory {
+  public:
+    struct Limits {
+        std::size_t bytes = 0;          // what may be changed or added
+        std::string name;               // the configuration key that says so
+        std::size_t address_space = 0;  // accessible guest addresses, bytes
+    };
+
+    // An empty address space, for booting.
+    GuestMemory(kvm::Vm& vm, Limits limits);
+    // A copy-on-write view of an image.
+    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits);
+    ~GuestMemory();
+    GuestMemory(const GuestMemory&) = delete;
+    GuestMemory& operator=(const GuestMemory&) = delete;
+
+    // --- Bytes. All fail (false, empty, nullopt) when any byte is not mapped with that right for the guest.
+
+    [[nodiscard]] bool read(GuestAddr from, void* to, std::size_t size) const;
+    [[nodiscard]] bool write(GuestAddr to, const void* from, std::size_t size);
+    template <typename T>
+    [[nodiscard]] bool read(GuestAddr from, T& value) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return read(from, &value, sizeof value);
+    }
+    template <typename T>
+    [[nodiscard]] bool write(GuestAddr to, const T& value) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return write(to, &value, sizeof value);
+    }
+    // `size` bytes as a string of the host.
+    std::optional<std::string> read_bytes(GuestAddr from, std::size_t size) const;
+    // Up to and without the terminating NUL; nullopt also when there is none within `max` bytes.
+    std::optional<std::string> read_string(GuestAddr from, std::size_t max) const;
+
+    // Direct access without a copy: the host memory behind the longest piece that starts at the address, is at
+    // most `size` long and contiguous on the host. Empty when the first byte is not accessible. Walk longer
+    // ranges piece by piece. Valid until the guest runs or a mapping changes. The guest is hostile: if it may
+    // run meanwhile, bytes may change under the reader. writable() counts the pages as changed.
+    std::span<const std::byte> readable(GuestAddr from, std::size_t size) const;
+    std::span<std::byte> writable(GuestAddr to, std::size_t size);
+
+    // May the guest itself read / write the whole range?
+    bool is_readable(GuestAddr address, std::size_t size) const;
+    bool is_writable(GuestAddr address, std::size_t size) const;
+
+    // --- Mappings, in the terms of Linux. Addresses and sizes are page aligned, sizes not 0, ranges below
+    // x86::user_end. Each returns 0 or a positive errno value; on an error nothing has changed.
+
+    // Fresh zero pages, replacing what was there.
+    [[nodiscard]] int map(GuestAddr begin, std::size_t size, Protection protection, std::string name = {});
+    [[nodiscard]] int unmap(GuestAddr begin, std::size_t size);
+    // ENOMEM when a part is not mapped.
+    [[nodiscard]] int protect(GuestAddr begin, std::size_t size, Protection protection);
+    // Makes the pages zero again (MADV_DONTNEED of private anonymous memory).
+    [[nodiscard]] int discard(GuestAddr begin, std::size_t size);
+    // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.
+    std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
+                                       std::size_t alignment = page_size) const;
+    const Regions& regions() const { return regions_; }
+
+    // --- Accounting
+
+    const Limits& limits() const { return limits_; }
+    void set_limits(Limits limits) { limits_ = std::move(limits); }
+    // Bytes changed or added so far.
+    std::size_t changed_bytes() const;
+    // Throws OutOfMemory when more than limits().bytes have been changed.
+    void enforce_limit();
+    // Takes note of pages the guest wrote, as page numbers of the window (from the vCPU's dirty ring).
+    void note_guest_writes(std::span<const std::uint64_t> window_pages);
+
+    // --- Snapshot and reset
+
+    // The image of what is mapped now. The memory must not be used afterwards.
+    std::shared_ptr<const MemoryImage> make_image();
+    // Equal to the image again. Returns the number of pages restored. Throws MachineError when the host
+    // refuses; false in `ok_to_reuse` when the VM should rather be built anew (executable pages were added).
+    std::size_t reset();
+    bool needs_rebuild() const;
+
+    // --- For the machine underneath
+
+    std::uint64_t page_table_root() const;
+    // Writable memory of the page at `offset` in the system block (tables, shim), bypassing protections.
+    std::byte* system_page(std::size_t offset);
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,49 @@
+// How a program is run. Plain values; set before the Machine is made, constant afterwards.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tinykvm {
+
+// One entry of the file system a guest sees. Without any entry it sees none.
+struct PathRule {
+    std::string virtual_path;  // absolute path in the guest
+    std::string real_path;     // absolute path on the host; empty: the same as virtual_path
+    bool writable = false;     // may be opened for writing, created, truncated, renamed and removed
+    bool prefix = true;        // a directory: everything below it too; false: this very path only
+    bool symlink = false;      // the guest sees virtual_path as a symbolic link to real_path (a guest path)
+};
+
+struct Options {
+    // --- what the program sees ---
+    std::string program_name = "program";          // argv[0]
+    std::vector<std::string> arguments;            // argv[1...]
+    std::vector<std::string> environment;          // "KEY=value"
+    std::string working_directory = "/";           // absolute guest path
+    std::vector<PathRule> allowed_paths;
+
+    // --- limits, bytes; counted in whole pages the guest changed or added ---
+    std::size_t max_memory = std::size_t{256} << 20;         // while it boots
+    std::size_t max_request_memory = std::size_t{64} << 20;  // a fork, beyond the snapshot
+    // Most guest address space that may be accessible at a time. Reserving it costs the host nothing but
+    // 0.2 % of what is touched; mmap beyond it is ENOMEM.
+    std::size_t max_address_space = std::size_t{3} << 30;
+    std::size_t stack_size = std::size_t{8} << 20;
+    std::size_t max_open_files = 256;
+
+    // --- where its output goes ---
+    // Called on the thread that runs the guest with what it writes to fd 1 or 2. Null: discarded.
+    std::function<void(int fd, std::string_view text)> output;
+    // The guest's fd 0 is the host's; else it reads end of file.
+    bool host_stdin = false;
+    // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
+    std::function<void(std::string_view line)> log;
+    bool log_system_calls = false;  // every system call too
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,54 @@
+// Where things are in a guest. The numbers of the system block are part of the guest ABI
+// (guest-api/kvm_api.h stores to the doorbell) and never change.
+//
+//   guest virtual                                guest physical
+//   0x0000010000  user_begin                     0x1_0000_0000  window: block 0 is the system block,
+//        program, heap (brk)                                    then 2 MiB blocks in the order in which
+//        ...                                                    guest addresses become accessible
+//        mappings, growing down                  0xE000_0000    doorbell: no memory behind it
+//        stack
+//   0x7FFFE00000  system block (2 MiB)
+//        +0x000000  descriptor tables, exception entries, exception stack   supervisor only
+//        +0x004000  shim: code in user mode
+//        +0x005000  clock page (read-only, shared by all VMs of this process)
+//        +0x006000  vDSO
+//        +0x020000  page tables                                             not mapped for the guest
+//        +0x1FF000  doorbell: a 4-byte store here leaves the guest
+//   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
+#pragma once
+
+#include <cstdint>
+
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::x86 {
+
+inline constexpr GuestAddr user_begin = 0x10000;
+inline constexpr GuestAddr system_begin = 0x7FFFE00000;
+inline constexpr GuestAddr system_end = 0x8000000000;
+inline constexpr GuestAddr user_end = 0x7FFFFFFFF000;  // as on Linux: TASK_SIZE with 4-level paging
+inline constexpr GuestAddr stack_top = system_begin - 0x10000;
+
+// Offsets in the system block.
+inline constexpr std::size_t descriptors_offset = 0x0000;  // GDT and TSS
+inline constexpr std::size_t idt_offset = 0x1000;
+inline constexpr std::size_t entries_offset = 0x2000;      // exception and SYSCALL entries at CPL0
+inline constexpr std::size_t kernel_stack_offset = 0x3000;
+inline constexpr std::size_t shim_offset = 0x4000;
+inline constexpr std::size_t clock_page_offset = 0x5000;
+inline constexpr std::size_t vdso_offset = 0x6000;
+inline constexpr std::size_t vdso_max_size = 0x4000;
+inline constexpr std::size_t page_tables_offset = 0x20000;
+inline constexpr std::size_t doorbell_offset = 0x1FF000;
+
+inline constexpr GuestAddr shim = system_begin + shim_offset;
+inline constexpr GuestAddr clock_page = system_begin + clock_page_offset;
+inline constexpr GuestAddr vdso = system_begin + vdso_offset;
+inline constexpr GuestAddr doorbell = system_begin + doorbell_offset;
+static_assert(doorbell == 0x7FFFFFF000);
+
+// Guest-physical addresses.
+inline constexpr std::uint64_t window_base = 0x100000000;
+inline constexpr std::uint64_t doorbell_physical = 0xE0000000;
+
+}  // namespace tinykvm::x86
