@@ -2,9 +2,9 @@
  *
  * The interface of a program that serves requests in a tinykvm sandbox, for C (C11) and C++.
  *
- * A program is an ordinary Linux program. Its main() prepares what requests need, registers one or more callbacks
- * and waits. From then on every request runs in its own copy of the waiting program; whatever a request changes is
- * gone when it ends, and what main() prepared is still there.
+ * A program is an ordinary Linux program. Its main() prepares what requests need, registers one or more
+ * callbacks and waits. From then on every request runs in its own copy of the waiting program; whatever a
+ * request changes is gone when it ends, and what main() prepared is still there.
  *
  *     static void on_get(const char *url, const char *arg)
  *     {
@@ -16,13 +16,14 @@
  *         wait_for_requests();
  *     }
  *
- * There is nothing to link with. Each call to the host is a store to an address that only exists in the sandbox, so
- * on plain Linux it ends in SIGSEGV: a program that should run there too asks IS_LINUX_MAIN() first.
+ * There is nothing to link with. Each call to the host is a store to an address that only exists in the
+ * sandbox, so on plain Linux it ends in SIGSEGV: a program that should run there too asks IS_LINUX_MAIN()
+ * first.
  *
- * Calls that can fail return a negative errno value (-EINVAL, -EFAULT, ...). A call that cannot go on at all ends the
- * request; the log then says which call, which argument and why. Strings passed to calls are read during the call
- * and may be freed after it. Every call costs one exit from the virtual machine; what the request consists of is
- * in memory and costs none.
+ * Calls that can fail return a negative errno value (-EINVAL, -EFAULT, ...). A call that cannot go on at all
+ * ends the request; the log then says which call, which argument and why. Strings passed to calls are read
+ * during the call and may be freed after it. Every call costs one exit from the virtual machine; what the
+ * request consists of is in memory and costs none.
  */
 #ifndef TINYKVM_KVM_API_H
 #define TINYKVM_KVM_API_H
@@ -39,29 +40,30 @@
 extern "C" {
 #endif
 
-/* ---- Requests and responses in memory ------------------------------------------------------------------------ */
+/* ---- Requests and responses in memory ----------------------------------------------------------------- */
 
 /* One header of a request: "Name: value" and a terminating zero. */
 struct kvm_request_header {
-    const char *field;
+    const char* field;
     uint32_t field_colon; /* offset of the ':' in `field` */
     uint32_t field_len;   /* length of `field` without the terminating zero */
 };
 
-/* A request. The strings end with a zero that their lengths do not count, and are never NULL; without content type
- * or argument they are empty. Everything is ordinary memory of the program and may be changed in place. */
+/* A request. The strings end with a zero that their lengths do not count, and are never NULL; without content
+ * type or argument they are empty. Everything is ordinary memory of the program and may be changed in place.
+ */
 struct kvm_request {
-    const char *method;
-    const char *url;
-    const char *arg;
-    const char *content_type;
+    const char* method;
+    const char* url;
+    const char* arg;
+    const char* content_type;
     uint16_t method_len;
     uint16_t url_len;
     uint16_t arg_len;
     uint16_t content_type_len;
-    const uint8_t *content; /* may be NULL; nothing follows the last byte */
+    const uint8_t* content; /* may be NULL; nothing follows the last byte */
     size_t content_len;
-    struct kvm_request_header *headers;
+    struct kvm_request_header* headers;
     uint16_t num_headers;
     uint16_t info_flags; /* 1: a warm-up request, made before the program is frozen */
     uint32_t reserved0;
@@ -71,15 +73,15 @@ struct kvm_request {
 
 /* A header to be added to a response: "Name: value", no CR, LF or zero in it. */
 struct ResponseHeader {
-    const char *field;
+    const char* field;
     size_t field_len;
 };
 
 /* What a response may have beyond status, content type and body. Unused members are zero. */
 struct BackendResponseExtra {
-    const struct ResponseHeader *headers;
+    const struct ResponseHeader* headers;
     uint16_t num_headers;
-    bool cached;             /* may Varnish store the response? If so for how long, in seconds: */
+    bool cached; /* may Varnish store the response? If so for how long, in seconds: */
     float ttl, grace, keep;
     uint64_t reserved[4];
 };
@@ -97,7 +99,7 @@ KVM_API_ASSERT(sizeof(struct ResponseHeader) == 16, "a response header is 16 byt
 KVM_API_ASSERT(sizeof(struct BackendResponseExtra) == 56, "the extra part of a response is 56 bytes");
 #undef KVM_API_ASSERT
 
-/* ---- Calling the host ---------------------------------------------------------------------------------------- */
+/* ---- Calling the host --------------------------------------------------------------------------------- */
 
 enum kvm_api_call {
     KVM_REGISTER_FUNC = 0x10000,
@@ -116,8 +118,7 @@ enum kvm_api_call {
 };
 
 /* Raises call `number`. All registers but rax keep their values; the host may read and write any memory. */
-static inline long kvm_call(unsigned number, long a, long b, long c, long d, long e, long f)
-{
+static inline long kvm_call(unsigned number, long a, long b, long c, long d, long e, long f) {
     register long fifth __asm__("r8") = e;
     register long sixth __asm__("r9") = f;
     long result = (long)number;
@@ -128,12 +129,11 @@ static inline long kvm_call(unsigned number, long a, long b, long c, long d, lon
     return result;
 }
 
-/* ---- Where am I? --------------------------------------------------------------------------------------------- */
+/* ---- Where am I? -------------------------------------------------------------------------------------- */
 
 /* Is the environment variable `name` set to `value`? */
-static inline bool kvm_environment_is(const char *name, const char *value)
-{
-    const char *text = getenv(name);
+static inline bool kvm_environment_is(const char* name, const char* value) {
+    const char* text = getenv(name);
     return text != NULL && strcmp(text, value) == 0;
 }
 
@@ -149,77 +149,76 @@ static inline bool kvm_environment_is(const char *name, const char *value)
 #define IS_WARMUP_REQUEST(request) (((request)->info_flags & 1) != 0)
 
 /* The same questions put to the host instead of to the environment, which a program can change. */
-static inline bool sys_is_storage(void)
-{
+static inline bool sys_is_storage(void) {
     return kvm_call(KVM_IS_STORAGE, 0, 0, 0, 0, 0, 0) != 0;
 }
-static inline bool sys_is_debug(void)
-{
+static inline bool sys_is_debug(void) {
     return kvm_call(KVM_IS_DEBUG, 0, 0, 0, 0, 0, 0) != 0;
 }
 
-/* ---- Registration: in main() --------------------------------------------------------------------------------- */
+/* ---- Registration: in main() -------------------------------------------------------------------------- */
 
 /* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 5 error). The set_...() functions
  * below do the same with the type checked. 0, or -EINVAL for an unknown `which`. */
-static inline long register_func(int which, void (*function)(void))
-{
+static inline long register_func(int which, void (*function)(void)) {
     return kvm_call(KVM_REGISTER_FUNC, which, (long)function, 0, 0, 0, 0);
 }
 
 /* `f` answers requests without a body. `url` and `arg` are what VCL passed; empty when it passed nothing. */
-static inline void set_backend_get(void (*f)(const char *url, const char *arg))
-{
+static inline void set_backend_get(void (*f)(const char* url, const char* arg)) {
     register_func(1, (void (*)(void))f);
 }
 
 /* `f` answers requests with a body: `data` of `len` bytes, not zero-terminated, writable. */
-static inline void set_backend_post(void (*f)(const char *url, const char *arg, const char *content_type,
-                                              const uint8_t *data, size_t len))
-{
+static inline void set_backend_post(void (*f)(const char* url, const char* arg, const char* content_type,
+                                              const uint8_t* data, size_t len)) {
     register_func(2, (void (*)(void))f);
 }
 
-/* `f` answers requests of every method and is called instead of the two above. The request lives until it ends. */
-static inline void set_backend_request(void (*f)(const struct kvm_request *request))
-{
+/* `f` answers requests of every method and is called instead of the two above. The request lives until it
+ * ends. */
+static inline void set_backend_request(void (*f)(const struct kvm_request* request)) {
     register_func(3, (void (*)(void))f);
 }
 
-/* `f` gets a second chance when another callback crashed, ran out of time or memory, or did not answer. It runs in
- * a fresh copy of the program, has one second, and `exception` says what happened. What it sends as a response is
- * delivered; when it fails too, or there is none, the client gets a 500 without details. */
-static inline void set_on_error(void (*f)(const char *url, const char *arg, const char *exception))
-{
+/* `f` gets a second chance when another callback crashed, ran out of time or memory, or did not answer. It
+ * runs in a fresh copy of the program, has one second, and `exception` says what happened. What it sends as a
+ * response is delivered; when it fails too, or there is none, the client gets a 500 without details. */
+static inline void set_on_error(void (*f)(const char* url, const char* arg, const char* exception)) {
     register_func(5, (void (*)(void))f);
 }
 
-/* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack. */
-__attribute__((noreturn)) static inline void wait_for_requests(void)
-{
+/* The same for a handler that wants the whole request, with its body as it came, as a fourth argument. The
+ * host always passes it: one of the two is registered, whichever was called last. */
+static inline void set_on_error_request(void (*f)(const char* url, const char* arg, const char* exception,
+                                                  const struct kvm_request* request)) {
+    register_func(5, (void (*)(void))f);
+}
+
+/* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack.
+ */
+__attribute__((noreturn)) static inline void wait_for_requests(void) {
     for (;;) {
         kvm_call(KVM_WAIT_FOR_REQUESTS, 0, 0, 0, 0, 0, 0);
     }
 }
 
-/* For programs with a loop of their own: returns once per request, which it describes in `*request`. Callbacks but
- * set_on_error() are not used then. After the response the loop comes here again for the next request (and the
- * memory is as it was the first time, unless the program is not ephemeral). */
-static inline void wait_for_requests_paused(struct kvm_request *request)
-{
+/* For programs with a loop of their own: returns once per request, which it describes in `*request`.
+ * Callbacks but set_on_error() are not used then. After the response the loop comes here again for the next
+ * request (and the memory is as it was the first time, unless the program is not ephemeral). */
+static inline void wait_for_requests_paused(struct kvm_request* request) {
     kvm_call(KVM_WAIT_FOR_REQUESTS_PAUSED, (long)request, 0, 0, 0, 0, 0);
 }
 
-/* ---- The request in memory: no exits ------------------------------------------------------------------------- */
+/* ---- The request in memory: no exits ------------------------------------------------------------------ */
 
 /* The value of the first header called `name` (any case), without spaces around it; NULL when there is none.
  * `*value_len` is its length: the zero comes only at the end of the field. */
-static inline const char *kvm_request_header_value(const struct kvm_request *request, const char *name,
-                                                   size_t *value_len)
-{
+static inline const char* kvm_request_header_value(const struct kvm_request* request, const char* name,
+                                                   size_t* value_len) {
     const size_t name_len = strlen(name);
     for (unsigned i = 0; i < request->num_headers; i++) {
-        const struct kvm_request_header *header = &request->headers[i];
+        const struct kvm_request_header* header = &request->headers[i];
         size_t same = 0;
         if (header->field_colon != name_len) {
             continue;
@@ -250,119 +249,102 @@ static inline const char *kvm_request_header_value(const struct kvm_request *req
 }
 
 /* Is the request's method `method`? Methods are case-sensitive. */
-static inline bool kvm_request_method_is(const struct kvm_request *request, const char *method)
-{
+static inline bool kvm_request_method_is(const struct kvm_request* request, const char* method) {
     return strcmp(request->method, method) == 0;
 }
 
-/* ---- The response -------------------------------------------------------------------------------------------- */
+/* ---- The response ------------------------------------------------------------------------------------- */
 
-/* Answers the request and ends it: `status` 200 to 999, a content type, a body of any size. The body is read where
- * it is: do not free it. `extra` may be NULL. Comes back only in programs that wait with wait_for_requests_paused()
- * and are not ephemeral. A response with a bad status, pointer or header fails the request. */
-static inline void backend_response_extra(int16_t status, const void *content_type, size_t content_type_len,
-                                          const void *content, size_t content_len,
-                                          const struct BackendResponseExtra *extra)
-{
+/* Answers the request and ends it: `status` 200 to 999, a content type, a body of any size. The body is read
+ * where it is: do not free it. `extra` may be NULL. Comes back only in programs that wait with
+ * wait_for_requests_paused() and are not ephemeral. A response with a bad status, pointer or header fails the
+ * request. */
+static inline void backend_response_extra(int16_t status, const void* content_type, size_t content_type_len,
+                                          const void* content, size_t content_len,
+                                          const struct BackendResponseExtra* extra) {
     kvm_call(KVM_BACKEND_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content,
              (long)content_len, (long)extra);
 }
 
-static inline void backend_response(int16_t status, const void *content_type, size_t content_type_len,
-                                    const void *content, size_t content_len)
-{
+static inline void backend_response(int16_t status, const void* content_type, size_t content_type_len,
+                                    const void* content, size_t content_len) {
     backend_response_extra(status, content_type, content_type_len, content, content_len, NULL);
 }
 
 /* The same for zero-terminated strings. */
-static inline void backend_response_str(int16_t status, const char *content_type, const char *content)
-{
+static inline void backend_response_str(int16_t status, const char* content_type, const char* content) {
     backend_response_extra(status, content_type, strlen(content_type), content, strlen(content), NULL);
 }
 
-/* May Varnish cache the coming response, and for how many seconds? One exit; BackendResponseExtra needs none. */
-static inline long sys_set_cacheable(bool cached, uint64_t ttl_ms, uint64_t grace_ms, uint64_t keep_ms)
-{
+/* May Varnish cache the coming response, and for how many seconds? One exit; BackendResponseExtra needs none.
+ */
+static inline long sys_set_cacheable(bool cached, uint64_t ttl_ms, uint64_t grace_ms, uint64_t keep_ms) {
     return kvm_call(KVM_SET_CACHEABLE, cached, (long)ttl_ms, (long)grace_ms, (long)keep_ms, 0, 0);
 }
-static inline long set_cacheable(bool cached, float ttl, float grace, float keep)
-{
+static inline long set_cacheable(bool cached, float ttl, float grace, float keep) {
     return sys_set_cacheable(cached, (uint64_t)(ttl * 1000.0f), (uint64_t)(grace * 1000.0f),
                              (uint64_t)(keep * 1000.0f));
 }
 
-/* ---- Header fields in Varnish: one exit each ----------------------------------------------------------------- */
+/* ---- Header fields in Varnish: one exit each ---------------------------------------------------------- */
 
 enum { BEREQ = 0, BERESP = 1 }; /* `where`: the request to the program, or its response */
 
-/* Adds a field "Name: value". 0, or -EINVAL (`where`, no name, or a CR, LF or zero in it), -EFAULT, -ENOSPC. */
-static inline long sys_http_append(int where, const char *field, size_t len)
-{
+/* Adds a field "Name: value". 0, or -EINVAL (`where`, no name, or a CR, LF or zero in it), -EFAULT, -ENOSPC.
+ */
+static inline long sys_http_append(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_APPEND, where, (long)field, (long)len, 0, 0, 0);
 }
-static inline long http_append(int where, const char *field, size_t len)
-{
+static inline long http_append(int where, const char* field, size_t len) {
     return sys_http_append(where, field, len);
 }
-static inline long http_append_str(int where, const char *field)
-{
+static inline long http_append_str(int where, const char* field) {
     return sys_http_append(where, field, strlen(field));
 }
 
 /* Sets a field "Name: value" in place of all of that name. A bare "Name" removes them. Errors as above. */
-static inline long sys_http_set(int where, const char *field, size_t len)
-{
+static inline long sys_http_set(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_SET, where, (long)field, (long)len, 0, 0, 0);
 }
-static inline long http_set(int where, const char *field, size_t len)
-{
+static inline long http_set(int where, const char* field, size_t len) {
     return sys_http_set(where, field, len);
 }
-static inline long http_set_str(int where, const char *field)
-{
+static inline long http_set_str(int where, const char* field) {
     return sys_http_set(where, field, strlen(field));
 }
-static inline long http_unset_str(int where, const char *name)
-{
+static inline long http_unset_str(int where, const char* name) {
     return sys_http_set(where, name, strlen(name));
 }
 
-/* Copies the value of the first field called `key` to `out` and returns its length: 0 when there is no such field or
- * it does not fit in `outlen` bytes. With `out` NULL: the length alone. No zero is added. */
-static inline long sys_http_find(int where, const char *key, size_t keylen, char *out, size_t outlen)
-{
+/* Copies the value of the first field called `key` to `out` and returns its length: 0 when there is no such
+ * field or it does not fit in `outlen` bytes. With `out` NULL: the length alone. No zero is added. */
+static inline long sys_http_find(int where, const char* key, size_t keylen, char* out, size_t outlen) {
     return kvm_call(KVM_HTTP_FIND, where, (long)key, (long)keylen, (long)out, (long)outlen, 0);
 }
-static inline long http_find_str(int where, const char *key, char *out, size_t outlen)
-{
+static inline long http_find_str(int where, const char* key, char* out, size_t outlen) {
     return sys_http_find(where, key, strlen(key), out, outlen);
 }
 
 /* Copies the request's method to `out`, without a zero, and returns its length; 0 when it does not fit. */
-static inline long sys_http_method(char *out, size_t outlen)
-{
+static inline long sys_http_method(char* out, size_t outlen) {
     return kvm_call(KVM_HTTP_METHOD, (long)out, (long)outlen, 0, 0, 0, 0);
 }
-static inline long http_method(char *out, size_t outlen)
-{
+static inline long http_method(char* out, size_t outlen) {
     return sys_http_method(out, outlen);
 }
 
-/* ---- The log, and what is left ------------------------------------------------------------------------------- */
+/* ---- The log, and what is left ------------------------------------------------------------------------ */
 
 /* Writes one line to the log of the request, or of the program while it boots. Long lines are cut. */
-static inline long sys_log(const char *text, size_t len)
-{
+static inline long sys_log(const char* text, size_t len) {
     return kvm_call(KVM_LOG, (long)text, (long)len, 0, 0, 0, 0);
 }
-static inline void kvm_log(const char *text)
-{
+static inline void kvm_log(const char* text) {
     sys_log(text, strlen(text));
 }
 
 /* The same with printf's formatting; at most 1023 bytes. */
-__attribute__((format(printf, 1, 2))) static inline void vlogf(const char *format, ...)
-{
+__attribute__((format(printf, 1, 2))) static inline void vlogf(const char* format, ...) {
     char line[1024];
     va_list arguments;
     int length;
@@ -376,37 +358,39 @@ __attribute__((format(printf, 1, 2))) static inline void vlogf(const char *forma
 
 /* Memory limits and use, in bytes. */
 struct meminfo {
-    uint64_t max_memory;      /* most the program may have while it boots */
-    uint64_t max_reqmem;      /* most a request may change or add */
-    uint64_t reqmem_upper;    /* the most this VM's requests changed or added so far */
-    uint64_t reqmem_current;  /* what this request changed or added */
+    uint64_t max_memory;     /* most the program may have while it boots */
+    uint64_t max_reqmem;     /* most a request may change or add */
+    uint64_t reqmem_upper;   /* the most this VM's requests changed or added so far */
+    uint64_t reqmem_current; /* what this request changed or added */
 };
-static inline long get_meminfo(struct meminfo *info)
-{
+static inline long get_meminfo(struct meminfo* info) {
     return kvm_call(KVM_MEMINFO, (long)info, 0, 0, 0, 0, 0);
 }
 
-/* ---- Files inside the binary --------------------------------------------------------------------------------- */
+/* ---- Files inside the binary -------------------------------------------------------------------------- */
 
-/* EMBED_BINARY(logo, "logo.png") at file scope: the file's bytes are `logo[0 ... logo_size - 1]`, followed by a zero.
- * In C++ outside of namespaces and extern "C" blocks. The path is relative to where the compiler runs. */
+/* EMBED_BINARY(logo, "logo.png") at file scope: the file's bytes are `logo[0 ... logo_size - 1]`, followed by
+ * a zero. In C++ outside of namespaces and extern "C" blocks. The path is relative to where the compiler
+ * runs. */
 #ifdef __cplusplus
 #define KVM_API_EXTERN extern "C"
 #else
 #define KVM_API_EXTERN extern
 #endif
-#define EMBED_BINARY(name, file)                                                                               \
-    __asm__(".pushsection .rodata, \"a\", @progbits\n"                                                         \
-            ".balign 16\n"                                                                                     \
-            ".globl " #name "\n"                                                                               \
-            #name ": .incbin " #file "\n"                                                                      \
-            ".L" #name "_end: .byte 0\n"                                                                                        \
-            ".balign 4\n"                                                                                      \
-            ".globl " #name "_size\n"                                                                          \
-            #name "_size: .long .L" #name "_end - " #name "\n"                                                 \
-            ".popsection\n");                                                                                  \
-    KVM_API_EXTERN const char name[];                                                                          \
+/* clang-format off */
+#define EMBED_BINARY(name, file)                                      \
+    __asm__(".pushsection .rodata, \"a\", @progbits\n"               \
+            ".balign 16\n"                                            \
+            ".globl " #name "\n"                                      \
+            #name ": .incbin " #file "\n"                             \
+            ".L" #name "_end: .byte 0\n"                              \
+            ".balign 4\n"                                             \
+            ".globl " #name "_size\n"                                 \
+            #name "_size: .long .L" #name "_end - " #name "\n"        \
+            ".popsection\n");                                         \
+    KVM_API_EXTERN const char name[];                                 \
     KVM_API_EXTERN const unsigned name##_size
+/* clang-format on */
 
 #ifdef __cplusplus
 }
