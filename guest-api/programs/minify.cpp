@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Takes the white space out of POSTed JSON, with simdjson. The document is validated first; what is not JSON,
+// and any document on which this program fails, is given back as it came: at worst nothing is saved. On
+// Linux: minify [FILE] writes the same result to standard output; status 1 when it was not JSON.
+#include <simdjson.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "kvm_api.h"
+
+namespace {
+
+// Its buffers are grown once, before the program is frozen, and then serve every request.
+simdjson::dom::parser parser;
+
+struct Result {
+    std::unique_ptr<char, decltype(&std::free)> text{nullptr, &std::free};
+    std::size_t length = 0;
+    const char* error = nullptr;
+};
+
+Result minify(const char* json, std::size_t length) {
+    Result result;
+    if (const auto error = parser.parse(json, length).error(); error != simdjson::SUCCESS) {
+        result.error = simdjson::error_message(error);
+        return result;
+    }
+    result.text.reset(static_cast<char*>(std::malloc(length)));
+    if (!result.text) {
+        result.error = simdjson::error_message(simdjson::MEMALLOC);
+    } else if (const auto error = simdjson::minify(json, length, result.text.get(), result.length);
+               error != simdjson::SUCCESS) {
+        result.error = simdjson::error_message(error);
+    }
+    return result;
+}
+
+void respond(std::string_view content_type, const void* body, std::size_t length) {
+    backend_response(200, content_type.data(), content_type.size(), body, length);
+}
+
+void on_post(const char*, const char*, const char* content_type, const std::uint8_t* data,
+             std::size_t length) {
+    const std::string_view type = *content_type != '\0' ? content_type : "application/json";
+    const auto* json = reinterpret_cast<const char*>(data);
+    const Result result = minify(json, length);
+    if (result.error != nullptr) {
+        vlogf("minify: document unchanged: %s", result.error);
+        respond(type, data, length);
+    } else {
+        respond(type, result.text.get(), result.length);
+    }
+}
+
+void on_get(const char*, const char*) {
+    backend_response_str(405, "text/plain", "POST a JSON document.\n");
+}
+
+void on_error(const char*, const char*, const char*, const kvm_request* request) {
+    respond({request->content_type, request->content_type_len}, request->content, request->content_len);
+}
+
+int run_on_linux(int argc, char** argv) {
+    std::FILE* file = argc > 1 ? std::fopen(argv[1], "rb") : stdin;
+    if (file == nullptr) {
+        std::perror(argv[1]);
+        return 2;
+    }
+    std::string text;
+    char buffer[65536];
+    for (std::size_t got; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+        text.append(buffer, got);
+    }
+    const Result result = minify(text.data(), text.size());
+    if (result.error != nullptr) {
+        std::fprintf(stderr, "minify: %s\n", result.error);
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        return 1;
+    }
+    std::fwrite(result.text.get(), 1, result.length, stdout);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (IS_LINUX_MAIN()) {
+        return run_on_linux(argc, argv);
+    }
+    // Finds out which instructions this CPU has, once and for all requests.
+    const std::string_view example = R"({"a": [1, 2.5, "b", null, true]})";
+    if (minify(example.data(), example.size()).error != nullptr) {
+        return 1;
+    }
+    set_backend_get(on_get);
+    set_backend_post(on_post);
+    set_on_error_request(on_error);
+    wait_for_requests();
+}
