@@ -1,0 +1,36 @@
+// The commands of the `tinykvm` program and what its exit statuses mean.
+#pragma once
+
+#include <span>
+
+namespace tinykvm::cli {
+
+struct Command {
+    const char* name;
+    const char* summary;  // one line
+    const char* usage;    // what `tinykvm help NAME` prints
+    // Gets what follows the command's name. Returns the exit status; may throw Usage or any std::exception.
+    int (*run)(std::span<char* const> arguments);
+};
+
+extern const Command run_command;
+extern const Command probe_command;
+extern const Command bench_command;
+
+// Thrown for a command line that makes no sense.
+struct Usage {
+    const char* problem;
+    const char* detail = "";
+};
+
+// As env(1) and timeout(1) use them.
+enum ExitStatus {
+    exit_ok = 0,
+    exit_timed_out = 124,
+    exit_own_error = 125,      // a bad command line, no KVM, ...
+    exit_not_executable = 126,  // found, but not a program we can load
+    exit_not_found = 127,
+    exit_signal = 128,  // plus the signal that ended the program
+};
+
+}  // namespace tinykvm::cli
