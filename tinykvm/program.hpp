@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ class Program {
   public:
     // Reads and validates. Throws LoadError naming the file (or `name`) and what is wrong with it.
     static std::shared_ptr<const Program> from_file(const std::string& path);
+    static std::shared_ptr<const Program> from_descriptor(int fd, const std::string& name);
     static std::shared_ptr<const Program> from_bytes(std::vector<std::byte> bytes, std::string name);
 
     struct Segment {  // a PT_LOAD
@@ -50,7 +52,7 @@ class Program {
     Program() = default;
     struct FunctionSymbol {
         std::uint64_t address, size;
-        std::uint32_t name_offset, name_length;
+        std::string name;
     };
     void read_headers();
     void read_symbols() const;
@@ -62,6 +64,8 @@ class Program {
     std::uint64_t entry_ = 0, headers_address_ = 0;
     std::uint16_t header_count_ = 0;
     bool position_independent_ = false, executable_stack_ = false;
+    mutable std::once_flag symbols_read_;
+    mutable std::vector<FunctionSymbol> symbols_;  // by address; read when first needed
 };
 
 }  // namespace tinykvm

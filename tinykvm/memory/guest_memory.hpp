@@ -10,6 +10,7 @@
 // Thread safety: one thread at a time, while the guest stands still.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -71,8 +72,10 @@ class GuestMemory {
     // Direct access without a copy: the host memory behind the longest piece that starts at the address, is at
     // most `size` long and contiguous on the host. Empty when the first byte is not accessible. Walk longer
     // ranges piece by piece. Valid until the guest runs or a mapping changes. The guest is hostile: if it may
-    // run meanwhile, bytes may change under the reader. writable() counts the pages as changed.
+    // run meanwhile, bytes may change under the reader. writable() and
+    // write() count the pages as changed and throw OutOfMemory when the limit does not allow that.
     std::span<const std::byte> readable(GuestAddr from, std::size_t size) const;
+    // A piece from writable() must be filled before the next call of a function that is not const.
     std::span<std::byte> writable(GuestAddr to, std::size_t size);
 
     // May the guest itself read / write the whole range?
@@ -99,7 +102,7 @@ class GuestMemory {
     const Limits& limits() const { return limits_; }
     void set_limits(Limits limits) { limits_ = std::move(limits); }
     // Bytes changed or added so far.
-    std::size_t changed_bytes() const;
+    std::size_t changed_bytes() const { return dirty_.size() * page_size; }
     // Throws OutOfMemory when more than limits().bytes have been changed.
     void enforce_limit();
     // Takes note of pages the guest wrote, as page numbers of the window (from the vCPU's dirty ring).
@@ -107,18 +110,63 @@ class GuestMemory {
 
     // --- Snapshot and reset
 
-    // The image of what is mapped now. The memory must not be used afterwards.
+    // The image of what is mapped now. The memory must not be used afterwards. Throws MachineError.
     std::shared_ptr<const MemoryImage> make_image();
-    // Equal to the image again. Returns the number of pages restored. Throws MachineError when the host
-    // refuses; false in `ok_to_reuse` when the VM should rather be built anew (executable pages were added).
+    // Equal to the image again; returns the number of pages restored. Throws MachineError when the host refuses.
     std::size_t reset();
+    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up.
     bool needs_rebuild() const;
 
     // --- For the machine underneath
 
-    std::uint64_t page_table_root() const;
-    // Writable memory of the page at `offset` in the system block (tables, shim), bypassing protections.
-    std::byte* system_page(std::size_t offset);
+    std::uint64_t page_table_root() const { return tables_.root(); }
+    // The system block (x86/layout.hpp), readable and writable for the host.
+    std::byte* system_block() const { return window_.host(0); }
+    // Puts a page of a memfd shared with other VMs at the clock page.
+    void map_clock_page(int fd);
+
+  private:
+    struct Range {
+        std::uint64_t begin, end;  // window offsets
+    };
+    enum class Right { read, write };
+
+    void create_system_block();
+    static bool valid(GuestAddr begin, std::size_t size);
+    bool allows(GuestAddr address, std::size_t size, Right right) const;
+    // Window offset of an address whose region grants `right`, and how far it goes on; size 0: not granted.
+    Range piece(GuestAddr address, std::size_t size, Right right) const;
+    bool give_place(GuestAddr begin, GuestAddr end);
+    bool grant(GuestAddr begin, GuestAddr end, Protection protection);
+    template <typename Visit>
+    void for_each_piece(GuestAddr begin, GuestAddr end, Visit visit) const;
+    void will_write(std::uint64_t offset, std::size_t size);
+    void note_remapped(std::uint64_t begin, std::uint64_t end);
+    bool is_remapped(std::uint64_t offset) const;
+    void forget_unchanged();
+    void map_pieces(std::uint64_t begin, std::uint64_t end);
+
+    Limits limits_;
+    std::shared_ptr<const MemoryImage> image_;
+    Window window_;
+    x86::PageTables tables_;
+    AddressBlocks blocks_;
+    Regions regions_;
+    DirtyPages dirty_;
+    std::vector<Range> remapped_;  // where mappings may differ from the image's
+    bool executable_added_ = false;
 };
+
+// Calls visit(window offset, size, guest address) for the parts of [begin, end) that have a place in the window.
+template <typename Visit>
+void GuestMemory::for_each_piece(GuestAddr begin, GuestAddr end, Visit visit) const {
+    const auto& runs = blocks_.runs();
+    auto run = std::lower_bound(runs.begin(), runs.end(), begin,
+                                [](const AddressBlocks::Run& r, GuestAddr a) { return r.end <= a; });
+    for (; run != runs.end() && run->begin < end; ++run) {
+        const GuestAddr from = std::max(begin, run->begin), to = std::min(end, run->end);
+        visit(run->offset + (from - run->begin), std::size_t{to - from}, from);
+    }
+}
 
 }  // namespace tinykvm

@@ -27,7 +27,7 @@ inline constexpr GuestAddr user_begin = 0x10000;
 inline constexpr GuestAddr system_begin = 0x7FFFE00000;
 inline constexpr GuestAddr system_end = 0x8000000000;
 inline constexpr GuestAddr user_end = 0x7FFFFFFFF000;  // as on Linux: TASK_SIZE with 4-level paging
-inline constexpr GuestAddr stack_top = system_begin - 0x10000;
+inline constexpr GuestAddr stack_top = system_begin - 0x200000;
 
 // Offsets in the system block.
 inline constexpr std::size_t descriptors_offset = 0x0000;  // GDT and TSS

@@ -1,0 +1,59 @@
+#include "tinykvm/elf/loader.hpp"
+
+#include <cstring>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::elf {
+
+namespace {
+
+void check(int error, const Program& program) {
+    if (error != 0)
+        throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(error));
+}
+
+void load_segment(GuestMemory& memory, const Program& program, const Program::Segment& segment,
+                  std::uint64_t bias) {
+    const GuestAddr address = segment.address + bias;
+    const GuestAddr begin = page_floor(address), end = page_ceil(address + segment.memory_size);
+    // Written first, protected afterwards. Two segments may share a page; the later one finds it mapped.
+    const Region* present = memory.regions().find(begin);
+    const GuestAddr fresh = present ? begin + page_size : begin;
+    const Protection writable{.read = true, .write = true};
+    if (present) check(memory.protect(begin, page_size, writable), program);
+    if (fresh < end) check(memory.map(fresh, end - fresh, writable, program.name()), program);
+    auto bytes = program.bytes().subspan(segment.file_offset, segment.file_size);
+    if (!memory.write(address, bytes.data(), bytes.size()))
+        throw LoadError(program.name() + ": a segment could not be written");
+    check(memory.protect(begin, end - begin, segment.protection), program);
+}
+
+}  // namespace
+
+LoadedProgram load(GuestMemory& memory, std::shared_ptr<const Program> program, GuestAddr base) {
+    const auto segments = program->segments();
+    const GuestAddr low = page_floor(segments.front().address);
+    const GuestAddr high = page_ceil(segments.back().address + segments.back().memory_size);
+
+    LoadedProgram loaded;
+    loaded.program = program;
+    if (program->position_independent()) {
+        if (base == 0) {
+            auto place = memory.find_free(high - low);
+            if (!place) throw LoadError(program->name() + ": does not fit into the address space");
+            base = *place;
+        }
+        loaded.bias = base - low;
+    }
+    loaded.begin = low + loaded.bias;
+    loaded.end = high + loaded.bias;
+    if (loaded.begin < x86::user_begin || loaded.end > x86::user_end ||
+        memory.regions().overlaps(loaded.begin, loaded.end))
+        throw LoadError(program->name() + ": its addresses are not available");
+    for (const Program::Segment& segment : segments) load_segment(memory, *program, segment, loaded.bias);
+    return loaded;
+}
+
+}  // namespace tinykvm::elf

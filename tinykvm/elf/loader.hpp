@@ -1,0 +1,30 @@
+// Puts a program, and the dynamic loader it names, into a guest's memory.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/program.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::elf {
+
+// A program at its place.
+struct LoadedProgram {
+    std::shared_ptr<const Program> program;
+    std::uint64_t bias = 0;  // what to add to addresses in the file
+    GuestAddr begin = 0, end = 0;
+
+    GuestAddr entry() const { return program->entry() + bias; }
+    GuestAddr headers() const { return program->headers_address() ? program->headers_address() + bias : 0; }
+};
+
+// Where a position independent program goes; also the lowest place of the others.
+inline constexpr GuestAddr program_base = 0x400000;
+
+// Maps all segments at the program's own addresses or, if it does not care, at `base` (0: anywhere below the
+// stack). Throws LoadError.
+LoadedProgram load(GuestMemory& memory, std::shared_ptr<const Program> program, GuestAddr base);
+
+}  // namespace tinykvm::elf

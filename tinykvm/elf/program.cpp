@@ -1,0 +1,187 @@
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/program.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+constexpr std::size_t max_file_size = std::size_t{1} << 30;
+constexpr std::size_t max_segments = 64;
+constexpr std::size_t max_interpreter_path = 4096;
+constexpr std::size_t max_symbols = 4 << 20;
+constexpr std::size_t max_symbol_name = 256;
+
+struct ElfEnd {
+    void operator()(Elf* elf) const { elf_end(elf); }
+};
+using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
+
+ElfHandle open_elf(std::span<const std::byte> bytes) {
+    static const unsigned version = elf_version(EV_CURRENT);
+    if (version == EV_NONE) return nullptr;
+    // libelf does not write to the image unless it is told to convert it in place.
+    return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
+}
+
+}  // namespace
+
+std::shared_ptr<const Program> Program::from_file(const std::string& path) {
+    FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd) throw LoadError(path + ": " + std::strerror(errno));
+    return from_descriptor(fd.get(), path);
+}
+
+std::shared_ptr<const Program> Program::from_descriptor(int fd, const std::string& name) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) throw LoadError(name + ": " + std::strerror(errno));
+    if (!S_ISREG(status.st_mode)) throw LoadError(name + ": not a regular file");
+    if (static_cast<std::uint64_t>(status.st_size) > max_file_size) throw LoadError(name + ": larger than 1 GiB");
+    std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
+    for (std::size_t done = 0; done < bytes.size();) {
+        ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw LoadError(name + ": " + std::strerror(errno));
+        if (n == 0) throw LoadError(name + ": became shorter while it was read");
+        done += static_cast<std::size_t>(n);
+    }
+    return from_bytes(std::move(bytes), name);
+}
+
+std::shared_ptr<const Program> Program::from_bytes(std::vector<std::byte> bytes, std::string name) {
+    std::shared_ptr<Program> program(new Program);
+    program->name_ = std::move(name);
+    program->bytes_ = std::move(bytes);
+    program->read_headers();
+    return program;
+}
+
+void Program::read_headers() {
+    auto fail = [&](const std::string& why) -> void { throw LoadError(name_ + ": " + why); };
+
+    if (bytes_.size() < sizeof(Elf64_Ehdr)) fail("too short for an ELF file");
+    if (std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0) fail("not an ELF file");
+    Elf64_Ehdr raw;
+    std::memcpy(&raw, bytes_.data(), sizeof raw);
+    if (raw.e_ident[EI_CLASS] != ELFCLASS64 || raw.e_ident[EI_DATA] != ELFDATA2LSB || raw.e_machine != EM_X86_64)
+        fail("not a 64-bit x86 program (machine " + std::to_string(raw.e_machine) + ")");
+    if (raw.e_type != ET_EXEC && raw.e_type != ET_DYN)
+        fail("not an executable (ELF type " + std::to_string(raw.e_type) + ")");
+    if (raw.e_phentsize != sizeof(Elf64_Phdr)) fail("program headers of an unknown size");
+
+    ElfHandle elf = open_elf(bytes_);
+    GElf_Ehdr header;
+    if (!elf || !gelf_getehdr(elf.get(), &header)) fail(std::string("malformed ELF header: ") + elf_errmsg(-1));
+    std::size_t count = 0;
+    if (elf_getphdrnum(elf.get(), &count) != 0) fail(std::string("malformed program headers: ") + elf_errmsg(-1));
+    if (count == 0) fail("no program headers: nothing to load");
+    if (count > max_segments * 4) fail("too many program headers");
+
+    position_independent_ = header.e_type == ET_DYN;
+    entry_ = header.e_entry;
+    header_count_ = static_cast<std::uint16_t>(count);
+    const std::uint64_t size = bytes_.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        GElf_Phdr ph;
+        if (!gelf_getphdr(elf.get(), static_cast<int>(i), &ph))
+            fail("malformed program header " + std::to_string(i) + ": " + elf_errmsg(-1));
+        const bool in_file = ph.p_offset <= size && ph.p_filesz <= size - ph.p_offset;
+        const std::string which = "program header " + std::to_string(i);
+        switch (ph.p_type) {
+            case PT_LOAD: {
+                if (!in_file) fail(which + " is beyond the end of the file (truncated?)");
+                if (ph.p_filesz > ph.p_memsz) fail(which + " has more bytes in the file than in memory");
+                if (ph.p_memsz == 0) break;
+                if (ph.p_vaddr >= x86::user_end || ph.p_memsz > x86::user_end - ph.p_vaddr)
+                    fail(which + " is outside the address space");
+                if (!position_independent_ && ph.p_vaddr < x86::user_begin) fail(which + " is below 64 KiB");
+                if (ph.p_vaddr % page_size != ph.p_offset % page_size)
+                    fail(which + " is not aligned to pages like its bytes in the file");
+                if (!segments_.empty() && ph.p_vaddr < segments_.back().address + segments_.back().memory_size)
+                    fail(which + " overlaps the one before or is out of order");
+                if (segments_.size() == max_segments) fail("more than 64 segments");
+                const Protection protection{(ph.p_flags & PF_R) != 0, (ph.p_flags & PF_W) != 0,
+                                            (ph.p_flags & PF_X) != 0};
+                segments_.push_back({ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz, protection});
+                if (header.e_phoff >= ph.p_offset && header.e_phoff - ph.p_offset < ph.p_filesz &&
+                    count * sizeof(Elf64_Phdr) <= ph.p_filesz - (header.e_phoff - ph.p_offset))
+                    headers_address_ = ph.p_vaddr + (header.e_phoff - ph.p_offset);
+                break;
+            }
+            case PT_INTERP: {
+                if (!in_file || ph.p_filesz < 2 || ph.p_filesz > max_interpreter_path)
+                    fail("the name of its interpreter is malformed");
+                const char* text = reinterpret_cast<const char*>(bytes_.data()) + ph.p_offset;
+                if (text[ph.p_filesz - 1] != '\0') fail("the name of its interpreter is malformed");
+                interpreter_ = text;
+                if (interpreter_.empty() || interpreter_[0] != '/')
+                    fail("the name of its interpreter is not an absolute path");
+                break;
+            }
+            case PT_GNU_STACK: executable_stack_ = (ph.p_flags & PF_X) != 0; break;
+            default: break;
+        }
+    }
+    if (segments_.empty()) fail("no loadable segments");
+    const bool entry_is_code = std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
+        return s.protection.execute && entry_ >= s.address && entry_ - s.address < s.memory_size;
+    });
+    if (!entry_is_code) fail("its entry point is not in executable memory (a shared library?)");
+}
+
+const char* Program::type() const {
+    if (!interpreter_.empty()) return "dynamic";
+    return position_independent_ ? "static-pie" : "static";
+}
+
+// Reads what a fault report needs, when the first one is made. The tables are the program's word: whatever is
+// wrong with them costs names, nothing else.
+void Program::read_symbols() const {
+    ElfHandle elf = open_elf(bytes_);
+    if (!elf) return;
+    for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section));) {
+        GElf_Shdr header;
+        if (!gelf_getshdr(section, &header)) continue;
+        if ((header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || header.sh_entsize == 0) continue;
+        Elf_Data* data = elf_getdata(section, nullptr);
+        if (!data) continue;
+        const std::size_t count = std::min<std::size_t>(data->d_size / sizeof(Elf64_Sym), max_symbols);
+        for (std::size_t i = 0; i < count; ++i) {
+            GElf_Sym symbol;
+            if (!gelf_getsym(data, static_cast<int>(i), &symbol)) break;
+            if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
+            const char* name = elf_strptr(elf.get(), header.sh_link, symbol.st_name);
+            if (!name) continue;
+            symbols_.push_back({symbol.st_value, symbol.st_size, std::string(name, ::strnlen(name, max_symbol_name))});
+        }
+        if (header.sh_type == SHT_SYMTAB && !symbols_.empty()) break;  // has all that .dynsym has
+    }
+    std::sort(symbols_.begin(), symbols_.end(),
+              [](const FunctionSymbol& a, const FunctionSymbol& b) { return a.address < b.address; });
+}
+
+Program::Symbol Program::symbol_at(std::uint64_t address) const {
+    std::call_once(symbols_read_, [this] { read_symbols(); });
+    auto after = std::upper_bound(symbols_.begin(), symbols_.end(), address,
+                                  [](std::uint64_t a, const FunctionSymbol& s) { return a < s.address; });
+    if (after == symbols_.begin()) return {};
+    const FunctionSymbol& symbol = *std::prev(after);
+    if (symbol.size != 0 && address - symbol.address >= symbol.size) return {};
+    for (const Segment& s : segments_)
+        if (s.protection.execute && address >= s.address && address - s.address < s.memory_size)
+            return {symbol.name, address - symbol.address};
+    return {};
+}
+
+}  // namespace tinykvm

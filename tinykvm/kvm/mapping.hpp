@@ -1,0 +1,43 @@
+// The one owner of a range of host addresses made by mmap. Move-only; unmaps it.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <utility>
+
+namespace tinykvm {
+
+class Mapping {
+  public:
+    Mapping() = default;
+    // Throws MachineError("what: reason").
+    Mapping(const char* what, std::size_t size, int protection, int flags, int fd = -1, off_t offset = 0);
+    ~Mapping() { reset(); }
+    Mapping(Mapping&& other) noexcept
+        : begin_(std::exchange(other.begin_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Mapping& operator=(Mapping&& other) noexcept {
+        if (this != &other) {
+            reset();
+            begin_ = std::exchange(other.begin_, nullptr);
+            size_ = std::exchange(other.size_, 0);
+        }
+        return *this;
+    }
+
+    // Gives `front` bytes at the beginning back, and what is behind the `size` bytes that follow them.
+    void trim(std::size_t front, std::size_t size);
+
+    std::byte* data() const { return begin_; }
+    std::size_t size() const { return size_; }
+
+  private:
+    void reset() {
+        if (begin_) ::munmap(begin_, size_);
+        begin_ = nullptr;
+    }
+    std::byte* begin_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,93 @@
+#include "tinykvm/kvm/system.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/ioctl.hpp"
+
+namespace tinykvm::kvm {
+
+static_assert(sizeof(CpuidEntry) == sizeof(kvm_cpuid_entry2));
+static_assert(offsetof(CpuidEntry, eax) == offsetof(kvm_cpuid_entry2, eax));
+
+namespace {
+
+struct Need {
+    int number;
+    const char* name;
+    const char* purpose;
+};
+
+constexpr Need needs[] = {
+    {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", "guest memory is memory of this process"},
+    {KVM_CAP_SYNC_REGS, "KVM_CAP_SYNC_REGS", "registers are exchanged without extra system calls"},
+    {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", "deadlines cannot be missed"},
+    {KVM_CAP_DIRTY_LOG_RING, "KVM_CAP_DIRTY_LOG_RING", "changed pages are known exactly (Linux 5.11 and newer)"},
+    {KVM_CAP_XSAVE, "KVM_CAP_XSAVE", "vector registers are saved and reset"},
+    {KVM_CAP_XCRS, "KVM_CAP_XCRS", "AVX and AVX-512 are available to programs"},
+    {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS", "a VM stopped at any moment can be used again"},
+};
+
+std::string hint_for_open(int error) {
+    switch (error) {
+        case ENOENT:
+            return "load the module (modprobe kvm_intel or kvm_amd) and enable virtualisation in the firmware, "
+                   "or nested virtualisation on the host of this virtual machine";
+        case EACCES:
+        case EPERM:
+            return "let the user of this process open it: usermod -aG kvm USER (for varnishd: vcache) with "
+                   "/dev/kvm root:kvm 0660, and PrivateDevices=false in the service's unit";
+        default:
+            return "see the kernel log (dmesg) for the reason";
+    }
+}
+
+}  // namespace
+
+System::System() {
+    fd_ = FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+    if (!fd_) {
+        int error = errno;
+        throw MachineError("cannot open /dev/kvm: " + std::string(std::strerror(error)) + "; " +
+                           hint_for_open(error));
+    }
+    if (int version = ::ioctl(fd(), KVM_GET_API_VERSION, 0); version != KVM_API_VERSION)
+        throw MachineError("/dev/kvm speaks API version " + std::to_string(version) + ", not 12");
+
+    std::string missing;
+    for (const Need& need : needs) {
+        bool present = ::ioctl(fd(), KVM_CHECK_EXTENSION, need.number) > 0;
+        capabilities_.push_back({need.name, need.purpose, present});
+        if (!present) missing += (missing.empty() ? "" : ", ") + std::string(need.name);
+    }
+    if (!missing.empty())
+        throw MachineError("/dev/kvm lacks " + missing + "; a newer kernel has it (Linux 5.11 or later)");
+
+    int size = ::ioctl(fd(), KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (size < 0) throw MachineError::from_errno("KVM_GET_VCPU_MMAP_SIZE", errno);
+    run_size_ = static_cast<std::size_t>(size);
+    if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
+        xsave_size_ = static_cast<std::size_t>(xsave);
+
+    CountedArray<kvm_cpuid_entry2> table(256);
+    if (::ioctl(fd(), get_supported_cpuid, table.data()) < 0)
+        throw MachineError::from_errno("KVM_GET_SUPPORTED_CPUID", errno);
+    cpuid_.resize(table.count());
+    std::memcpy(static_cast<void*>(cpuid_.data()), table.entries(), cpuid_.size() * sizeof(CpuidEntry));
+}
+
+const System& System::instance() {
+    // Not a function-local static of System: a failure now must not keep a later attempt from succeeding.
+    static std::mutex mutex;
+    static std::unique_ptr<const System> system;
+    std::lock_guard lock(mutex);
+    if (!system) system = std::make_unique<const System>();
+    return *system;
+}
+
+}  // namespace tinykvm::kvm

@@ -1,0 +1,52 @@
+// /dev/kvm itself: is it there, can it do what we need, which CPU does it offer.
+//
+// Thread safety: immutable after construction.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+
+namespace tinykvm::kvm {
+
+// One leaf of CPUID, as KVM takes it. Same layout as struct kvm_cpuid_entry2.
+struct CpuidEntry {
+    std::uint32_t function = 0, index = 0, flags = 0;
+    std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+    std::uint32_t padding[3] = {};
+
+    static constexpr std::uint32_t index_is_significant = 1;  // in flags
+};
+
+struct Capability {
+    std::string name;      // "KVM_CAP_DIRTY_LOG_RING"
+    std::string purpose;   // one sentence
+    bool present = false;
+};
+
+class System {
+  public:
+    // Opens /dev/kvm and checks it. Throws MachineError, which says what is missing and how to fix it.
+    System();
+    // The one of this process, opened at the first use that succeeds. Throws like the constructor.
+    static const System& instance();
+
+    int fd() const { return fd_.get(); }
+    std::size_t run_size() const { return run_size_; }              // bytes of a vCPU's shared structure
+    std::size_t vector_state_size() const { return xsave_size_; }   // bytes KVM moves as XSAVE image
+    std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
+    // Everything we need of KVM, for `tinykvm probe`.
+    std::span<const Capability> capabilities() const { return capabilities_; }
+
+  private:
+    FileDescriptor fd_;
+    std::size_t run_size_ = 0, xsave_size_ = 4096;
+    std::vector<CpuidEntry> cpuid_;
+    std::vector<Capability> capabilities_;
+};
+
+}  // namespace tinykvm::kvm

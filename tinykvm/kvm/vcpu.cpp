@@ -1,0 +1,207 @@
+#include "tinykvm/kvm/vcpu.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/ioctl.hpp"
+#include "tinykvm/kvm/kick_signal.hpp"
+
+namespace tinykvm::kvm {
+
+static_assert(sizeof(Registers) == sizeof(kvm_regs));
+static_assert(offsetof(Registers, r8) == offsetof(kvm_regs, r8));
+static_assert(offsetof(Registers, rflags) == offsetof(kvm_regs, rflags));
+static_assert(sizeof(SystemRegisters) == sizeof(kvm_sregs));
+static_assert(offsetof(SystemRegisters, gdt) == offsetof(kvm_sregs, gdt));
+static_assert(offsetof(SystemRegisters, efer) == offsetof(kvm_sregs, efer));
+static_assert(sizeof(kvm_dirty_gfn) == 16);
+
+namespace {
+
+constexpr std::uint32_t ring_dirty = KVM_DIRTY_GFN_F_DIRTY;
+constexpr std::uint32_t ring_collected = KVM_DIRTY_GFN_F_RESET;
+
+// memory_order: flags are written by KVM with release semantics (api.rst, KVM_CAP_DIRTY_LOG_RING).
+std::uint32_t load_flags(std::uint32_t& flags) {
+    return std::atomic_ref<std::uint32_t>(flags).load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
+    int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, 0);
+    if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
+    fd_ = FileDescriptor(fd);
+    run_ = Mapping("cannot map a virtual CPU", vm.system().run_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    ring_ = Mapping("cannot map a dirty ring", Vm::dirty_ring_entries * sizeof(RingEntry),
+                    PROT_READ | PROT_WRITE, MAP_SHARED, fd, KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+
+    CountedArray<kvm_cpuid_entry2> table(static_cast<std::uint32_t>(cpuid.size()));
+    std::memcpy(table.entries(), cpuid.data(), cpuid.size_bytes());
+    if (call(set_cpuid2, table.data()) < 0) throw MachineError::from_errno("KVM_SET_CPUID2", errno);
+    state()->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+}
+
+int Vcpu::call(unsigned long request, void* argument) const {
+    ++ioctls_;
+    return ::ioctl(fd_.get(), request, argument);
+}
+
+Exit Vcpu::run() {
+    accept_kick_signal();
+    static thread_local const int thread = static_cast<int>(::syscall(SYS_gettid));
+    thread_.store(thread, std::memory_order_seq_cst);
+    int result = call(KVM_RUN, nullptr);
+    int error = errno;
+    thread_.store(0, std::memory_order_seq_cst);
+    // A refused KVM_RUN may have left the registers unread; they are then still to be set.
+    if (result == 0 || error == EFAULT || error == EINTR) state()->kvm_dirty_regs = 0;
+    return decode(result, error);
+}
+
+Exit Vcpu::decode(int result, int error) {
+    const kvm_run& run = *state();
+    if (result < 0) {
+        switch (error) {
+            case EINTR:
+            case EAGAIN: return {.reason = Exit::Reason::interrupted};
+            case EFAULT: return {.reason = Exit::Reason::memory_refused};
+            default: throw MachineError::from_errno("KVM_RUN", error);
+        }
+    }
+    switch (run.exit_reason) {
+        case KVM_EXIT_MMIO: {
+            if (!run.mmio.is_write) return {.reason = Exit::Reason::load, .address = run.mmio.phys_addr};
+            std::uint64_t value = 0;
+            std::uint32_t size = run.mmio.len <= sizeof value ? run.mmio.len : sizeof value;
+            std::memcpy(&value, run.mmio.data, size);
+            return {Exit::Reason::store, run.mmio.phys_addr, run.mmio.len, value};
+        }
+        case KVM_EXIT_IO: return {.reason = Exit::Reason::port, .address = run.io.port, .size = run.io.size};
+        case KVM_EXIT_INTR: return {.reason = Exit::Reason::interrupted};
+        case KVM_EXIT_DIRTY_RING_FULL: return {.reason = Exit::Reason::ring_full};
+        case KVM_EXIT_SHUTDOWN: return {.reason = Exit::Reason::shutdown};
+        case KVM_EXIT_INTERNAL_ERROR:
+            return {.reason = Exit::Reason::not_emulated, .value = run.internal.suberror};
+        case KVM_EXIT_FAIL_ENTRY:
+            return {.reason = Exit::Reason::failed, .value = run.fail_entry.hardware_entry_failure_reason};
+        default: return {.reason = Exit::Reason::failed, .value = run.exit_reason};
+    }
+}
+
+void Vcpu::kick() noexcept {
+    // immediate_exit catches a thread on its way into KVM_RUN, the signal one that is inside. A signal that
+    // comes late finds the thread elsewhere, where it does nothing.
+    std::atomic_ref<std::uint8_t>(state()->immediate_exit).store(1, std::memory_order_seq_cst);
+    if (int thread = thread_.load(std::memory_order_seq_cst))
+        ::syscall(SYS_tgkill, ::getpid(), thread, kick_signal());
+}
+
+void Vcpu::acknowledge() noexcept {
+    std::atomic_ref<std::uint8_t>(state()->immediate_exit).store(0, std::memory_order_seq_cst);
+}
+
+const Registers& Vcpu::registers() const { return reinterpret_cast<const Registers&>(state()->s.regs.regs); }
+
+void Vcpu::set_registers(const Registers& registers) {
+    std::memcpy(&state()->s.regs.regs, &registers, sizeof registers);
+    state()->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
+const SystemRegisters& Vcpu::system_registers() const {
+    return reinterpret_cast<const SystemRegisters&>(state()->s.regs.sregs);
+}
+
+void Vcpu::set_system_registers(const SystemRegisters& registers) {
+    std::memcpy(&state()->s.regs.sregs, &registers, sizeof registers);
+    state()->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+}
+
+SystemRegisters Vcpu::read_system_registers() {
+    SystemRegisters registers;
+    if (call(KVM_GET_SREGS, &registers) < 0) throw MachineError::from_errno("KVM_GET_SREGS", errno);
+    return registers;
+}
+
+std::vector<std::byte> Vcpu::vector_state() const {
+    std::vector<std::byte> image(vm_->system().vector_state_size());
+    save_vector_state(image);
+    return image;
+}
+
+void Vcpu::save_vector_state(std::span<std::byte> image) const {
+    unsigned long request = image.size() > sizeof(kvm_xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+    if (call(request, image.data()) < 0) throw MachineError::from_errno("KVM_GET_XSAVE", errno);
+}
+
+bool Vcpu::set_vector_state(std::span<const std::byte> image) {
+    return call(KVM_SET_XSAVE, const_cast<std::byte*>(image.data())) == 0;
+}
+
+void Vcpu::set_xcr0(std::uint64_t value) {
+    kvm_xcrs xcrs{};
+    xcrs.nr_xcrs = 1;
+    xcrs.xcrs[0].value = value;
+    if (call(KVM_SET_XCRS, &xcrs) < 0) throw MachineError::from_errno("KVM_SET_XCRS", errno);
+}
+
+bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
+    CountedArray<kvm_msr_entry> msrs(1);
+    msrs.entries()[0].index = index;
+    msrs.entries()[0].data = value;
+    return call(set_msrs, msrs.data()) == 1;
+}
+
+bool Vcpu::follow_host_tsc() {
+    std::uint64_t offset = 0;
+    kvm_device_attr attribute{};
+    attribute.group = KVM_VCPU_TSC_CTRL;
+    attribute.attr = KVM_VCPU_TSC_OFFSET;
+    attribute.addr = reinterpret_cast<std::uint64_t>(&offset);
+    return call(KVM_SET_DEVICE_ATTR, &attribute) == 0;
+}
+
+void Vcpu::clear_pending() {
+    // With immediate_exit KVM_RUN only finishes what the last exit left open; a long store may leave several
+    // pieces, each of which exits once more.
+    auto immediate_exit = std::atomic_ref<std::uint8_t>(state()->immediate_exit);
+    std::uint8_t before = immediate_exit.exchange(1);
+    for (int pieces = 0; pieces < 64; ++pieces)
+        if (call(KVM_RUN, nullptr) < 0) break;
+    immediate_exit.store(before);
+
+    kvm_vcpu_events events{};
+    if (call(KVM_SET_VCPU_EVENTS, &events) < 0) throw MachineError::from_errno("KVM_SET_VCPU_EVENTS", errno);
+    kvm_mp_state runnable{};
+    runnable.mp_state = KVM_MP_STATE_RUNNABLE;
+    call(KVM_SET_MP_STATE, &runnable);  // not needed, and refused, without an interrupt controller
+}
+
+void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
+    auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
+    auto slots = vm_->slots();
+    while (ring_next_ - ring_recycled_ < Vm::dirty_ring_entries) {
+        RingEntry& entry = entries[ring_next_ % Vm::dirty_ring_entries];
+        if (!(load_flags(entry.flags) & ring_dirty)) break;
+        std::uint32_t slot = entry.slot & 0xFFFF;
+        if (slot < slots.size())
+            pages.push_back((slots[slot].physical - slots[0].physical) / 4096 + entry.page);
+        ++ring_next_;
+    }
+}
+
+void Vcpu::recycle_ring() {
+    auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
+    for (; ring_recycled_ < ring_next_; ++ring_recycled_)
+        std::atomic_ref<std::uint32_t>(entries[ring_recycled_ % Vm::dirty_ring_entries].flags)
+            .fetch_or(ring_collected, std::memory_order_release);
+    ++ioctls_;
+    if (::ioctl(vm_->fd(), KVM_RESET_DIRTY_RINGS, 0) < 0)
+        throw MachineError::from_errno("KVM_RESET_DIRTY_RINGS", errno);
+}
+
+}  // namespace tinykvm::kvm

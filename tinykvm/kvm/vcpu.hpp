@@ -1,0 +1,123 @@
+// A KVM virtual CPU: its registers, its dirty ring, and running it.
+//
+// Every ioctl on a vCPU is here, and KVM's exit reasons are folded into Exit here and nowhere else.
+//
+// Thread safety: one thread at a time, but kick() may be called by any thread. Kernels before 6.13 take
+// milliseconds when a vCPU is run by another thread than last time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/kvm/mapping.hpp"
+#include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/registers.hpp"
+
+struct kvm_run;
+
+namespace tinykvm::kvm {
+
+// Segment, table and control registers; same layout as struct kvm_sregs.
+struct Segment {
+    std::uint64_t base = 0;
+    std::uint32_t limit = 0;
+    std::uint16_t selector = 0;
+    std::uint8_t type = 0, present = 0, dpl = 0, db = 0, s = 0, l = 0, g = 0, avl = 0;
+    std::uint8_t unusable = 0, padding = 0;
+
+    bool operator==(const Segment&) const = default;
+};
+struct DescriptorTable {
+    std::uint64_t base = 0;
+    std::uint16_t limit = 0, padding[3] = {};
+
+    bool operator==(const DescriptorTable&) const = default;
+};
+struct SystemRegisters {
+    Segment cs, ds, es, fs, gs, ss, tr, ldt;
+    DescriptorTable gdt, idt;
+    std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0, efer = 0, apic_base = 0;
+    std::uint64_t interrupt_bitmap[4] = {};
+
+    bool operator==(const SystemRegisters&) const = default;
+};
+
+// Why the guest stands still.
+struct Exit {
+    enum class Reason {
+        store,              // a store to an address without memory: `address`, `size` bytes, `value`
+        load,               // a load from an address without memory: `address`
+        port,               // OUT at CPL0: `address` is the port, `value` what was put out
+        memory_refused,     // an access the host's mapping does not allow; registers at the instruction
+        interrupted,        // kick()
+        ring_full,          // collect_dirty_pages() and recycle_ring(), then run on
+        shutdown,           // triple fault
+        not_emulated,       // an instruction KVM would have to emulate and cannot
+        failed,             // KVM could not enter the guest; `value` says why
+    };
+    Reason reason = Reason::failed;
+    std::uint64_t address = 0;
+    std::uint32_t size = 0;
+    std::uint64_t value = 0;
+};
+
+class Vcpu {
+  public:
+    Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid);
+
+    // Enters the guest. Throws MachineError when KVM refuses.
+    Exit run();
+
+    // Makes run() return (interrupted), now or at its next call; until acknowledge().
+    void kick() noexcept;
+    void acknowledge() noexcept;
+
+    // Registers as of the last exit or set; setting takes effect at the next run().
+    const Registers& registers() const;
+    void set_registers(const Registers& registers);
+    const SystemRegisters& system_registers() const;
+    void set_system_registers(const SystemRegisters& registers);
+    // Reads what KVM made of a new vCPU; for the first set.
+    SystemRegisters read_system_registers();
+
+    // x87, SSE, AVX...: an XSAVE image in standard format.
+    std::vector<std::byte> vector_state() const;
+    void save_vector_state(std::span<std::byte> image) const;
+    // False when the image is not valid (nothing changed).
+    bool set_vector_state(std::span<const std::byte> image);
+    void set_xcr0(std::uint64_t value);
+    bool set_msr(std::uint32_t index, std::uint64_t value);
+    // Guest TSC = host TSC. False when this KVM cannot.
+    bool follow_host_tsc();
+    // Forgets a half-done exit and pending exceptions: after a stop at an arbitrary moment.
+    void clear_pending();
+
+    // Appends pages the guest wrote since the last call: offsets from the first slot, in pages.
+    // A page is reported once until recycle_ring().
+    void collect_dirty_pages(std::vector<std::uint64_t>& pages);
+    void recycle_ring();
+
+    std::uint64_t ioctls() const { return ioctls_; }
+
+  private:
+    struct RingEntry {
+        std::uint32_t flags, slot;
+        std::uint64_t page;
+    };
+    kvm_run* state() const { return reinterpret_cast<kvm_run*>(run_.data()); }
+    int call(unsigned long request, void* argument) const;
+    Exit decode(int result, int error);
+
+    const Vm* vm_;
+    FileDescriptor fd_;
+    Mapping run_, ring_;
+    std::uint64_t ring_next_ = 0, ring_recycled_ = 0;
+    std::atomic<int> thread_{0};  // kernel thread id while in run()
+    mutable std::uint64_t ioctls_ = 0;
+};
+
+}  // namespace tinykvm::kvm

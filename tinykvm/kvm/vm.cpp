@@ -1,0 +1,45 @@
+#include "tinykvm/kvm/vm.hpp"
+
+#include <cerrno>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/ioctl.hpp"
+
+namespace tinykvm::kvm {
+
+namespace {
+// Three pages below 4 GiB that Intel's KVM wants for itself (Documentation/virt/kvm/api.rst, KVM_SET_TSS_ADDR).
+// Nothing of ours is there: the window begins at 4 GiB.
+constexpr unsigned long tss_address = 0xFFFBD000;
+}  // namespace
+
+Vm::Vm(const System& system) : system_(&system) {
+    int fd;
+    do {
+        fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) throw MachineError::from_errno("cannot create a virtual machine (KVM_CREATE_VM)", errno);
+    fd_ = FileDescriptor(fd);
+    if (::ioctl(fd, KVM_SET_TSS_ADDR, tss_address) < 0)
+        throw MachineError::from_errno("KVM_SET_TSS_ADDR", errno);
+
+    kvm_enable_cap ring{};
+    ring.cap = KVM_CAP_DIRTY_LOG_RING;
+    ring.args[0] = dirty_ring_entries * sizeof(kvm_dirty_gfn);
+    if (::ioctl(fd, KVM_ENABLE_CAP, &ring) < 0)
+        throw MachineError::from_errno("cannot enable the dirty ring (KVM_CAP_DIRTY_LOG_RING)", errno);
+}
+
+void Vm::add_memory(std::uint64_t physical, std::byte* host, std::size_t size) {
+    kvm_userspace_memory_region region{};
+    region.slot = static_cast<std::uint32_t>(slots_.size());
+    region.flags = KVM_MEM_LOG_DIRTY_PAGES;
+    region.guest_phys_addr = physical;
+    region.memory_size = size;
+    region.userspace_addr = reinterpret_cast<std::uint64_t>(host);
+    if (::ioctl(fd(), KVM_SET_USER_MEMORY_REGION, &region) < 0)
+        throw MachineError::from_errno("cannot add guest memory (KVM_SET_USER_MEMORY_REGION)", errno);
+    slots_.push_back({physical, size});
+}
+
+}  // namespace tinykvm::kvm

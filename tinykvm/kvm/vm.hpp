@@ -1,0 +1,41 @@
+// A KVM virtual machine: a guest-physical address space made of memory slots.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/kvm/system.hpp"
+
+namespace tinykvm::kvm {
+
+class Vm {
+  public:
+    // Throws MachineError.
+    explicit Vm(const System& system = System::instance());
+
+    // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
+    // Writes to it are logged in the vCPU's dirty ring, as page numbers counted from the first slot's begin.
+    // Costs the kernel about 10 bytes a page with shadow paging. Throws MachineError.
+    void add_memory(std::uint64_t physical, std::byte* host, std::size_t size);
+
+    struct Slot {
+        std::uint64_t physical, size;
+    };
+    std::span<const Slot> slots() const { return slots_; }
+    int fd() const { return fd_.get(); }
+    const System& system() const { return *system_; }
+
+    static constexpr std::size_t dirty_ring_entries = 2048;
+
+  private:
+    const System* system_;
+    FileDescriptor fd_;
+    std::vector<Slot> slots_;
+};
+
+}  // namespace tinykvm::kvm

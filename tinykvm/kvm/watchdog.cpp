@@ -1,0 +1,91 @@
+#include "tinykvm/kvm/watchdog.hpp"
+
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace tinykvm::kvm {
+
+class Watchdog {
+  public:
+    static Watchdog& instance() {
+        static Watchdog watchdog;
+        return watchdog;
+    }
+
+    void add(Watch& watch) {
+        std::lock_guard lock(mutex_);
+        if (!thread_.joinable()) start();
+        watches_.insert(&watch);
+        if (watch.deadline_ < wakes_at_) changed_.notify_one();
+    }
+    void remove(Watch& watch) {
+        std::lock_guard lock(mutex_);
+        watches_.erase(&watch);
+    }
+
+  private:
+    struct Earlier {
+        bool operator()(const Watch* a, const Watch* b) const {
+            return a->deadline_ != b->deadline_ ? a->deadline_ < b->deadline_ : a < b;
+        }
+    };
+
+    ~Watchdog() {
+        {
+            std::lock_guard lock(mutex_);
+            stop_ = true;
+            changed_.notify_one();
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+
+    void start() {
+        // The thread is not for signals of the process we live in.
+        sigset_t all, before;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        thread_ = std::thread([this] { run(); });
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        ::pthread_setname_np(thread_.native_handle(), "tinykvm-watch");
+    }
+
+    void run() {
+        std::unique_lock lock(mutex_);
+        while (!stop_) {
+            const auto now = Clock::now();
+            while (!watches_.empty() && (*watches_.begin())->deadline_ <= now) {
+                Watch* watch = *watches_.begin();
+                watches_.erase(watches_.begin());
+                watch->flag_.store(true);
+                watch->vcpu_.kick();
+            }
+            // What has been waited for stays the time to wake at, even when its watch is gone by then: the next
+            // one is most likely later.
+            wakes_at_ = watches_.empty() ? Clock::time_point::max() : (*watches_.begin())->deadline_;
+            if (watches_.empty())
+                changed_.wait(lock);
+            else
+                changed_.wait_until(lock, wakes_at_);
+            wakes_at_ = Clock::time_point::min();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::set<Watch*, Earlier> watches_;
+    Clock::time_point wakes_at_ = Clock::time_point::max();
+    std::thread thread_;
+    bool stop_ = false;
+};
+
+Watch::Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline)
+    : vcpu_(vcpu), flag_(flag), deadline_(deadline) {
+    Watchdog::instance().add(*this);
+}
+
+Watch::~Watch() { Watchdog::instance().remove(*this); }
+
+}  // namespace tinykvm::kvm

@@ -1,0 +1,64 @@
+// The set of window pages that may differ from the snapshot: what the vCPU's dirty ring reported and what the host
+// wrote. A page stays in it ("sticky") as long as the VM has a private copy of it, because KVM reports a page once.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace tinykvm {
+
+class DirtyPages {
+  public:
+    void add(std::uint64_t page) {
+        if (page / 64 >= words_.size()) words_.resize(page / 64 + 64);
+        std::uint64_t& word = words_[page / 64];
+        const std::uint64_t bit = std::uint64_t{1} << page % 64;
+        count_ += !(word & bit);
+        word |= bit;
+    }
+    void remove(std::uint64_t page) {
+        if (!contains(page)) return;
+        words_[page / 64] &= ~(std::uint64_t{1} << page % 64);
+        --count_;
+    }
+    // Pages [first, last).
+    void remove(std::uint64_t first, std::uint64_t last) {
+        last = std::min<std::uint64_t>(last, words_.size() * 64);
+        while (first < last) {
+            if (first % 64 == 0 && last - first >= 64) {
+                count_ -= static_cast<std::size_t>(std::popcount(words_[first / 64]));
+                words_[first / 64] = 0;
+                first += 64;
+            } else {
+                remove(first++);
+            }
+        }
+    }
+    bool contains(std::uint64_t page) const {
+        return page / 64 < words_.size() && (words_[page / 64] >> page % 64 & 1);
+    }
+    // How many of [first, last) are not in the set.
+    std::size_t missing(std::uint64_t first, std::uint64_t last) const {
+        std::size_t n = 0;
+        for (; first < last; ++first) n += !contains(first);
+        return n;
+    }
+    std::size_t size() const { return count_; }
+
+    // Calls visit(page) in ascending order; the set must not grow meanwhile, pages visited may be removed.
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (std::size_t i = 0; i < words_.size(); ++i)
+            for (std::uint64_t word = words_[i]; word; word &= word - 1)
+                visit(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
+    }
+
+  private:
+    std::vector<std::uint64_t> words_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace tinykvm

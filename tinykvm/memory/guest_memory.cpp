@@ -1,0 +1,340 @@
+#include "tinykvm/memory/guest_memory.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/memory/image.hpp"
+#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// Each region is at least one mapping of the host, of which a process may have 65,530 in all.
+constexpr std::size_t max_regions = 4096;
+// Room in a fork's first memory slot for what requests map beyond the snapshot.
+constexpr std::size_t spare_space = std::size_t{16} << 20;
+
+constexpr std::uint64_t system_pages = large_page_size / page_size;
+
+bool is_zero(const std::byte* page) {
+    std::uint64_t first;
+    std::memcpy(&first, page, sizeof first);
+    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
+}
+
+}  // namespace
+
+GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
+    : limits_(std::move(limits)), window_(vm, limits_.address_space), tables_(window_) {
+    window_.allocate(large_page_size);
+    window_.map_zero(0, large_page_size, {.read = true, .write = true});
+    tables_.create();
+    create_system_block();
+}
+
+GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits)
+    : limits_(std::move(limits)),
+      image_(std::move(image)),
+      window_(vm, limits_.address_space),
+      tables_(window_),
+      blocks_(image_->blocks),
+      regions_(image_->regions) {
+    window_.adopt(image_->window_end, spare_space);
+    tables_.restore(image_->page_tables);
+    map_pieces(0, image_->window_end);
+}
+
+GuestMemory::~GuestMemory() = default;
+
+void GuestMemory::create_system_block() {
+    x86::write_system_pages(system_block());
+    blocks_.add(x86::system_begin, x86::system_end, 0);
+    auto grant = [&](std::size_t offset, std::size_t size, Protection rights, x86::Access access) {
+        if (!tables_.grant(x86::system_begin + offset, x86::window_base + offset, size, rights, access))
+            throw MachineError("no room for the first page tables");
+    };
+    const Protection data{.read = true, .write = true}, code{.read = true, .execute = true};
+    grant(x86::descriptors_offset, 2 * page_size, data, x86::Access::supervisor);
+    grant(x86::entries_offset, page_size, code, x86::Access::supervisor);
+    grant(x86::kernel_stack_offset, page_size, data, x86::Access::supervisor);
+    grant(x86::shim_offset, page_size, code, x86::Access::user);
+    grant(x86::clock_page_offset, page_size, {.read = true}, x86::Access::user);
+    grant(x86::vdso_offset, x86::vdso_max_size, code, x86::Access::user);
+    if (!tables_.grant(x86::doorbell, x86::doorbell_physical, page_size, data, x86::Access::user))
+        throw MachineError("no room for the first page tables");
+    regions_.insert({x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]"});
+    regions_.insert({x86::vdso, x86::vdso + x86::vdso_max_size, code, "[vdso]"});
+}
+
+void GuestMemory::map_clock_page(int fd) { window_.map_shared(x86::clock_page_offset, page_size, fd); }
+
+// --- Bytes
+
+GuestMemory::Range GuestMemory::piece(GuestAddr address, std::size_t size, Right right) const {
+    const Region* region = regions_.find(address);
+    if (!region || !(right == Right::write ? region->protection.write : region->protection.accessible()))
+        return {0, 0};
+    const AddressBlocks::Run* run = blocks_.find(address);
+    if (!run) return {0, 0};
+    const std::uint64_t length = std::min<std::uint64_t>({size, region->end - address, run->end - address});
+    const std::uint64_t offset = run->offset + (address - run->begin);
+    return {offset, offset + length};
+}
+
+std::span<const std::byte> GuestMemory::readable(GuestAddr from, std::size_t size) const {
+    Range range = piece(from, size, Right::read);
+    return {window_.host(range.begin), range.end - range.begin};
+}
+
+std::span<std::byte> GuestMemory::writable(GuestAddr to, std::size_t size) {
+    Range range = piece(to, size, Right::write);
+    will_write(range.begin, range.end - range.begin);
+    return {window_.host(range.begin), range.end - range.begin};
+}
+
+bool GuestMemory::read(GuestAddr from, void* to, std::size_t size) const {
+    auto* out = static_cast<std::byte*>(to);
+    while (size > 0) {
+        auto part = readable(from, size);
+        if (part.empty()) return false;
+        std::memcpy(out, part.data(), part.size());
+        out += part.size();
+        from += part.size();
+        size -= part.size();
+    }
+    return true;
+}
+
+bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
+    if (!is_writable(to, size)) return false;  // all or nothing
+    auto* in = static_cast<const std::byte*>(from);
+    while (size > 0) {
+        auto part = writable(to, size);
+        std::memcpy(part.data(), in, part.size());
+        in += part.size();
+        to += part.size();
+        size -= part.size();
+    }
+    return true;
+}
+
+std::optional<std::string> GuestMemory::read_bytes(GuestAddr from, std::size_t size) const {
+    if (!is_readable(from, size)) return std::nullopt;  // before a guest-chosen size is allocated
+    std::string bytes(size, '\0');
+    if (!read(from, bytes.data(), size)) return std::nullopt;
+    return bytes;
+}
+
+std::optional<std::string> GuestMemory::read_string(GuestAddr from, std::size_t max) const {
+    std::string text;
+    while (text.size() < max) {
+        auto part = readable(from, max - text.size());
+        if (part.empty()) return std::nullopt;
+        const auto* begin = reinterpret_cast<const char*>(part.data());
+        const std::size_t length = ::strnlen(begin, part.size());
+        text.append(begin, length);
+        if (length < part.size()) return text;
+        from += part.size();
+    }
+    return std::nullopt;
+}
+
+bool GuestMemory::allows(GuestAddr address, std::size_t size, Right right) const {
+    while (size > 0) {
+        Range range = piece(address, size, right);
+        if (range.begin == range.end) return false;
+        address += range.end - range.begin;
+        size -= range.end - range.begin;
+    }
+    return true;
+}
+
+bool GuestMemory::is_readable(GuestAddr address, std::size_t size) const {
+    return allows(address, size, Right::read);
+}
+
+bool GuestMemory::is_writable(GuestAddr address, std::size_t size) const {
+    return allows(address, size, Right::write);
+}
+
+// --- Mappings
+
+bool GuestMemory::valid(GuestAddr begin, std::size_t size) {
+    if (begin % page_size || size % page_size || size == 0) return false;
+    if (begin < x86::user_begin || begin >= x86::user_end || size > x86::user_end - begin) return false;
+    return begin + size <= x86::system_begin || begin >= x86::system_end;
+}
+
+bool GuestMemory::give_place(GuestAddr begin, GuestAddr end) {
+    for (;;) {
+        AddressBlocks::Run gap = blocks_.missing(begin, end);
+        if (gap.begin == gap.end) return true;
+        auto offset = window_.allocate(gap.end - gap.begin);
+        if (!offset) return false;
+        blocks_.add(gap.begin, gap.end, *offset);
+    }
+}
+
+bool GuestMemory::grant(GuestAddr begin, GuestAddr end, Protection protection) {
+    bool room = true;
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t size, GuestAddr address) {
+        room = room && tables_.grant(address, x86::window_base + offset, size, protection);
+    });
+    return room;
+}
+
+void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
+    if (!image_) return;
+    if (!remapped_.empty() && remapped_.back().end == begin) {
+        remapped_.back().end = end;
+        return;
+    }
+    remapped_.push_back({begin, end});
+    if (remapped_.size() < 64) return;
+    // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
+    std::sort(remapped_.begin(), remapped_.end(), [](Range a, Range b) { return a.begin < b.begin; });
+    std::size_t last = 0;
+    for (std::size_t i = 1; i < remapped_.size(); ++i) {
+        if (remapped_[i].begin <= remapped_[last].end + large_page_size)
+            remapped_[last].end = std::max(remapped_[last].end, remapped_[i].end);
+        else
+            remapped_[++last] = remapped_[i];
+    }
+    remapped_.resize(last + 1);
+}
+
+int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
+    if (!valid(begin, size)) return EINVAL;
+    if (regions_.size() >= max_regions) return ENOMEM;
+    const GuestAddr end = begin + size;
+    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+        if (protection.accessible())
+            window_.map_zero(offset, length, protection);
+        else
+            window_.unmap(offset, length);
+        dirty_.remove(offset / page_size, (offset + length) / page_size);
+        note_remapped(offset, offset + length);
+    });
+    if (protection.execute) executable_added_ = true;
+    regions_.insert({begin, end, protection, std::move(name)});
+    return 0;
+}
+
+int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
+    if (!valid(begin, size)) return EINVAL;
+    if (regions_.size() >= max_regions) return ENOMEM;
+    const GuestAddr end = begin + size;
+    if (!regions_.overlaps(begin, end)) return 0;
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+        window_.unmap(offset, length);
+        dirty_.remove(offset / page_size, (offset + length) / page_size);
+        note_remapped(offset, offset + length);
+    });
+    regions_.erase(begin, end);
+    return 0;
+}
+
+int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protection) {
+    if (!valid(begin, size)) return EINVAL;
+    const GuestAddr end = begin + size;
+    if (!regions_.covered(begin, end) || regions_.size() >= max_regions) return ENOMEM;
+    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+        window_.protect(offset, length, protection);
+        note_remapped(offset, offset + length);
+    });
+    if (protection.execute) executable_added_ = true;
+    regions_.protect(begin, end, protection);
+    return 0;
+}
+
+int GuestMemory::discard(GuestAddr begin, std::size_t size) {
+    if (!valid(begin, size)) return EINVAL;
+    const GuestAddr end = begin + size;
+    if (!regions_.covered(begin, end)) return ENOMEM;
+    for (GuestAddr at = begin; at < end;) {
+        const Region region = *regions_.find(at);
+        const GuestAddr to = std::min(end, region.end);
+        for_each_piece(at, to, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+            if (!image_) {
+                window_.drop_changes(offset, length);
+            } else if (region.protection.accessible()) {
+                window_.map_zero(offset, length, region.protection);
+            } else {
+                window_.unmap(offset, length);
+            }
+            dirty_.remove(offset / page_size, (offset + length) / page_size);
+            note_remapped(offset, offset + length);
+        });
+        at = to;
+    }
+    return 0;
+}
+
+std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint, std::size_t alignment) const {
+    if (size == 0 || size % page_size) return std::nullopt;
+    if (hint % alignment == 0 && valid(hint, size) && !regions_.overlaps(hint, hint + size)) return hint;
+    if (auto below_stack = regions_.find_free(size, x86::user_begin, x86::stack_top, alignment)) return below_stack;
+    return regions_.find_free(size, x86::system_end, x86::user_end, alignment);
+}
+
+// --- Accounting
+
+void GuestMemory::note_guest_writes(std::span<const std::uint64_t> pages) {
+    for (std::uint64_t page : pages)
+        if (page >= system_pages) dirty_.add(page);
+}
+
+void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
+    if (size == 0) return;
+    const std::uint64_t first = offset / page_size, last = (offset + size - 1) / page_size + 1;
+    const std::size_t fresh = dirty_.missing(first, last);
+    if ((dirty_.size() + fresh) * page_size > limits_.bytes) {
+        forget_unchanged();
+        if ((dirty_.size() + dirty_.missing(first, last)) * page_size > limits_.bytes)
+            throw OutOfMemory(limits_.name, limits_.bytes);
+    }
+    for (std::uint64_t page = first; page < last; ++page) dirty_.add(page);
+}
+
+void GuestMemory::enforce_limit() {
+    if (changed_bytes() <= limits_.bytes) return;
+    forget_unchanged();
+    if (changed_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
+}
+
+bool GuestMemory::is_remapped(std::uint64_t offset) const {
+    return std::any_of(remapped_.begin(), remapped_.end(),
+                       [&](Range range) { return range.begin <= offset && offset < range.end; });
+}
+
+// Pages kept from earlier requests, or written with what they held already, do not count.
+void GuestMemory::forget_unchanged() {
+    std::vector<std::uint64_t> unchanged;
+    for (const auto& [begin, region] : regions_) {
+        if (!region.protection.accessible() || (begin >= x86::system_begin && begin < x86::system_end)) continue;
+        for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
+            for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page) {
+                if (!dirty_.contains(page)) continue;
+                const std::byte* now = window_.host(page * page_size);
+                const std::byte* base = image_ ? image_->page(page) : nullptr;
+                // Dropping the private copy must bring back what was compared with; behind a changed mapping
+                // that is certain for zero pages only.
+                if (base && is_remapped(page * page_size)) continue;
+                if (base ? std::memcmp(now, base, page_size) == 0 : is_zero(now)) unchanged.push_back(page);
+            }
+        });
+    }
+    for (std::uint64_t page : unchanged) {
+        window_.drop_changes(page * page_size, page_size);
+        dirty_.remove(page);
+    }
+}
+
+}  // namespace tinykvm

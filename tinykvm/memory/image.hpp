@@ -1,0 +1,44 @@
+// The memory of a booted program, frozen: the pages that are not zero in a sealed memfd, and what is mapped where.
+//
+// Thread safety: immutable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/kvm/mapping.hpp"
+#include "tinykvm/memory/address_blocks.hpp"
+#include "tinykvm/memory/regions.hpp"
+#include "tinykvm/types.hpp"
+#include "tinykvm/x86/page_tables.hpp"
+
+namespace tinykvm {
+
+struct MemoryImage {
+    // What a fork maps: sorted by offset, disjoint; what is in none of them is not accessible.
+    struct Piece {
+        std::uint64_t offset, size;  // in the window
+        Protection protection;
+        bool from_file;              // else zero pages
+        std::uint64_t file_offset;
+    };
+
+    FileDescriptor file;             // memfd, sealed
+    Mapping view;                    // all of it, read-only
+    std::vector<Piece> pieces;
+    std::vector<std::uint32_t> page_numbers;  // window page -> page of the file + 1; 0: zero
+    std::uint64_t window_end = 0;
+    AddressBlocks blocks;
+    Regions regions;
+    x86::PageTables::State page_tables;
+
+    // The page's contents; nullptr: zero.
+    const std::byte* page(std::uint64_t window_page) const {
+        if (window_page >= page_numbers.size() || page_numbers[window_page] == 0) return nullptr;
+        return view.data() + std::size_t{page_numbers[window_page] - 1} * page_size;
+    }
+};
+
+}  // namespace tinykvm

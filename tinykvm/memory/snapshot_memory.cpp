@@ -1,0 +1,183 @@
+// GuestMemory's way into a MemoryImage and back.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/memory/image.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// A fork keeps this many private pages from one request to the next and gives the rest back.
+constexpr std::size_t max_kept_pages = 4096;
+// What requests may make a fork's window grow by before it is rather built anew.
+constexpr std::size_t max_growth = std::size_t{512} << 20;
+// Runs of data closer than this become one mapping: a host mapping costs more than a few zero pages.
+constexpr std::uint64_t max_gap_pages = 16;
+
+bool is_zero(const std::byte* page) {
+    std::uint64_t first;
+    std::memcpy(&first, page, sizeof first);
+    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
+}
+
+// Writes the image file and finds out where its pages are.
+class ImageWriter {
+  public:
+    ImageWriter(MemoryImage& image, const Window& window) : image_(image), window_(window) {
+        int fd = ::memfd_create("tinykvm snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0) throw MachineError::from_errno("cannot create a snapshot file (memfd_create)", errno);
+        image_.file = FileDescriptor(fd);
+        image_.page_numbers.resize(window.allocated() / page_size);
+    }
+
+    // Adds [offset, offset+size) of the window, of which `has_data(page)` tells the pages that are not zero.
+    template <typename HasData>
+    void add(std::uint64_t offset, std::uint64_t size, Protection protection, HasData has_data) {
+        const std::uint64_t end = (offset + size) / page_size;
+        std::uint64_t page = offset / page_size, zero_from = page;
+        while (page < end) {
+            if (!has_data(page)) {
+                ++page;
+                continue;
+            }
+            std::uint64_t data_end = page + 1;
+            for (std::uint64_t ahead = data_end; ahead < end && ahead - data_end <= max_gap_pages; ++ahead)
+                if (has_data(ahead)) data_end = ahead + 1;
+            add_zero(zero_from, page, protection);
+            add_data(page, data_end, protection);
+            page = zero_from = data_end;
+        }
+        add_zero(zero_from, end, protection);
+    }
+
+    void finish() {
+        std::sort(image_.pieces.begin(), image_.pieces.end(),
+                  [](const auto& a, const auto& b) { return a.offset < b.offset; });
+        if (::fcntl(image_.file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+            throw MachineError::from_errno("cannot seal a snapshot file", errno);
+        image_.view = Mapping("cannot map a snapshot file", written_ * page_size, PROT_READ, MAP_PRIVATE,
+                              image_.file.get());
+    }
+
+  private:
+    void add_zero(std::uint64_t first, std::uint64_t last, Protection protection) {
+        if (first == last || !protection.accessible()) return;
+        image_.pieces.push_back({first * page_size, (last - first) * page_size, protection, false, 0});
+    }
+    void add_data(std::uint64_t first, std::uint64_t last, Protection protection) {
+        image_.pieces.push_back(
+            {first * page_size, (last - first) * page_size, protection, true, written_ * page_size});
+        for (std::uint64_t page = first; page < last; ++page)
+            image_.page_numbers[page] = static_cast<std::uint32_t>(written_ + (page - first) + 1);
+        const std::byte* from = window_.host(first * page_size);
+        std::size_t rest = (last - first) * page_size;
+        auto to = static_cast<off_t>(written_ * page_size);
+        while (rest > 0) {
+            ssize_t n = ::pwrite(image_.file.get(), from, rest, to);
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) throw MachineError::from_errno("cannot write a snapshot file", n < 0 ? errno : EIO);
+            from += n;
+            to += n;
+            rest -= static_cast<std::size_t>(n);
+        }
+        written_ += last - first;
+    }
+
+    MemoryImage& image_;
+    const Window& window_;
+    std::uint64_t written_ = 0;  // pages
+};
+
+}  // namespace
+
+std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
+    auto image = std::make_shared<MemoryImage>();
+    ImageWriter writer(*image, window_);
+
+    // Tables and shim: not in the dirty set, the host alone writes them.
+    const std::uint64_t clock_page_number = x86::clock_page_offset / page_size;
+    for (std::uint64_t block : tables_.state().blocks)
+        writer.add(block, large_page_size, {.read = true, .write = true}, [&](std::uint64_t page) {
+            return page != clock_page_number && !is_zero(window_.host(page * page_size));
+        });
+
+    // Pages under PROT_NONE may hold data that a later mprotect shows again.
+    for (const auto& [begin, region] : regions_) {
+        if (begin >= x86::system_begin && begin < x86::system_end) continue;
+        for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
+            if (!region.protection.accessible()) window_.protect(offset, size, {.read = true});
+            writer.add(offset, size, region.protection, [&](std::uint64_t page) {
+                return dirty_.contains(page) && !is_zero(window_.host(page * page_size));
+            });
+        });
+    }
+    writer.finish();
+    image->window_end = window_.allocated();
+    image->blocks = blocks_;
+    image->regions = regions_;
+    image->page_tables = tables_.state();
+    return image;
+}
+
+void GuestMemory::map_pieces(std::uint64_t begin, std::uint64_t end) {
+    const auto& pieces = image_->pieces;
+    auto piece = std::lower_bound(pieces.begin(), pieces.end(), begin, [](const auto& p, std::uint64_t offset) {
+        return p.offset + p.size <= offset;
+    });
+    for (; piece != pieces.end() && piece->offset < end; ++piece) {
+        const std::uint64_t from = std::max(begin, piece->offset), to = std::min(end, piece->offset + piece->size);
+        if (piece->from_file)
+            window_.map_copy(from, to - from, piece->protection, image_->file.get(),
+                             piece->file_offset + (from - piece->offset));
+        else
+            window_.map_zero(from, to - from, piece->protection);
+    }
+}
+
+std::size_t GuestMemory::reset() {
+    const std::size_t changed = dirty_.size();
+    for (const Range& range : remapped_) {
+        window_.unmap(range.begin, range.end - range.begin);
+        map_pieces(range.begin, std::min(range.end, image_->window_end));
+        dirty_.remove(range.begin / page_size, range.end / page_size);
+    }
+    if (!remapped_.empty()) regions_ = image_->regions;
+    remapped_.clear();
+
+    std::size_t kept = 0;
+    Range drop{0, 0};
+    dirty_.for_each([&](std::uint64_t page) {
+        std::byte* host = window_.host(page * page_size);
+        if (kept < max_kept_pages) {
+            if (const std::byte* base = image_->page(page))
+                std::memcpy(host, base, page_size);
+            else
+                std::memset(host, 0, page_size);
+            ++kept;
+            return;
+        }
+        if (drop.end != page * page_size) {
+            if (drop.end > drop.begin) window_.drop_changes(drop.begin, drop.end - drop.begin);
+            drop.begin = page * page_size;
+        }
+        drop.end = (page + 1) * page_size;
+        dirty_.remove(page);
+    });
+    if (drop.end > drop.begin) window_.drop_changes(drop.begin, drop.end - drop.begin);
+    return changed;
+}
+
+bool GuestMemory::needs_rebuild() const {
+    return image_ && (executable_added_ || window_.allocated() > image_->window_end + max_growth);
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,57 @@
+// The guest-physical memory of a VM: one reservation of host addresses, given out in 2 MiB blocks, made visible to
+// the guest by memory slots. Every mmap, mprotect and madvise on guest memory is here, named by intent.
+//
+// Offsets are from x86::window_base (guest-physical) and from host(0) alike.
+//
+// Thread safety: one thread at a time, while the guest stands still.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "tinykvm/kvm/mapping.hpp"
+#include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm {
+
+class Window {
+  public:
+    // Reserves `size` bytes of host addresses. Nothing is accessible yet. Throws MachineError.
+    Window(kvm::Vm& vm, std::size_t size);
+
+    std::byte* host(std::uint64_t offset) const { return reservation_.data() + offset; }
+    std::size_t size() const { return reservation_.size(); }
+
+    // Gives out `size` bytes (a multiple of 2 MiB) for good; nullopt when the window is full.
+    std::optional<std::uint64_t> allocate(std::size_t size);
+    std::uint64_t allocated() const { return allocated_; }
+    // Takes over [0, end), which a snapshot has given out, with room for `spare` more bytes in the same slot.
+    void adopt(std::uint64_t end, std::size_t spare);
+
+    // Fresh zero pages.
+    void map_zero(std::uint64_t offset, std::size_t size, Protection protection);
+    // Pages of an image, copied when written.
+    void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
+    // Pages of a file shared with others, read-only.
+    void map_shared(std::uint64_t offset, std::size_t size, int fd);
+    // Nothing: contents are gone, any access ends in an error.
+    void unmap(std::uint64_t offset, std::size_t size);
+    // Contents stay; the guest's (and the host's) rights change.
+    void protect(std::uint64_t offset, std::size_t size, Protection protection);
+    // Back to what is mapped there: zero or the image's pages. Frees private copies.
+    void drop_changes(std::uint64_t offset, std::size_t size);
+
+  private:
+    void cover(std::uint64_t end);
+    void replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
+                 std::uint64_t fd_offset);
+
+    kvm::Vm* vm_;
+    Mapping reservation_;
+    std::uint64_t allocated_ = 0;
+    std::uint64_t covered_ = 0;  // memory slots reach up to here
+};
+
+}  // namespace tinykvm
