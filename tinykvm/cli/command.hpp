@@ -27,7 +27,7 @@ struct Usage {
 enum ExitStatus {
     exit_ok = 0,
     exit_timed_out = 124,
-    exit_own_error = 125,      // a bad command line, no KVM, ...
+    exit_own_error = 125,       // a bad command line, no KVM, ...
     exit_not_executable = 126,  // found, but not a program we can load
     exit_not_found = 127,
     exit_signal = 128,  // plus the signal that ended the program

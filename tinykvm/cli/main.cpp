@@ -73,8 +73,8 @@ int main(int argc, char** argv) {
     try {
         return dispatch({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
     } catch (const Usage& usage) {
-        std::fprintf(stderr, "tinykvm: %s%s%s (see: tinykvm help)\n", usage.problem, *usage.detail ? ": " : "",
-                     usage.detail);
+        std::fprintf(stderr, "tinykvm: %s%s%s (see: tinykvm help)\n", usage.problem,
+                     *usage.detail ? ": " : "", usage.detail);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "tinykvm: %s\n", error.what());
     }

@@ -139,8 +139,8 @@ void write_all(int fd, std::string_view text) {
 
 Deadline deadline_after(std::optional<double> seconds) {
     constexpr double ten_years = 10 * 365 * 86400.0;
-    return Clock::now() +
-           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds.value_or(ten_years)));
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                              std::chrono::duration<double>(seconds.value_or(ten_years)));
 }
 
 int run_machine(std::shared_ptr<const Program> program, Request request) {
@@ -191,11 +191,11 @@ int run(std::span<char* const> arguments) {
 }  // namespace
 
 const Command run_command = {
-    "run",
-    "Run a Linux program in the sandbox",
+    "run", "Run a Linux program in the sandbox",
     "Usage: tinykvm run [OPTIONS] PROGRAM [ARGUMENTS...]\n"
     "\n"
-    "Runs an ordinary Linux program (static, static-PIE or dynamic) in a virtual machine of its own. Its input\n"
+    "Runs an ordinary Linux program (static, static-PIE or dynamic) in a virtual machine of its own. Its "
+    "input\n"
     "and output are the terminal's, its working directory is /, its environment is what --env says. It sees\n"
     "no files but those it is allowed, and those for reading only.\n"
     "\n"

@@ -1,0 +1,56 @@
+# What ./demo and ./check share: packages, building, asking for KVM. Sourced.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034 # demo and check read these
+build_packages=(cmake g++ ninja-build pkg-config python3 libelf-dev libvarnishapi-dev varnish nlohmann-json3-dev
+    libsimdjson-dev)
+demo_packages=("${build_packages[@]}" curl iso-codes)
+# shellcheck disable=SC2034
+check_packages=("${demo_packages[@]}" clang libgtest-dev musl-tools shellcheck)
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+
+# install_packages PACKAGE...: Debian packages that are missing, when we may; else says which and ends.
+install_packages() {
+    local package missing=()
+    for package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "These Debian packages are missing; as root:"
+        echo "    apt-get install --no-install-recommends ${missing[*]}"
+        exit 1
+    fi
+    say "Installing ${missing[*]}"
+    apt-get update -qq >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# build PRESET: configures and builds; quiet unless it fails.
+build() {
+    local preset=$1 folder log status=0
+    folder=build-$preset
+    if [ "$preset" = release ]; then folder=build; fi
+    mkdir -p "$folder"
+    log=$folder/build.log
+    say "Building ($preset) in $folder/"
+    if [ ! -e "$folder/CMakeCache.txt" ] && command -v ninja >/dev/null; then
+        export CMAKE_GENERATOR=Ninja
+    fi
+    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)"; } >"$log" 2>&1 || status=$?
+    unset CMAKE_GENERATOR
+    if [ $status -ne 0 ]; then
+        grep -E -A 12 'error|Error|FAILED' "$log" | head -n 80 || tail -n 40 "$log"
+        echo "The build failed; all of it is in $log"
+    fi
+    return $status
+}
+
+# kvm_usable BUILD_DIR: or says why not.
+kvm_usable() {
+    local report
+    report=$("$1/bin/tinykvm" probe 2>&1) && return
+    echo "$report"
+    return 1
+}
