@@ -45,7 +45,7 @@ extern "C" {
 /* One header of a request: "Name: value" and a terminating zero. */
 struct kvm_request_header {
     const char* field;
-    uint32_t field_colon; /* offset of the ':' in `field` */
+    uint32_t field_colon; /* offset of the ':' in `field`; field_len when there is none */
     uint32_t field_len;   /* length of `field` without the terminating zero */
 };
 
@@ -158,8 +158,8 @@ static inline bool sys_is_debug(void) {
 
 /* ---- Registration: in main() -------------------------------------------------------------------------- */
 
-/* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 5 error). The set_...() functions
- * below do the same with the type checked. 0, or -EINVAL for an unknown `which`. */
+/* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces, 5 error). The
+ * set_...() functions below do the same with the type checked. 0, or -EINVAL for an unknown `which`. */
 static inline long register_func(int which, void (*function)(void)) {
     return kvm_call(KVM_REGISTER_FUNC, which, (long)function, 0, 0, 0, 0);
 }
@@ -169,14 +169,23 @@ static inline void set_backend_get(void (*f)(const char* url, const char* arg)) 
     register_func(1, (void (*)(void))f);
 }
 
-/* `f` answers requests with a body: `data` of `len` bytes, not zero-terminated, writable. */
+/* `f` answers requests with a body, and those of methods that may have one: `data` of `len` bytes, never
+ * NULL, not zero-terminated, writable. */
 static inline void set_backend_post(void (*f)(const char* url, const char* arg, const char* content_type,
                                               const uint8_t* data, size_t len)) {
     register_func(2, (void (*)(void))f);
 }
 
-/* `f` answers requests of every method and is called instead of the two above. The request lives until it
- * ends. */
+/* `f` gets the body in pieces, each with the number of bytes before it, and returns after each. After the
+ * last one it is called with `len` 0 and answers then; it may also answer earlier. */
+static inline void set_backend_stream_post(void (*f)(const char* url, const char* arg,
+                                                     const char* content_type, const uint8_t* data,
+                                                     size_t len, size_t off)) {
+    register_func(4, (void (*)(void))f);
+}
+
+/* `f` answers requests of every method and is called instead of those above. The request lives until it ends.
+ */
 static inline void set_backend_request(void (*f)(const struct kvm_request* request)) {
     register_func(3, (void (*)(void))f);
 }
@@ -220,7 +229,7 @@ static inline const char* kvm_request_header_value(const struct kvm_request* req
     for (unsigned i = 0; i < request->num_headers; i++) {
         const struct kvm_request_header* header = &request->headers[i];
         size_t same = 0;
-        if (header->field_colon != name_len) {
+        if (header->field_colon != name_len || header->field_colon >= header->field_len) {
             continue;
         }
         while (same < name_len) {
@@ -255,10 +264,11 @@ static inline bool kvm_request_method_is(const struct kvm_request* request, cons
 
 /* ---- The response ------------------------------------------------------------------------------------- */
 
-/* Answers the request and ends it: `status` 200 to 999, a content type, a body of any size. The body is read
- * where it is: do not free it. `extra` may be NULL. Comes back only in programs that wait with
- * wait_for_requests_paused() and are not ephemeral. A response with a bad status, pointer or header fails the
- * request. */
+/* Answers the request and ends it: `status` 200 to 599, a content type of at most 1024 bytes (0: none), a
+ * body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at most
+ * 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...)
+ * are left out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral.
+ * A bad status, pointer, length or header fails the request. */
 static inline void backend_response_extra(int16_t status, const void* content_type, size_t content_type_len,
                                           const void* content, size_t content_len,
                                           const struct BackendResponseExtra* extra) {
@@ -335,7 +345,8 @@ static inline long http_method(char* out, size_t outlen) {
 
 /* ---- The log, and what is left ------------------------------------------------------------------------ */
 
-/* Writes one line to the log of the request, or of the program while it boots. Long lines are cut. */
+/* Writes one line to the log of the request, or of the program while it boots. Of a line 1024 bytes are
+ * logged, of a request 64 lines. */
 static inline long sys_log(const char* text, size_t len) {
     return kvm_call(KVM_LOG, (long)text, (long)len, 0, 0, 0, 0);
 }
@@ -378,7 +389,8 @@ static inline long get_meminfo(struct meminfo* info) {
 #define KVM_API_EXTERN extern
 #endif
 /* clang-format off */
-#define EMBED_BINARY(name, file)                                      \
+#define EMBED_BINARY(name, file) KVM_API_EMBED(name, file) /* `file` may be a macro */
+#define KVM_API_EMBED(name, file)                                     \
     __asm__(".pushsection .rodata, \"a\", @progbits\n"               \
             ".balign 16\n"                                            \
             ".globl " #name "\n"                                      \
