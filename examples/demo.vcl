@@ -39,15 +39,10 @@ sub vcl_backend_fetch {
 		# The body of the POST goes to the program, what the program makes of it is the response.
 		set bereq.backend = tinykvm.to_backend("minify");
 	} elsif (bereq.url ~ "^/misbehave/") {
-		set bereq.backend = tinykvm.to_backend("misbehave", regsub(bereq.url, "^/misbehave/", ""));
+		set bereq.backend = tinykvm.to_backend("misbehave",
+		    config=regsub(bereq.url, "^/misbehave/", ""));
 	} else {
 		set bereq.backend = tinykvm.to_backend("hello");
-	}
-}
-
-sub vcl_backend_response {
-	if (bereq.url ~ "^/misbehave/") {
-		set beresp.uncacheable = true;
 	}
 }
 

@@ -107,7 +107,7 @@ std::string find_program(const std::string& name) {
     while (true) {
         const std::size_t colon = rest.find(':');
         const std::string folder(rest.substr(0, colon));
-        const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+        std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
         std::error_code error;
         if (::access(candidate.c_str(), X_OK) == 0 && fs::is_regular_file(candidate, error)) return candidate;
         if (colon == std::string_view::npos) return "";
