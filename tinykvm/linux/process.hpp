@@ -3,10 +3,13 @@
 // Thread safety: used by the thread that runs the guest.
 #pragma once
 
+#include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <span>
 #include <string>
 
+#include "tinykvm/linux/cpu_time.hpp"
 #include "tinykvm/linux/state.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/options.hpp"
@@ -47,6 +50,8 @@ class VectorState {
     virtual std::size_t size() const = 0;                        // bytes of the XSAVE image, standard format
     virtual void save(std::span<std::byte> image) = 0;
     virtual bool load(std::span<const std::byte> image) = 0;     // false: not a valid image, nothing changed
+    // The state components of the image (XCR0). Programs find it in signal frames.
+    virtual std::uint64_t features() const { return 3; }
 
   protected:
     ~VectorState() = default;
@@ -54,18 +59,30 @@ class VectorState {
 
 class Process {
   public:
+    // `memory` and `options` must outlive the process.
     Process(GuestMemory& memory, const Options& options, ProcessState state);
 
-    // Performs the system call in `registers` (number in rax; result to rax). Throws Timeout when it blocked
-    // until the deadline.
+    // Performs the system call in `registers` (number in rax; result to rax; rip already behind the
+    // instruction). Throws Timeout when it blocked until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
                         Deadline deadline);
 
     // Delivers a fault to the program's handler, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);
 
+    // A flag that ends blocking calls with Timeout("interrupted") soon after it became true; at once when a
+    // signal arrives at the thread too. Null: none. Must outlive the process.
+    void set_interrupt_flag(const std::atomic<bool>* flag) { interrupted_ = flag; }
+
     ProcessState& state() { return state_; }
     const ProcessState& state() const { return state_; }
+
+  private:
+    GuestMemory& memory_;
+    const Options& options_;
+    ProcessState state_;
+    const std::atomic<bool>* interrupted_ = nullptr;
+    CpuMeter cpu_;
 };
 
 }  // namespace tinykvm::linux_abi

@@ -1,0 +1,29 @@
+#include "tinykvm/linux/call.hpp"
+
+#include <algorithm>
+
+namespace tinykvm::linux_abi {
+
+PathArgument read_path(const Call& call, GuestAddr address) {
+    if (auto path = call.memory.read_string(address, max_path)) return {std::move(*path), 0};
+    return {{}, call.memory.is_readable(address, max_path) ? ENAMETOOLONG : EFAULT};
+}
+
+std::optional<TimeSpec> read_timespec(const Call& call, GuestAddr address, int& error) {
+    TimeSpec time;
+    error = 0;
+    if (!call.memory.read(address, time)) {
+        error = EFAULT;
+    } else if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) {
+        error = EINVAL;
+    }
+    return error == 0 ? std::optional(time) : std::nullopt;
+}
+
+Clock::time_point after(const TimeSpec& time) {
+    // A hundred years is longer than any deadline.
+    const std::int64_t seconds = std::min<std::int64_t>(time.seconds, 3'155'760'000);
+    return Clock::now() + std::chrono::seconds(seconds) + std::chrono::nanoseconds(time.nanoseconds);
+}
+
+}  // namespace tinykvm::linux_abi

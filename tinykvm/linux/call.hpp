@@ -1,0 +1,67 @@
+// One system call on its way: what a handler gets to see, and the small things all handlers need.
+//
+// A handler returns what Linux returns in rax: a value, or a negative errno. It may throw Timeout and
+// OutOfMemory. Everything a guest passes is hostile: pointers go through GuestMemory, lengths are clamped before
+// they are used, structures are copied before they are looked at.
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tinykvm/linux/cpu_time.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/linux/state.hpp"
+#include "tinykvm/linux/waiter.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+
+namespace tinykvm::linux_abi {
+
+// As Linux: the most one call reads or writes, and the longest path with its NUL.
+inline constexpr std::uint64_t max_transfer = 0x7ffff000;
+inline constexpr std::size_t max_path = 4096;
+inline constexpr std::size_t max_vectors = 1024;
+// Data is moved between host and guest in pieces of at most this size, with a look at the clock in between.
+inline constexpr std::size_t transfer_piece = std::size_t{128} << 10;
+
+struct Call {
+    GuestMemory& memory;
+    ProcessState& state;
+    const Options& options;
+    Registers& registers;
+    ThreadPointers& pointers;
+    VectorState& vectors;
+    const Waiter& waiter;
+    CpuMeter& cpu;
+    std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
+    const char* name = "";                // of the system call, for log lines
+    Outcome outcome{};
+    bool registers_replaced = false;      // rt_sigreturn: rax is not the result
+
+    // Linux takes descriptors, flags and the like from the lower half of a register.
+    int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
+    OpenFile* file(int index) const { return state.files.find(int_arg(index)); }
+
+    void log(const std::string& line) const {
+        if (options.log) options.log(line);
+    }
+};
+
+// A path argument. `error` is 0, EFAULT or ENAMETOOLONG; an empty path is the caller's to judge.
+struct PathArgument {
+    std::string path;
+    int error = 0;
+};
+PathArgument read_path(const Call& call, GuestAddr address);
+
+// A struct timespec; nullopt with `error` set for EFAULT or EINVAL (B9: checked before anything is computed).
+struct TimeSpec {
+    std::int64_t seconds = 0, nanoseconds = 0;
+};
+std::optional<TimeSpec> read_timespec(const Call& call, GuestAddr address, int& error);
+// The moment `time` from now; saturates.
+Clock::time_point after(const TimeSpec& time);
+
+}  // namespace tinykvm::linux_abi

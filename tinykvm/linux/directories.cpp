@@ -1,0 +1,150 @@
+// Listing directories, and the working directory.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Location = Namespace::Location;
+
+// struct linux_dirent64
+struct EntryHead {
+    std::uint64_t inode;
+    std::uint64_t next;  // position behind this entry
+    std::uint16_t size;
+    std::uint8_t type;
+    char name[];
+};
+constexpr std::size_t head_size = 19;  // up to the name
+constexpr std::size_t most_at_once = 32768;
+
+// Positions in a listing are what the host's file system calls them, so a description needs no more than a number.
+// After the host's entries come those that exist because of path rules, counted from here; the host's own
+// positions are never that large.
+constexpr std::uint64_t made_up_begin = std::uint64_t{1} << 63;
+
+std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8_t type, std::uint64_t next) {
+    const std::size_t size = (head_size + name.size() + 1 + 7) & ~std::size_t{7};
+    if (size > to.size()) return 0;
+    std::memset(to.data(), 0, size);
+    std::uint64_t hash = 1;
+    for (unsigned char c : name) hash = hash * 31 + c;
+    const auto short_size = static_cast<std::uint16_t>(size);
+    std::memcpy(to.data(), &hash, 8);
+    std::memcpy(to.data() + 8, &next, 8);
+    std::memcpy(to.data() + 16, &short_size, 2);
+    std::memcpy(to.data() + 18, &type, 1);
+    std::memcpy(to.data() + head_size, name.data(), name.size());
+    return size;
+}
+
+// The host's next entries, into `to`. Bytes or -errno. A fresh descriptor each time, as its position would be shared.
+std::int64_t list_host(const HostFile& directory, std::uint64_t& position, std::span<std::byte> to) {
+    const FileDescriptor fd(::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return -errno;
+    if (position != 0 && ::lseek(fd.get(), static_cast<off_t>(position), SEEK_SET) < 0) return -errno;
+    const long got = ::syscall(SYS_getdents64, fd.get(), to.data(), to.size());
+    if (got < 0) return -errno;
+    for (std::size_t at = 0; at + head_size <= static_cast<std::size_t>(got);) {
+        EntryHead head;
+        std::memcpy(&head, to.data() + at, head_size);
+        position = head.next & ~made_up_begin;
+        at += head.size;
+    }
+    return got;
+}
+
+bool on_host(const OpenFile& file, const std::string& name) {
+    struct stat status {};
+    return file.host && ::fstatat(file.host->fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+std::int64_t list_made_up(const Call& call, OpenFile& file, std::span<std::byte> to) {
+    std::vector<Namespace::Child> names = call.state.paths->children(file.path);
+    if (!file.host) names.insert(names.begin(), {{".", false}, {"..", false}});
+    std::size_t used = 0;
+    for (std::size_t i = file.offset - made_up_begin; i < names.size(); ++i) {
+        if (!on_host(file, names[i].name)) {
+            const std::uint8_t type = names[i].is_link ? DT_LNK : i < 2 && !file.host ? DT_DIR : DT_UNKNOWN;
+            const std::size_t size = put_entry(to.subspan(used), names[i].name, type, made_up_begin + i + 1);
+            if (size == 0) return used > 0 ? static_cast<std::int64_t>(used) : -EINVAL;
+            used += size;
+        }
+        file.offset = made_up_begin + i + 1;
+    }
+    return static_cast<std::int64_t>(used);
+}
+
+std::int64_t change_to(Call& call, const Location& found) {
+    if (!found.exists()) return -found.error;
+    if (!found.is_directory()) return -ENOTDIR;
+    if (found.kind == Location::Kind::host &&
+        ::syscall(SYS_faccessat2, found.handle.get(), "", X_OK, AT_EMPTY_PATH) != 0)
+        return -errno;
+    call.state.working_directory = found.path;
+    return 0;
+}
+
+}  // namespace
+
+std::int64_t sys_getdents64(Call& call) {
+    OpenFile* file = call.file(0);
+    if (!file || file->kind == OpenFile::Kind::path) return -EBADF;
+    if (file->kind != OpenFile::Kind::directory) return -ENOTDIR;
+    std::array<std::byte, most_at_once> entries;
+    const std::span<std::byte> room(entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
+
+    const std::uint64_t before = file->offset;
+    std::int64_t size = 0;
+    if (file->host && file->offset < made_up_begin) {
+        size = list_host(*file->host, file->offset, room);
+        if (size == 0) file->offset = made_up_begin;
+    } else if (!file->host && file->offset < made_up_begin) {
+        file->offset = made_up_begin;
+    }
+    if (size == 0) size = list_made_up(call, *file, room);
+    if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size))) size = -EFAULT;
+    if (size < 0) file->offset = before;
+    return size;
+}
+
+std::int64_t sys_getcwd(Call& call) {
+    const std::string& path = call.state.working_directory;
+    if (call.args[1] < path.size() + 1) return -ERANGE;
+    const std::size_t size = path.size() + 1;
+    return call.memory.write(call.args[0], path.c_str(), size) ? static_cast<std::int64_t>(size) : -EFAULT;
+}
+
+std::int64_t sys_chdir(Call& call) {
+    const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
+    if (at.error) return -at.error;
+    return change_to(call, call.state.paths->resolve(at.base, at.path, Namespace::Last::follow));
+}
+
+std::int64_t sys_fchdir(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    if (file->kind != OpenFile::Kind::directory && !(file->kind == OpenFile::Kind::path && file->is_directory))
+        return -ENOTDIR;
+    return change_to(call, call.state.paths->resolve("/", file->path, Namespace::Last::keep_link));
+}
+
+std::int64_t sys_umask(Call& call) {
+    const std::uint32_t before = call.state.umask;
+    call.state.umask = static_cast<std::uint32_t>(call.args[0]) & 0777;
+    return before;
+}
+
+}  // namespace tinykvm::linux_abi

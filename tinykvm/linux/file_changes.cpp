@@ -1,0 +1,199 @@
+// Changing what exists: length, mode, times. Only files below writable rules; elsewhere EROFS.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Location = Namespace::Location;
+using Kind = OpenFile::Kind;
+
+// A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
+// Host files are opened for reading only, which is enough to change modes and times.
+FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags, int& error) {
+    error = refuse_change(call, at);
+    if (error) return {};
+    const Location found = call.state.paths->resolve(at.base, at.path, last);
+    if (!found.exists()) {
+        error = found.error;
+    } else if (found.kind == Location::Kind::built_in || found.is_link()) {
+        error = EPERM;
+    } else if (!found.writable()) {
+        error = EROFS;
+    } else if (!S_ISREG(found.status.st_mode) && !found.is_directory()) {
+        error = EACCES;
+    }
+    if (error) return {};
+    const int fd = call.state.paths->open(found, flags);
+    if (fd < 0) {
+        error = -fd;
+        return {};
+    }
+    FileDescriptor opened(fd);
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))) error = EACCES;
+    return opened;
+}
+
+// The same for an open descriptor of the guest; goes by its name for directories, which are only names.
+FileDescriptor open_to_change(const Call& call, const OpenFile& file, int& error) {
+    if (file.path.empty()) {
+        error = EPERM;
+        return {};
+    }
+    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY, error);
+}
+
+std::int64_t change_mode(const Call& call, const PathAt& at, unsigned mode) {
+    if (at.error) return -at.error;
+    int error = 0;
+    const FileDescriptor fd = open_to_change(call, at, Namespace::Last::follow, O_RDONLY, error);
+    if (error) return -error;
+    return ::fchmod(fd.get(), mode & 0777) == 0 ? 0 : -errno;
+}
+
+// Owners cannot be changed, only confirmed.
+std::int64_t change_owner(const Call& call, const PathAt& at, int user, int group, bool follow) {
+    if (at.error) return -at.error;
+    if (const int error = refuse_change(call, at)) return -error;
+    const Location found = call.state.paths->resolve(
+        at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link);
+    if (!found.exists()) return -found.error;
+    if (!found.writable()) return -EROFS;
+    return (user == -1 || user == user_id) && (group == -1 || group == user_id) ? 0 : -EPERM;
+}
+
+bool is_time(const timespec& time) {
+    return time.tv_nsec == UTIME_NOW || time.tv_nsec == UTIME_OMIT || (time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000);
+}
+
+}  // namespace
+
+// fsync, fdatasync, syncfs
+std::int64_t sys_fsync(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    if (file->kind == Kind::directory) return 0;
+    if (file->kind != Kind::regular) return -EINVAL;
+    if (!file->writable || !file->writes()) return 0;
+    return ::fdatasync(file->host->fd()) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_sync(Call&) { return 0; }
+
+std::int64_t sys_ftruncate(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    const auto length = static_cast<std::int64_t>(call.args[1]);
+    if (length < 0 || file->kind != Kind::regular || !file->writes() || !file->writable) return -EINVAL;
+    return ::ftruncate(file->host->fd(), length) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_truncate(Call& call) {
+    const auto length = static_cast<std::int64_t>(call.args[1]);
+    if (length < 0) return -EINVAL;
+    const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
+    if (at.error) return -at.error;
+    int error = 0;
+    const FileDescriptor fd = open_to_change(call, at, Namespace::Last::follow, O_WRONLY, error);
+    if (error) return -error;
+    return ::ftruncate(fd.get(), length) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_fallocate(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    const auto offset = static_cast<std::int64_t>(call.args[2]), length = static_cast<std::int64_t>(call.args[3]);
+    if (offset < 0 || length <= 0) return -EINVAL;
+    if (call.int_arg(1) & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
+    if (!file->writes()) return -EBADF;
+    if (file->kind != Kind::regular) return file->kind == Kind::pipe_writer ? -ESPIPE : -ENODEV;
+    if (!file->writable) return -EBADF;
+    return ::fallocate(file->host->fd(), call.int_arg(1), offset, length) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_fadvise64(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    if (file->kind == Kind::pipe_reader || file->kind == Kind::pipe_writer || file->kind == Kind::input ||
+        file->kind == Kind::output)
+        return -ESPIPE;
+    return call.int_arg(3) >= POSIX_FADV_NORMAL && call.int_arg(3) <= POSIX_FADV_NOREUSE ? 0 : -EINVAL;
+}
+
+std::int64_t sys_chmod(Call& call) {
+    return change_mode(call, read_path_at(call, AT_FDCWD, call.args[0]), static_cast<unsigned>(call.args[1]));
+}
+std::int64_t sys_fchmodat(Call& call) {
+    return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]), static_cast<unsigned>(call.args[2]));
+}
+std::int64_t sys_fchmod(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    int error = 0;
+    const FileDescriptor fd = open_to_change(call, *file, error);
+    if (error) return -error;
+    return ::fchmod(fd.get(), static_cast<unsigned>(call.args[1]) & 0777) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_chown(Call& call) {
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), true);
+}
+std::int64_t sys_lchown(Call& call) {
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), false);
+}
+std::int64_t sys_fchownat(Call& call) {
+    const int flags = call.int_arg(4);
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
+    PathAt at = read_path_at(call, call.int_arg(0), call.args[1], flags & AT_EMPTY_PATH);
+    if (at.self) {
+        if (at.self->path.empty()) return -EPERM;
+        at.base = "/";
+        at.path = at.self->path;
+    }
+    return change_owner(call, at, call.int_arg(2), call.int_arg(3), !(flags & AT_SYMLINK_NOFOLLOW));
+}
+std::int64_t sys_fchown(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    if (file->path.empty()) return -EPERM;
+    return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2), false);
+}
+
+std::int64_t sys_utimensat(Call& call) {
+    const int flags = call.int_arg(3);
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
+    timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+    if (call.args[2]) {
+        if (!call.memory.read(call.args[2], times)) return -EFAULT;
+        if (!is_time(times[0]) || !is_time(times[1])) return -EINVAL;
+    }
+    int error = 0;
+    FileDescriptor fd;
+    PathAt at;
+    if (call.args[1] == 0) {  // futimens
+        at.self = call.file(0);
+        if (!at.self) return -EBADF;
+    } else {
+        at = read_path_at(call, call.int_arg(0), call.args[1], flags & AT_EMPTY_PATH);
+        if (at.error) return -at.error;
+    }
+    if (at.self) {
+        fd = open_to_change(call, *at.self, error);
+    } else {
+        const auto last = flags & AT_SYMLINK_NOFOLLOW ? Namespace::Last::keep_link : Namespace::Last::follow;
+        fd = open_to_change(call, at, last, O_RDONLY, error);
+    }
+    if (error) return -error;
+    return ::futimens(fd.get(), times) == 0 ? 0 : -errno;
+}
+
+std::int64_t sys_no_attributes(Call&) { return -EOPNOTSUPP; }
+
+}  // namespace tinykvm::linux_abi

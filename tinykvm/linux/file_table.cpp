@@ -1,0 +1,129 @@
+#include "tinykvm/linux/file_table.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace tinykvm::linux_abi {
+
+bool FileTable::is_open(int fd) const {
+    return fd >= 0 && static_cast<std::size_t>(fd) < descriptors_.size() &&
+           descriptors_[static_cast<std::size_t>(fd)].file != none;
+}
+
+OpenFile* FileTable::find(int fd) {
+    return is_open(fd) ? &files_[descriptors_[static_cast<std::size_t>(fd)].file].file : nullptr;
+}
+
+const OpenFile* FileTable::find(int fd) const {
+    return is_open(fd) ? &files_[descriptors_[static_cast<std::size_t>(fd)].file].file : nullptr;
+}
+
+int FileTable::lowest_free(int from) const {
+    auto fd = static_cast<std::size_t>(from);
+    while (fd < descriptors_.size() && descriptors_[fd].file != none) ++fd;
+    return fd < limit_ ? static_cast<int>(fd) : -EMFILE;
+}
+
+void FileTable::install(int fd, std::uint32_t file, bool close_on_exec) {
+    const auto index = static_cast<std::size_t>(fd);
+    if (index >= descriptors_.size()) descriptors_.resize(index + 1);
+    descriptors_[index] = {file, close_on_exec};
+    ++files_[file].references;
+}
+
+std::uint32_t FileTable::add_file(OpenFile file) {
+    auto slot = std::find_if(files_.begin(), files_.end(), [](const Slot& s) { return s.references == 0; });
+    if (slot == files_.end()) slot = files_.insert(files_.end(), Slot{});
+    slot->file = std::move(file);
+    return static_cast<std::uint32_t>(slot - files_.begin());
+}
+
+void FileTable::release(std::uint32_t index) {
+    Slot& slot = files_[index];
+    if (--slot.references != 0) return;
+    if (slot.file.kind == OpenFile::Kind::pipe_reader || slot.file.kind == OpenFile::Kind::pipe_writer) {
+        Pipe& pipe = pipes_[slot.file.pipe];
+        --(slot.file.kind == OpenFile::Kind::pipe_reader ? pipe.readers : pipe.writers);
+        if (pipe.readers == 0 && pipe.writers == 0) pipe = Pipe{};
+    }
+    slot.file = OpenFile{};
+}
+
+int FileTable::open(OpenFile file, bool close_on_exec, int lowest) {
+    const int fd = lowest_free(lowest);
+    if (fd >= 0) install(fd, add_file(std::move(file)), close_on_exec);
+    return fd;
+}
+
+int FileTable::duplicate(int fd, bool close_on_exec, int lowest) {
+    if (!is_open(fd)) return -EBADF;
+    const int copy = lowest_free(lowest);
+    if (copy >= 0) install(copy, descriptors_[static_cast<std::size_t>(fd)].file, close_on_exec);
+    return copy;
+}
+
+int FileTable::duplicate_to(int from, int to, bool close_on_exec) {
+    if (!is_open(from) || to < 0 || static_cast<std::size_t>(to) >= limit_) return -EBADF;
+    if (from == to) return to;
+    const std::uint32_t file = descriptors_[static_cast<std::size_t>(from)].file;
+    if (is_open(to)) close(to);
+    install(to, file, close_on_exec);
+    return to;
+}
+
+int FileTable::open_pipe(int flags, bool close_on_exec, int (&fds)[2]) {
+    const int reader = lowest_free(0);
+    if (reader < 0) return reader;
+    if (const int writer = lowest_free(reader + 1); writer < 0) return writer;
+
+    auto free = std::find_if(pipes_.begin(), pipes_.end(),
+                             [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
+    if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
+    free->readers = free->writers = 1;
+
+    OpenFile file;
+    file.pipe = static_cast<std::uint32_t>(free - pipes_.begin());
+    file.kind = OpenFile::Kind::pipe_reader;
+    file.flags = O_RDONLY | flags;
+    fds[0] = open(file, close_on_exec);
+    file.kind = OpenFile::Kind::pipe_writer;
+    file.flags = O_WRONLY | flags;
+    fds[1] = open(file, close_on_exec);
+    return 0;
+}
+
+int FileTable::close(int fd) {
+    if (!is_open(fd)) return -EBADF;
+    Descriptor& descriptor = descriptors_[static_cast<std::size_t>(fd)];
+    release(std::exchange(descriptor, Descriptor{}).file);
+    return 0;
+}
+
+void FileTable::close_range(unsigned first, unsigned last) {
+    for (std::size_t fd = first; fd < descriptors_.size() && fd <= last; ++fd) close(static_cast<int>(fd));
+}
+
+void FileTable::set_close_on_exec_range(unsigned first, unsigned last) {
+    for (std::size_t fd = first; fd < descriptors_.size() && fd <= last; ++fd)
+        if (descriptors_[fd].file != none) descriptors_[fd].close_on_exec = true;
+}
+
+std::size_t FileTable::open_descriptors() const {
+    return static_cast<std::size_t>(std::count_if(descriptors_.begin(), descriptors_.end(),
+                                                  [](const Descriptor& d) { return d.file != none; }));
+}
+
+std::size_t FileTable::count(OpenFile::Kind kind) const {
+    return static_cast<std::size_t>(std::count_if(files_.begin(), files_.end(), [kind](const Slot& slot) {
+        return slot.references != 0 && slot.file.kind == kind;
+    }));
+}
+
+bool FileTable::same_description(int a, int b) const {
+    return is_open(a) && is_open(b) &&
+           descriptors_[static_cast<std::size_t>(a)].file == descriptors_[static_cast<std::size_t>(b)].file;
+}
+
+}  // namespace tinykvm::linux_abi

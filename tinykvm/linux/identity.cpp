@@ -1,0 +1,110 @@
+// Who the process is and on what system. The same in every guest and on every host, except for memory and uptime.
+#include <linux/capability.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+bool is_self(int id) { return id == 0 || id == process_id; }
+
+// Changing to what one already is works; -1 leaves an id alone.
+std::int64_t change_ids(const Call& call, int count) {
+    for (int i = 0; i < count; ++i)
+        if (call.int_arg(i) != user_id && !(count > 1 && call.int_arg(i) == -1)) return -EPERM;
+    return 0;
+}
+
+}  // namespace
+
+std::int64_t sys_getpid(Call&) { return process_id; }
+std::int64_t sys_gettid(Call& call) { return call.state.thread.id; }
+std::int64_t sys_getppid(Call&) { return parent_id; }
+std::int64_t sys_getuid(Call&) { return user_id; }
+
+std::int64_t sys_getresuid(Call& call) {
+    const std::uint32_t id = user_id;
+    for (int i = 0; i < 3; ++i)
+        if (!call.memory.write(call.args[static_cast<std::size_t>(i)], id)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_setuid(Call& call) { return change_ids(call, 1); }
+std::int64_t sys_setreuid(Call& call) { return change_ids(call, 2); }
+std::int64_t sys_setresuid(Call& call) { return change_ids(call, 3); }
+std::int64_t sys_setfsuid(Call&) { return user_id; }
+
+std::int64_t sys_getgroups(Call& call) { return call.int_arg(0) < 0 ? -EINVAL : 0; }
+
+std::int64_t sys_getpgid(Call& call) { return is_self(call.int_arg(0)) ? process_id : -ESRCH; }
+std::int64_t sys_getpgrp(Call&) { return process_id; }
+std::int64_t sys_setpgid(Call& call) {
+    if (call.int_arg(1) < 0) return -EINVAL;
+    if (!is_self(call.int_arg(0))) return -ESRCH;
+    return is_self(call.int_arg(1)) ? 0 : -EPERM;
+}
+std::int64_t sys_setsid(Call&) { return -EPERM; }  // it leads its group already
+
+std::int64_t sys_uname(Call& call) {
+    utsname name;
+    std::memset(&name, 0, sizeof name);
+    std::strcpy(name.sysname, "Linux");
+    std::strcpy(name.nodename, "tinykvm");
+    std::strcpy(name.release, "6.1.0-tinykvm");
+    std::strcpy(name.version, "#1 SMP tinykvm");
+    std::strcpy(name.machine, "x86_64");
+    std::strcpy(name.domainname, "(none)");
+    return call.memory.write(call.args[0], name) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_sysinfo(Call& call) {
+    struct sysinfo info;
+    std::memset(&info, 0, sizeof info);
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    info.uptime = now.tv_sec;
+    const std::size_t total = call.memory.limits().bytes;
+    info.totalram = total;
+    info.freeram = total - std::min(total, call.memory.changed_bytes());
+    info.procs = 1;
+    info.mem_unit = 1;
+    return call.memory.write(call.args[0], info) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_capget(Call& call) {
+    struct {
+        std::uint32_t version;
+        std::int32_t pid;
+    } header;
+    if (!call.memory.read(call.args[0], header)) return -EFAULT;
+    std::size_t words = 0;
+    switch (header.version) {
+        case _LINUX_CAPABILITY_VERSION_1: words = 3; break;
+        case _LINUX_CAPABILITY_VERSION_2:
+        case _LINUX_CAPABILITY_VERSION_3: words = 6; break;
+        default: {
+            const std::uint32_t preferred = _LINUX_CAPABILITY_VERSION_3;
+            if (!call.memory.write(call.args[0], preferred)) return -EFAULT;
+            return call.args[1] == 0 ? 0 : -EINVAL;
+        }
+    }
+    if (header.pid < 0) return -EINVAL;
+    if (!is_self(header.pid)) return -ESRCH;
+    const std::uint32_t none[6] = {};
+    return call.memory.write(call.args[1], none, words * sizeof none[0]) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_personality(Call& call) {
+    const auto persona = static_cast<std::uint32_t>(call.args[0]);
+    return persona == 0 || persona == 0xffffffff ? 0 : -EINVAL;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,317 @@
+// Data in and out of open files. Host files are read and written at positions (pread, pwrite), never through an
+// offset of the host's.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/random.hpp"
+#include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/transfer.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Kind = OpenFile::Kind;
+using Ranges = std::span<const GuestRange>;
+constexpr std::uint64_t max_offset = INT64_MAX;
+
+std::uint64_t total_of(Ranges ranges) {
+    std::uint64_t total = 0;
+    for (const GuestRange& range : ranges) total += range.size;
+    return total;
+}
+
+bool has_position(const OpenFile& file) {
+    return file.kind == Kind::regular || file.kind == Kind::text || file.kind == Kind::directory ||
+           file.kind == Kind::null || file.kind == Kind::zero || file.kind == Kind::random;
+}
+
+// --- reading
+
+std::int64_t read_input(Call& call, const OpenFile& file, Ranges ranges) {
+    if (!call.options.host_stdin) return 0;
+    bool first = true;
+    return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
+        // Waits for the first byte only; what else is there is taken along.
+        pollfd entry{STDIN_FILENO, POLLIN, 0};
+        if (first && !(file.flags & O_NONBLOCK)) {
+            call.waiter.wait_for_host(STDIN_FILENO, POLLIN, std::nullopt);
+        } else if (::poll(&entry, 1, 0) <= 0) {
+            return first ? -EAGAIN : 0;
+        }
+        first = false;
+        const ssize_t got = ::read(STDIN_FILENO, piece.data(), piece.size());
+        return got >= 0 ? got : -errno;
+    });
+}
+
+std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges) {
+    if (total_of(ranges) == 0) return 0;
+    Pipe& pipe = call.state.files.pipe(file);
+    if (pipe.bytes.empty()) {
+        if (pipe.writers == 0) return 0;
+        if (file.flags & O_NONBLOCK) return -EAGAIN;
+        call.waiter.sleep_for_ever();  // only this thread could write
+    }
+    std::size_t taken = 0;
+    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), pipe.bytes.size() - taken);
+        std::memcpy(piece.data(), pipe.bytes.data() + taken, size);
+        taken += size;
+        return static_cast<std::int64_t>(size);
+    });
+    pipe.bytes.erase(0, taken);
+    return result;
+}
+
+std::int64_t read_event(Call& call, OpenFile& file, Ranges ranges) {
+    if (total_of(ranges) < sizeof(std::uint64_t)) return -EINVAL;
+    if (file.counter == 0) {
+        if (file.flags & O_NONBLOCK) return -EAGAIN;
+        call.waiter.sleep_for_ever();
+    }
+    const std::uint64_t value = file.semaphore ? 1 : file.counter;
+    // A vector may cut the number into pieces.
+    std::size_t done = 0;
+    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), sizeof value - done);
+        std::memcpy(piece.data(), reinterpret_cast<const std::byte*>(&value) + done, size);
+        done += size;
+        return static_cast<std::int64_t>(size);
+    });
+    if (result == sizeof value) file.counter -= value;
+    return result;
+}
+
+std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint64_t& offset) {
+    return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
+        std::int64_t got = 0;
+        if (file.kind == Kind::text) {
+            const std::string& text = *file.text;
+            got = offset < text.size() ? static_cast<std::int64_t>(std::min(piece.size(), text.size() - offset)) : 0;
+            if (got > 0) std::memcpy(piece.data(), text.data() + offset, static_cast<std::size_t>(got));
+        } else {
+            got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
+            if (got < 0) return -errno;
+        }
+        offset += static_cast<std::uint64_t>(got);
+        return got;
+    });
+}
+
+// `at`: a position that is not the file's own (pread). Null: the file's own, which moves on.
+std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+    if (file.kind == Kind::path || !file.readable()) return -EBADF;
+    if (at && !has_position(file)) return -ESPIPE;
+    switch (file.kind) {
+        case Kind::input: return read_input(call, file, ranges);
+        case Kind::null: return 0;
+        case Kind::zero:
+            return fill_guest(call, ranges, [](std::span<std::byte> piece) {
+                std::memset(piece.data(), 0, piece.size());
+                return static_cast<std::int64_t>(piece.size());
+            });
+        case Kind::random:
+            return fill_guest(call, ranges, [](std::span<std::byte> piece) {
+                fill_random(piece);
+                return static_cast<std::int64_t>(piece.size());
+            });
+        case Kind::regular:
+        case Kind::text: return read_at(call, file, ranges, at ? *at : file.offset);
+        case Kind::directory: return -EISDIR;
+        case Kind::pipe_reader: return read_pipe(call, file, ranges);
+        case Kind::event: return read_event(call, file, ranges);
+        case Kind::output:
+        case Kind::pipe_writer:
+        case Kind::path: break;
+    }
+    return -EBADF;
+}
+
+// --- writing
+
+std::int64_t write_output(Call& call, const OpenFile& file, Ranges ranges) {
+    return drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
+        if (call.options.output)
+            call.options.output(file.output_fd, {reinterpret_cast<const char*>(piece.data()), piece.size()});
+        return static_cast<std::int64_t>(piece.size());
+    });
+}
+
+std::int64_t write_pipe(Call& call, const OpenFile& file, Ranges ranges) {
+    const std::uint64_t total = total_of(ranges);
+    if (total == 0) return 0;
+    Pipe& pipe = call.state.files.pipe(file);
+    if (pipe.readers == 0) {
+        send_signal(call.state, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
+        return -EPIPE;
+    }
+    const std::size_t room = pipe_capacity - pipe.bytes.size();
+    constexpr std::size_t atomic = 4096;  // PIPE_BUF: no less is written of so little
+    if (room < total) {
+        if (!(file.flags & O_NONBLOCK)) call.waiter.sleep_for_ever();  // only this thread could read
+        if (room == 0 || total <= atomic) return -EAGAIN;
+    }
+    return drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), pipe_capacity - pipe.bytes.size());
+        pipe.bytes.append(reinterpret_cast<const char*>(piece.data()), size);
+        return static_cast<std::int64_t>(size);
+    });
+}
+
+std::int64_t write_event(Call& call, OpenFile& file, Ranges ranges) {
+    constexpr std::uint64_t most = ~std::uint64_t{0} - 1;
+    if (total_of(ranges) < sizeof(std::uint64_t)) return -EINVAL;
+    std::uint64_t value = 0;
+    std::size_t done = 0;
+    const std::int64_t result = drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), sizeof value - done);
+        std::memcpy(reinterpret_cast<std::byte*>(&value) + done, piece.data(), size);
+        done += size;
+        return static_cast<std::int64_t>(size);
+    });
+    if (result != sizeof value) return result < 0 ? result : -EFAULT;
+    if (value > most) return -EINVAL;
+    if (value > most - file.counter) {
+        if (file.flags & O_NONBLOCK) return -EAGAIN;
+        call.waiter.sleep_for_ever();
+    }
+    file.counter += value;
+    return result;
+}
+
+std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+    std::uint64_t& offset = at ? *at : file.offset;
+    const bool append = file.flags & O_APPEND;
+    if (!append && offset + total_of(ranges) > max_offset) return -EFBIG;
+    const int fd = file.host->fd();
+    const std::int64_t result = drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
+        // The host's file is not in append mode, as that would be everybody's; each write is, instead.
+        const iovec part{const_cast<std::byte*>(piece.data()), piece.size()};
+        const ssize_t put = append ? ::pwritev2(fd, &part, 1, 0, RWF_APPEND)
+                                   : ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
+        if (put < 0) return -errno;
+        offset += static_cast<std::uint64_t>(put);
+        return put;
+    });
+    if (append && result > 0) {
+        struct stat status {};
+        if (::fstat(fd, &status) == 0) offset = static_cast<std::uint64_t>(status.st_size);
+    }
+    return result;
+}
+
+std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+    if (file.kind == Kind::path || !file.writes()) return -EBADF;
+    if (at && !has_position(file)) return -ESPIPE;
+    switch (file.kind) {
+        case Kind::output: return write_output(call, file, ranges);
+        case Kind::null:
+        case Kind::zero:
+        case Kind::random: return static_cast<std::int64_t>(total_of(ranges));
+        case Kind::regular: return file.writable ? write_regular(call, file, ranges, at) : -EBADF;
+        case Kind::pipe_writer: return write_pipe(call, file, ranges);
+        case Kind::event: return write_event(call, file, ranges);
+        case Kind::input:
+        case Kind::text:
+        case Kind::directory:
+        case Kind::pipe_reader:
+        case Kind::path: break;
+    }
+    return -EBADF;
+}
+
+// --- the calls: where the data is, and which position
+
+using Move = std::int64_t (*)(Call&, OpenFile&, Ranges, std::uint64_t*);
+
+std::int64_t plain(Call& call, Move move, bool positioned) {
+    OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    std::uint64_t at = call.args[3];
+    if (positioned && at > max_offset) return -EINVAL;
+    const GuestRange range{call.args[1], std::min(call.args[2], max_transfer)};
+    return move(call, *file, Ranges(&range, 1), positioned ? &at : nullptr);
+}
+
+std::int64_t vectored(Call& call, Move move, bool positioned) {
+    OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    std::uint64_t at = call.args[3];
+    if (positioned && at > max_offset) return -EINVAL;
+    std::vector<GuestRange> ranges;
+    if (const int error = read_vectors(call, call.args[1], call.args[2], ranges)) return -error;
+    return move(call, *file, ranges, positioned ? &at : nullptr);
+}
+
+// preadv2 and pwritev2: position -1 is the file's own; of the flags we know none.
+std::int64_t vectored2(Call& call, Move move) {
+    if (call.int_arg(5) != 0) return -EOPNOTSUPP;
+    return vectored(call, move, call.args[3] != ~std::uint64_t{0});
+}
+
+}  // namespace
+
+std::int64_t sys_read(Call& call) { return plain(call, read_into, false); }
+std::int64_t sys_write(Call& call) { return plain(call, write_from, false); }
+std::int64_t sys_pread64(Call& call) { return plain(call, read_into, true); }
+std::int64_t sys_pwrite64(Call& call) { return plain(call, write_from, true); }
+std::int64_t sys_readv(Call& call) { return vectored(call, read_into, false); }
+std::int64_t sys_writev(Call& call) { return vectored(call, write_from, false); }
+std::int64_t sys_preadv(Call& call) { return vectored(call, read_into, true); }
+std::int64_t sys_pwritev(Call& call) { return vectored(call, write_from, true); }
+std::int64_t sys_preadv2(Call& call) { return vectored2(call, read_into); }
+std::int64_t sys_pwritev2(Call& call) { return vectored2(call, write_from); }
+
+std::int64_t sys_lseek(Call& call) {
+    OpenFile* file = call.file(0);
+    if (!file || file->kind == Kind::path) return -EBADF;
+    if (!has_position(*file)) return -ESPIPE;
+    const auto wanted = static_cast<std::int64_t>(call.args[1]);
+    const int whence = call.int_arg(2);
+    if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
+    if (file->kind == Kind::null || file->kind == Kind::zero || file->kind == Kind::random) return 0;
+    if (file->kind == Kind::directory) {
+        // Positions are what getdents64 handed out; any other is harmless.
+        if (whence == SEEK_CUR && wanted == 0) return static_cast<std::int64_t>(file->offset);
+        if (whence != SEEK_SET) return -EINVAL;
+        file->offset = call.args[1];
+        return wanted;
+    }
+
+    std::int64_t size = 0;
+    if (file->kind == Kind::text) {
+        size = static_cast<std::int64_t>(file->text->size());
+    } else {
+        struct stat status {};
+        if (::fstat(file->host->fd(), &status) != 0) return -errno;
+        size = status.st_size;
+    }
+    std::int64_t position = 0;
+    switch (whence) {
+        case SEEK_DATA:
+        case SEEK_HOLE:  // files without holes
+            if (wanted < 0 || wanted >= size) return -ENXIO;
+            position = whence == SEEK_DATA ? wanted : size;
+            break;
+        default: {
+            const std::int64_t base =
+                whence == SEEK_SET ? 0 : whence == SEEK_END ? size : static_cast<std::int64_t>(file->offset);
+            if (__builtin_add_overflow(base, wanted, &position)) return -EOVERFLOW;
+            if (position < 0) return -EINVAL;
+        }
+    }
+    file->offset = static_cast<std::uint64_t>(position);
+    return position;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,129 @@
+// Resource limits, priorities and the scheduler of a machine with one processor.
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+bool is_self(const Call& call, int id) { return id == 0 || id == process_id || id == call.state.thread.id; }
+
+int set_limit(Call& call, std::uint64_t resource, const ResourceLimit& wanted) {
+    ResourceLimit& limit = call.state.limits[resource];
+    if (wanted.current > wanted.maximum) return EINVAL;
+    if (wanted.maximum > limit.maximum) return EPERM;
+    limit = wanted;
+    if (resource == RLIMIT_NOFILE)
+        call.state.files.set_limit(std::min<std::uint64_t>(wanted.current, call.options.max_open_files));
+    return 0;
+}
+
+bool is_policy(int policy) {
+    return policy == SCHED_OTHER || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_BATCH ||
+           policy == SCHED_IDLE;
+}
+
+}  // namespace
+
+std::int64_t sys_prlimit64(Call& call) {
+    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    const auto resource = static_cast<std::uint32_t>(call.args[1]);
+    if (resource >= resource_limits) return -EINVAL;
+    std::optional<ResourceLimit> wanted;
+    if (call.args[2]) {
+        wanted.emplace();
+        if (!call.memory.read(call.args[2], *wanted)) return -EFAULT;
+    }
+    const ResourceLimit before = call.state.limits[resource];
+    if (wanted)
+        if (const int error = set_limit(call, resource, *wanted)) return -error;
+    if (call.args[3] && !call.memory.write(call.args[3], before)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_getrlimit(Call& call) {
+    const auto resource = static_cast<std::uint32_t>(call.args[0]);
+    if (resource >= resource_limits) return -EINVAL;
+    return call.memory.write(call.args[1], call.state.limits[resource]) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_setrlimit(Call& call) {
+    const auto resource = static_cast<std::uint32_t>(call.args[0]);
+    ResourceLimit wanted;
+    if (!call.memory.read(call.args[1], wanted)) return -EFAULT;
+    if (resource >= resource_limits) return -EINVAL;
+    return -set_limit(call, resource, wanted);
+}
+
+std::int64_t sys_getpriority(Call& call) {
+    if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
+    if (call.int_arg(0) != PRIO_USER && !is_self(call, call.int_arg(1))) return -ESRCH;
+    return 20;  // nice 0, as the kernel encodes it
+}
+
+std::int64_t sys_setpriority(Call& call) {
+    if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
+    if (call.int_arg(0) != PRIO_USER && !is_self(call, call.int_arg(1))) return -ESRCH;
+    return call.int_arg(2) < 0 ? -EACCES : 0;
+}
+
+std::int64_t sys_sched_yield(Call&) { return 0; }
+
+std::int64_t sys_sched_getaffinity(Call& call) {
+    const auto size = static_cast<std::uint32_t>(call.args[1]);
+    if (size < sizeof(std::uint64_t) || size % sizeof(std::uint64_t) != 0) return -EINVAL;
+    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    const std::uint64_t processors = 1;
+    return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors) : -EFAULT;
+}
+
+std::int64_t sys_sched_setaffinity(Call& call) {
+    const auto size = std::min<std::uint32_t>(static_cast<std::uint32_t>(call.args[1]), sizeof(std::uint64_t));
+    std::uint64_t processors = 0;
+    if (!call.memory.read(call.args[2], &processors, size)) return -EFAULT;
+    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    return processors & 1 ? 0 : -EINVAL;
+}
+
+std::int64_t sys_sched_getparam(Call& call) {
+    if (call.int_arg(0) < 0 || call.args[1] == 0) return -EINVAL;
+    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_sched_getscheduler(Call& call) {
+    if (call.int_arg(0) < 0) return -EINVAL;
+    return is_self(call, call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
+}
+
+std::int64_t sys_sched_setscheduler(Call& call) {
+    if (call.int_arg(0) < 0) return -EINVAL;
+    return is_self(call, call.int_arg(0)) ? -EPERM : -ESRCH;
+}
+
+std::int64_t sys_sched_get_priority_max(Call& call) {
+    const int policy = call.int_arg(0);
+    if (!is_policy(policy)) return -EINVAL;
+    return policy == SCHED_FIFO || policy == SCHED_RR ? 99 : 0;
+}
+
+std::int64_t sys_sched_get_priority_min(Call& call) {
+    const int policy = call.int_arg(0);
+    if (!is_policy(policy)) return -EINVAL;
+    return policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;
+}
+
+std::int64_t sys_getcpu(Call& call) {
+    const std::uint32_t zero = 0;
+    for (std::size_t i : {0u, 1u})
+        if (call.args[i] && !call.memory.write(call.args[i], zero)) return -EFAULT;
+    return 0;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,108 @@
+// madvise, mincore, msync and mlock: mostly words, as guest memory is never swapped by us and never shared.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/memory.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// Page-aligned begin, size rounded up; 0 or an errno.
+int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
+    if (begin % page_size != 0) return EINVAL;
+    if (begin >= x86::user_end || size > x86::user_end - begin) return ENOMEM;
+    rounded = page_ceil(size);
+    return 0;
+}
+
+// A private mapping of a file would get the file's bytes back, which our copies cannot.
+bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
+
+std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
+    const Regions& regions = call.memory.regions();
+    bool holes = false;
+    for (GuestAddr at = begin; at < end;) {
+        const Region* region = regions.find(at);
+        if (!region) {  // on to the next mapping
+            holes = true;
+            auto next = std::find_if(regions.begin(), regions.end(), [at](const auto& r) { return r.first >= at; });
+            if (next == regions.end()) break;
+            at = next->first;
+            continue;
+        }
+        if (is_file_copy(*region)) return -EINVAL;
+        const GuestAddr stop = std::min(end, region->end);
+        if (const int error = call.memory.discard(at, stop - at)) return -error;
+        call.waiter.check();
+        at = stop;
+    }
+    return holes ? -ENOMEM : 0;
+}
+
+}  // namespace
+
+std::int64_t sys_madvise(Call& call) {
+    const GuestAddr begin = call.args[0];
+    std::uint64_t size = 0;
+    if (const int error = whole_pages(begin, call.args[1], size)) return -error;
+    if (size == 0) return 0;
+    switch (call.int_arg(2)) {
+        case MADV_DONTNEED:
+        case MADV_FREE:
+            if (!is_user_range(begin, size)) return -ENOMEM;
+            return discard(call, begin, begin + size);
+        case MADV_NORMAL:
+        case MADV_RANDOM:
+        case MADV_SEQUENTIAL:
+        case MADV_WILLNEED:
+        case MADV_DONTFORK:
+        case MADV_DOFORK:
+        case MADV_HUGEPAGE:
+        case MADV_NOHUGEPAGE:
+        case MADV_DONTDUMP:
+        case MADV_DODUMP:
+        case MADV_COLD:
+        case MADV_PAGEOUT: return call.memory.regions().covered(begin, begin + size) ? 0 : -ENOMEM;
+    }
+    return -EINVAL;
+}
+
+std::int64_t sys_mincore(Call& call) {
+    std::uint64_t size = 0;
+    if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;
+    if (size == 0) return 0;
+    if (!call.memory.regions().covered(call.args[0], call.args[0] + size)) return -ENOMEM;
+    std::array<unsigned char, page_size> resident;
+    resident.fill(1);
+    for (std::uint64_t page = 0; page < size / page_size; page += resident.size()) {
+        const std::uint64_t count = std::min<std::uint64_t>(resident.size(), size / page_size - page);
+        if (!call.memory.write(call.args[2] + page, resident.data(), count)) return -EFAULT;
+        call.waiter.check();
+    }
+    return 0;
+}
+
+std::int64_t sys_msync(Call& call) {
+    const int flags = call.int_arg(2);
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+        return -EINVAL;
+    std::uint64_t size = 0;
+    if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;
+    return call.memory.regions().covered(call.args[0], call.args[0] + size) ? 0 : -ENOMEM;
+}
+
+// mlock, mlock2, munlock
+std::int64_t sys_mlock(Call& call) {
+    const GuestAddr begin = page_floor(call.args[0]);
+    if (begin >= x86::user_end || call.args[1] > x86::user_end - begin - page_size) return -ENOMEM;
+    const GuestAddr end = page_ceil(call.args[0] + call.args[1]);
+    return call.memory.regions().covered(begin, end) ? 0 : -ENOMEM;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,106 @@
+// mremap: in place where possible, else by copying.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/memory.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost.
+int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size) {
+    static constexpr std::array<std::byte, page_size> zeros{};
+    for (std::uint64_t done = 0; done < size; done += page_size) {
+        if (done % transfer_piece == 0) {
+            call.waiter.check();
+            call.memory.enforce_limit();
+        }
+        const auto source = call.memory.readable(from + done, page_size);
+        if (source.size() != page_size) return EFAULT;
+        if (std::memcmp(source.data(), zeros.data(), page_size) == 0) continue;
+        const auto target = call.memory.writable(to + done, page_size);
+        if (target.size() != page_size) return EFAULT;
+        std::memcpy(target.data(), source.data(), page_size);
+    }
+    return 0;
+}
+
+// Moves [from, from+old_size) to [to, to+new_size), which is free or may be replaced.
+std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
+                  std::uint64_t new_size, bool keep_old) {
+    const std::uint64_t kept = std::min(old_size, new_size);
+    const Protection protection = region.protection;
+    const std::string name = region.name;
+    constexpr Protection read_write{true, true, false};
+    if (const int error = call.memory.map(to, new_size, read_write, name)) return -error;
+    // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands still.
+    int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
+    if (error == 0) error = copy_pages(call, from, to, kept);
+    if (error == 0 && protection != read_write) error = call.memory.protect(to, new_size, protection);
+    if (error != 0) {
+        (void)call.memory.protect(from, old_size, protection);
+        (void)call.memory.unmap(to, new_size);
+        return -error;
+    }
+    if (keep_old) {  // MREMAP_DONTUNMAP: the old range stays, empty
+        error = call.memory.map(from, old_size, protection, name);
+    } else {
+        error = call.memory.unmap(from, old_size);
+    }
+    return error ? -error : static_cast<std::int64_t>(to);
+}
+
+}  // namespace
+
+std::int64_t sys_mremap(Call& call) {
+    const GuestAddr from = call.args[0];
+    const int flags = call.int_arg(3);
+    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) return -EINVAL;
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
+    if (from % page_size != 0 || call.args[2] == 0) return -EINVAL;
+    if (call.args[1] > x86::user_end || call.args[2] > x86::user_end) return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
+    const std::uint64_t old_size = page_ceil(call.args[1]), new_size = page_ceil(call.args[2]);
+    if (old_size == 0) return -EINVAL;  // would double a shared mapping, and there are none
+    if ((flags & MREMAP_DONTUNMAP) && old_size != new_size) return -EINVAL;
+    if (!is_user_range(from, old_size)) return -EFAULT;
+    const Region* region = call.memory.regions().find(from);
+    if (!region || region->end - from < old_size) return -EFAULT;
+    if (too_many_regions(call)) return -ENOMEM;
+
+    GuestAddr to = 0;
+    if (flags & MREMAP_FIXED) {
+        to = call.args[4];
+        if (to % page_size != 0 || !is_user_range(to, new_size)) return -EINVAL;
+        if (to < from + old_size && from < to + new_size) return -EINVAL;  // overlaps
+    } else if (!(flags & MREMAP_DONTUNMAP)) {
+        if (new_size == old_size) return static_cast<std::int64_t>(from);
+        if (new_size < old_size) {
+            const int error = call.memory.unmap(from + new_size, old_size - new_size);
+            return error ? -error : static_cast<std::int64_t>(from);
+        }
+        const GuestAddr end = from + old_size;
+        const std::uint64_t more = new_size - old_size;
+        if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
+            const Region grown = *region;
+            if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return -error;
+            return static_cast<std::int64_t>(from);
+        }
+        if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
+    }
+    if (to == 0) {
+        const auto found = call.memory.find_free(new_size);
+        if (!found || !is_user_range(*found, new_size)) return -ENOMEM;
+        to = *found;
+    }
+    const Region source = *region;
+    return move(call, source, from, old_size, to, new_size, flags & MREMAP_DONTUNMAP);
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,177 @@
+// Opening files. Only regular files and directories of the host are ever opened, and only after a look at what
+// they are; everything else a path may denote is made up here.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Location = Namespace::Location;
+using Kind = OpenFile::Kind;
+
+constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+constexpr int large_file = 0100000;       // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
+constexpr std::size_t max_texts = 8;      // generated files open at a time: each is a copy of something long
+
+std::string describe_maps(const Regions& regions) {
+    std::string text;
+    for (const auto& [begin, region] : regions) {
+        char line[128];
+        const Protection& p = region.protection;
+        std::snprintf(line, sizeof line, "%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ", region.begin,
+                      region.end, p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-');
+        text += line;
+        if (!region.name.empty()) text.append(73 - std::min<std::size_t>(73, std::string_view(line).size()), ' ') += region.name;
+        text += '\n';
+    }
+    return text;
+}
+
+class Opening {
+  public:
+    Opening(Call& call, int flags, unsigned mode) : call_(call), flags_(flags), mode_(mode) {}
+
+    std::int64_t at(const PathAt& where) {
+        if (flags_ & O_PATH) flags_ &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) return -EINVAL;
+        if ((flags_ & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
+        if (call_.state.files.full()) return -EMFILE;
+        // C1: decided before the host hears of it.
+        if (changes())
+            if (const int error = refuse_change(call_, where)) return -error;
+
+        const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+        const auto last = exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
+        Location found = paths().resolve(where.base, where.path, last);
+        if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
+            if (call_.state.program_path.empty()) return -ENOENT;
+            found = paths().resolve("/", call_.state.program_path, Namespace::Last::follow);
+        }
+        if (found.exists() && exclusive) return -EEXIST;
+        if (!found.exists()) {
+            if (!(flags_ & O_CREAT) || found.error != ENOENT || !found.writable()) return -found.error;
+            return found.ended_with_slash ? -EISDIR : create(found);
+        }
+        return existing(std::move(found));
+    }
+
+  private:
+    const Namespace& paths() const { return *call_.state.paths; }
+    bool writes() const { return (flags_ & O_ACCMODE) != O_RDONLY; }
+    bool changes() const { return writes() || (flags_ & (O_CREAT | O_TRUNC | O_APPEND)); }
+
+    std::int64_t install(OpenFile file) {
+        file.flags = (flags_ & ~creation_flags) | (flags_ & O_PATH ? 0 : large_file);
+        return call_.state.files.open(std::move(file), flags_ & O_CLOEXEC);
+    }
+
+    std::int64_t existing(Location found) {
+        if (found.is_link()) return -ELOOP;
+        if ((flags_ & O_DIRECTORY) && !found.is_directory()) return -ENOTDIR;
+        OpenFile file;
+        file.path = found.path;
+        if (found.kind == Location::Kind::built_in) return built_in(found.file, std::move(file));
+        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) && !S_ISREG(found.status.st_mode)) {
+            call_.log("open: " + found.path + " is neither a file nor a directory");
+            return -EACCES;
+        }
+        file.is_directory = found.is_directory();
+        if (flags_ & O_PATH) {
+            file.kind = Kind::path;
+        } else if (found.is_directory()) {
+            if (changes()) return -EISDIR;
+            // May it be listed? The handle itself is only a name.
+            if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
+            file.kind = Kind::directory;
+        } else {
+            return regular(found);
+        }
+        if (found.handle) file.host = std::make_shared<const HostFile>(std::move(found.handle));
+        return install(std::move(file));
+    }
+
+    std::int64_t built_in(BuiltIn which, OpenFile file) {
+        if (flags_ & O_PATH) {
+            file.kind = Kind::path;
+            return install(std::move(file));
+        }
+        switch (which) {
+            case BuiltIn::null: file.kind = Kind::null; break;
+            case BuiltIn::zero: file.kind = Kind::zero; break;
+            case BuiltIn::random: file.kind = Kind::random; break;
+            case BuiltIn::own_maps:
+                if (changes()) return -EACCES;
+                if (call_.state.files.count(Kind::text) >= max_texts) return -ENFILE;
+                file.kind = Kind::text;
+                file.text = std::make_shared<const std::string>(describe_maps(call_.memory.regions()));
+                break;
+            case BuiltIn::own_program:
+            case BuiltIn::none: return -ENOENT;
+        }
+        return install(std::move(file));
+    }
+
+    std::int64_t regular(const Location& found) {
+        if (changes() && !found.writable()) return -EROFS;
+        return open_host(found, flags_ & (O_ACCMODE | O_SYNC | O_DSYNC), 0);
+    }
+
+    std::int64_t create(const Location& found) {
+        const int fresh = O_CREAT | O_EXCL | (flags_ & (O_ACCMODE | O_SYNC | O_DSYNC));
+        const std::int64_t fd = open_host(found, fresh, mode_ & ~call_.state.umask & 0777);
+        // Somebody else on the host was quicker: then it exists now.
+        if (fd != -EEXIST || (flags_ & O_EXCL)) return fd;
+        Location again = paths().resolve("/", found.path, Namespace::Last::keep_link);
+        return again.exists() ? existing(std::move(again)) : -ENOENT;
+    }
+
+    std::int64_t open_host(const Location& found, int host_flags, unsigned mode) {
+        const int fd = paths().open(found, host_flags, mode);
+        if (fd < 0) return fd;
+        auto host = std::make_shared<const HostFile>(FileDescriptor(fd));
+        // It may have been replaced since it was looked at.
+        struct stat status {};
+        if (::fstat(fd, &status) != 0) return -errno;
+        if (!S_ISREG(status.st_mode)) return -EACCES;
+        if ((flags_ & O_TRUNC) && writes() && ::ftruncate(fd, 0) != 0) return -errno;
+        OpenFile file;
+        file.kind = Kind::regular;
+        file.writable = found.writable();
+        file.path = found.path;
+        file.host = std::move(host);
+        return install(std::move(file));
+    }
+
+    Call& call_;
+    int flags_;
+    unsigned mode_;
+};
+
+}  // namespace
+
+std::int64_t sys_open(Call& call) {
+    const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
+    return at.error ? -at.error : Opening(call, call.int_arg(1), static_cast<unsigned>(call.args[2])).at(at);
+}
+
+std::int64_t sys_openat(Call& call) {
+    const PathAt at = read_path_at(call, call.int_arg(0), call.args[1]);
+    return at.error ? -at.error : Opening(call, call.int_arg(2), static_cast<unsigned>(call.args[3])).at(at);
+}
+
+std::int64_t sys_creat(Call& call) {
+    const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
+    if (at.error) return -at.error;
+    return Opening(call, O_CREAT | O_WRONLY | O_TRUNC, static_cast<unsigned>(call.args[1])).at(at);
+}
+
+}  // namespace tinykvm::linux_abi

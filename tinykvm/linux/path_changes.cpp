@@ -1,0 +1,131 @@
+// Making, removing and renaming: only below writable rules. Links, devices and other special files cannot be made:
+// other programs of the host might follow them.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Location = Namespace::Location;
+
+bool ends_in_dot(std::string_view path) {
+    while (path.ends_with('/')) path.remove_suffix(1);
+    return path == "." || path.ends_with("/.");
+}
+bool ends_in_dots(std::string_view path) {
+    while (path.ends_with('/')) path.remove_suffix(1);
+    return path == ".." || path.ends_with("/..");
+}
+
+// May the name be removed or given to something else? 0 or an errno.
+int check_name(const Call& call, const Location& found) {
+    if (found.kind == Location::Kind::built_in) return EPERM;
+    if (call.state.paths->is_rule_root(found.path)) return EBUSY;
+    return found.writable() ? 0 : EROFS;
+}
+
+std::int64_t remove_at(const Call& call, int directory, GuestAddr path, int flags) {
+    const bool wants_directory = flags & AT_REMOVEDIR;
+    const PathAt at = read_path_at(call, directory, path);
+    if (at.error) return -at.error;
+    if (const int error = refuse_change(call, at)) return -error;
+    if (wants_directory && ends_in_dot(at.path)) return -EINVAL;
+    if (wants_directory && ends_in_dots(at.path)) return -ENOTEMPTY;
+    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    if (!found.exists()) return -found.error;
+    if (const int error = check_name(call, found)) return -error;
+    if (wants_directory != found.is_directory()) return wants_directory ? -ENOTDIR : -EISDIR;
+    const Namespace::Parent parent = call.state.paths->open_parent(found);
+    if (parent.error) return -parent.error;
+    return ::unlinkat(parent.handle.get(), parent.name.c_str(), flags) == 0 ? 0 : -errno;
+}
+
+std::int64_t make_directory_at(const Call& call, int directory, GuestAddr path, unsigned mode) {
+    const PathAt at = read_path_at(call, directory, path);
+    if (at.error) return -at.error;
+    const int refused = refuse_change(call, at);
+    if (refused == ENOENT) return -ENOENT;
+    // That a directory is there already is more important than that it could not be made.
+    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    if (found.exists()) return -EEXIST;
+    if (found.error != ENOENT || !found.rule) return -found.error;
+    if (refused || !found.writable()) return -EROFS;
+    const Namespace::Parent parent = call.state.paths->open_parent(found);
+    if (parent.error) return -parent.error;
+    return ::mkdirat(parent.handle.get(), parent.name.c_str(), mode & ~call.state.umask & 0777) == 0 ? 0 : -errno;
+}
+
+std::int64_t rename_at(const Call& call, int from_directory, GuestAddr from_path, int to_directory, GuestAddr to_path,
+                       unsigned flags) {
+    constexpr unsigned no_replace = 1, exchange = 2;  // RENAME_...
+    if ((flags & ~(no_replace | exchange)) || flags == (no_replace | exchange)) return -EINVAL;
+    const PathAt from = read_path_at(call, from_directory, from_path), to = read_path_at(call, to_directory, to_path);
+    if (from.error || to.error) return -(from.error ? from.error : to.error);
+    for (const PathAt* at : {&from, &to}) {
+        if (const int error = refuse_change(call, *at)) return -error;
+        if (ends_in_dot(at->path) || ends_in_dots(at->path)) return -EBUSY;
+    }
+    const Namespace& paths = *call.state.paths;
+    const Location source = paths.resolve(from.base, from.path, Namespace::Last::keep_link);
+    const Location target = paths.resolve(to.base, to.path, Namespace::Last::keep_link);
+    if (!source.exists()) return -source.error;
+    if (!target.exists() && (target.error != ENOENT || !target.rule)) return -target.error;
+    for (const Location* location : {&source, &target})
+        if (const int error = check_name(call, *location)) return -error;
+    if (target.ended_with_slash && !source.is_directory()) return -ENOTDIR;
+
+    const Namespace::Parent old_parent = paths.open_parent(source), new_parent = paths.open_parent(target);
+    if (old_parent.error || new_parent.error) return -(old_parent.error ? old_parent.error : new_parent.error);
+    return ::syscall(SYS_renameat2, old_parent.handle.get(), old_parent.name.c_str(), new_parent.handle.get(),
+                     new_parent.name.c_str(), flags) == 0
+               ? 0
+               : -errno;
+}
+
+// link, symlink, mknod: the same errors as a file system that has none of them.
+std::int64_t refuse_at(const Call& call, int directory, GuestAddr path) {
+    const PathAt at = read_path_at(call, directory, path);
+    if (at.error) return -at.error;
+    if (const int error = refuse_change(call, at)) return -error;
+    return -EPERM;
+}
+
+}  // namespace
+
+std::int64_t sys_unlink(Call& call) { return remove_at(call, AT_FDCWD, call.args[0], 0); }
+std::int64_t sys_rmdir(Call& call) { return remove_at(call, AT_FDCWD, call.args[0], AT_REMOVEDIR); }
+std::int64_t sys_unlinkat(Call& call) {
+    if (call.int_arg(2) & ~AT_REMOVEDIR) return -EINVAL;
+    return remove_at(call, call.int_arg(0), call.args[1], call.int_arg(2));
+}
+
+std::int64_t sys_mkdir(Call& call) {
+    return make_directory_at(call, AT_FDCWD, call.args[0], static_cast<unsigned>(call.args[1]));
+}
+std::int64_t sys_mkdirat(Call& call) {
+    return make_directory_at(call, call.int_arg(0), call.args[1], static_cast<unsigned>(call.args[2]));
+}
+
+std::int64_t sys_rename(Call& call) { return rename_at(call, AT_FDCWD, call.args[0], AT_FDCWD, call.args[1], 0); }
+std::int64_t sys_renameat(Call& call) {
+    return rename_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.args[3], 0);
+}
+std::int64_t sys_renameat2(Call& call) {
+    return rename_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.args[3],
+                     static_cast<unsigned>(call.args[4]));
+}
+
+std::int64_t sys_link(Call& call) { return refuse_at(call, AT_FDCWD, call.args[1]); }
+std::int64_t sys_linkat(Call& call) { return refuse_at(call, call.int_arg(2), call.args[3]); }
+std::int64_t sys_symlinkat(Call& call) { return refuse_at(call, call.int_arg(1), call.args[2]); }
+std::int64_t sys_mknod(Call& call) { return refuse_at(call, AT_FDCWD, call.args[0]); }
+std::int64_t sys_mknodat(Call& call) { return refuse_at(call, call.int_arg(0), call.args[1]); }
+
+}  // namespace tinykvm::linux_abi

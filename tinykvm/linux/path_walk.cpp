@@ -1,0 +1,124 @@
+// The long way to resolve a path: one component at a time, following links in the guest's namespace.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <deque>
+
+#include "tinykvm/linux/namespace.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr int max_links = 40;  // as Linux
+// Links can multiply components; this bounds the host calls one path may cost.
+constexpr int max_steps = 1024;
+
+// The ways to the built-in files can be walked even where no rule makes them exist.
+bool leads_to_built_in(std::string_view path) {
+    return path == "/dev" || path == "/proc" || path == "/proc/self";
+}
+
+void put_before(std::deque<std::string>& pending, std::string_view path) {
+    const auto components = path_components(path);
+    pending.insert(pending.begin(), components.begin(), components.end());
+}
+
+bool asks_for_directory(std::string_view path) {
+    return path.ends_with("/") || path.ends_with("/.") || path == "." || path.ends_with("/..") || path == "..";
+}
+
+}  // namespace
+
+std::string Namespace::read_target(const Location& link) {
+    if (link.kind == Location::Kind::link) return link.target;
+    char target[PATH_MAX];
+    const ssize_t length = ::readlinkat(link.handle.get(), "", target, sizeof target);
+    return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length)) : std::string();
+}
+
+Namespace::Location Namespace::walk(std::string_view base, std::string_view path, Last last) const {
+    std::string here(path[0] == '/' ? "/" : base);
+    std::deque<std::string> pending;
+    put_before(pending, path);
+    const bool wants_directory = asks_for_directory(path);
+    bool directory = wants_directory;
+    int links = 0;
+
+    Location found;
+    bool fresh = false;  // `found` is what is at `here`
+    for (int steps = 0; !pending.empty(); ++steps) {
+        if (steps == max_steps) return Location::missing(ELOOP);
+        const std::string component = std::move(pending.front());
+        pending.pop_front();
+        if (component == "..") {
+            here = parent_path(here);
+            fresh = false;
+            continue;
+        }
+        std::string next = join_path(here, component);
+        if (next.size() >= PATH_MAX) return Location::missing(ENAMETOOLONG);
+        found = look(next);
+        fresh = true;
+        const bool is_last = pending.empty();
+
+        if (found.is_link() && (!is_last || directory || last == Last::follow)) {
+            if (++links > max_links) return Location::missing(ELOOP);
+            const std::string target = read_target(found);
+            if (target.empty()) return Location::missing(ENOENT);
+            if (target[0] == '/') here = "/";
+            if (is_last && asks_for_directory(target)) directory = true;
+            put_before(pending, target);
+            fresh = false;
+            continue;
+        }
+        if (!found.exists()) {
+            if (is_last) {
+                found.ended_with_slash = directory;
+                return found;
+            }
+            if (!leads_to_built_in(next)) return Location::missing(found.error);
+        } else if (!is_last && !found.is_directory()) {
+            return Location::missing(ENOTDIR);
+        }
+        here = std::move(next);
+    }
+    if (!fresh) found = look(here);
+    found.ended_with_slash = directory;
+    if (directory && found.exists() && !found.is_directory()) return Location::missing(ENOTDIR);
+    return found;
+}
+
+Namespace::Verdict Namespace::judge(std::string_view base, std::string_view path) const {
+    std::string here(!path.empty() && path[0] == '/' ? "/" : base);
+    std::deque<std::string> pending;
+    put_before(pending, path);
+    for (int links = 0; !pending.empty();) {
+        const std::string component = std::move(pending.front());
+        pending.pop_front();
+        if (component == "..") {
+            here = parent_path(here);
+            continue;
+        }
+        std::string next = join_path(here, component);
+        if (next.size() >= PATH_MAX) return Verdict::nowhere;
+        auto rule = rules_.find(next);
+        if (rule != rules_.end() && rule->second.link) {
+            if (++links > max_links) return Verdict::nowhere;
+            if (rule->second.target[0] == '/') here = "/";
+            put_before(pending, rule->second.target);
+            continue;
+        }
+        here = std::move(next);
+    }
+    // Devices may be written to.
+    if (find_built_in(here) != BuiltIn::none) return Verdict::writable;
+    std::string below;
+    const Rule* rule = find_rule(here, below);
+    if (!rule) return is_ancestor(here) ? Verdict::read_only : Verdict::nowhere;
+    return rule->writable ? Verdict::writable : Verdict::read_only;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,237 @@
+// poll and select, on the kinds of files there are. Nothing but the host's standard input and time can change
+// while a single thread waits.
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/signal_delivery.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Kind = OpenFile::Kind;
+
+bool is_host_input(const Call& call, const OpenFile& file) {
+    return file.kind == Kind::input && call.options.host_stdin;
+}
+
+// All events (POLLIN...) the file is ready for.
+short readiness(const Call& call, const OpenFile& file) {
+    switch (file.kind) {
+        case Kind::input: {
+            if (!call.options.host_stdin) return POLLIN | POLLRDNORM;  // its end can be read
+            pollfd entry{STDIN_FILENO, POLLIN, 0};
+            return ::poll(&entry, 1, 0) > 0 ? static_cast<short>(entry.revents | POLLRDNORM) : short{0};
+        }
+        case Kind::output: return POLLOUT | POLLWRNORM;
+        case Kind::null:
+        case Kind::zero:
+        case Kind::random:
+        case Kind::regular:
+        case Kind::directory:
+        case Kind::text: return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+        case Kind::pipe_reader: {
+            const Pipe& pipe = call.state.files.pipe(file);
+            return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
+        }
+        case Kind::pipe_writer: {
+            const Pipe& pipe = call.state.files.pipe(file);
+            return static_cast<short>((pipe.bytes.size() < pipe_capacity ? POLLOUT | POLLWRNORM : 0) |
+                                      (pipe.readers == 0 ? POLLERR : 0));
+        }
+        case Kind::event:
+            return static_cast<short>((file.counter > 0 ? POLLIN | POLLRDNORM : 0) |
+                                      (file.counter < ~std::uint64_t{0} - 1 ? POLLOUT | POLLWRNORM : 0));
+        case Kind::path: return POLLNVAL;
+    }
+    return 0;
+}
+
+using Until = std::optional<Clock::time_point>;
+
+// Waits until `look` finds something, or `until` has come. `input`: the host's standard input is waited for.
+template <typename Look>
+std::int64_t wait_for(const Call& call, Until until, bool input, Look look) {
+    for (;;) {
+        const std::int64_t found = look();
+        if (found != 0 || (until && *until <= Clock::now())) return found;
+        call.waiter.wait_for_host(input ? STDIN_FILENO : -1, POLLIN, until);
+    }
+}
+
+// The mask a ppoll or pselect waits with. A signal that waits behind the present mask only ends the call at once.
+class TemporaryMask {
+  public:
+    explicit TemporaryMask(Call& call) : call_(call), before_(call.state.thread.blocked) {}
+
+    // 0 or an errno: EFAULT, EINVAL, EINTR.
+    int set(GuestAddr address, std::uint64_t size) {
+        if (address == 0) return 0;
+        SignalSet mask = 0;
+        if (size != sizeof mask) return EINVAL;
+        if (!call_.memory.read(address, mask)) return EFAULT;
+        if (!(pending_set(call_.state) & ~mask)) return 0;
+        call_.state.thread.blocked = mask;
+        call_.state.thread.saved_blocked = before_;
+        call_.state.thread.restore_blocked = true;
+        return EINTR;
+    }
+
+  private:
+    Call& call_;
+    SignalSet before_;
+};
+
+// Linux writes back how much of the time was left. That it could not is no error.
+void write_remaining(Call& call, GuestAddr address, Until until, std::int64_t units_per_second) {
+    if (address == 0 || !until) return;
+    const auto left = std::max(*until - Clock::now(), Clock::duration::zero());
+    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
+    const TimeSpec time{ns / 1'000'000'000, ns % 1'000'000'000 / (1'000'000'000 / units_per_second)};
+    (void)call.memory.write(address, time);
+}
+
+std::int64_t poll_files(Call& call, Until until) {
+    const auto count = static_cast<std::uint32_t>(call.args[1]);
+    if (count > std::max<std::size_t>(call.state.files.limit(), 3)) return -EINVAL;
+    std::vector<pollfd> entries(count);
+    const std::size_t bytes = count * sizeof(pollfd);
+    if (count > 0 && !call.memory.read(call.args[0], entries.data(), bytes)) return -EFAULT;
+
+    bool input = false;
+    for (const pollfd& entry : entries)
+        if (const OpenFile* file = call.state.files.find(entry.fd)) input |= is_host_input(call, *file);
+    const std::int64_t ready = wait_for(call, until, input, [&] {
+        std::int64_t found = 0;
+        for (pollfd& entry : entries) {
+            entry.revents = 0;
+            if (entry.fd < 0) continue;
+            const OpenFile* file = call.state.files.find(entry.fd);
+            const short all = file ? readiness(call, *file) : short{POLLNVAL};
+            entry.revents = static_cast<short>(all & (entry.events | POLLERR | POLLHUP | POLLNVAL));
+            if (entry.revents) ++found;
+        }
+        return found;
+    });
+    if (count > 0 && !call.memory.write(call.args[0], entries.data(), bytes)) return -EFAULT;
+    return ready;
+}
+
+// One of select's three sets. Bits are looked at for descriptors the table can have only.
+struct FdSet {
+    GuestAddr address = 0;
+    std::vector<std::uint64_t> wanted, ready;
+
+    bool has(int fd) const { return !wanted.empty() && (wanted[static_cast<std::size_t>(fd) / 64] >> fd % 64 & 1); }
+    void mark(int fd) { ready[static_cast<std::size_t>(fd) / 64] |= std::uint64_t{1} << fd % 64; }
+};
+
+std::int64_t select_files(Call& call, Until until) {
+    const int wanted = call.int_arg(0);
+    if (wanted < 0) return -EINVAL;
+    const int count = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(wanted), call.state.files.limit()));
+    const std::size_t words = (static_cast<std::size_t>(count) + 63) / 64;
+    FdSet sets[3];  // reading, writing, exceptional
+    constexpr short events[3] = {POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI};
+    for (std::size_t i = 0; i < 3; ++i) {
+        sets[i].address = call.args[i + 1];
+        if (sets[i].address == 0) continue;
+        sets[i].wanted.resize(words);
+        if (words > 0 && !call.memory.read(sets[i].address, sets[i].wanted.data(), words * 8)) return -EFAULT;
+    }
+    bool input = false;
+    for (int fd = 0; fd < count; ++fd) {
+        if (!sets[0].has(fd) && !sets[1].has(fd) && !sets[2].has(fd)) continue;
+        const OpenFile* file = call.state.files.find(fd);
+        if (!file || file->kind == Kind::path) return -EBADF;
+        input |= sets[0].has(fd) && is_host_input(call, *file);
+    }
+    const std::int64_t ready = wait_for(call, until, input, [&] {
+        std::int64_t found = 0;
+        for (FdSet& set : sets) set.ready.assign(words, 0);
+        for (int fd = 0; fd < count; ++fd) {
+            const OpenFile* file = call.state.files.find(fd);
+            if (!file) continue;
+            const short all = readiness(call, *file);
+            for (std::size_t i = 0; i < 3; ++i) {
+                if (!sets[i].has(fd) || !(all & events[i])) continue;
+                sets[i].mark(fd);
+                ++found;
+            }
+        }
+        return found;
+    });
+    for (const FdSet& set : sets)
+        if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8)) return -EFAULT;
+    return ready;
+}
+
+// A relative time at `address`; no value when there is none. `error` as read_timespec.
+Until read_until(const Call& call, GuestAddr address, int& error) {
+    error = 0;
+    if (address == 0) return std::nullopt;
+    const auto time = read_timespec(call, address, error);
+    return time ? Until(after(*time)) : std::nullopt;
+}
+
+}  // namespace
+
+std::int64_t sys_poll(Call& call) {
+    const int milliseconds = call.int_arg(2);
+    Until until;
+    if (milliseconds >= 0) until = Clock::now() + std::chrono::milliseconds(milliseconds);
+    return poll_files(call, until);
+}
+
+std::int64_t sys_ppoll(Call& call) {
+    int error = 0;
+    const Until until = read_until(call, call.args[2], error);
+    if (error) return -error;
+    TemporaryMask mask(call);
+    if ((error = mask.set(call.args[3], call.args[4]))) return -error;
+    const std::int64_t result = poll_files(call, until);
+    write_remaining(call, call.args[2], until, 1'000'000'000);
+    return result;
+}
+
+std::int64_t sys_select(Call& call) {
+    Until until;
+    if (call.args[4]) {
+        struct {
+            std::int64_t seconds, microseconds;
+        } time;
+        if (!call.memory.read(call.args[4], time)) return -EFAULT;
+        if (time.seconds < 0 || time.microseconds < 0) return -EINVAL;
+        // Linux carries whole seconds of the microseconds over.
+        const std::int64_t carried = time.microseconds / 1'000'000;
+        if (time.seconds > INT64_MAX - carried) return -EINVAL;
+        until = after({time.seconds + carried, time.microseconds % 1'000'000 * 1000});
+    }
+    const std::int64_t result = select_files(call, until);
+    write_remaining(call, call.args[4], until, 1'000'000);
+    return result;
+}
+
+std::int64_t sys_pselect6(Call& call) {
+    int error = 0;
+    const Until until = read_until(call, call.args[4], error);
+    if (error) return -error;
+    TemporaryMask mask(call);
+    if (call.args[5]) {
+        struct {
+            std::uint64_t address, size;
+        } argument;
+        if (!call.memory.read(call.args[5], argument)) return -EFAULT;
+        if ((error = mask.set(argument.address, argument.size))) return -error;
+    }
+    const std::int64_t result = select_files(call, until);
+    write_remaining(call, call.args[4], until, 1'000'000'000);
+    return result;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,104 @@
+// The process and its one thread: ending, thread pointers, names, children it cannot have.
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+// exit and exit_group: with one thread there is no difference.
+std::int64_t sys_exit(Call& call) {
+    call.outcome = {Outcome::Next::exit, call.int_arg(0) & 0xff, 0};
+    return 0;
+}
+
+std::int64_t sys_arch_prctl(Call& call) {
+    constexpr int set_gs = 0x1001, set_fs = 0x1002, get_fs = 0x1003, get_gs = 0x1004;
+    const std::uint64_t value = call.args[1];
+    switch (call.int_arg(0)) {
+        case set_fs:
+        case set_gs:
+            if (value >= x86::user_end) return -EPERM;
+            (call.int_arg(0) == set_fs ? call.pointers.fs_base : call.pointers.gs_base) = value;
+            return 0;
+        case get_fs: return call.memory.write(value, call.pointers.fs_base) ? 0 : -EFAULT;
+        case get_gs: return call.memory.write(value, call.pointers.gs_base) ? 0 : -EFAULT;
+    }
+    return -EINVAL;
+}
+
+std::int64_t sys_prctl(Call& call) {
+    ProcessState& state = call.state;
+    auto& name = state.thread.name;
+    switch (call.int_arg(0)) {
+        case PR_SET_NAME: {
+            // Up to 15 bytes; the string may end right before unmapped memory.
+            std::array<char, 16> text{};
+            for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+                if (!call.memory.read(call.args[1] + i, text[i])) return -EFAULT;
+                if (text[i] == 0) break;
+            }
+            name = text;
+            return 0;
+        }
+        case PR_GET_NAME: return call.memory.write(call.args[1], name) ? 0 : -EFAULT;
+        case PR_GET_DUMPABLE: return state.dumpable;
+        case PR_SET_DUMPABLE:
+            if (call.args[1] > 1) return -EINVAL;
+            state.dumpable = call.args[1] != 0;
+            return 0;
+        case PR_GET_NO_NEW_PRIVS: return state.no_new_privileges;
+        case PR_SET_NO_NEW_PRIVS:
+            if (call.args[1] != 1) return -EINVAL;
+            state.no_new_privileges = true;
+            return 0;
+        case PR_CAPBSET_READ: return call.args[1] <= CAP_LAST_CAP ? 0 : -EINVAL;
+        case PR_GET_TIMERSLACK: return 50000;
+        case PR_SET_PDEATHSIG:  // the parent never dies
+            return call.args[1] <= signal_count ? 0 : -EINVAL;
+        case PR_GET_PDEATHSIG: return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
+        case PR_GET_SECCOMP: return 0;
+    }
+    return -EINVAL;
+}
+
+std::int64_t sys_set_tid_address(Call& call) {
+    call.state.thread.clear_child_tid = call.args[0];
+    return call.state.thread.id;
+}
+
+std::int64_t sys_set_robust_list(Call& call) {
+    constexpr std::uint64_t head_size = 24;
+    if (call.args[1] != head_size) return -EINVAL;
+    call.state.thread.robust_list = call.args[0];
+    return 0;
+}
+
+std::int64_t sys_get_robust_list(Call& call) {
+    const int id = call.int_arg(0);
+    if (id != 0 && id != call.state.thread.id) return -ESRCH;
+    const std::uint64_t head = call.state.thread.robust_list, size = 24;
+    return call.memory.write(call.args[1], head) && call.memory.write(call.args[2], size) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_wait4(Call& call) {
+    constexpr int known = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
+    return call.int_arg(2) & ~known ? -EINVAL : -ECHILD;
+}
+
+std::int64_t sys_waitid(Call& call) {
+    const int options = call.int_arg(3);
+    constexpr int known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
+    if ((options & ~known) || !(options & (WEXITED | WSTOPPED | WCONTINUED))) return -EINVAL;
+    return call.int_arg(0) < 0 || call.int_arg(0) > 3 ? -EINVAL : -ECHILD;
+}
+
+std::int64_t sys_quietly_missing(Call&) { return -ENOSYS; }
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,38 @@
+// Random bytes: always fresh ones of the host, in every fork and after every reset.
+#include "tinykvm/linux/random.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/transfer.hpp"
+
+namespace tinykvm::linux_abi {
+
+void fill_random(std::span<std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
+        if (got > 0) {
+            bytes = bytes.subspan(static_cast<std::size_t>(got));
+        } else if (errno != EINTR) {
+            throw MachineError::from_errno("getrandom", errno);
+        }
+    }
+}
+
+std::int64_t sys_getrandom(Call& call) {
+    const auto flags = static_cast<std::uint32_t>(call.args[2]);
+    if ((flags & ~std::uint32_t{GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE}) ||
+        (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
+        return -EINVAL;
+    return fill_guest(call, call.args[0], call.args[1], [](std::span<std::byte> piece) {
+        fill_random(piece);
+        return static_cast<std::int64_t>(piece.size());
+    });
+}
+
+}  // namespace tinykvm::linux_abi

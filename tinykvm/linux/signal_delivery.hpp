@@ -1,0 +1,33 @@
+// Making a program's signal handler run: the frame on its stack, and the way back.
+#pragma once
+
+#include <cstdint>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/process.hpp"
+
+namespace tinykvm::linux_abi {
+
+// Before the guest goes on behind a system call: delivers the signals that wait and are not blocked.
+Outcome deliver_pending(Call& call);
+
+// A fault cannot be blocked or ignored: then it kills.
+Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fault, Registers& registers,
+                      VectorState& vectors);
+
+// Queues a signal for the process. 0, or EAGAIN when too many wait. Signals whose disposition is to do nothing
+// vanish here.
+int send_signal(ProcessState& state, int signal, const SignalInfo& info);
+// siginfo of kill(), tkill() and the like by the process itself.
+SignalInfo signal_info_from_self(int signal, int code);
+// A pending signal in `set`, taken out of the queue; signal 0 when there is none.
+PendingSignal take_pending(ProcessState& state, SignalSet set);
+SignalSet pending_set(const ProcessState& state);
+
+// rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing changed.
+bool return_from_handler(Call& call);
+
+// Does the program run on its alternate stack?
+bool on_alternate_stack(const ProcessState& state, std::uint64_t stack_pointer);
+
+}  // namespace tinykvm::linux_abi

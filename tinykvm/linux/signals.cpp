@@ -1,0 +1,196 @@
+// System calls about signals. Only the process itself can send it any.
+#include <csignal>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr SignalSet unblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
+
+bool is_signal(int signal) { return signal >= 1 && signal <= signal_count; }
+
+// Ends the program the way only SIGKILL can: at once, whatever is blocked.
+std::int64_t kill_self(Call& call) {
+    call.outcome = {Outcome::Next::killed, 0, SIGKILL};
+    return 0;
+}
+
+std::int64_t send_to_self(Call& call, int signal, const SignalInfo& info) {
+    if (signal == 0) return 0;
+    if (signal == SIGKILL) return kill_self(call);
+    return -send_signal(call.state, signal, info);
+}
+
+// Waits with another mask. There is nobody else to send a signal, so either one waits already or none will come.
+std::int64_t suspend(Call& call, SignalSet mask) {
+    ProcessState& state = call.state;
+    if (!(pending_set(state) & ~mask)) call.waiter.sleep_for_ever();
+    state.thread.saved_blocked = state.thread.blocked;
+    state.thread.restore_blocked = true;
+    state.thread.blocked = mask;
+    return -EINTR;
+}
+
+std::int64_t queue_info(Call& call, int target, int signal, GuestAddr address) {
+    SignalInfo info;
+    if (!call.memory.read(address, info)) return -EFAULT;
+    if (target != process_id) return -ESRCH;
+    if (signal != 0 && !is_signal(signal)) return -EINVAL;
+    // The kernel insists on the right number; the rest is between the program and itself.
+    const std::int32_t number = signal;
+    std::memcpy(info.data(), &number, sizeof number);
+    return send_to_self(call, signal, info);
+}
+
+}  // namespace
+
+std::int64_t sys_rt_sigaction(Call& call) {
+    const int signal = call.int_arg(0);
+    if (call.args[3] != sizeof(SignalSet)) return -EINVAL;
+    SignalAction wanted;
+    if (call.args[1] && !call.memory.read(call.args[1], wanted)) return -EFAULT;
+    if (!is_signal(signal) || (call.args[1] && (unblockable & signal_bit(signal)))) return -EINVAL;
+
+    SignalAction& action = call.state.actions[static_cast<std::size_t>(signal)];
+    const SignalAction before = action;
+    if (call.args[1]) {
+        wanted.mask &= ~unblockable;
+        action = wanted;
+        if (wanted.handler == 1) take_pending(call.state, signal_bit(signal));  // SIG_IGN also forgets
+    }
+    if (call.args[2] && !call.memory.write(call.args[2], before)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_rt_sigprocmask(Call& call) {
+    if (call.args[3] != sizeof(SignalSet)) return -EINVAL;
+    SignalSet& blocked = call.state.thread.blocked;
+    const SignalSet before = blocked;
+    if (call.args[1]) {
+        SignalSet set = 0;
+        if (!call.memory.read(call.args[1], set)) return -EFAULT;
+        switch (call.int_arg(0)) {
+            case SIG_BLOCK: blocked |= set; break;
+            case SIG_UNBLOCK: blocked &= ~set; break;
+            case SIG_SETMASK: blocked = set; break;
+            default: return -EINVAL;
+        }
+        blocked &= ~unblockable;
+    }
+    if (call.args[2] && !call.memory.write(call.args[2], before)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_rt_sigreturn(Call& call) {
+    call.registers_replaced = true;
+    if (return_from_handler(call)) return 0;
+    call.outcome = deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
+    return 0;
+}
+
+std::int64_t sys_rt_sigpending(Call& call) {
+    if (call.args[1] > sizeof(SignalSet)) return -EINVAL;
+    const SignalSet set = pending_set(call.state) & call.state.thread.blocked;
+    return call.memory.write(call.args[0], &set, call.args[1]) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_rt_sigsuspend(Call& call) {
+    SignalSet mask = 0;
+    if (call.args[1] != sizeof mask) return -EINVAL;
+    if (!call.memory.read(call.args[0], mask)) return -EFAULT;
+    return suspend(call, mask & ~unblockable);
+}
+
+std::int64_t sys_pause(Call& call) { return suspend(call, call.state.thread.blocked); }
+
+std::int64_t sys_rt_sigtimedwait(Call& call) {
+    SignalSet set = 0;
+    if (call.args[3] != sizeof set) return -EINVAL;
+    if (!call.memory.read(call.args[0], set)) return -EFAULT;
+    std::optional<TimeSpec> time;
+    if (call.args[2]) {
+        int error = 0;
+        time = read_timespec(call, call.args[2], error);
+        if (!time) return -error;
+    }
+    const PendingSignal taken = take_pending(call.state, set & ~unblockable);
+    if (taken.signal != 0) {
+        if (call.args[1] && !call.memory.write(call.args[1], taken.info)) return -EFAULT;
+        return taken.signal;
+    }
+    if (!time) call.waiter.sleep_for_ever();
+    call.waiter.sleep_until(after(*time));
+    return -EAGAIN;
+}
+
+std::int64_t sys_rt_sigqueueinfo(Call& call) {
+    return queue_info(call, call.int_arg(0), call.int_arg(1), call.args[2]);
+}
+
+std::int64_t sys_rt_tgsigqueueinfo(Call& call) {
+    if (call.int_arg(0) <= 0 || call.int_arg(1) <= 0) return -EINVAL;
+    if (call.int_arg(1) != call.state.thread.id) return -ESRCH;
+    return queue_info(call, call.int_arg(0), call.int_arg(2), call.args[3]);
+}
+
+std::int64_t sys_sigaltstack(Call& call) {
+    struct {
+        std::uint64_t begin;
+        std::int32_t flags, padding;
+        std::uint64_t size;
+    } wanted{}, before{};
+    constexpr std::int32_t auto_disarm = static_cast<std::int32_t>(0x80000000u);
+    constexpr std::uint64_t least = 2048;  // MINSIGSTKSZ
+
+    AlternateStack& stack = call.state.thread.alternate_stack;
+    const bool active = on_alternate_stack(call.state, call.registers.rsp);
+    before.begin = stack.begin;
+    before.size = stack.size;
+    before.flags = (stack.size == 0 ? SS_DISABLE : active ? SS_ONSTACK : 0) | (stack.disarm_when_entered ? auto_disarm : 0);
+    if (call.args[0]) {
+        if (!call.memory.read(call.args[0], wanted)) return -EFAULT;
+        if (active) return -EPERM;
+        const std::int32_t mode = wanted.flags & ~auto_disarm;
+        if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE) return -EINVAL;
+        if (mode == SS_DISABLE) {
+            stack = {};
+        } else {
+            if (wanted.size < least) return -ENOMEM;
+            if (wanted.begin >= x86::user_end || wanted.size > x86::user_end - wanted.begin) return -ENOMEM;
+            stack = {wanted.begin, wanted.size, (wanted.flags & auto_disarm) != 0};
+        }
+    }
+    if (call.args[1] && !call.memory.write(call.args[1], before)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_kill(Call& call) {
+    const int target = call.int_arg(0), signal = call.int_arg(1);
+    if (signal != 0 && !is_signal(signal)) return -EINVAL;
+    // Itself, its process group, and (as nobody else is there) all it may signal; -1 spares the sender.
+    if (target == -1) return -ESRCH;
+    if (target != process_id && target != 0 && target != -process_id) return -ESRCH;
+    return send_to_self(call, signal, signal_info_from_self(signal, SI_USER));
+}
+
+std::int64_t sys_tkill(Call& call) {
+    const int target = call.int_arg(0), signal = call.int_arg(1);
+    if (target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
+    if (target != call.state.thread.id) return -ESRCH;
+    return send_to_self(call, signal, signal_info_from_self(signal, SI_TKILL));
+}
+
+std::int64_t sys_tgkill(Call& call) {
+    const int group = call.int_arg(0), target = call.int_arg(1), signal = call.int_arg(2);
+    if (group <= 0 || target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
+    if (group != process_id || target != call.state.thread.id) return -ESRCH;
+    return send_to_self(call, signal, signal_info_from_self(signal, SI_TKILL));
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,106 @@
+#include "tinykvm/linux/start.hpp"
+
+#include <elf.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/linux/random.hpp"
+#include "tinykvm/linux/state.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// Pushes things below one another; the memory is written once, at the end.
+class StackBuilder {
+  public:
+    StackBuilder(GuestAddr end, std::size_t room) : end_(end), room_(room) {}
+
+    GuestAddr push(const void* bytes, std::size_t size) {
+        if (size > room_ - below_.size())
+            throw LoadError("arguments and environment take more than a quarter of the stack");
+        // Kept back to front, so that pushing is appending.
+        const auto* begin = static_cast<const std::byte*>(bytes);
+        for (std::size_t i = size; i-- > 0;) below_.push_back(begin[i]);
+        return end_ - below_.size();
+    }
+    GuestAddr push(const std::string& text) { return push(text.c_str(), std::strlen(text.c_str()) + 1); }
+    void align(std::size_t alignment) {
+        while ((end_ - below_.size()) % alignment != 0) below_.push_back(std::byte{0});
+    }
+    GuestAddr top() const { return end_ - below_.size(); }
+    bool write(GuestMemory& memory) {
+        const std::vector<std::byte> forward(below_.rbegin(), below_.rend());
+        return memory.write(top(), forward.data(), forward.size());
+    }
+
+  private:
+    GuestAddr end_;
+    std::size_t room_;
+    std::vector<std::byte> below_;
+};
+
+}  // namespace
+
+GuestAddr build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info) {
+    StackBuilder stack(info.stack_end, (info.stack_end - info.stack_begin) / 4);
+    const std::uint64_t nothing = 0;
+    stack.push(&nothing, sizeof nothing);  // Linux leaves a null word at the very end
+    const GuestAddr path = stack.push(info.program_path);
+    const GuestAddr platform = stack.push("x86_64");
+    std::array<std::byte, 16> seed;
+    fill_random(seed);
+    const GuestAddr random = stack.push(seed.data(), seed.size());
+
+    // Strings lie in the order in which Linux leaves them: some programs take argv for one block of memory.
+    std::vector<std::string> arguments{options.program_name};
+    arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
+    std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());
+    for (std::size_t i = options.environment.size(); i-- > 0;)
+        environment_pointers[i] = stack.push(options.environment[i]);
+    for (std::size_t i = arguments.size(); i-- > 0;) argument_pointers[i] = stack.push(arguments[i]);
+
+    const std::uint64_t auxiliary[][2] = {
+        {AT_SYSINFO_EHDR, x86::vdso},
+        {AT_MINSIGSTKSZ, info.signal_stack_size},
+        {AT_HWCAP, info.hwcap},
+        {AT_PAGESZ, page_size},
+        {AT_CLKTCK, 100},
+        {AT_PHDR, info.headers},
+        {AT_PHENT, sizeof(Elf64_Phdr)},
+        {AT_PHNUM, info.header_count},
+        {AT_BASE, info.interpreter_base},
+        {AT_FLAGS, 0},
+        {AT_ENTRY, info.entry},
+        {AT_UID, user_id},
+        {AT_EUID, user_id},
+        {AT_GID, user_id},
+        {AT_EGID, user_id},
+        {AT_SECURE, 0},
+        {AT_RANDOM, random},
+        {AT_HWCAP2, info.hwcap2},
+        {AT_EXECFN, path},
+        {AT_PLATFORM, platform},
+        {AT_NULL, 0},
+    };
+    // argc, argv..., NULL, envp..., NULL, auxv: the stack pointer at argc must be a multiple of 16.
+    std::vector<std::uint64_t> words{argument_pointers.size()};
+    words.insert(words.end(), argument_pointers.begin(), argument_pointers.end());
+    words.push_back(0);
+    words.insert(words.end(), environment_pointers.begin(), environment_pointers.end());
+    words.push_back(0);
+    for (const auto& entry : auxiliary) words.insert(words.end(), {entry[0], entry[1]});
+
+    stack.align(16);
+    if (words.size() % 2 != 0) stack.push(&nothing, sizeof nothing);
+    stack.push(words.data(), words.size() * sizeof words[0]);
+    if (!stack.write(memory)) throw LoadError("the stack is not mapped");
+    return stack.top();
+}
+
+}  // namespace tinykvm::linux_abi

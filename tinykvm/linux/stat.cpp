@@ -1,0 +1,279 @@
+// Asking about files.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Location = Namespace::Location;
+using Kind = OpenFile::Kind;
+static_assert(sizeof(struct stat) == 144, "the C library's struct is the kernel's on x86-64");
+static_assert(sizeof(struct statx) == 256);
+
+constexpr unsigned made_up_device = 1;
+
+// Of things that exist in the guest only. The inode is a number of the name, the same in every guest.
+struct stat made_up(mode_t mode, std::string_view name) {
+    struct stat status;
+    std::memset(&status, 0, sizeof status);
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3;
+    status.st_dev = made_up_device;
+    status.st_ino = hash >> 16 | 1;
+    status.st_mode = mode;
+    status.st_nlink = S_ISDIR(mode) ? 2 : 1;
+    status.st_blksize = page_size;
+    return status;
+}
+
+struct stat device(std::string_view name, unsigned minor_number) {
+    struct stat status = made_up(S_IFCHR | 0666, name);
+    status.st_rdev = makedev(1, minor_number);
+    return status;
+}
+
+struct stat built_in(BuiltIn file) {
+    switch (file) {
+        case BuiltIn::null: return device("/dev/null", 3);
+        case BuiltIn::zero: return device("/dev/zero", 5);
+        case BuiltIn::random: return device("/dev/urandom", 9);
+        case BuiltIn::own_maps: return made_up(S_IFREG | 0444, "/proc/self/maps");
+        case BuiltIn::own_program:
+        case BuiltIn::none: break;
+    }
+    return made_up(S_IFLNK | 0777, "/proc/self/exe");
+}
+
+// 0 or an errno.
+int status_of(const OpenFile& file, struct stat& status) {
+    if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : errno;
+    switch (file.kind) {
+        case Kind::input: status = made_up(S_IFIFO | 0600, "input"); break;
+        case Kind::output: {
+            status = made_up(S_IFIFO | 0600, file.output_fd == 1 ? "output" : "errors");
+            break;
+        }
+        case Kind::pipe_reader:
+        case Kind::pipe_writer: status = made_up(S_IFIFO | 0600, "pipe" + std::to_string(file.pipe)); break;
+        case Kind::event: status = made_up(0600, "event"); break;
+        case Kind::path:
+        case Kind::directory:
+            if (file.is_directory || file.kind == Kind::directory) {
+                status = made_up(S_IFDIR | 0555, file.path);
+                break;
+            }
+            [[fallthrough]];
+        default: status = built_in(find_built_in(file.path)); break;
+    }
+    return 0;
+}
+
+int status_of(const Call& call, const Location& found, struct stat& status, bool follow) {
+    switch (found.kind) {
+        case Location::Kind::nothing: return found.error;
+        case Location::Kind::host: status = found.status; break;
+        case Location::Kind::directory: status = made_up(S_IFDIR | 0555, found.path); break;
+        case Location::Kind::link:
+            status = made_up(S_IFLNK | 0777, found.path);
+            status.st_size = static_cast<off_t>(found.target.size());
+            break;
+        case Location::Kind::built_in:
+            if (found.file == BuiltIn::own_program && follow) {
+                if (call.state.program_path.empty() || find_built_in(call.state.program_path) != BuiltIn::none) return ENOENT;
+                return status_of(call, call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow), status, true);
+            }
+            status = built_in(found.file);
+            break;
+    }
+    return 0;
+}
+
+constexpr int stat_flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
+
+int status_at(const Call& call, int directory, GuestAddr path, int flags, struct stat& status) {
+    const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
+    if (at.error) return at.error;
+    if (at.self) return status_of(*at.self, status);
+    const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    return status_of(call, call.state.paths->resolve(at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link),
+                     status, follow);
+}
+
+std::int64_t answer(const Call& call, int error, const struct stat& status, GuestAddr address) {
+    if (error) return -error;
+    return call.memory.write(address, status) ? 0 : -EFAULT;
+}
+
+std::int64_t stat_at(const Call& call, int directory, GuestAddr path, int flags, GuestAddr address) {
+    struct stat status;
+    std::memset(&status, 0, sizeof status);
+    const int error = status_at(call, directory, path, flags, status);
+    return answer(call, error, status, address);
+}
+
+// R_OK, W_OK, X_OK against what a guest can do; 0 or an errno.
+int check_access(const Location& found, int mode) {
+    switch (found.kind) {
+        case Location::Kind::nothing: return found.error;
+        case Location::Kind::directory: return mode & W_OK ? EROFS : 0;
+        case Location::Kind::link: return mode & W_OK ? EROFS : 0;
+        case Location::Kind::built_in:
+            if (found.file == BuiltIn::own_maps && (mode & W_OK)) return EACCES;
+            return mode & X_OK && found.file != BuiltIn::own_program ? EACCES : 0;
+        case Location::Kind::host: break;
+    }
+    if ((mode & W_OK) && !found.writable() && !found.is_link()) return EROFS;
+    if (mode == F_OK) return 0;
+    const long result = ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    return result == 0 ? 0 : errno;
+}
+
+std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode, int flags) {
+    if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))) return -EINVAL;
+    const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
+    if (at.error) return -at.error;
+    if (at.self) {
+        if (mode == F_OK) return 0;
+        if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
+        return -check_access(call.state.paths->resolve("/", at.self->path, Namespace::Last::keep_link), mode);
+    }
+    const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    return -check_access(
+        call.state.paths->resolve(at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link), mode);
+}
+
+std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAddr address, int size) {
+    if (size <= 0) return -EINVAL;
+    const PathAt at = read_path_at(call, directory, path, true);
+    if (at.error) return -at.error;
+    // Links are never opened, so a descriptor (or an empty path) cannot mean one.
+    if (at.self || at.path == ".") return at.self ? -ENOENT : -EINVAL;
+    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    std::string target;
+    if (!found.exists()) return -found.error;
+    if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
+        target = call.state.program_path;
+    } else if (found.is_link()) {
+        target = Namespace::read_target(found);
+    } else {
+        return -EINVAL;
+    }
+    if (target.empty()) return -ENOENT;
+    const std::size_t length = std::min(target.size(), static_cast<std::size_t>(size));
+    return call.memory.write(address, target.data(), length) ? static_cast<std::int64_t>(length) : -EFAULT;
+}
+
+struct statx to_statx(const struct stat& status) {
+    struct statx wide;
+    std::memset(&wide, 0, sizeof wide);
+    wide.stx_mask = STATX_BASIC_STATS;
+    wide.stx_blksize = static_cast<std::uint32_t>(status.st_blksize);
+    wide.stx_nlink = static_cast<std::uint32_t>(status.st_nlink);
+    wide.stx_uid = status.st_uid;
+    wide.stx_gid = status.st_gid;
+    wide.stx_mode = static_cast<std::uint16_t>(status.st_mode);
+    wide.stx_ino = status.st_ino;
+    wide.stx_size = static_cast<std::uint64_t>(status.st_size);
+    wide.stx_blocks = static_cast<std::uint64_t>(status.st_blocks);
+    const auto stamp = [](const timespec& time) {
+        struct statx_timestamp result;
+        std::memset(&result, 0, sizeof result);
+        result.tv_sec = time.tv_sec;
+        result.tv_nsec = static_cast<std::uint32_t>(time.tv_nsec);
+        return result;
+    };
+    wide.stx_atime = stamp(status.st_atim);
+    wide.stx_mtime = stamp(status.st_mtim);
+    wide.stx_ctime = stamp(status.st_ctim);
+    wide.stx_rdev_major = major(status.st_rdev);
+    wide.stx_rdev_minor = minor(status.st_rdev);
+    wide.stx_dev_major = major(status.st_dev);
+    wide.stx_dev_minor = minor(status.st_dev);
+    return wide;
+}
+
+std::int64_t file_system(const Call& call, int host_fd, GuestAddr address) {
+    struct statfs info;
+    std::memset(&info, 0, sizeof info);
+    if (host_fd >= 0) {
+        if (::fstatfs(host_fd, &info) != 0) return -errno;
+    } else {
+        info.f_type = TMPFS_MAGIC;
+        info.f_bsize = info.f_frsize = page_size;
+        info.f_namelen = 255;
+    }
+    return call.memory.write(address, info) ? 0 : -EFAULT;
+}
+
+}  // namespace
+
+std::int64_t sys_stat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
+std::int64_t sys_lstat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]); }
+
+std::int64_t sys_fstat(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    struct stat status;
+    std::memset(&status, 0, sizeof status);
+    const int error = status_of(*file, status);
+    return answer(call, error, status, call.args[1]);
+}
+
+std::int64_t sys_newfstatat(Call& call) {
+    const int flags = call.int_arg(3);
+    if (flags & ~stat_flags) return -EINVAL;
+    return stat_at(call, call.int_arg(0), call.args[1], flags, call.args[2]);
+}
+
+std::int64_t sys_statx(Call& call) {
+    const int flags = call.int_arg(2);
+    if (flags & ~(stat_flags | AT_STATX_SYNC_TYPE)) return -EINVAL;
+    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED)) return -EINVAL;
+    struct stat status;
+    std::memset(&status, 0, sizeof status);
+    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status)) return -error;
+    const struct statx wide = to_statx(status);
+    return call.memory.write(call.args[4], wide) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_access(Call& call) { return access_at(call, AT_FDCWD, call.args[0], call.int_arg(1), 0); }
+std::int64_t sys_faccessat(Call& call) { return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0); }
+std::int64_t sys_faccessat2(Call& call) {
+    return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.int_arg(3));
+}
+
+std::int64_t sys_readlink(Call& call) {
+    return read_link(call, AT_FDCWD, call.args[0], call.args[1], call.int_arg(2));
+}
+std::int64_t sys_readlinkat(Call& call) {
+    return read_link(call, call.int_arg(0), call.args[1], call.args[2], call.int_arg(3));
+}
+
+std::int64_t sys_statfs(Call& call) {
+    const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
+    if (at.error) return -at.error;
+    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::follow);
+    if (!found.exists()) return -found.error;
+    return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, call.args[1]);
+}
+
+std::int64_t sys_fstatfs(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    return file_system(call, file->host ? file->host->fd() : -1, call.args[1]);
+}
+
+}  // namespace tinykvm::linux_abi

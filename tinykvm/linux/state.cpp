@@ -1,0 +1,46 @@
+#include "tinykvm/linux/state.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <cstring>
+
+#include "tinykvm/linux/namespace.hpp"
+
+namespace tinykvm::linux_abi {
+
+ProcessState ProcessState::at_start(const Options& options, GuestAddr break_start, std::string program_path) {
+    ProcessState state;
+    state.paths = std::make_shared<const Namespace>(options);
+    state.break_start = state.break_end = break_start;
+    if (!options.working_directory.empty()) state.working_directory = options.working_directory;
+
+    state.files.set_limit(options.max_open_files);
+    OpenFile file;
+    file.kind = OpenFile::Kind::input;
+    file.flags = O_RDONLY;
+    state.files.open(file, false);
+    for (int fd : {1, 2}) {
+        file.kind = OpenFile::Kind::output;
+        file.flags = O_WRONLY;
+        file.output_fd = fd;
+        state.files.open(file, false);
+    }
+
+    state.limits[RLIMIT_STACK] = {options.stack_size, options.stack_size};
+    state.limits[RLIMIT_NOFILE] = {options.max_open_files, options.max_open_files};
+    state.limits[RLIMIT_CORE] = {0, 0};
+    state.limits[RLIMIT_NPROC] = {1, 1};
+    state.limits[RLIMIT_SIGPENDING] = {max_pending_signals, max_pending_signals};
+    state.limits[RLIMIT_MEMLOCK] = {0, 0};
+    state.limits[RLIMIT_MSGQUEUE] = {0, 0};
+    state.limits[RLIMIT_NICE] = {0, 0};
+    state.limits[RLIMIT_RTPRIO] = {0, 0};
+
+    const std::string name = program_path.substr(program_path.rfind('/') + 1);
+    std::memcpy(state.thread.name.data(), name.data(), std::min(name.size(), state.thread.name.size() - 1));
+    state.program_path = std::move(program_path);
+    return state;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,75 @@
+// Everything the host remembers about a guest process, as one value.
+//
+// The isolation rule of the library: what is not in this value (or in guest memory and registers) does not
+// exist. A snapshot keeps a copy; a fork is reset by assigning it. So nothing can be forgotten.
+//
+// Copying makes no system call and costs a few small allocations. Copies share only objects that never change:
+// files of the host (closed when the last state that refers to them goes) and the path rules.
+//
+// Thread safety: a value; one owner at a time.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tinykvm/linux/file_table.hpp"
+#include "tinykvm/linux/signal_state.hpp"
+#include "tinykvm/options.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::linux_abi {
+
+class Namespace;
+
+// The numbers Linux gives a process. Constant, so that a fork cannot be told from a fresh boot.
+inline constexpr int process_id = 2;
+inline constexpr int parent_id = 1;
+inline constexpr int user_id = 1000;
+
+// What belongs to one thread of the process.
+struct ThreadState {
+    int id = process_id;
+    SignalSet blocked = 0;
+    std::vector<PendingSignal> pending;
+    AlternateStack alternate_stack;
+    // rt_sigsuspend: the mask that comes back when the handler of the awaited signal returns.
+    bool restore_blocked = false;
+    SignalSet saved_blocked = 0;
+    GuestAddr clear_child_tid = 0;
+    GuestAddr robust_list = 0;
+    std::array<char, 16> name{};  // prctl(PR_SET_NAME), NUL terminated
+};
+
+struct ResourceLimit {
+    std::uint64_t current = ~std::uint64_t{0}, maximum = ~std::uint64_t{0};
+    bool operator==(const ResourceLimit&) const = default;
+};
+inline constexpr std::size_t resource_limits = 16;
+
+struct ProcessState {
+    // The state of a process whose program has just been laid out in memory. `break_start` is where its heap
+    // begins (page aligned), `program_path` what /proc/self/exe says. Opens the roots of the path rules.
+    static ProcessState at_start(const Options& options, GuestAddr break_start, std::string program_path);
+
+    FileTable files;
+    std::string working_directory = "/";
+    std::uint32_t umask = 022;
+    std::shared_ptr<const Namespace> paths;  // what of the host's file system there is; never null in use
+
+    GuestAddr break_start = 0, break_end = 0;
+
+    std::array<SignalAction, signal_count + 1> actions{};
+    ThreadState thread;
+
+    std::array<ResourceLimit, resource_limits> limits{};
+    std::string program_path;
+    bool dumpable = true, no_new_privileges = false;
+    std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
+    std::bitset<1024> reported;         // system calls already logged as missing
+};
+
+}  // namespace tinykvm::linux_abi

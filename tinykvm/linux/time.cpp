@@ -1,0 +1,129 @@
+// Clocks and sleeping.
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <time.h>
+
+#include <cstring>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/cpu_time.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::uint64_t tick = 10'000'000;  // ns: times() counts in 1/100 s
+
+// CPU clocks: the two constants, and the negative ids that name a process or thread (clock_getcpuclockid).
+bool is_cpu_clock(int clock) {
+    if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
+    if (clock >= 0 || (clock & 3) == 3) return false;
+    const int id = ~(clock >> 3);
+    return id == 0 || id == process_id;
+}
+
+std::optional<std::uint64_t> read_clock(Call& call, int clock) {
+    return is_cpu_clock(clock) ? call.cpu.charge(call.state.cpu_nanoseconds) : guest_time(clock);
+}
+
+TimeSpec to_timespec(std::uint64_t nanoseconds) {
+    return {static_cast<std::int64_t>(nanoseconds / second), static_cast<std::int64_t>(nanoseconds % second)};
+}
+
+}  // namespace
+
+std::int64_t sys_clock_gettime(Call& call) {
+    const auto time = read_clock(call, call.int_arg(0));
+    if (!time) return -EINVAL;
+    return call.memory.write(call.args[1], to_timespec(*time)) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_clock_getres(Call& call) {
+    const int clock = call.int_arg(0);
+    if (!read_clock(call, clock)) return -EINVAL;
+    const bool coarse = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
+    const TimeSpec resolution{0, coarse ? 4'000'000 : 1};
+    if (call.args[1] == 0) return 0;
+    return call.memory.write(call.args[1], resolution) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_clock_settime(Call& call) {
+    const int clock = call.int_arg(0);
+    if (clock != CLOCK_REALTIME) return -EINVAL;
+    int error = 0;
+    return read_timespec(call, call.args[1], error) ? -EPERM : -error;
+}
+
+std::int64_t sys_gettimeofday(Call& call) {
+    if (call.args[0]) {
+        const TimeSpec now = to_timespec(*guest_time(CLOCK_REALTIME));
+        const timeval value{now.seconds, now.nanoseconds / 1000};
+        if (!call.memory.write(call.args[0], value)) return -EFAULT;
+    }
+    const std::int32_t utc[2] = {0, 0};
+    if (call.args[1] && !call.memory.write(call.args[1], utc)) return -EFAULT;
+    return 0;
+}
+
+std::int64_t sys_settimeofday(Call& call) {
+    timeval value;
+    if (call.args[0] && !call.memory.read(call.args[0], value)) return -EFAULT;
+    return -EPERM;
+}
+
+std::int64_t sys_time(Call& call) {
+    const std::int64_t now = to_timespec(*guest_time(CLOCK_REALTIME)).seconds;
+    if (call.args[0] && !call.memory.write(call.args[0], now)) return -EFAULT;
+    return now;
+}
+
+std::int64_t sys_times(Call& call) {
+    const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds);
+    const tms times{static_cast<clock_t>(used / tick), 0, 0, 0};
+    if (call.args[0] && !call.memory.write(call.args[0], times)) return -EFAULT;
+    return static_cast<std::int64_t>(*guest_time(CLOCK_MONOTONIC) / tick);
+}
+
+std::int64_t sys_getrusage(Call& call) {
+    const int who = call.int_arg(0);
+    if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD) return -EINVAL;
+    rusage usage;
+    std::memset(&usage, 0, sizeof usage);
+    if (who != RUSAGE_CHILDREN) {
+        const TimeSpec used = to_timespec(call.cpu.charge(call.state.cpu_nanoseconds));
+        usage.ru_utime = {used.seconds, used.nanoseconds / 1000};
+        usage.ru_maxrss = static_cast<long>(call.memory.changed_bytes() / 1024);
+    }
+    return call.memory.write(call.args[1], usage) ? 0 : -EFAULT;
+}
+
+std::int64_t sys_nanosleep(Call& call) {
+    int error = 0;
+    const auto time = read_timespec(call, call.args[0], error);
+    if (!time) return -error;
+    call.waiter.sleep_until(after(*time));
+    return 0;
+}
+
+std::int64_t sys_clock_nanosleep(Call& call) {
+    const int clock = call.int_arg(0);
+    switch (clock) {
+        case CLOCK_REALTIME:
+        case CLOCK_MONOTONIC:
+        case CLOCK_BOOTTIME:
+        case CLOCK_TAI: break;
+        case CLOCK_THREAD_CPUTIME_ID: return -EINVAL;
+        default: return guest_time(clock) || is_cpu_clock(clock) ? -EOPNOTSUPP : -EINVAL;
+    }
+    int error = 0;
+    const auto time = read_timespec(call, call.args[2], error);
+    if (!time) return -error;
+    call.waiter.sleep_until(call.args[1] & TIMER_ABSTIME ? moment_of(clock, *time) : after(*time));
+    return 0;
+}
+
+}  // namespace tinykvm::linux_abi

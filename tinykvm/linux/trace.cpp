@@ -1,0 +1,68 @@
+// Lines for Options::log_system_calls, in the manner of strace.
+#include <cstring>
+
+#include "tinykvm/linux/syscall_table.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+std::string hexadecimal(std::uint64_t value) {
+    char text[20];
+    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+    return text;
+}
+
+// A string argument as far as it is worth showing, without anything that could upset a log.
+std::string quoted(const Call& call, GuestAddr address) {
+    constexpr std::size_t shown = 128;
+    const auto text = call.memory.read_string(address, max_path);
+    if (!text) return hexadecimal(address);
+    std::string result = "\"";
+    for (unsigned char c : text->substr(0, shown)) {
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
+            char escape[5];
+            std::snprintf(escape, sizeof escape, "\\x%02x", c);
+            result += escape;
+        } else {
+            result += static_cast<char>(c);
+        }
+    }
+    return result + (text->size() > shown ? "\"..." : "\"");
+}
+
+std::string argument(const Call& call, char format, std::uint64_t value) {
+    switch (format) {
+        case 'd': return std::to_string(static_cast<std::int32_t>(value));
+        case 'l': return std::to_string(static_cast<std::int64_t>(value));
+        case 'u': return std::to_string(value);
+        case 's': return quoted(call, value);
+        case 'o': {
+            char text[16];
+            std::snprintf(text, sizeof text, "%#o", static_cast<unsigned>(value));
+            return text;
+        }
+        case 'a': return value == 0 ? "NULL" : hexadecimal(value);
+        default: return hexadecimal(value);
+    }
+}
+
+}  // namespace
+
+std::string describe_call(const Call& call, const SystemCall& entry) {
+    std::string text = std::string(entry.name) + "(";
+    for (std::size_t i = 0; entry.arguments[i] && i < call.args.size(); ++i) {
+        if (i) text += ", ";
+        text += argument(call, entry.arguments[i], call.args[i]);
+    }
+    return text + ")";
+}
+
+std::string describe_result(std::int64_t result) {
+    if (result >= 0) return result < 65536 ? std::to_string(result) : hexadecimal(static_cast<std::uint64_t>(result));
+    if (result < -4095) return hexadecimal(static_cast<std::uint64_t>(result));
+    const char* name = ::strerrorname_np(static_cast<int>(-result));
+    return "-1 " + (name ? std::string(name) : std::to_string(-result));
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,73 @@
+#include "tinykvm/linux/transfer.hpp"
+
+#include <algorithm>
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// Both directions alike: `piece_at` gives the host memory behind guest addresses, `move` does the work.
+template <typename PieceAt, typename Move>
+std::int64_t transfer(Call& call, std::span<const GuestRange> ranges, PieceAt piece_at, Move move) {
+    std::int64_t done = 0;
+    bool first = true;
+    for (const GuestRange& range : ranges) {
+        std::uint64_t at = range.address, left = range.size;
+        while (left > 0) {
+            if (!first) call.waiter.check();
+            first = false;
+            const auto piece = piece_at(at, std::min<std::uint64_t>(left, transfer_piece));
+            if (piece.empty()) return done > 0 ? done : -EFAULT;
+            const std::int64_t moved = move(piece);
+            if (moved < 0) return done > 0 ? done : moved;
+            done += moved;
+            if (static_cast<std::uint64_t>(moved) < piece.size()) return done;
+            at += piece.size();
+            left -= piece.size();
+        }
+    }
+    return done;
+}
+
+}  // namespace
+
+std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Producer& produce) {
+    return transfer(
+        call, ranges,
+        [&](GuestAddr at, std::size_t size) {
+            auto piece = call.memory.writable(at, size);
+            call.memory.enforce_limit();
+            return piece;
+        },
+        produce);
+}
+
+std::int64_t drain_guest(Call& call, std::span<const GuestRange> ranges, const Consumer& consume) {
+    return transfer(
+        call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); }, consume);
+}
+
+std::int64_t fill_guest(Call& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
+    const GuestRange range{address, std::min(size, max_transfer)};
+    return fill_guest(call, std::span(&range, 1), produce);
+}
+
+std::int64_t drain_guest(Call& call, GuestAddr address, std::uint64_t size, const Consumer& consume) {
+    const GuestRange range{address, std::min(size, max_transfer)};
+    return drain_guest(call, std::span(&range, 1), consume);
+}
+
+int read_vectors(const Call& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges) {
+    if (count > max_vectors) return EINVAL;
+    ranges.resize(count);
+    if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(GuestRange))) return EFAULT;
+    std::uint64_t total = 0;
+    for (GuestRange& range : ranges) {
+        if (range.size > static_cast<std::uint64_t>(INT64_MAX)) return EINVAL;
+        range.size = std::min(range.size, max_transfer - total);
+        total += range.size;
+    }
+    return 0;
+}
+
+}  // namespace tinykvm::linux_abi

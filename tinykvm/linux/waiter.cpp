@@ -1,0 +1,50 @@
+#include "tinykvm/linux/waiter.hpp"
+
+#include <poll.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "tinykvm/errors.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// An interrupt may come between the look at the flag and the wait, so no wait is longer than this.
+constexpr auto slice = std::chrono::milliseconds(20);
+
+timespec to_timespec(Clock::duration duration) {
+    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+    return {ns / 1'000'000'000, ns % 1'000'000'000};
+}
+
+}  // namespace
+
+void Waiter::check() const {
+    if (interrupted_ && interrupted_->load(std::memory_order_relaxed)) throw Timeout("interrupted");
+    if (Clock::now() >= deadline_) throw Timeout("time limit reached in a system call");
+}
+
+short Waiter::wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const {
+    for (;;) {
+        check();
+        const auto now = Clock::now();
+        if (until && now >= *until) return 0;
+        Clock::duration wait = slice;
+        if (deadline_ - now < wait) wait = deadline_ - now;
+        if (until && *until - now < wait) wait = *until - now;
+        const timespec timeout = to_timespec(std::max(wait, Clock::duration::zero()));
+        // A negative descriptor is ignored by ppoll(), which then only waits.
+        pollfd entry{host_fd, events, 0};
+        if (::ppoll(&entry, 1, &timeout, nullptr) > 0) return entry.revents;
+    }
+}
+
+void Waiter::sleep_until(Clock::time_point until) const { wait_for_host(-1, 0, until); }
+
+void Waiter::sleep_for_ever() const {
+    for (;;) wait_for_host(-1, 0, std::nullopt);
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,32 @@
+// Waiting on behalf of a guest: never past the deadline, and ended by an interrupt.
+//
+// Thread safety: one thread. Errors: Timeout, named after what the guest was waiting in.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::linux_abi {
+
+class Waiter {
+  public:
+    Waiter(Deadline deadline, const std::atomic<bool>* interrupted)
+        : deadline_(deadline), interrupted_(interrupted) {}
+
+    // For loops over lengths a guest chose: throws Timeout when the deadline has passed.
+    void check() const;
+    // Returns at `until`, at once when that has passed.
+    void sleep_until(Clock::time_point until) const;
+    // For what can never happen: a single-threaded guest that waits for itself.
+    [[noreturn]] void sleep_for_ever() const;
+    // Waits until a descriptor of the host has one of `events` (poll.h). Returns the events, 0 at `until`.
+    short wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const;
+
+  private:
+    Deadline deadline_;
+    const std::atomic<bool>* interrupted_;
+};
+
+}  // namespace tinykvm::linux_abi
