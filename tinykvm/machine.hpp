@@ -43,11 +43,12 @@ class Machine {
     Stop run(HostCalls* calls, Deadline deadline);
 
     GuestMemory& memory();
-    Registers& registers();
     const Statistics& statistics() const;
 
+    // May be called by any thread while another one is in run(): that ends soon with Timeout.
+    void interrupt() noexcept;
+
     // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call).
-    // Forks may have `request_area` bytes of request data placed for them (Fork::request_area).
     std::shared_ptr<const Snapshot> freeze() &&;
 
   private:

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -105,15 +106,15 @@ void Vcpu::acknowledge() noexcept {
     std::atomic_ref<std::uint8_t>(state()->immediate_exit).store(0, std::memory_order_seq_cst);
 }
 
-const Registers& Vcpu::registers() const { return reinterpret_cast<const Registers&>(state()->s.regs.regs); }
+Registers Vcpu::registers() const { return std::bit_cast<Registers>(state()->s.regs.regs); }
 
 void Vcpu::set_registers(const Registers& registers) {
     std::memcpy(&state()->s.regs.regs, &registers, sizeof registers);
     state()->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
 
-const SystemRegisters& Vcpu::system_registers() const {
-    return reinterpret_cast<const SystemRegisters&>(state()->s.regs.sregs);
+SystemRegisters Vcpu::system_registers() const {
+    return std::bit_cast<SystemRegisters>(state()->s.regs.sregs);
 }
 
 void Vcpu::set_system_registers(const SystemRegisters& registers) {

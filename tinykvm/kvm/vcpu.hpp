@@ -77,9 +77,9 @@ class Vcpu {
     void acknowledge() noexcept;
 
     // Registers as of the last exit or set; setting takes effect at the next run().
-    const Registers& registers() const;
+    Registers registers() const;
     void set_registers(const Registers& registers);
-    const SystemRegisters& system_registers() const;
+    SystemRegisters system_registers() const;
     void set_system_registers(const SystemRegisters& registers);
     // Reads what KVM made of a new vCPU; for the first set.
     SystemRegisters read_system_registers();

@@ -7,6 +7,7 @@
 
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/types.hpp"
+#include "tinykvm/x86/shim_ports.h"
 
 namespace tinykvm::x86 {
 
@@ -40,6 +41,11 @@ constexpr bool has_error_code(unsigned vector) {
            vector == 30;
 }
 ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector);
+
+// How the shim says what happened (x86/shim_ports.h).
+inline constexpr std::uint64_t syscall_port = PORT_SYSCALL, exception_port = PORT_EXCEPTION;
+inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell_syscall = DOORBELL_SYSCALL,
+                               doorbell_return = DOORBELL_RETURN;
 
 // Guest addresses of the shim's entry points.
 GuestAddr syscall_entry(bool at_cpl0);

@@ -1,0 +1,83 @@
+// A test's own guest program (tests/unit/guests), booted and frozen, with its functions by name.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/fork.hpp"
+#include "tinykvm/machine.hpp"
+
+namespace tinykvm::test {
+
+inline Deadline in_seconds(double seconds) {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+// Long enough for emulated machines; nothing that works waits for it.
+inline Deadline patience() { return in_seconds(300); }
+
+// The other side of tests/unit/guests/host_call.h.
+class Calls final : public HostCalls {
+  public:
+    std::map<std::string, GuestAddr> functions;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> notes;
+    std::uint64_t answer = 0;
+    bool answered = false;
+
+    HostCallResult handle(const HostCall& call, GuestMemory& memory) override {
+        switch (call.number) {
+            case 1:
+                functions[memory.read_string(call.args[0], 64).value()] = call.args[1];
+                return HostCallResult::resume(0);
+            case 2: return HostCallResult::stop();
+            case 3:
+                answer = call.args[0];
+                answered = true;
+                return HostCallResult::stop();
+            case 4: notes.emplace_back(call.args[0], call.args[1]); return HostCallResult::resume(0);
+            default: return HostCallResult::resume(-1);
+        }
+    }
+};
+
+class BootedGuest {
+  public:
+    explicit BootedGuest(const std::string& name, Options options = {}) {
+        auto program = Program::from_file(std::string(TINYKVM_BUILD_DIR "/tests/guests/") + name);
+        Machine machine(program, std::move(options));
+        Stop stop = machine.run(&calls, patience());
+        if (stop.reason != Stop::Reason::host_call) throw MachineError("the test guest did not wait");
+        snapshot = std::move(machine).freeze();
+    }
+
+    // The answer of a call; fails the test when there is none.
+    std::uint64_t call(Fork& fork, const std::string& function, std::vector<std::uint64_t> arguments = {},
+                       Deadline deadline = patience()) {
+        calls.answered = false;
+        calls.notes.clear();
+        Stop stop = fork.call(calls.functions.at(function), arguments, calls, deadline);
+        EXPECT_EQ(stop.reason, Stop::Reason::host_call) << function;
+        EXPECT_TRUE(calls.answered) << function;
+        return calls.answer;
+    }
+
+    Calls calls;
+    std::shared_ptr<const Snapshot> snapshot;
+};
+
+// What `run` throws, as text; "" when it throws nothing of that type.
+template <typename Error, typename Run>
+std::string error_of(Run run) {
+    try {
+        run();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+}  // namespace tinykvm::test

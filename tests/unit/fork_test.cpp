@@ -1,0 +1,239 @@
+// Booting, freezing, calling, resetting.
+#include <set>
+#include <thread>
+
+#include "booted_guest.hpp"
+
+namespace tinykvm {
+namespace {
+
+using test::BootedGuest;
+using test::error_of;
+using test::in_seconds;
+using test::patience;
+
+constexpr std::size_t MiB = std::size_t{1} << 20;
+
+TEST(Fork, CallsAFunctionWithArguments) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    EXPECT_EQ(guest.call(fork, "add", {40, 2}), 42u);
+    EXPECT_EQ(guest.call(fork, "add", {1, 2}), 3u);
+}
+
+TEST(Fork, CallsAFunctionOfAPositionIndependentProgram) {
+    BootedGuest guest("worker_pie");
+    Fork fork(guest.snapshot);
+    EXPECT_EQ(guest.call(fork, "add", {40, 2}), 42u);
+    EXPECT_EQ(guest.call(fork, "tls"), 8u);
+}
+
+TEST(Fork, KeepsItsStateBetweenCallsAndLosesItWithReset) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+    EXPECT_EQ(guest.call(fork, "count"), 102u);
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+    for (int i = 0; i < 100; ++i) {
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "tls"), 8u);
+    }
+    EXPECT_EQ(fork.statistics().rebuilds, 0u);
+}
+
+TEST(Fork, SiblingsDoNotSeeEachOther) {
+    BootedGuest guest("worker");
+    Fork a(guest.snapshot), b(guest.snapshot);
+    for (int i = 1; i <= 3; ++i) EXPECT_EQ(guest.call(a, "count"), 100u + i);
+    EXPECT_EQ(guest.call(b, "count"), 101u);
+    Fork c(guest.snapshot);
+    EXPECT_EQ(guest.call(c, "count"), 101u);
+}
+
+TEST(Fork, ReturningWithoutAnAnswerIsSeen) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    const std::uint64_t argument[] = {5};
+    Stop stop = fork.call(guest.calls.functions.at("give_back"), argument, guest.calls, patience());
+    EXPECT_EQ(stop.reason, Stop::Reason::returned);
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+}
+
+TEST(Fork, ExitEndsTheCall) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    const std::uint64_t argument[] = {7};
+    Stop stop = fork.call(guest.calls.functions.at("leave"), argument, guest.calls, patience());
+    EXPECT_EQ(stop.reason, Stop::Reason::exited);
+    EXPECT_EQ(stop.exit_status, 7);
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+}
+
+TEST(Fork, ResumeGoesOnBehindTheCallTheProgramWasFrozenIn) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        Stop stop = fork.resume(0, guest.calls, patience());
+        EXPECT_EQ(stop.reason, Stop::Reason::host_call);
+        EXPECT_EQ(guest.calls.answer, 100u);
+        fork.reset();
+    }
+}
+
+TEST(Fork, OldCallingConventionWorks) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(fork, "old_answer", {77}), 77u);
+        EXPECT_EQ(guest.call(fork, "add", {1, 1}), 2u);
+        fork.reset();
+    }
+}
+
+TEST(Fork, EmptyCallAndResetCostOneExitAndNoFault) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 10; ++i) {
+        guest.call(fork, "add", {1, 2});
+        fork.reset();
+    }
+    const Statistics before = fork.statistics();
+    for (int i = 0; i < 100; ++i) {
+        guest.call(fork, "add", {1, 2});
+        fork.reset();
+    }
+    const Statistics& after = fork.statistics();
+    EXPECT_EQ(after.exits - before.exits, 100u);
+    EXPECT_EQ(after.guest_faults, before.guest_faults);
+    EXPECT_EQ(after.system_calls, before.system_calls);
+}
+
+TEST(Fork, RandomBytesDifferInEveryForkAndAfterEveryReset) {
+    BootedGuest guest("worker");
+    std::set<std::uint64_t> seen;
+    Fork a(guest.snapshot), b(guest.snapshot);
+    for (int i = 0; i < 50; ++i) {
+        EXPECT_TRUE(seen.insert(guest.call(a, "random_bytes")).second);
+        EXPECT_TRUE(seen.insert(guest.call(b, "random_bytes")).second);
+        a.reset();
+        b.reset();
+    }
+}
+
+TEST(Fork, TimeGoesOnAcrossForksAndResets) {
+    BootedGuest guest("worker");
+    auto host = [] { return static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()); };
+    Fork a(guest.snapshot);
+    std::uint64_t last = host() - 1000000;
+    for (int i = 0; i < 50; ++i) {
+        Fork b(guest.snapshot);
+        for (Fork* fork : {&a, &b}) {
+            const std::uint64_t now = guest.call(*fork, "now");
+            EXPECT_GE(now, last);
+            EXPECT_LE(now, host() + 1000000);
+            last = now;
+        }
+        a.reset();
+    }
+}
+
+TEST(Fork, RequestMemoryLimitIsExact) {
+    Options options;
+    options.max_request_memory = 8 * MiB;
+    BootedGuest guest("worker", options);
+    Fork fork(guest.snapshot);
+    guest.call(fork, "touch", {0, 1});
+    const std::uint64_t overhead = fork.memory().changed_bytes() / page_size - 1;  // stack and the like
+    for (int i = 0; i < 3; ++i) {
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "touch", {0, 2048 - overhead}), 2048 - overhead);
+        fork.reset();
+        std::string error = error_of<OutOfMemory>([&] { guest.call(fork, "touch", {0, 2048 - overhead + 1}); });
+        EXPECT_NE(error.find("max_request_memory"), std::string::npos) << error;
+        fork.reset();
+        // Pages other than those an earlier request used: as many again.
+        EXPECT_EQ(guest.call(fork, "touch", {3000, 2048 - overhead}), 2048 - overhead);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "sum", {0, 5000}), 128u);
+    }
+}
+
+TEST(Fork, MoreMemoryThanTheRingHoldsIsRestored) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(guest.call(fork, "touch", {0, 8000}), 8000u);
+        EXPECT_EQ(guest.call(fork, "sum", {0, 8000}), 8000u);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "sum", {0, 8000}), 128u);
+        fork.reset();
+    }
+}
+
+TEST(Fork, ExhaustingMemoryNamesTheLimit) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    std::string error = error_of<OutOfMemory>([&] { guest.call(fork, "allocate_all"); });
+    EXPECT_NE(error.find("max_request_memory"), std::string::npos) << error;
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+    EXPECT_EQ(guest.call(fork, "sum", {0, 100}), 128u);
+}
+
+TEST(Fork, GeneratedCodeRunsAndTheForkIsBuiltAnew) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(fork, "generate_code"), 42u);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "count"), 101u);
+    }
+    EXPECT_EQ(fork.statistics().rebuilds, 3u);
+}
+
+TEST(Fork, ProtectionsCanBeNarrowedAndWidened) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    EXPECT_EQ(guest.call(fork, "reprotect"), 1u);
+}
+
+TEST(Fork, ResetAndCallOnDifferentThreads) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 20; ++i) {
+        std::thread([&] { EXPECT_EQ(guest.call(fork, "tls"), 8u); }).join();
+        std::thread([&] { fork.reset(); }).join();
+    }
+}
+
+TEST(Fork, SnapshotOutlivesItsMachineAndForksOutliveTheirMaker) {
+    std::unique_ptr<Fork> fork;
+    test::Calls calls;
+    {
+        BootedGuest guest("worker");
+        fork = std::make_unique<Fork>(guest.snapshot);
+        calls = guest.calls;
+    }
+    const std::uint64_t arguments[] = {1, 2};
+    EXPECT_EQ(fork->call(calls.functions.at("add"), arguments, calls, patience()).reason, Stop::Reason::host_call);
+}
+
+TEST(Fork, ManyForksLiveAtATime) {
+    BootedGuest guest("worker");
+    std::vector<std::unique_ptr<Fork>> forks;
+    for (int i = 0; i < 50; ++i) forks.push_back(std::make_unique<Fork>(guest.snapshot));
+    for (auto& fork : forks) EXPECT_EQ(guest.call(*fork, "count"), 101u);
+}
+
+TEST(Machine, BootMemoryLimitIsNamed) {
+    Options options;
+    options.max_memory = 64 * page_size;
+    std::string error = error_of<OutOfMemory>([&] { BootedGuest guest("worker", options); });
+    EXPECT_NE(error.find("max_memory"), std::string::npos) << error;
+}
+
+}  // namespace
+}  // namespace tinykvm

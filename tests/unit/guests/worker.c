@@ -1,0 +1,133 @@
+#define _GNU_SOURCE
+// A guest that does one thing per call: what the tests of forks, deadlines and faults need.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "host_call.h"
+
+static volatile uint64_t counter = 100;
+static __thread uint64_t thread_value = 7;
+static char *heap;
+enum { heap_size = 32 << 20 };
+
+static void add(uint64_t a, uint64_t b) { answer(a + b); }
+static void count(void) { answer(++counter); }
+static uint64_t give_back(uint64_t a) { return a; }
+static void tls(void) { errno = 0; answer(++thread_value); }
+static void spin(void) { for (;;) __asm__ volatile("pause"); }
+static void system_calls_for_ever(void) { for (;;) getppid(); }
+static void sleep_long(void) { for (;;) { struct timespec t = {1000, 0}; nanosleep(&t, 0); } }
+static void touch(uint64_t first, uint64_t pages) {
+    for (uint64_t i = 0; i < pages; ++i) heap[(first + i) * 4096] = 1;
+    answer(pages);
+}
+static void sum(uint64_t first, uint64_t pages) {
+    uint64_t s = 0;
+    for (uint64_t i = 0; i < pages; ++i) s += (unsigned char)heap[(first + i) * 4096];
+    answer(s);
+}
+static void allocate_all(void) { for (;;) memset(malloc(1 << 20), 1, 1 << 20); }
+static uint64_t recurse(uint64_t n) { volatile char block[512]; block[0] = (char)n; return n ? recurse(n + 1) + (uint64_t)block[0] : 0; }
+static void overflow_stack(void) { answer(recurse(1)); }
+static void random_bytes(void) { uint64_t r = 0; getrandom(&r, sizeof r, 0); answer(r); }
+static void now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); answer((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec); }
+static void leave(uint64_t status) { exit((int)status); }
+
+static void crash(uint64_t kind) {
+    switch (kind) {
+    case 0: { volatile uintptr_t at = 8; *(volatile int *)at = 1; break; }
+    case 1: __asm__ volatile("ud2"); break;
+    case 2: { volatile int zero = 0; counter = (uint64_t)(1 / zero); break; }
+    case 3: __asm__ volatile("hlt"); break;
+    case 4: __asm__ volatile("movq %0, %%rax\n movq (%%rax), %%rax" ::"r"(0x8000000000000000ull) : "rax"); break;
+    case 5: abort();
+    case 6: ((void (*)(void))heap)(); break;                        /* not executable */
+    case 7: *(volatile char *)(uintptr_t)&crash = 1; break;         /* not writable */
+    case 8: __asm__ volatile("movl %%eax, 4(%0)" ::"r"(0x7FFFFFF000)); break;
+    case 9: __asm__ volatile("movups %%xmm0, (%0)" ::"r"(0x7FFFFFF000)); break;
+    case 10: __asm__ volatile("movl (%0), %%eax" ::"r"(0x7FFFFFF000) : "eax"); break;
+    case 11: __asm__ volatile("int $0x80"); break;
+    case 12: __asm__ volatile("xorl %%esp, %%esp\n pushq %%rax" :: : "memory"); break;
+    case 13: __asm__ volatile("movabsq $0xdead00000000, %%rsp\n ud2" :: : "memory"); break;
+    case 14: __asm__ volatile("mov %0, %%ss" ::"r"(0xFFF8)); break;
+    case 15: *(volatile char *)0x7FFFE00000 = 1; break;             /* descriptor tables */
+    case 16: *(volatile char *)0x7FFFE04000 = 1; break;             /* shim */
+    case 17: counter = *(volatile uint64_t *)0x7FFFE20000; break;   /* page tables */
+    case 18: { void *p = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); *(char *)p = 1; munmap(p, 4096); *(volatile char *)p = 1; break; }
+    case 19: __asm__ volatile("int3"); break;
+    case 20: raise(SIGKILL); break;
+    case 21: __asm__ volatile("movabsl %%eax, 0x7FFFFFF008\n" :: "a"(0), "c"(0x1234), "D"(0) : "memory"); break;
+    }
+    answer(0);
+}
+
+/* Old convention: OUT instead of the doorbell. */
+static void old_answer(uint64_t value) {
+    long result;
+    __asm__ volatile("out %%eax, $0" : "=a"(result) : "a"(CALL_ANSWER), "D"(value) : "memory");
+}
+
+static volatile int handled;
+static void handler(int signal) { handled = signal; }
+static void handle_fault(void);
+static uintptr_t skip_to;
+static void skip(int signal, siginfo_t *info, void *context) {
+    (void)signal; (void)info;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)skip_to;
+    handled = 1;
+}
+static void handle_fault(void) {
+    struct sigaction action = {.sa_sigaction = skip, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, 0);
+    handled = 0;
+    __asm__ volatile("leaq 1f(%%rip), %%rax\n movq %%rax, %0\n movl $1, 8\n 1:" : "=m"(skip_to)::"rax", "memory");
+    answer((uint64_t)handled);
+}
+static void raise_signal(uint64_t number) {
+    signal((int)number, handler);
+    raise((int)number);
+    answer((uint64_t)handled);
+}
+/* Write code into fresh memory, run it: returns its value. A fork that did this is built anew. */
+static void generate_code(void) {
+    unsigned char *code = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(code, "\xb8\x2a\x00\x00\x00\xc3", 6);
+    answer((uint64_t)((int (*)(void))code)());
+}
+/* The protection of memory that was used before, narrowed and widened again. */
+static void reprotect(void) {
+    unsigned char *p = mmap(0, 3 << 20, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(p, 0xC3, 3 << 20);
+    mprotect(p + 4096, 4096, 1);
+    mprotect(p + (1 << 20), 8192, 5);
+    ((void (*)(void))(p + (1 << 20)))();
+    mprotect(p + 4096, 4096, 3);
+    p[4096] = 1;
+    mprotect(p, 3 << 20, 0);
+    mprotect(p, 3 << 20, 3);
+    answer(p[4096] == 1 && p[8192] == 0xC3);
+}
+static void write_to(uint64_t address, uint64_t value) { *(volatile uint64_t *)address = value; answer(1); }
+static void read_from(uint64_t address) { answer(*(volatile uint64_t *)address); }
+
+int main(void) {
+    heap = mmap(0, heap_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 64; ++i) heap[i * 4096] = 2;
+#define OFFER(f) offer(#f, f)
+    OFFER(add); OFFER(count); OFFER(give_back); OFFER(tls); OFFER(spin); OFFER(system_calls_for_ever); OFFER(sleep_long);
+    OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
+    OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
+    OFFER(reprotect); OFFER(write_to); OFFER(read_from);
+    host_call(CALL_WAIT, 0, 0);
+    answer(counter); /* behind the wait: where Fork::resume goes on */
+    return 0;
+}

@@ -1,0 +1,39 @@
+#include "tinykvm/fork.hpp"
+
+#include "tinykvm/guest.hpp"
+
+namespace tinykvm {
+
+Fork::Fork(std::shared_ptr<const Snapshot> snapshot)
+    : snapshot_(std::move(snapshot)), guest_(std::make_unique<Guest>(snapshot_->contents())) {}
+Fork::~Fork() = default;
+Fork::Fork(Fork&&) noexcept = default;
+Fork& Fork::operator=(Fork&&) noexcept = default;
+
+Stop Fork::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
+    guest_->prepare_call(snapshot_->contents(), function, arguments);
+    return guest_->run(&calls, deadline);
+}
+
+Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
+    guest_->prepare_resume(result);
+    return guest_->run(&calls, deadline);
+}
+
+void Fork::reset() {
+    if (guest_->restore(snapshot_->contents())) return;
+    Statistics statistics = guest_->statistics();
+    guest_.reset();  // first: the host may not have room for two
+    guest_ = std::make_unique<Guest>(snapshot_->contents());
+    ++statistics.resets;
+    ++statistics.rebuilds;
+    guest_->set_statistics(statistics);
+}
+
+GuestMemory& Fork::memory() { return guest_->memory(); }
+Fork::Area Fork::request_area() const { return snapshot_->contents().request_area; }
+const Statistics& Fork::statistics() const { return guest_->statistics(); }
+const Snapshot& Fork::snapshot() const { return *snapshot_; }
+void Fork::interrupt() noexcept { guest_->interrupt(); }
+
+}  // namespace tinykvm

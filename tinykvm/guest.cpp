@@ -1,0 +1,434 @@
+#include "tinykvm/guest.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "tinykvm/debug/backtrace.hpp"
+#include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/watchdog.hpp"
+#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/start.hpp"
+#include "tinykvm/linux/vdso/vdso.hpp"
+#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// Unused addresses between the stack and the mappings below it.
+constexpr std::size_t stack_guard = std::size_t{2} << 20;
+
+GuestMemory::Limits boot_limits(const Options& options) {
+    return {options.max_memory, "max_memory", options.max_address_space};
+}
+GuestMemory::Limits request_limits(const Options& options) {
+    return {options.max_request_memory, "max_request_memory", options.max_address_space};
+}
+
+// Where the guest sees its program: the name it was loaded by.
+std::string program_path(const Program& program) {
+    return program.name().starts_with('/') ? program.name() : "/" + program.name();
+}
+
+}  // namespace
+
+void Guest::Vectors::save(std::span<std::byte> image) {
+    auto state = vcpu_.vector_state();
+    std::memcpy(image.data(), state.data(), std::min(image.size(), state.size()));
+}
+
+bool Guest::Vectors::load(std::span<const std::byte> image) {
+    auto state = vcpu_.vector_state();
+    std::memcpy(state.data(), image.data(), std::min(image.size(), state.size()));
+    return vcpu_.set_vector_state(state);
+}
+
+Guest::Guest(std::shared_ptr<const Program> program, Options options)
+    : platform_(x86::Platform::instance()),
+      options_(std::move(options)),
+      vcpu_(vm_, platform_.cpuid()),
+      memory_(vm_, boot_limits(options_)),
+      programs_{elf::load(memory_, program, elf::program_base)},
+      process_(memory_, options_,
+               linux_abi::ProcessState::at_start(options_, programs_.front().end, program_path(*program))) {
+    prepare_vcpu();
+    platform_.prepare(vcpu_, memory_.page_table_root());
+    auto vdso = linux_abi::vdso_image();
+    std::memcpy(memory_.system_block() + x86::vdso_offset, vdso.data(), vdso.size());
+    load_interpreter();
+
+    Registers registers;
+    registers.rip = programs_.back().entry();
+    registers.rsp = lay_out_stack();
+    registers.rflags = x86::initial_flags;
+    vcpu_.set_registers(registers);
+}
+
+Guest::Guest(const SnapshotContents& snapshot)
+    : platform_(x86::Platform::instance()),
+      options_(snapshot.options),
+      vcpu_(vm_, platform_.cpuid()),
+      memory_(vm_, snapshot.memory, request_limits(options_)),
+      programs_(snapshot.programs),
+      process_(memory_, options_, snapshot.process) {
+    prepare_vcpu();
+    platform_.prepare(vcpu_, memory_.page_table_root());
+    vcpu_.set_system_registers(snapshot.system_registers);
+    vcpu_.set_registers(snapshot.registers);
+    if (!vcpu_.set_vector_state(snapshot.vector_state))
+        throw MachineError("KVM refuses the vector registers of a snapshot");
+}
+
+Guest::~Guest() = default;
+
+void Guest::prepare_vcpu() {
+    vcpu_.follow_host_tsc();
+    // Without the host's counter the page stays zero, and the vDSO makes system calls.
+    if (platform_.guest_has_host_tsc()) memory_.map_clock_page(linux_abi::ClockPage::instance().fd());
+    process_.set_interrupt_flag(&interrupted_);
+}
+
+void Guest::load_interpreter() {
+    const Program& program = *programs_.front().program;
+    if (program.interpreter().empty()) return;
+    const linux_abi::Namespace& paths = *process_.state().paths;
+    const std::string& path = program.interpreter();
+    auto location = paths.resolve("/", path, linux_abi::Namespace::Last::follow);
+    int fd = location.exists() ? paths.open(location, 0) : -location.error;
+    if (fd < 0)
+        throw LoadError(program.name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
+                        "); a dynamic program needs its interpreter and libraries in allowed_paths");
+    FileDescriptor file(fd);
+    auto interpreter = Program::from_descriptor(file.get(), path);
+    if (!interpreter->interpreter().empty() || !interpreter->position_independent())
+        throw LoadError(program.name() + ": its interpreter " + path + " is not a dynamic loader");
+    programs_.push_back(elf::load(memory_, std::move(interpreter), 0));
+}
+
+GuestAddr Guest::lay_out_stack() {
+    const std::size_t size = page_ceil(std::max<std::size_t>(options_.stack_size, 4 * page_size));
+    const GuestAddr bottom = x86::stack_top - size;
+    const bool executable = programs_.front().program->executable_stack();
+    if (memory_.map(bottom, size, {.read = true, .write = true, .execute = executable}, "[stack]") != 0 ||
+        memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
+        throw LoadError(programs_.front().program->name() + ": no room for a stack");
+    const elf::LoadedProgram& main = programs_.front();
+    linux_abi::StartInfo info;
+    info.entry = main.entry();
+    info.headers = main.headers();
+    info.header_count = main.program->header_count();
+    info.interpreter_base = programs_.size() > 1 ? programs_.back().bias : 0;
+    info.program_path = program_path(*main.program);
+    info.stack_begin = bottom;
+    info.stack_end = x86::stack_top;
+    info.hwcap = platform_.hwcap();
+    info.hwcap2 = platform_.hwcap2();
+    info.signal_stack_size = 1024 + platform_.vector_state_size();
+    return linux_abi::build_initial_stack(memory_, options_, info);
+}
+
+// --- Running
+
+Registers Guest::user_registers() const { return vcpu_.registers(); }
+
+void Guest::enter_user(const Registers& registers) {
+    kvm::SystemRegisters system = vcpu_.system_registers();
+    if (!x86::in_user_mode(system)) {
+        x86::enter_user_segments(system);
+        vcpu_.set_system_registers(system);
+    }
+    Registers clean = registers;
+    clean.rflags = x86::sanitize_flags(registers.rflags);
+    vcpu_.set_registers(clean);
+}
+
+void Guest::collect_dirty_pages() {
+    new_pages_.clear();
+    vcpu_.collect_dirty_pages(new_pages_);
+    memory_.note_guest_writes(new_pages_);
+}
+
+Stop Guest::run(HostCalls* calls, Deadline deadline) {
+    disorderly_ = true;
+    spurious_count_ = 0;
+    const std::uint64_t ioctls_before = vcpu_.ioctls();
+    kvm::Watch watch(vcpu_, interrupted_, deadline);
+    linux_abi::ClockPage::instance().refresh();
+    for (;;) {
+        const kvm::Exit exit = vcpu_.run();
+        ++statistics_.exits;
+        collect_dirty_pages();
+        if (interrupted_.load(std::memory_order_relaxed))
+            throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
+                                                   : "the program was interrupted");
+        if (auto stop = handle(exit, calls, deadline)) {
+            memory_.enforce_limit();
+            statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+            statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
+            disorderly_ = false;
+            return *stop;
+        }
+    }
+}
+
+std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    using Reason = kvm::Exit::Reason;
+    switch (exit.reason) {
+        case Reason::store: return doorbell(exit, calls, deadline);
+        case Reason::load: {
+            const Registers registers = user_registers();
+            vcpu_.clear_pending();
+            return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, registers,
+                         "read of the doorbell page");
+        }
+        case Reason::port:
+            if (exit.address == x86::syscall_port) return system_call(deadline);
+            if (exit.address >= x86::exception_port && exit.address < x86::exception_port + 32)
+                return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls);
+            throw MachineError("a guest put out to the unknown port " + std::to_string(exit.address));
+        case Reason::memory_refused:
+            return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_registers(),
+                         "access to memory that was unmapped or protected (address not known)");
+        case Reason::interrupted: return std::nullopt;
+        case Reason::ring_full:
+            vcpu_.recycle_ring();
+            memory_.enforce_limit();
+            return std::nullopt;
+        case Reason::shutdown: kill(SIGSEGV, "triple fault", user_registers());
+        case Reason::not_emulated:
+            kill(SIGILL, "an instruction that KVM would have to emulate and cannot", user_registers());
+        case Reason::failed:
+            throw MachineError("KVM could not run the guest (reason " + std::to_string(exit.value) + ")");
+    }
+    throw MachineError("an exit without a reason");
+}
+
+std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    const std::uint64_t offset = exit.address - x86::doorbell_physical;
+    if (exit.size == 4) {
+        if (offset == x86::doorbell_host_call)
+            return host_call(static_cast<std::uint32_t>(exit.value), user_registers(), calls);
+        if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
+        if (offset == x86::doorbell_return) return Stop{.reason = Stop::Reason::returned};
+    }
+    const Registers registers = user_registers();
+    vcpu_.clear_pending();  // a wide store is delivered in pieces
+    return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = x86::doorbell + offset}, registers,
+                 "store to the doorbell page that is no call");
+}
+
+std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls) {
+    ++statistics_.host_calls;
+    HostCallResult result = HostCallResult::resume(-ENOSYS);
+    if (calls) {
+        const HostCall call{number, {registers.rdi, registers.rsi, registers.rdx, registers.rcx, registers.r8,
+                                     registers.r9}};
+        result = calls->handle(call, memory_);
+    }
+    registers.rax = static_cast<std::uint64_t>(result.value);
+    enter_user(registers);
+    if (result.next == HostCallResult::Next::stop) return Stop{.reason = Stop::Reason::host_call};
+    return std::nullopt;
+}
+
+std::optional<Stop> Guest::system_call(Deadline deadline) {
+    ++statistics_.system_calls;
+    Registers registers = user_registers();
+    const bool at_cpl0 = !x86::in_user_mode(vcpu_.system_registers());
+    const std::uint64_t entry_rip = registers.rip;
+    // SYSCALL left the return address in RCX and the flags in R11.
+    registers.rip = registers.rcx;
+    registers.rflags = registers.r11;
+    const Registers before = registers;
+
+    const kvm::SystemRegisters system = vcpu_.system_registers();
+    linux_abi::ThreadPointers pointers{system.fs.base, system.gs.base};
+    const linux_abi::ThreadPointers pointers_before = pointers;
+    const linux_abi::Outcome outcome = process_.system_call(registers, pointers, vectors_, deadline);
+    if (pointers.fs_base != pointers_before.fs_base || pointers.gs_base != pointers_before.gs_base) {
+        kvm::SystemRegisters changed = system;
+        changed.fs.base = pointers.fs_base;
+        changed.gs.base = pointers.gs_base;
+        vcpu_.set_system_registers(changed);
+    }
+
+    Registers same = before;
+    same.rax = registers.rax;
+    if (at_cpl0 && registers == same) {
+        registers.rip = entry_rip;  // SYSRET follows there, and takes RCX and R11
+        vcpu_.set_registers(registers);
+    } else {
+        enter_user(registers);
+    }
+    if (outcome.next == linux_abi::Outcome::Next::resume) return std::nullopt;
+    return conclude(outcome, "", before);
+}
+
+std::optional<Stop> Guest::exception(unsigned vector, HostCalls* calls) {
+    ++statistics_.guest_faults;
+    const x86::ExceptionFrame frame = x86::read_exception_frame(memory_.system_block(), vector);
+    Registers registers = user_registers();
+    registers.rip = frame.rip;
+    registers.rsp = frame.rsp;
+    registers.rflags = frame.rflags;
+    if ((frame.cs & 3) != 3) kill(SIGSEGV, "exception " + std::to_string(vector) + " in supervisor mode", registers);
+
+    linux_abi::Fault f;
+    f.vector = static_cast<std::uint8_t>(vector);
+    f.error_code = static_cast<std::uint32_t>(frame.error_code);
+    f.address = frame.rip;
+    switch (vector) {
+        case 0: f.signal = SIGFPE, f.code = FPE_INTDIV; return fault(f, registers, "division error");
+        case 1: f.signal = SIGTRAP, f.code = TRAP_TRACE; return fault(f, registers, "debug exception");
+        case 3: f.signal = SIGTRAP, f.code = SI_KERNEL; return fault(f, registers, "breakpoint");
+        case 6: f.signal = SIGILL, f.code = ILL_ILLOPN; return fault(f, registers, "invalid instruction");
+        case 12: f.signal = SIGBUS, f.code = SI_KERNEL; return fault(f, registers, "stack segment fault");
+        case 13: {
+            // Programs built for the existing ecosystem call the host with OUT imm8, EAX, which is a #GP here.
+            unsigned char code[2];
+            if (frame.error_code == 0 && memory_.read(frame.rip, code) && code[0] == 0xE7 && code[1] == 0) {
+                registers.rip += sizeof code;
+                return host_call(static_cast<std::uint32_t>(registers.rax), registers, calls);
+            }
+            f.signal = SIGSEGV, f.code = SI_KERNEL, f.address = 0;
+            return fault(f, registers, "general protection fault");
+        }
+        case 14: return page_fault(vcpu_.system_registers().cr2, f.error_code, registers);
+        case 16: f.signal = SIGFPE, f.code = FPE_FLTINV; return fault(f, registers, "x87 exception");
+        case 17: f.signal = SIGBUS, f.code = BUS_ADRALN; return fault(f, registers, "unaligned access");
+        case 19: f.signal = SIGFPE, f.code = FPE_FLTINV; return fault(f, registers, "SIMD exception");
+        default:
+            f.signal = SIGSEGV, f.code = SI_KERNEL;
+            return fault(f, registers, "exception " + std::to_string(vector));
+    }
+}
+
+std::optional<Stop> Guest::page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers) {
+    constexpr std::uint32_t present = 1, write = 2, fetch = 16;
+    const Region* region = memory_.regions().find(address);
+    const bool allowed = region && (error_code & fetch   ? region->protection.execute
+                                    : error_code & write ? region->protection.write
+                                                         : region->protection.accessible());
+    if (allowed) {
+        // The CPU had cached an entry from before a right was added; the fault itself flushed it. If it comes
+        // again and again, tables and regions disagree, which is our mistake.
+        const bool again = address == spurious_address_ && registers.rip == spurious_rip_;
+        spurious_count_ = again ? spurious_count_ + 1 : 0;
+        spurious_address_ = address;
+        spurious_rip_ = registers.rip;
+        if (spurious_count_ > 16) throw MachineError("guest page tables do not agree with its mappings");
+        enter_user(registers);
+        return std::nullopt;
+    }
+    char text[96];
+    std::snprintf(text, sizeof text, "page fault at 0x%lx (%s, %s)", static_cast<unsigned long>(address),
+                  !region               ? "not mapped"
+                  : error_code & present ? "not permitted"
+                                         : "protected",
+                  error_code & fetch   ? "execute"
+                  : error_code & write ? "write"
+                                       : "read");
+    std::string reason = text;
+    if (region && region->name == "[stack guard]") reason += ": stack overflow";
+    return fault({.signal = SIGSEGV, .code = region ? SEGV_ACCERR : SEGV_MAPERR, .address = address, .vector = 14,
+                  .error_code = error_code},
+                 registers, std::move(reason));
+}
+
+std::optional<Stop> Guest::fault(const linux_abi::Fault& fault, const Registers& at, std::string reason) {
+    Registers registers = at;
+    const linux_abi::Outcome outcome = process_.fault(fault, registers, vectors_);
+    if (outcome.next == linux_abi::Outcome::Next::resume) {
+        enter_user(registers);
+        return std::nullopt;
+    }
+    return conclude(outcome, std::move(reason), at);
+}
+
+std::optional<Stop> Guest::conclude(const linux_abi::Outcome& outcome, std::string reason, const Registers& at) {
+    switch (outcome.next) {
+        case linux_abi::Outcome::Next::resume: return std::nullopt;
+        case linux_abi::Outcome::Next::exit:
+            return Stop{.reason = Stop::Reason::exited, .exit_status = outcome.exit_status};
+        case linux_abi::Outcome::Next::killed: kill(outcome.signal, std::move(reason), at);
+    }
+    throw MachineError("a system call without an outcome");
+}
+
+void Guest::kill(int signal, std::string reason, const Registers& at) {
+    GuestFault::Details details;
+    details.signal = signal;
+    details.reason = std::move(reason);
+    details.registers = at;
+    details.backtrace = debug::backtrace(memory_, at, programs_);
+    throw GuestFault(std::move(details));
+}
+
+void Guest::interrupt() noexcept {
+    interrupted_.store(true);
+    vcpu_.kick();
+}
+
+// --- Calls
+
+void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
+                         std::span<const std::uint64_t> arguments) {
+    constexpr std::uint64_t red_zone = 128;
+    Registers registers;
+    std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
+                                    &registers.rcx, &registers.r8,  &registers.r9};
+    for (std::size_t i = 0; i < std::min(arguments.size(), std::size(slots)); ++i) *slots[i] = arguments[i];
+    registers.rip = function;
+    registers.rsp = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
+    if (!memory_.write(registers.rsp, x86::return_entry()))
+        throw MachineError("the stack the program was frozen on cannot be written");
+    enter_user(registers);
+}
+
+void Guest::prepare_resume(std::int64_t result) {
+    Registers registers = user_registers();
+    registers.rax = static_cast<std::uint64_t>(result);
+    enter_user(registers);
+}
+
+// --- Snapshot and reset
+
+std::unique_ptr<const SnapshotContents> Guest::freeze() {
+    if (disorderly_) throw MachineError("only a program that waits in a host call can be frozen");
+    auto snapshot = std::make_unique<SnapshotContents>();
+    const std::size_t area = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);
+    auto place = memory_.find_free(area, 0, large_page_size);
+    if (!place || memory_.map(*place, area, {.read = true, .write = true}, "[request]") != 0)
+        throw MachineError("no address space left for requests of max_request_memory");
+    snapshot->request_area = {*place, area};
+    snapshot->registers = user_registers();
+    snapshot->system_registers = vcpu_.system_registers();
+    snapshot->vector_state = vcpu_.vector_state();
+    snapshot->process = process_.state();
+    snapshot->programs = programs_;
+    snapshot->options = std::move(options_);
+    snapshot->memory = memory_.make_image();
+    return snapshot;
+}
+
+bool Guest::restore(const SnapshotContents& snapshot) {
+    collect_dirty_pages();
+    if (memory_.needs_rebuild()) return false;
+    if (disorderly_) vcpu_.clear_pending();
+    vcpu_.acknowledge();
+    interrupted_.store(false);
+    statistics_.pages_restored += memory_.reset();
+    process_.state() = snapshot.process;
+    vcpu_.set_system_registers(snapshot.system_registers);
+    vcpu_.set_registers(snapshot.registers);
+    if (!vcpu_.set_vector_state(snapshot.vector_state))
+        throw MachineError("KVM refuses the vector registers of a snapshot");
+    disorderly_ = false;
+    ++statistics_.resets;
+    return true;
+}
+
+}  // namespace tinykvm

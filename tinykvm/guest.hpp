@@ -1,0 +1,114 @@
+// A running program: a VM with one vCPU, its memory, its Linux process, and the loop that runs it.
+// What Machine and Fork are made of; not part of the library's public face.
+//
+// Thread safety: one thread at a time, but interrupt() may be called by any.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "tinykvm/elf/loader.hpp"
+#include "tinykvm/fork.hpp"
+#include "tinykvm/host_calls.hpp"
+#include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/memory/image.hpp"
+#include "tinykvm/options.hpp"
+#include "tinykvm/statistics.hpp"
+#include "tinykvm/x86/platform.hpp"
+
+namespace tinykvm {
+
+struct SnapshotContents {
+    Options options;
+    std::vector<elf::LoadedProgram> programs;
+    std::shared_ptr<const MemoryImage> memory;
+    linux_abi::ProcessState process;
+    Registers registers;  // in user mode, behind the host call the program was frozen in
+    kvm::SystemRegisters system_registers;
+    std::vector<std::byte> vector_state;
+    Fork::Area request_area;
+};
+
+class Guest {
+  public:
+    Guest(std::shared_ptr<const Program> program, Options options);
+    explicit Guest(const SnapshotContents& snapshot);
+    ~Guest();
+
+    Stop run(HostCalls* calls, Deadline deadline);
+    // Makes the next run() call `function`, with the stack of `snapshot`.
+    void prepare_call(const SnapshotContents& snapshot, GuestAddr function,
+                      std::span<const std::uint64_t> arguments);
+    // Makes the next run() go on behind the host call the guest stopped in.
+    void prepare_resume(std::int64_t result);
+
+    std::unique_ptr<const SnapshotContents> freeze();
+    // Equal to the snapshot again. False: only a new Guest can be.
+    bool restore(const SnapshotContents& snapshot);
+    void interrupt() noexcept;
+
+    GuestMemory& memory() { return memory_; }
+    const Statistics& statistics() const { return statistics_; }
+    void set_statistics(const Statistics& statistics) { statistics_ = statistics; }
+
+  private:
+    class Vectors final : public linux_abi::VectorState {
+      public:
+        Vectors(kvm::Vcpu& vcpu, const x86::Platform& platform) : vcpu_(vcpu), platform_(platform) {}
+        std::size_t size() const override { return platform_.vector_state_size(); }
+        void save(std::span<std::byte> image) override;
+        bool load(std::span<const std::byte> image) override;
+        std::uint64_t features() const override { return platform_.xcr0() ? platform_.xcr0() : 3; }
+
+      private:
+        kvm::Vcpu& vcpu_;
+        const x86::Platform& platform_;
+    };
+
+    // What an exit means for the run: nullopt, the guest goes on.
+    std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls);
+    std::optional<Stop> system_call(Deadline deadline);
+    std::optional<Stop> exception(unsigned vector, HostCalls* calls);
+    std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
+    std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& registers, std::string reason);
+    std::optional<Stop> conclude(const linux_abi::Outcome& outcome, std::string reason, const Registers& at);
+    [[noreturn]] void kill(int signal, std::string reason, const Registers& at);
+
+    Registers user_registers() const;
+    // The program goes on in user mode with these registers.
+    void enter_user(const Registers& registers);
+    void collect_dirty_pages();
+    void prepare_vcpu();
+    void load_interpreter();
+    GuestAddr lay_out_stack();
+
+    const x86::Platform& platform_;
+    Options options_;
+    kvm::Vm vm_;
+    kvm::Vcpu vcpu_;
+    GuestMemory memory_;
+    std::vector<elf::LoadedProgram> programs_;
+    linux_abi::Process process_;
+    Vectors vectors_{vcpu_, platform_};
+
+    std::atomic<bool> interrupted_{false};
+    // The last run did not end in an orderly stop: KVM may hold half-done work.
+    bool disorderly_ = false;
+    // The last page fault that access rights do not explain.
+    GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
+    int spurious_count_ = 0;
+
+    Statistics statistics_;
+    std::vector<std::uint64_t> new_pages_;
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,24 @@
+#include "tinykvm/machine.hpp"
+
+#include "tinykvm/guest.hpp"
+
+namespace tinykvm {
+
+Machine::Machine(std::shared_ptr<const Program> program, Options options)
+    : guest_(std::make_unique<Guest>(std::move(program), std::move(options))) {}
+Machine::~Machine() = default;
+Machine::Machine(Machine&&) noexcept = default;
+Machine& Machine::operator=(Machine&&) noexcept = default;
+
+Stop Machine::run(HostCalls* calls, Deadline deadline) { return guest_->run(calls, deadline); }
+GuestMemory& Machine::memory() { return guest_->memory(); }
+const Statistics& Machine::statistics() const { return guest_->statistics(); }
+
+void Machine::interrupt() noexcept { guest_->interrupt(); }
+
+std::shared_ptr<const Snapshot> Machine::freeze() && {
+    auto guest = std::move(guest_);
+    return std::make_shared<const Snapshot>(guest->freeze());
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,12 @@
+#include "tinykvm/snapshot.hpp"
+
+#include "tinykvm/guest.hpp"
+
+namespace tinykvm {
+
+Snapshot::Snapshot(std::unique_ptr<const SnapshotContents> contents) : contents_(std::move(contents)) {}
+Snapshot::~Snapshot() = default;
+
+std::size_t Snapshot::image_bytes() const { return contents_->memory->view.size(); }
+
+}  // namespace tinykvm
