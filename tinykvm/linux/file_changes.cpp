@@ -154,8 +154,7 @@ std::int64_t sys_fchownat(Call& call) {
     PathAt at = read_path_at(call, call.int_arg(0), call.args[1], flags & AT_EMPTY_PATH);
     if (at.self) {
         if (at.self->path.empty()) return -EPERM;
-        at.base = "/";
-        at.path = at.self->path;
+        at = PathAt{.base = "/", .path = at.self->path};
     }
     return change_owner(call, at, call.int_arg(2), call.int_arg(3), !(flags & AT_SYMLINK_NOFOLLOW));
 }
