@@ -1,0 +1,203 @@
+#include "api/config.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "api/guest_text.hpp"
+#include "api/settings.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+using nlohmann::json;
+using Kind = Setting::Kind;
+
+// Everything said about one object begins with whose it is.
+class Complaint {
+  public:
+    explicit Complaint(std::string_view name) : name_(printable(name, 80)) {}
+
+    [[noreturn]] void about_text(const std::string& what) const {
+        throw ConfigError("configuration of \"" + name_ + "\": " + what);
+    }
+    [[noreturn]] void about_key(std::string_view key, const std::string& what) const {
+        about_text("key \"" + printable(key, 80) + "\": " + what);
+    }
+    [[noreturn]] void about_value(const Setting& setting, const json& value, const std::string& what = {}) const {
+        about_key(setting.key, "value " +
+                                   printable(value.dump(-1, ' ', false, json::error_handler_t::replace), 100) +
+                                   (what.empty() ? "" : ": " + what) + "; allowed is " + allowed_values(setting));
+    }
+
+  private:
+    std::string name_;
+};
+
+// How many letters must change to make one word the other.
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); j++) {
+        row[j] = j;
+    }
+    for (std::size_t i = 1; i <= a.size(); i++) {
+        std::size_t diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); j++) {
+            const std::size_t changed = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
+            diagonal = row[j];
+            row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row[b.size()];
+}
+
+std::string did_you_mean(std::string_view key) {
+    if (key.size() > 64) {
+        return {};
+    }
+    std::string_view best;
+    std::size_t best_distance = std::max<std::size_t>(2, key.size() / 3) + 1;
+    for (const Setting& setting : settings()) {
+        if (const std::size_t d = distance(key, setting.key); d < best_distance) {
+            best = setting.key;
+            best_distance = d;
+        }
+    }
+    return best.empty() ? std::string() : "; did you mean \"" + std::string(best) + "\"?";
+}
+
+[[noreturn]] void refuse_unknown(std::string_view key, const Complaint& complaint) {
+    const auto later = later_settings();
+    if (std::find(later.begin(), later.end(), key) != later.end()) {
+        complaint.about_key(key, "is not available in this version");
+    }
+    complaint.about_key(key, "is unknown" + did_you_mean(key));
+}
+
+bool fits_text(const Setting& setting, const json& value) {
+    return value.is_string() && value.get_ref<const std::string&>().size() <= setting.most;
+}
+
+bool has_zero(const json& value) {
+    return value.is_string() && value.get_ref<const std::string&>().find('\0') != std::string::npos;
+}
+
+void check(const Setting& setting, const json& value, const Complaint& complaint) {
+    bool fits = false;
+    switch (setting.kind) {
+        case Kind::boolean: fits = value.is_boolean(); break;
+        case Kind::integer:
+        case Kind::mebibytes:
+            fits = value.is_number_integer() && value.get<double>() >= setting.least &&
+                   value.get<double>() <= setting.most;
+            break;
+        case Kind::seconds:
+            fits = value.is_number() && value.get<double>() >= setting.least &&
+                   value.get<double>() <= setting.most;
+            break;
+        case Kind::text: fits = fits_text(setting, value) && !value.get_ref<const std::string&>().empty(); break;
+        case Kind::choice: fits = value.is_string(); break;
+        case Kind::texts:
+            fits = value.is_array() && std::all_of(value.begin(), value.end(),
+                                                   [&](const json& one) { return fits_text(setting, one); });
+            break;
+        case Kind::paths:
+            fits = value.is_array() && std::all_of(value.begin(), value.end(), [&](const json& one) {
+                       return fits_text(setting, one) || one.is_object();
+                   });
+            break;
+    }
+    if (!fits) {
+        complaint.about_value(setting, value);
+    }
+    if (has_zero(value) ||
+        (value.is_array() && std::any_of(value.begin(), value.end(), [](const json& one) { return has_zero(one); }))) {
+        complaint.about_value(setting, value, "it contains a zero byte");
+    }
+}
+
+// Keeps the keys of every object that is open, because json itself lets the last of several win.
+class DuplicateKeys {
+  public:
+    explicit DuplicateKeys(const Complaint& complaint) : complaint_(complaint) {}
+
+    bool operator()(int, json::parse_event_t event, json& parsed) {
+        if (event == json::parse_event_t::object_start) {
+            open_.emplace_back();
+        } else if (event == json::parse_event_t::object_end) {
+            open_.pop_back();
+        } else if (event == json::parse_event_t::key) {
+            const auto& key = parsed.get_ref<const std::string&>();
+            if (!open_.empty() && !open_.back().insert(key).second) {
+                complaint_.about_key(key, "is there twice");
+            }
+        }
+        return true;
+    }
+
+  private:
+    const Complaint& complaint_;
+    std::vector<std::set<std::string>> open_;
+};
+
+json parse_json(std::string_view text, const Complaint& complaint) {
+    try {
+        return json::parse(text, DuplicateKeys(complaint), true, true);
+    } catch (const json::exception& error) {
+        // Behind "[json.exception.parse_error.101] " the library says where and what.
+        std::string_view what = error.what();
+        if (const std::size_t end = what.find("] "); end != std::string_view::npos) {
+            what.remove_prefix(end + 2);
+        }
+        complaint.about_text("it is not JSON: " + printable(what, 300));
+    }
+}
+
+}  // namespace
+
+ConfigLayer ConfigLayer::parse(std::string_view name, std::string_view text) {
+    const Complaint complaint(name);
+    const json object = parse_json(text, complaint);
+    if (!object.is_object()) {
+        complaint.about_text("it must be a JSON object, {...}");
+    }
+    ConfigLayer layer;
+    for (const auto& [key, value] : object.items()) {
+        const auto all = settings();
+        const auto setting =
+            std::find_if(all.begin(), all.end(), [&key = key](const Setting& one) { return one.key == key; });
+        if (setting == all.end()) {
+            refuse_unknown(key, complaint);
+        }
+        check(*setting, value, complaint);
+        ProgramConfig scratch;
+        if (const std::string problem = setting->store(scratch, value); !problem.empty()) {
+            complaint.about_value(*setting, value, problem);
+        }
+        if (key == "group") {
+            layer.group_ = scratch.group;
+        }
+        layer.has_filename_ |= key == "filename";
+        layer.assignments_.emplace_back(
+            [store = setting->store, value = value](ProgramConfig& config) { store(config, value); });
+    }
+    return layer;
+}
+
+void ConfigLayer::apply(ProgramConfig& config) const {
+    for (const auto& assignment : assignments_) {
+        assignment(config);
+    }
+}
+
+void ConfigLayer::add(ConfigLayer newer) {
+    std::move(newer.assignments_.begin(), newer.assignments_.end(), std::back_inserter(assignments_));
+    has_filename_ |= newer.has_filename_;
+    if (!newer.group_.empty()) {
+        group_ = std::move(newer.group_);
+    }
+}
+
+}  // namespace tinykvm::api

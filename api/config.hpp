@@ -1,0 +1,68 @@
+// How a program is configured: values, and the layers they come from (defaults, its group, its own object).
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/options.hpp"
+
+namespace tinykvm::api {
+
+// The settings of one program, after its group and the defaults. Units are those of the members' types; what
+// each means is said in the table of settings.cpp, which is also the documentation.
+struct ProgramConfig {
+    enum class OnError { error, original };
+
+    std::string group = "test";
+    std::string filename;
+    unsigned concurrency = 1;
+    std::chrono::microseconds max_boot_time = std::chrono::seconds(16);
+    std::chrono::microseconds max_request_time = std::chrono::seconds(8);
+    std::chrono::microseconds max_queue_time = std::chrono::seconds(60);
+    std::size_t max_memory = std::size_t{256} << 20;
+    std::size_t max_request_memory = std::size_t{64} << 20;
+    std::vector<std::string> main_arguments;
+    std::vector<std::string> environment;
+    std::vector<PathRule> allowed_paths;
+    std::string current_working_directory = "/";
+    bool ephemeral = true;
+    OnError on_error = OnError::error;
+    bool verbose = false;
+    bool standard_output = false;
+};
+
+// The message names program, key, value and what is allowed, on one line.
+class ConfigError : public Error {
+  public:
+    using Error::Error;
+};
+
+// What one JSON object sets, checked but not yet applied.
+class ConfigLayer {
+  public:
+    // Comments are allowed. `name` is the program or group it is for. Throws ConfigError.
+    static ConfigLayer parse(std::string_view name, std::string_view json);
+
+    void apply(ProgramConfig& config) const;
+    // Empty when the object does not name one.
+    const std::string& group() const { return group_; }
+    bool has_filename() const { return has_filename_; }
+    // `newer` on top of this.
+    void add(ConfigLayer newer);
+
+  private:
+    std::vector<std::function<void(ProgramConfig&)>> assignments_;
+    std::string group_;
+    bool has_filename_ = false;
+};
+
+}  // namespace tinykvm::api

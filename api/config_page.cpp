@@ -1,0 +1,49 @@
+#include "api/settings.hpp"
+
+namespace tinykvm::api {
+
+std::string configuration_page() {
+    std::string page =
+        "# Configuration of a program\n"
+        "\n"
+        "<!-- Made from the table in api/settings.cpp by build/bin/settings-page: change it there. -->\n"
+        "\n"
+        "A program is configured with a JSON object, in which comments are allowed:\n"
+        "\n"
+        "```vcl\n"
+        "sub vcl_init {\n"
+        "    tinykvm.configure(\"minify\", \"\"\"{\n"
+        "        // four documents at a time\n"
+        "        \"filename\": \"/usr/lib/tinykvm/minify\",\n"
+        "        \"concurrency\": 4,\n"
+        "        \"max_request_time\": 2\n"
+        "    }\"\"\");\n"
+        "}\n"
+        "```\n"
+        "\n"
+        "A setting comes from the program's own object, else from its group, else it has the default given here. An\n"
+        "object without `filename` whose name is not that of a program defines a group. Unknown keys, keys that are\n"
+        "there twice and values out of range fail the load of the VCL with a message that says which and what is\n"
+        "allowed.\n";
+    for (const Setting& setting : settings()) {
+        page += "\n## `" + std::string(setting.key) + "`\n\n";
+        page += std::string(setting.meaning) + "\n\n";
+        page += "* Allowed: " + allowed_values(setting) + "\n";
+        page += "* Default: ";
+        if (setting.fallback.empty()) {
+            page += "none; a program must have it\n";
+        } else {
+            page += "`" + std::string(setting.fallback) + "`";
+            page += unit(setting).empty() ? "\n" : " " + std::string(unit(setting)) + "\n";
+        }
+    }
+    page += "\n## Keys of later versions\n\nRefused in this version, so that nobody believes they work:";
+    std::string separator = " ";
+    for (const std::string_view key : later_settings()) {
+        page += separator + "`" + std::string(key) + "`";
+        separator = ", ";
+    }
+    return page + ".\n";
+}
+
+}  // namespace tinykvm::api

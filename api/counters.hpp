@@ -1,0 +1,35 @@
+// What the operator can count. The names are those of the VSC counters.
+#pragma once
+
+#include <cstdint>
+
+namespace tinykvm::api {
+
+enum class Counter {
+    program_notfound,
+    program_exception,  // crashes, memory, no or invalid answers; every one of them, second chances too
+    program_timeout,
+    program_status_4xx,
+    program_status_5xx,
+    requests,
+    boots,
+    boots_failed,
+    forks,           // request VMs made
+    resets,          // request VMs made equal to their snapshot again
+    pages_restored,  // by those resets
+    exits,           // times request VMs left guest mode
+    cpu_time,        // microseconds request VMs ran
+    queue_wait,      // microseconds requests waited for a VM
+    queue_timeouts,
+};
+
+// Called by any thread, at any time until the last service is gone.
+class CounterSink {
+  public:
+    virtual void add(Counter counter, std::uint64_t amount) noexcept = 0;
+
+  protected:
+    ~CounterSink() = default;
+};
+
+}  // namespace tinykvm::api

@@ -1,0 +1,72 @@
+#include "api/field.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "api/guest_text.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr std::size_t max_name_bytes = 250;  // Varnish keeps the length with the colon in one byte
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+bool is_token_char(char c) {
+    const bool alphanumeric = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
+    return alphanumeric || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+}
+
+}  // namespace
+
+bool is_field_name(std::string_view text) {
+    return !text.empty() && text.size() <= max_name_bytes && std::all_of(text.begin(), text.end(), is_token_char);
+}
+
+bool is_field_value(std::string_view text) {
+    return std::none_of(text.begin(), text.end(), [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return (byte < 0x20 && c != '\t') || byte == 0x7F;
+    });
+}
+
+std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
+    if (line.size() > max_field_bytes) {
+        why = "is longer than " + std::to_string(max_field_bytes) + " bytes";
+        return std::nullopt;
+    }
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) {
+        why = "has no colon: " + printable(line, 80);
+        return std::nullopt;
+    }
+    FieldParts parts{line.substr(0, colon), line.substr(colon + 1)};
+    if (!is_field_name(parts.name)) {
+        why = "has a name that is not a token: " + printable(line, 80);
+        return std::nullopt;
+    }
+    if (!is_field_value(parts.value)) {
+        why = "has a control character in its value: " + printable(line, 80);
+        return std::nullopt;
+    }
+    const std::size_t begin = std::min(parts.value.find_first_not_of(" \t"), parts.value.size());
+    parts.value.remove_prefix(begin);
+    const std::size_t last = parts.value.find_last_not_of(" \t");
+    parts.value = parts.value.substr(0, last == std::string_view::npos ? 0 : last + 1);
+    return parts;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+    return a.size() == b.size() &&
+           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_framing_field(std::string_view name) {
+    static constexpr std::array<std::string_view, 9> names = {
+        "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection",
+        "TE",             "Trailer",           "Upgrade",    "Proxy-Authenticate"};
+    return std::any_of(names.begin(), names.end(), [&](auto one) { return same_name(one, name); });
+}
+
+}  // namespace tinykvm::api

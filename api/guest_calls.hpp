@@ -1,0 +1,97 @@
+// Answers the calls of guest-api/kvm_api.h, those of a program that boots and those of a request.
+//
+// Bad pointers, lengths and headers are an error value for the guest; in sys_backend_response they end the
+// request. Whatever comes from the guest is copied first and checked then.
+//
+// Thread safety: used by the thread that runs the guest, while it stands still. One object per VM.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/header_edit.hpp"
+#include "api/registration.hpp"
+#include "api/request.hpp"
+#include "api/response.hpp"
+#include "tinykvm/host_calls.hpp"
+
+namespace tinykvm::api {
+
+class GuestCalls final : public HostCalls {
+  public:
+    struct Environment {
+        std::uint64_t max_memory = 0, max_request_memory = 0;  // bytes
+        bool verbose = false;                                  // unknown calls are worth a line
+    };
+    explicit GuestCalls(Environment environment) : environment_(environment) {}
+
+    // The phase decides which calls are allowed.
+    enum class Phase {
+        boot,      // until the program waits
+        request,   // until it answers
+        returning  // a paused program that is not ephemeral, on its way back to its waiting call
+    };
+    void begin_boot(std::function<void(std::string_view)> log);
+    // The request is borrowed. What a first attempt logged stays unless `keep_log` is false.
+    void begin_request(const Request& request, bool keep_log);
+    void begin_return() {
+        phase_ = Phase::returning;
+        waits_ = false;
+    }
+    // What the program registered when it booted is true for a fork of it, too.
+    void adopt(const Registration& registration) { registration_ = registration; }
+
+    const Registration& registration() const { return registration_; }
+    // Set by sys_backend_response.
+    std::optional<Response>& response() { return response_; }
+    // Did the program stop because it waits for the next request?
+    bool waits() const { return waits_; }
+    std::vector<std::string> take_log();
+    // A line of the host's own for the same log.
+    void note(std::string_view line);
+
+    HostCallResult handle(const HostCall& call, GuestMemory& memory) override;
+
+  private:
+    friend struct CallTable;
+    using Handler = HostCallResult (GuestCalls::*)(const HostCall&, GuestMemory&);
+
+    HostCallResult register_func(const HostCall& call, GuestMemory& memory);
+    HostCallResult wait_for_requests(const HostCall& call, GuestMemory& memory);
+    HostCallResult wait_for_requests_paused(const HostCall& call, GuestMemory& memory);
+    HostCallResult set_cacheable(const HostCall& call, GuestMemory& memory);
+    HostCallResult backend_response(const HostCall& call, GuestMemory& memory);
+    HostCallResult http_append(const HostCall& call, GuestMemory& memory);
+    HostCallResult http_set(const HostCall& call, GuestMemory& memory);
+    HostCallResult http_find(const HostCall& call, GuestMemory& memory);
+    HostCallResult http_method(const HostCall& call, GuestMemory& memory);
+    HostCallResult is_storage(const HostCall& call, GuestMemory& memory);
+    HostCallResult is_debug(const HostCall& call, GuestMemory& memory);
+    HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
+    HostCallResult log(const HostCall& call, GuestMemory& memory);
+
+    HostCallResult stop_waiting(Registration::Waiting waiting, const char* name);
+    HeaderEdit* message(std::uint64_t where);
+    HostCallResult change_header(const HostCall& call, GuestMemory& memory,
+                                 long (HeaderEdit::*change)(std::string_view));
+    HostCallResult copy_out(std::string_view text, GuestAddr out, std::uint64_t room, GuestMemory& memory);
+
+    Environment environment_;
+    Phase phase_ = Phase::boot;
+    Registration registration_;
+    std::function<void(std::string_view)> boot_log_;
+    const Request* request_ = nullptr;
+    HeaderEdit request_headers_, response_headers_;
+    std::optional<Cacheability> cacheability_;
+    std::optional<Response> response_;
+    bool waits_ = false;
+    std::uint64_t most_changed_bytes_ = 0;
+    std::vector<std::string> log_;
+    std::size_t lines_lost_ = 0;
+};
+
+}  // namespace tinykvm::api

@@ -1,0 +1,93 @@
+#include "api/header_edit.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "api/field.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+// The original lines come from an HTTP parser: "Name: value", perhaps without the space.
+std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
+
+std::string_view value_of(std::string_view line) {
+    const std::size_t colon = line.find(':');
+    const std::size_t begin = line.find_first_not_of(" \t", colon == std::string_view::npos ? colon : colon + 1);
+    if (begin == std::string_view::npos) {
+        return {};
+    }
+    return line.substr(begin, line.find_last_not_of(" \t") + 1 - begin);
+}
+
+template <typename Lines>
+std::optional<std::string_view> find_in(const Lines& lines, std::string_view name) {
+    for (const std::string_view line : lines) {
+        if (same_name(name_of(line), name)) {
+            return value_of(line);
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+void HeaderEdit::begin(std::span<const std::string_view> lines) {
+    original_ = lines;
+    lines_.clear();
+    copied_ = false;
+    changes_.clear();
+    changed_bytes_ = 0;
+}
+
+std::optional<std::string_view> HeaderEdit::find(std::string_view name) const {
+    return copied_ ? find_in(lines_, name) : find_in(original_, name);
+}
+
+void HeaderEdit::copy_lines() {
+    if (!copied_) {
+        lines_.assign(original_.begin(), original_.end());
+        copied_ = true;
+    }
+}
+
+void HeaderEdit::remove(std::string_view name) {
+    std::erase_if(lines_, [&](const std::string& line) { return same_name(name_of(line), name); });
+}
+
+long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::string_view name) {
+    if (is_framing_field(name)) {
+        return -EINVAL;
+    }
+    if (changes_.size() >= max_fields || changed_bytes_ + line.size() > max_fields_bytes) {
+        return -ENOSPC;
+    }
+    copy_lines();
+    if (kind != HeaderChange::Kind::append) {
+        remove(name);
+    }
+    if (kind != HeaderChange::Kind::unset) {
+        lines_.emplace_back(line);
+    }
+    changes_.push_back({kind, std::string(line)});
+    changed_bytes_ += line.size();
+    return 0;
+}
+
+long HeaderEdit::append(std::string_view line) {
+    std::string why;
+    const auto parts = parse_field(line, why);
+    return parts ? change(HeaderChange::Kind::append, line, parts->name) : -EINVAL;
+}
+
+long HeaderEdit::set(std::string_view line) {
+    std::string why;
+    if (line.find(':') == std::string_view::npos) {
+        return is_field_name(line) ? change(HeaderChange::Kind::unset, line, line) : -EINVAL;
+    }
+    const auto parts = parse_field(line, why);
+    return parts ? change(HeaderChange::Kind::set, line, parts->name) : -EINVAL;
+}
+
+}  // namespace tinykvm::api

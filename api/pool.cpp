@@ -1,0 +1,197 @@
+#include "api/pool.hpp"
+
+#include <algorithm>
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr auto look_around = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+    if (this != &other) {
+        give_back();
+        pool_ = std::move(other.pool_);
+        vm_ = std::exchange(other.vm_, nullptr);
+    }
+    return *this;
+}
+
+void Lease::give_back() {
+    if (vm_ != nullptr) {
+        std::exchange(vm_, nullptr)->release();
+        pool_.reset();
+    }
+}
+
+Pool::Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters)
+    : program_(std::move(program)), counters_(counters) {}
+
+Pool::~Pool() {
+    // Nobody holds a lease any more, so every thread ends.
+    close(std::chrono::milliseconds(0));
+    std::unique_lock lock(mutex_);
+    withdrawn_.wait(lock, [this] { return vms_.empty(); });
+    bury(lock);
+}
+
+Pool::Occupancy Pool::occupancy() const {
+    const std::lock_guard lock(mutex_);
+    return {vms_.size(), idle_.size(), waiters_.size()};
+}
+
+// Joins the threads of VMs that have come to their end.
+void Pool::bury(std::unique_lock<std::mutex>& lock) {
+    if (!dead_.empty()) {
+        auto dead = std::exchange(dead_, {});
+        lock.unlock();
+        dead.clear();
+        lock.lock();
+    }
+}
+
+Lease Pool::acquire(Deadline until, const ClientGone& gone) {
+    std::unique_lock lock(mutex_);
+    bury(lock);
+    if (closed_) {
+        throw Failure(FailureKind::closed, "the program is being shut down");
+    }
+    if (waiters_.empty() && !idle_.empty()) {
+        RequestVm& vm = *idle_.back();
+        idle_.pop_back();
+        vm.reserve();
+        return Lease(shared_from_this(), vm);
+    }
+    return Lease(shared_from_this(), wait_in_line(lock, until, gone));
+}
+
+RequestVm& Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone) {
+    const auto begin = Clock::now();
+    Waiter me;
+    waiters_.push_back(&me);
+    try {
+        make_vms_for_waiters();
+    } catch (...) {
+        if (vms_.empty()) {  // else one of them serves us in time
+            leave_line(me);
+            throw;
+        }
+    }
+    while (me.vm == nullptr && !me.failure) {
+        me.served.wait_until(lock, std::min(until, Clock::now() + look_around));
+        if (me.vm != nullptr || me.failure) {
+            break;
+        }
+        if (Clock::now() >= until && !is_promised_a_vm(me)) {
+            counters_.add(Counter::queue_timeouts, 1);
+            me.failure.emplace(FailureKind::busy,
+                               "no VM became free within max_queue_time (" +
+                                   std::to_string(program_->config.max_queue_time.count() / 1000) + " ms); " +
+                                   std::to_string(vms_.size()) + " in use, " +
+                                   std::to_string(waiters_.size() - 1) + " other requests waiting");
+        } else if (Clock::now() >= until) {
+            me.served.wait_for(lock, look_around);  // it is being built
+        }
+        if (gone && me.vm == nullptr && !me.failure) {
+            lock.unlock();
+            const bool left = gone();
+            lock.lock();
+            if (left && me.vm == nullptr && !me.failure) {
+                me.failure.emplace(FailureKind::client_gone, "the client left while its request was waiting");
+            }
+        }
+    }
+    counters_.add(Counter::queue_wait, static_cast<std::uint64_t>(
+                                           std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)
+                                               .count()));
+    if (me.vm != nullptr) {
+        return *me.vm;
+    }
+    leave_line(me);
+    throw Failure(*me.failure);
+}
+
+void Pool::leave_line(Waiter& waiter) { std::erase(waiters_, &waiter); }
+
+// The time in line is limited; that in which a VM is being built for the request does not count.
+bool Pool::is_promised_a_vm(const Waiter& waiter) const {
+    const auto at = std::find(waiters_.begin(), waiters_.end(), &waiter);
+    return static_cast<std::size_t>(at - waiters_.begin()) < building_.size();
+}
+
+void Pool::make_vms_for_waiters() {
+    while (!closed_ && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
+        // Its thread reports here, but not before we let go of the mutex.
+        vms_.push_back(std::make_unique<RequestVm>(program_, counters_, static_cast<Home&>(*this)));
+        building_.insert(vms_.back().get());
+    }
+}
+
+void Pool::fail_waiters(const Failure& failure) {
+    for (Waiter* waiter : waiters_) {
+        waiter->failure = failure;
+        waiter->served.notify_one();
+    }
+    waiters_.clear();
+}
+
+void Pool::vm_idle(RequestVm& vm) {
+    const std::lock_guard lock(mutex_);
+    building_.erase(&vm);
+    if (closed_) {
+        return;
+    }
+    if (waiters_.empty()) {
+        idle_.push_back(&vm);
+        return;
+    }
+    Waiter* first = waiters_.front();
+    waiters_.pop_front();
+    vm.reserve();
+    first->vm = &vm;
+    first->served.notify_one();
+}
+
+void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    const bool was_building = building_.erase(&vm) != 0;
+    const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& one) { return one.get() == &vm; });
+    dead_.push_back(std::move(*at));
+    vms_.erase(at);
+    withdrawn_.notify_all();
+    if (closed_) {
+        return;
+    }
+    const Failure failure(FailureKind::host, "no VM for the program: " + why);
+    if (was_building && vms_.empty()) {
+        fail_waiters(failure);
+    } else if (!was_building) {
+        try {
+            make_vms_for_waiters();
+        } catch (const std::exception&) {
+            if (vms_.empty()) {
+                fail_waiters(failure);
+            }
+        }
+    }
+}
+
+void Pool::close(std::chrono::milliseconds patience) {
+    const Deadline until = Clock::now() + patience;
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    fail_waiters(Failure(FailureKind::closed, "the program is being shut down"));
+    idle_.clear();
+    do {
+        // Repeated, because an interrupt that comes before the guest runs may be lost.
+        for (const auto& vm : vms_) {
+            vm->shut_down();
+        }
+    } while (!vms_.empty() && Clock::now() < until &&
+             !withdrawn_.wait_until(lock, std::min(until, Clock::now() + look_around), [this] { return vms_.empty(); }));
+    bury(lock);
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,124 @@
+#include "api/program.hpp"
+
+#include <algorithm>
+
+#include "api/failure.hpp"
+#include "api/guest_calls.hpp"
+#include "api/guest_output.hpp"
+#include "api/guest_text.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/program.hpp"
+
+namespace tinykvm::api {
+
+// Known to its control as long as it runs.
+class RunningMachine {
+  public:
+    RunningMachine(BootControl& control, Machine& machine) : control_(control) {
+        const std::lock_guard lock(control_.mutex_);
+        if (control_.cancelled_) {
+            throw Failure(FailureKind::closed, "the boot was cancelled");
+        }
+        control_.machine_ = &machine;
+    }
+    ~RunningMachine() {
+        const std::lock_guard lock(control_.mutex_);
+        control_.machine_ = nullptr;
+    }
+
+  private:
+    BootControl& control_;
+};
+
+void BootControl::cancel() {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    if (machine_ != nullptr) {
+        machine_->interrupt();
+    }
+}
+
+namespace {
+
+Options options_for(const std::string& name, const ProgramConfig& config) {
+    Options options;
+    options.program_name = config.filename;
+    options.arguments = config.main_arguments;
+    options.environment = {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=",
+                           "KVM_DEBUG=0"};
+    options.environment.insert(options.environment.end(), config.environment.begin(), config.environment.end());
+    options.working_directory = config.current_working_directory;
+    options.allowed_paths = config.allowed_paths;
+    options.max_memory = config.max_memory;
+    options.max_request_memory = config.max_request_memory;
+    GuestOutput::connect(options, config.verbose);
+    return options;
+}
+
+std::string seconds_text(std::chrono::microseconds time) {
+    std::string text = std::to_string(static_cast<double>(time.count()) / 1e6);
+    text.erase(text.find_last_not_of('0') + 1);
+    return (text.back() == '.' ? text.substr(0, text.size() - 1) : text) + " s";
+}
+
+// Attached to the thread as long as it boots.
+struct AttachedOutput {
+    explicit AttachedOutput(GuestOutput& output) { GuestOutput::attach(&output); }
+    ~AttachedOutput() { GuestOutput::attach(nullptr); }
+};
+
+std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const ProgramConfig& config,
+                                                 GuestCalls& calls, GuestOutput& output, BootControl& control) {
+    const AttachedOutput attached(output);
+    Machine machine(Program::from_file(config.filename), options_for(name, config));
+    const Stop stop = [&] {
+        const RunningMachine running(control, machine);
+        return machine.run(&calls, Clock::now() + config.max_boot_time);
+    }();
+    output.flush();
+    const Registration& registration = calls.registration();
+    if (stop.reason == Stop::Reason::exited) {
+        throw Failure(FailureKind::not_ready,
+                      "the program exited with status " + std::to_string(stop.exit_status) +
+                          " instead of calling wait_for_requests()");
+    }
+    if (registration.waiting == Registration::Waiting::callbacks &&
+        std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
+                    [](GuestAddr address) { return address == 0; })) {
+        throw Failure(FailureKind::not_ready, "the program waits for requests but registered no callback");
+    }
+    return std::make_shared<BootedProgram>(
+        BootedProgram{name, config, registration, std::move(machine).freeze()});
+}
+
+}  // namespace
+
+std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
+                                                  const std::function<void(std::string_view)>& log,
+                                                  BootControl& control) {
+    GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose});
+    calls.begin_boot(log);
+    GuestOutput output(log);
+    output.log_output(config.standard_output);
+    std::string why, report;
+    try {
+        return run_to_wait(name, config, calls, output, control);
+    } catch (const GuestFault& fault) {
+        why = std::string("the program crashed while it booted: ") + fault.what();
+        report = fault.report();
+    } catch (const Timeout&) {
+        why = "the program did not call wait_for_requests() within max_boot_time (" +
+              seconds_text(config.max_boot_time) + ")";
+    } catch (const OutOfMemory& error) {
+        why = std::string("while it booted: ") + error.what();
+    } catch (const std::exception& error) {
+        why = error.what();
+    }
+    output.flush();
+    if (!output.last_line().empty()) {
+        why += "; its last words: " + printable(output.last_line(), 200);
+    }
+    throw Failure(FailureKind::not_ready, why, report);
+}
+
+}  // namespace tinykvm::api

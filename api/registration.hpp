@@ -1,0 +1,25 @@
+// What a program said about itself while it booted.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "api/guest_abi.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::api {
+
+struct Registration {
+    enum class Waiting {
+        no,         // has not called wait_for_requests yet
+        callbacks,  // wait_for_requests: a callback per request
+        paused,     // wait_for_requests_paused: goes on behind the call, once per request
+    };
+    Waiting waiting = Waiting::no;
+    GuestAddr paused_request = 0;  // where a paused program wants its kvm_request
+    std::array<GuestAddr, abi::callback_limit> callbacks{};  // 0: not registered
+
+    GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
+};
+
+}  // namespace tinykvm::api

@@ -1,0 +1,109 @@
+// The calls of a program that answers a request.
+#include <algorithm>
+#include <cerrno>
+
+#include "api/failure.hpp"
+#include "api/field.hpp"
+#include "api/guest_calls.hpp"
+#include "api/guest_text.hpp"
+
+namespace tinykvm::api {
+
+void GuestCalls::begin_request(const Request& request, bool keep_log) {
+    phase_ = Phase::request;
+    request_ = &request;
+    request_headers_.begin(request.headers);
+    response_headers_.begin({});
+    cacheability_.reset();
+    response_.reset();
+    waits_ = false;
+    if (!keep_log) {
+        log_.clear();
+        lines_lost_ = 0;
+    }
+}
+
+HostCallResult GuestCalls::set_cacheable(const HostCall& call, GuestMemory&) {
+    const auto seconds = [](std::uint64_t milliseconds) {
+        return sane_seconds(static_cast<double>(static_cast<std::int64_t>(milliseconds)) / 1000.0);
+    };
+    cacheability_ = Cacheability{(call.args[0] & 0xFF) != 0, seconds(call.args[1]), seconds(call.args[2]),
+                                 seconds(call.args[3])};
+    return HostCallResult::resume(0);
+}
+
+HostCallResult GuestCalls::backend_response(const HostCall& call, GuestMemory& memory) {
+    std::vector<std::string> ignored;
+    Response response = read_response(memory, call.args, ignored);
+    for (const std::string& name : ignored) {
+        note("header " + name + " of the program is ignored: it belongs to the connection");
+    }
+    if (!response.cacheability) {
+        response.cacheability = cacheability_;
+    }
+    response.request_changes = request_headers_.take_changes();
+    response.response_changes = response_headers_.take_changes();
+    response_ = std::move(response);
+    return HostCallResult::stop();
+}
+
+HeaderEdit* GuestCalls::message(std::uint64_t where) {
+    switch (static_cast<abi::Message>(static_cast<std::uint32_t>(where))) {
+        case abi::Message::request: return &request_headers_;
+        case abi::Message::response: return &response_headers_;
+    }
+    return nullptr;
+}
+
+HostCallResult GuestCalls::change_header(const HostCall& call, GuestMemory& memory,
+                                         long (HeaderEdit::*change)(std::string_view)) {
+    HeaderEdit* edit = message(call.args[0]);
+    if (edit == nullptr || call.args[2] == 0 || call.args[2] > max_field_bytes) {
+        return HostCallResult::resume(-EINVAL);
+    }
+    const auto line = memory.read_bytes(call.args[1], call.args[2]);
+    return HostCallResult::resume(line ? (edit->*change)(*line) : -EFAULT);
+}
+
+HostCallResult GuestCalls::http_append(const HostCall& call, GuestMemory& memory) {
+    return change_header(call, memory, &HeaderEdit::append);
+}
+
+HostCallResult GuestCalls::http_set(const HostCall& call, GuestMemory& memory) {
+    return change_header(call, memory, &HeaderEdit::set);
+}
+
+HostCallResult GuestCalls::http_find(const HostCall& call, GuestMemory& memory) {
+    const auto [where, key, key_size, out, room, unused] = call.args;
+    (void)unused;
+    const HeaderEdit* edit = message(where);
+    if (edit == nullptr || key_size > max_field_bytes) {
+        return HostCallResult::resume(-EINVAL);
+    }
+    const auto name = memory.read_bytes(key, key_size);
+    if (!name) {
+        return HostCallResult::resume(-EFAULT);
+    }
+    const auto value = edit->find(*name);
+    return value ? copy_out(*value, out, room, memory) : HostCallResult::resume(0);
+}
+
+HostCallResult GuestCalls::http_method(const HostCall& call, GuestMemory& memory) {
+    return copy_out(request_->method, call.args[0], call.args[1], memory);
+}
+
+// The length alone when there is no buffer, 0 when it is too small.
+HostCallResult GuestCalls::copy_out(std::string_view text, GuestAddr out, std::uint64_t room,
+                                    GuestMemory& memory) {
+    if (out != 0) {
+        if (text.size() > room) {
+            return HostCallResult::resume(0);
+        }
+        if (!text.empty() && !memory.write(out, text.data(), text.size())) {
+            return HostCallResult::resume(-EFAULT);
+        }
+    }
+    return HostCallResult::resume(static_cast<std::int64_t>(text.size()));
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,49 @@
+// Lays a request out in the memory of a fork, so that the program finds all of it there without a single call.
+//
+//   request area:  kvm_request | header array | strings, zero-terminated | body ...
+//
+// The body may come in pieces of unknown total length. Everything is bounded by the area, which is as large as
+// max_request_memory.
+//
+// Thread safety: one thread at a time, while the fork stands still. Borrows the fork's memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "api/guest_abi.hpp"
+#include "api/request.hpp"
+#include "tinykvm/fork.hpp"
+
+namespace tinykvm::api {
+
+class RequestLayout {
+  public:
+    // Starts over at the beginning of the fork's area with everything but the body. Failure (too_large) when a
+    // part does not fit.
+    void begin(Fork& fork, const Request& request);
+    // How much more body there is room for.
+    std::size_t room() const { return end_ - cursor_; }
+    void append_body(std::span<const std::byte> data);
+    // Writes the kvm_request, with fresh random bits. Nothing may be appended afterwards.
+    void finish();
+
+    // Behind everything else; for the error handler's text.
+    GuestAddr add_string(std::string_view text);
+
+    const abi::Request& request() const { return request_; }
+    GuestAddr request_address() const { return begin_; }
+
+  private:
+    void put(const void* from, std::size_t size);
+    GuestAddr put_string(std::string_view text);
+    std::uint16_t short_length(std::string_view text, const char* what) const;
+
+    GuestMemory* memory_ = nullptr;
+    GuestAddr begin_ = 0, cursor_ = 0, end_ = 0;
+    abi::Request request_;
+};
+
+}  // namespace tinykvm::api

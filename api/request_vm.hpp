@@ -1,0 +1,131 @@
+// One fork of a program and the thread it runs on.
+//
+// Guests do not run on the threads of the server: their stacks may be small, kernels before 6.13 pay dearly
+// for a vCPU that changes threads, and what follows an answer (reset, building a new fork) is not the
+// client's time. So a request changes hands twice: its caller lays it out in guest memory and posts it, the
+// VM's thread runs the guest, the caller takes the answer straight out of guest memory and gives the VM back.
+//
+// Thread safety: see the groups below. The pool owns it.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "api/counters.hpp"
+#include "api/failure.hpp"
+#include "api/guest_calls.hpp"
+#include "api/guest_output.hpp"
+#include "api/program.hpp"
+#include "api/request.hpp"
+#include "api/request_layout.hpp"
+#include "api/response.hpp"
+#include "api/thread.hpp"
+#include "api/vm_life.hpp"
+#include "tinykvm/fork.hpp"
+
+namespace tinykvm::api {
+
+// Asked now and then while somebody waits: is there still a client? Null: always.
+using ClientGone = std::function<bool()>;
+
+// What became of a request.
+struct Outcome {
+    bool answered = false;
+    Response response;                // when answered
+    std::vector<Failure> failures;    // what went wrong, in order; a second chance may still have answered
+    std::vector<std::string> log;     // lines the program (or we about it) logged
+};
+
+class RequestVm {
+  public:
+    // Where a VM belongs. Called on its thread, without its mutex.
+    class Home {
+      public:
+        virtual void vm_idle(RequestVm& vm) = 0;
+        // Its thread ends. `why` is empty when that was asked for.
+        virtual void vm_withdrawn(RequestVm& vm, const std::string& why) = 0;
+
+      protected:
+        ~Home() = default;
+    };
+
+    // Starts the thread, which makes the fork and reports to `home`. Throws Failure (host).
+    RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& counters, Home& home);
+    ~RequestVm();  // joins; the VM must have been told to shut down, or be withdrawn
+    RequestVm(const RequestVm&) = delete;
+    RequestVm& operator=(const RequestVm&) = delete;
+
+    // --- For the pool, any thread
+    void reserve();
+    // Ends the thread as soon as nobody holds the VM; interrupts a guest that runs. May be repeated.
+    void shut_down();
+
+    // --- For the holder of the lease, in this order
+    // Everything but the body. Borrows the request until run() is over. Throws Failure (too_large).
+    void begin(const Request& request);
+    std::size_t body_room() const { return layout_.room(); }
+    void append_body(std::span<const std::byte> data);
+    // Blocks until the request is answered or has failed.
+    Outcome run(const ClientGone& gone);
+    // The answer's body from `offset` on, as much as is contiguous. Empty only at its end (or when the guest's
+    // memory is not accessible any more, which the host can only report).
+    std::span<const std::byte> body(const Response& response, std::size_t offset) const;
+    void release();
+
+  private:
+    void thread_main();
+    bool build(std::string& why);
+    void serve();
+    void answer_request();
+    void answer_after_failure(const std::string& what);
+    void record_failure();  // of the exception in flight
+    template <typename Run>
+    Stop run_guest(Run run);
+    void call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline);
+    void call_stream_post(std::array<std::uint64_t, 6> arguments, Deadline deadline);
+    void require_answer(const Stop& stop);
+    bool recycle(std::string& why);
+    void return_to_wait();
+    void renew();
+    void interrupt(FailureKind why);
+    void count_statistics();
+
+    const std::shared_ptr<const BootedProgram> program_;
+    CounterSink& counters_;
+    Home& home_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    VmLife life_;                          // guarded by mutex_
+    bool closing_ = false;                 // guarded by mutex_
+    bool guest_runs_ = false;              // guarded by mutex_
+    std::optional<FailureKind> interrupted_;  // guarded by mutex_
+
+    // Whose turn it is follows from the state: the thread's in building, running and resetting, else the
+    // holder's.
+    std::unique_ptr<Fork> fork_;
+    GuestCalls calls_;
+    GuestOutput output_;
+    RequestLayout layout_;
+    Request request_;
+    bool keeps_body_ = false;
+    std::vector<std::byte> kept_body_;  // as it came, for a second chance
+    bool answers_with_kept_body_ = false;
+    bool ran_ = false;         // the guest, since it was last fit for a request
+    bool must_reset_ = false;
+    Outcome outcome_;
+    Statistics counted_;  // of fork_, already added to counters_
+
+    Thread thread_;  // last: everything above is there when it starts
+};
+
+}  // namespace tinykvm::api

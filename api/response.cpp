@@ -1,0 +1,119 @@
+#include "api/response.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "api/failure.hpp"
+#include "api/field.hpp"
+#include "api/guest_abi.hpp"
+#include "api/guest_text.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr std::size_t max_content_type = 1024;
+
+[[noreturn]] void refuse(const std::string& why) {
+    throw Failure(FailureKind::invalid_answer, "sys_backend_response: " + why);
+}
+
+std::string range_text(std::uint64_t address, std::uint64_t size) {
+    return hex(address) + " with length " + std::to_string(static_cast<std::int64_t>(size));
+}
+
+std::string read_content_type(const GuestMemory& memory, GuestAddr address, std::uint64_t size) {
+    if (size == 0) {
+        return {};
+    }
+    if (size > max_content_type) {
+        refuse("content type length " + std::to_string(static_cast<std::int64_t>(size)) + " is not in 0..." +
+               std::to_string(max_content_type));
+    }
+    auto text = memory.read_bytes(address, size);
+    if (!text) {
+        refuse("content type at " + range_text(address, size) + " is not readable");
+    }
+    if (!is_field_value(*text)) {
+        refuse("content type has a control character: " + printable(*text, 80));
+    }
+    return *std::move(text);
+}
+
+void read_headers(const GuestMemory& memory, const abi::ResponseExtra& extra, Response& response,
+                  std::vector<std::string>& ignored) {
+    if (extra.num_headers > max_fields) {
+        refuse(std::to_string(extra.num_headers) + " headers, at most " + std::to_string(max_fields) +
+               " are allowed");
+    }
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < extra.num_headers; i++) {
+        const std::string which = "header " + std::to_string(i);
+        abi::ResponseHeader header;
+        // The array is below 2^47 when its first element is, so that the sum cannot wrap.
+        if (extra.headers >= std::uint64_t{1} << 47 ||
+            !memory.read(extra.headers + i * sizeof header, header)) {
+            refuse("the array of headers at " + hex(extra.headers) + " is not readable");
+        }
+        if (header.field_len > max_field_bytes) {
+            refuse(which + " has length " + std::to_string(static_cast<std::int64_t>(header.field_len)) +
+                   ", at most " + std::to_string(max_field_bytes) + " is allowed");
+        }
+        auto line = memory.read_bytes(header.field, header.field_len);
+        if (!line) {
+            refuse(which + " at " + range_text(header.field, header.field_len) + " is not readable");
+        }
+        std::string why;
+        const auto parts = parse_field(*line, why);
+        if (!parts) {
+            refuse(which + " " + why);
+        }
+        if ((total += line->size()) > max_fields_bytes) {
+            refuse("headers of more than " + std::to_string(max_fields_bytes) + " bytes");
+        }
+        if (is_framing_field(parts->name)) {
+            ignored.emplace_back(parts->name);
+        } else {
+            response.headers.push_back(*std::move(line));
+        }
+    }
+}
+
+}  // namespace
+
+double sane_seconds(double seconds) {
+    constexpr double most = 10 * 365.25 * 86400;
+    return std::isnan(seconds) ? 0 : std::clamp(seconds, 0.0, most);
+}
+
+Response read_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args,
+                       std::vector<std::string>& ignored) {
+    const auto [status_arg, type, type_size, body, body_size, extra_address] = args;
+    Response response;
+    response.status = static_cast<std::int16_t>(status_arg);
+    if (response.status < 200 || response.status > 599) {
+        refuse("status " + std::to_string(response.status) + " is not in 200...599");
+    }
+    response.content_type = read_content_type(memory, type, type_size);
+    if (body_size != 0) {
+        if (!memory.is_readable(body, body_size)) {
+            refuse("body at " + range_text(body, body_size) + " is not readable");
+        }
+        response.body = body;
+        response.body_size = body_size;
+    }
+    if (extra_address != 0) {
+        abi::ResponseExtra extra;
+        if (!memory.read(extra_address, extra)) {
+            refuse("extra at " + hex(extra_address) + " is not readable");
+        }
+        read_headers(memory, extra, response, ignored);
+        if (extra.cached != 0) {
+            response.cacheability = Cacheability{true, sane_seconds(extra.ttl), sane_seconds(extra.grace),
+                                                 sane_seconds(extra.keep)};
+        }
+    }
+    return response;
+}
+
+}  // namespace tinykvm::api

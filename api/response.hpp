@@ -1,0 +1,44 @@
+// The answer of a program: checked, everything but the body copied out of the guest.
+//
+// Thread safety: a plain value.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/header_edit.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::api {
+
+// For how long the answer may be stored, in seconds; never negative, at most ten years.
+struct Cacheability {
+    bool cached = false;
+    double ttl = 0, grace = 0, keep = 0;
+};
+
+struct Response {
+    int status = 0;            // 200 ... 599
+    std::string content_type;  // may be empty
+    std::vector<std::string> headers;             // "Name: value", no framing fields
+    std::vector<HeaderChange> request_changes;    // in the order in which they were made
+    std::vector<HeaderChange> response_changes;
+    std::optional<Cacheability> cacheability;     // nullopt: the program said nothing
+    GuestAddr body = 0;  // in the guest; readable as long as it stands still
+    std::size_t body_size = 0;
+};
+
+// Ten years, not a number and less than nothing become what a cache can work with.
+double sane_seconds(double seconds);
+
+// Takes the arguments of sys_backend_response: status, content type, body, extra. What may not be delivered
+// is a Failure (invalid_answer) that names the argument. Framing fields among the headers are left out;
+// `ignored` gets their names.
+Response read_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args,
+                       std::vector<std::string>& ignored);
+
+}  // namespace tinykvm::api

@@ -1,0 +1,240 @@
+#include "api/settings.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace tinykvm::api {
+
+namespace {
+
+using nlohmann::json;
+using Kind = Setting::Kind;
+
+std::chrono::microseconds seconds(const json& value) {
+    return std::chrono::microseconds(std::llround(value.get<double>() * 1e6));
+}
+
+std::size_t mebibytes(const json& value) { return value.get<std::size_t>() << 20; }
+
+std::vector<std::string> texts(const json& value) { return value.get<std::vector<std::string>>(); }
+
+std::string absolute(const std::string& path, const char* what) {
+    return path.empty() || path.front() != '/' ? std::string(what) + " must begin with '/'" : std::string();
+}
+
+std::string store_environment(ProgramConfig& config, const json& value) {
+    static constexpr std::array<std::string_view, 5> ours = {"KVM_NAME", "KVM_GROUP", "KVM_TYPE", "KVM_STATE",
+                                                             "KVM_DEBUG"};
+    std::vector<std::string> entries = texts(value);
+    for (const std::string& entry : entries) {
+        const std::size_t equals = entry.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            return "\"" + entry + "\" is not of the form NAME=VALUE";
+        }
+        for (const std::string_view name : ours) {
+            if (entry.substr(0, equals) == name) {
+                return std::string(name) + " is always set by tinykvm itself";
+            }
+        }
+    }
+    config.environment = std::move(entries);
+    return {};
+}
+
+std::string read_path(const json& value, PathRule& rule) {
+    if (value.is_string()) {
+        rule.virtual_path = value.get<std::string>();
+        return absolute(rule.virtual_path, "a path");
+    }
+    for (const auto& [key, part] : value.items()) {
+        if (key == "virtual" || key == "real") {
+            if (!part.is_string() || part.get_ref<const std::string&>().find('\0') != std::string::npos) {
+                return "\"" + key + "\" of a path must be a string";
+            }
+            (key == "virtual" ? rule.virtual_path : rule.real_path) = part.get<std::string>();
+        } else if (key == "writable" || key == "prefix" || key == "symlink") {
+            if (!part.is_boolean()) {
+                return "\"" + key + "\" of a path must be true or false";
+            }
+            (key == "writable" ? rule.writable : key == "prefix" ? rule.prefix : rule.symlink) = part.get<bool>();
+        } else {
+            return "a path has no \"" + key + "\", only virtual, real, writable, prefix and symlink";
+        }
+    }
+    if (rule.virtual_path.empty()) {
+        rule.virtual_path = rule.real_path;
+    }
+    if (std::string problem = absolute(rule.virtual_path, "\"virtual\" of a path"); !problem.empty()) {
+        return problem;
+    }
+    if (rule.symlink && rule.real_path.empty()) {
+        return "a symlink needs \"real\", the guest path it points to";
+    }
+    return rule.real_path.empty() || rule.symlink ? std::string() : absolute(rule.real_path, "\"real\" of a path");
+}
+
+std::string store_paths(ProgramConfig& config, const json& value) {
+    std::vector<PathRule> rules;
+    for (const json& entry : value) {
+        if (std::string problem = read_path(entry, rules.emplace_back()); !problem.empty()) {
+            return problem;
+        }
+    }
+    config.allowed_paths = std::move(rules);
+    return {};
+}
+
+constexpr double day = 86400, most_mebibytes = 3072, most_text = 4096;
+
+constexpr Setting table[] = {
+    {"filename", Kind::text, 1, most_text, "", "",
+     "The program: an ELF file for x86-64 Linux. An object without it defines a group: settings that the "
+     "programs naming it share.",
+     [](ProgramConfig& c, const json& v) {
+         c.filename = v.get<std::string>();
+         return absolute(c.filename, "the path");
+     }},
+    {"group", Kind::text, 1, 128, "\"test\"", "",
+     "The group whose settings the program starts from. `test` always exists and has the defaults of this page.",
+     [](ProgramConfig& c, const json& v) {
+         c.group = v.get<std::string>();
+         return std::string();
+     }},
+    {"concurrency", Kind::integer, 1, 255, "1", "",
+     "How many requests the program serves at a time, each in a VM and a thread of its own. More wait in a queue.",
+     [](ProgramConfig& c, const json& v) {
+         c.concurrency = v.get<unsigned>();
+         return std::string();
+     }},
+    {"max_boot_time", Kind::seconds, 0.001, day, "16", "",
+     "How long the program may take from its start to `wait_for_requests()`.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_boot_time = seconds(v);
+         return std::string();
+     }},
+    {"max_request_time", Kind::seconds, 0.001, day, "8", "",
+     "How long a request may take in the program. The error handler has one second more.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_request_time = seconds(v);
+         return std::string();
+     }},
+    {"max_queue_time", Kind::seconds, 0, day, "60", "",
+     "How long a request waits for a VM before it fails. 0: not at all.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_queue_time = seconds(v);
+         return std::string();
+     }},
+    {"max_memory", Kind::mebibytes, 1, most_mebibytes, "256", "", "How much memory the program may use while it boots.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_memory = mebibytes(v);
+         return std::string();
+     }},
+    {"max_request_memory", Kind::mebibytes, 1, most_mebibytes, "64", "",
+     "How much memory a request may change or add, the request itself with its body included.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_request_memory = mebibytes(v);
+         return std::string();
+     }},
+    {"main_arguments", Kind::texts, 0, most_text, "[]", "", "Arguments of `main()` after the program's name.",
+     [](ProgramConfig& c, const json& v) {
+         c.main_arguments = texts(v);
+         return std::string();
+     }},
+    {"environment", Kind::texts, 0, most_text, "[]", "",
+     "The program's environment, NAME=VALUE each. KVM_NAME, KVM_GROUP, KVM_TYPE, KVM_STATE and KVM_DEBUG are always "
+     "there as well.",
+     store_environment},
+    {"allowed_paths", Kind::paths, 0, most_text, "[]", "",
+     "The files the program sees; without it none. A string is a file or directory that may be read under its own "
+     "path. An object says more: `virtual`, the path in the program; `real`, the path on the host (the same unless "
+     "said); `writable` (false); `prefix` (true): everything below it too; `symlink` (false): the program sees "
+     "`virtual` as a symbolic link to `real`.",
+     store_paths},
+    {"current_working_directory", Kind::text, 1, most_text, "\"/\"", "", "Where the program's relative paths begin.",
+     [](ProgramConfig& c, const json& v) {
+         c.current_working_directory = v.get<std::string>();
+         return absolute(c.current_working_directory, "the path");
+     }},
+    {"ephemeral", Kind::boolean, 0, 0, "true", "",
+     "Every request finds the program as it was when it started to wait. With false a VM keeps what requests change; "
+     "it is made new only after a failure.",
+     [](ProgramConfig& c, const json& v) {
+         c.ephemeral = v.get<bool>();
+         return std::string();
+     }},
+    {"on_error", Kind::choice, 0, 0, "\"error\"", "\"error\" or \"original\"",
+     "What the client gets when the program fails and has no error handler, or that fails too: `error`, a 500; "
+     "`original`, the body of the request as it came, with its content type (and an error when it had none).",
+     [](ProgramConfig& c, const json& v) {
+         const auto& text = v.get_ref<const std::string&>();
+         c.on_error = text == "original" ? ProgramConfig::OnError::original : ProgramConfig::OnError::error;
+         return text == "original" || text == "error" ? std::string() : std::string("the value is neither");
+     }},
+    {"verbose", Kind::boolean, 0, 0, "false", "",
+     "Log unusual events: system calls and host calls that do not exist, refused paths, boots.",
+     [](ProgramConfig& c, const json& v) {
+         c.verbose = v.get<bool>();
+         return std::string();
+     }},
+    {"stdout", Kind::boolean, 0, 0, "false", "",
+     "Log what the program writes to its standard output and standard error. With false it is dropped.",
+     [](ProgramConfig& c, const json& v) {
+         c.standard_output = v.get<bool>();
+         return std::string();
+     }},
+};
+
+constexpr std::string_view later[] = {
+    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time", "limit_workmem_after_req",
+    "shared_memory", "address_space", "hugepages", "hugepage_arena_size", "request_hugepage_arena_size",
+    "split_hugepages", "transparent_hugepages", "ephemeral_keep_working_memory", "control_ephemeral", "soft_reset",
+    "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
+    "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
+    "server", "websocket_server", "poll",
+};
+
+std::string number(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.15g", value);
+    return text;
+}
+
+}  // namespace
+
+std::span<const Setting> settings() { return table; }
+
+std::span<const std::string_view> later_settings() { return later; }
+
+std::string_view unit(const Setting& setting) {
+    switch (setting.kind) {
+        case Kind::seconds: return "s";
+        case Kind::mebibytes: return "MiB";
+        case Kind::boolean:
+        case Kind::integer:
+        case Kind::text:
+        case Kind::texts:
+        case Kind::paths:
+        case Kind::choice: return "";
+    }
+    return "";
+}
+
+std::string allowed_values(const Setting& setting) {
+    const std::string range = " from " + number(setting.least) + " to " + number(setting.most);
+    switch (setting.kind) {
+        case Kind::boolean: return "true or false";
+        case Kind::integer: return "a whole number" + range;
+        case Kind::seconds: return "a number of seconds" + range;
+        case Kind::mebibytes: return "a whole number of MiB" + range;
+        case Kind::text: return "a string of at most " + number(setting.most) + " bytes";
+        case Kind::texts: return "a list of strings of at most " + number(setting.most) + " bytes";
+        case Kind::paths:
+            return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
+        case Kind::choice: return std::string(setting.allowed);
+    }
+    return {};
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,42 @@
+// The table of everything that can be configured. Parsing, error messages and docs/configuration.md are made
+// from it; a key that is not in it does not exist.
+//
+// Thread safety: constant.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/config.hpp"
+
+namespace tinykvm::api {
+
+struct Setting {
+    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice };
+
+    std::string_view key;
+    Kind kind;
+    double least, most;        // of numbers, in the unit of the kind; of texts: bytes
+    std::string_view fallback; // the default, as JSON
+    std::string_view allowed;  // values of a choice, in words
+    std::string_view meaning;
+    // Stores a value that has the right kind and range; says what else is wrong with it, or nothing.
+    std::string (*store)(ProgramConfig& config, const nlohmann::json& value);
+};
+
+std::span<const Setting> settings();
+
+// Keys the interface has but this version does not.
+std::span<const std::string_view> later_settings();
+
+// "a whole number from 1 to 255", for messages and the page.
+std::string allowed_values(const Setting& setting);
+// "MiB", "s" or nothing.
+std::string_view unit(const Setting& setting);
+
+// The configuration page, Markdown.
+std::string configuration_page();
+
+}  // namespace tinykvm::api

@@ -1,0 +1,330 @@
+// What the thread of a request VM does: build, serve, reset, and around again.
+#include <time.h>
+
+#include <array>
+#include <exception>
+#include <string>
+
+#include "api/guest_text.hpp"
+#include "api/request_vm.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr auto second_chance_time = std::chrono::seconds(1);
+
+std::uint64_t thread_microseconds() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+bool expects_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
+
+}  // namespace
+
+void RequestVm::thread_main() {
+    GuestOutput::attach(&output_);
+    std::string why;
+    bool alive = build(why);
+    while (alive) {
+        {
+            const std::lock_guard lock(mutex_);
+            life_.move_to(VmState::idle);
+        }
+        home_.vm_idle(*this);
+
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] {
+            return life_.state() == VmState::running || life_.state() == VmState::resetting ||
+                   (closing_ && life_.state() == VmState::idle);
+        });
+        if (life_.state() == VmState::idle) {
+            break;
+        }
+        const std::uint64_t begin = thread_microseconds();
+        if (life_.state() == VmState::running) {
+            lock.unlock();
+            serve();
+            lock.lock();
+            life_.move_to(VmState::answered);
+            changed_.notify_all();
+            changed_.wait(lock, [this] { return life_.state() == VmState::resetting; });
+        }
+        alive = !closing_;
+        lock.unlock();
+        alive = alive && recycle(why);
+        counters_.add(Counter::cpu_time, thread_microseconds() - begin);
+    }
+    fork_.reset();
+    {
+        const std::lock_guard lock(mutex_);
+        life_.move_to(VmState::withdrawn);
+    }
+    GuestOutput::attach(nullptr);
+    home_.vm_withdrawn(*this, why);
+}
+
+bool RequestVm::build(std::string& why) {
+    try {
+        fork_ = std::make_unique<Fork>(program_->snapshot);
+        counted_ = {};
+        calls_.adopt(program_->registration);
+        counters_.add(Counter::forks, 1);
+        return true;
+    } catch (const std::exception& error) {
+        why = error.what();
+        return false;
+    }
+}
+
+void RequestVm::count_statistics() {
+    const Statistics now = fork_->statistics();
+    counters_.add(Counter::exits, now.exits - counted_.exits);
+    counters_.add(Counter::resets, now.resets - counted_.resets);
+    counters_.add(Counter::pages_restored, now.pages_restored - counted_.pages_restored);
+    counted_ = now;
+}
+
+void RequestVm::serve() {
+    counters_.add(Counter::requests, 1);
+    ran_ = true;
+    calls_.begin_request(request_, false);
+    try {
+        answer_request();
+    } catch (...) {
+        record_failure();
+        const Failure& first = outcome_.failures.back();
+        if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
+            answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
+        }
+    }
+    output_.flush();
+    outcome_.log = calls_.take_log();
+    must_reset_ = program_->config.ephemeral || !outcome_.failures.empty();
+    if (outcome_.answered) {
+        const int hundreds = outcome_.response.status / 100;
+        if (hundreds == 4 || hundreds == 5) {
+            counters_.add(hundreds == 4 ? Counter::program_status_4xx : Counter::program_status_5xx, 1);
+        }
+    }
+}
+
+template <typename Run>
+Stop RequestVm::run_guest(Run run) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (interrupted_) {
+            throw Failure(*interrupted_, "interrupted");
+        }
+        guest_runs_ = true;
+    }
+    // Also when run() throws.
+    struct Ran {
+        RequestVm& vm;
+        ~Ran() {
+            const std::lock_guard lock(vm.mutex_);
+            vm.guest_runs_ = false;
+        }
+    } ran{*this};
+    return run(*fork_);
+}
+
+void RequestVm::require_answer(const Stop& stop) {
+    switch (stop.reason) {
+        case Stop::Reason::host_call:
+            if (calls_.response()) {
+                outcome_.response = *std::move(calls_.response());
+                outcome_.answered = true;
+                return;
+            }
+            throw Failure(FailureKind::no_answer, "the program stopped without an answer");
+        case Stop::Reason::exited:
+            throw Failure(FailureKind::no_answer, "the program exited with status " +
+                                                      std::to_string(stop.exit_status) + " instead of answering");
+        case Stop::Reason::returned:
+            throw Failure(FailureKind::no_answer, "the callback returned without an answer");
+    }
+}
+
+void RequestVm::call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline) {
+    const GuestAddr function = program_->registration.callback(which);
+    require_answer(run_guest([&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); }));
+}
+
+void RequestVm::answer_request() {
+    const Deadline deadline = Clock::now() + program_->config.max_request_time;
+    const Registration& registration = program_->registration;
+    const auto registered = [&](abi::Callback which) { return registration.callback(which) != 0; };
+    const abi::Request& laid_out = layout_.request();
+
+    if (registration.waiting == Registration::Waiting::paused) {
+        const GuestAddr wanted_at = calls_.registration().paused_request;
+        if (!fork_->memory().write(wanted_at, laid_out)) {
+            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " +
+                                                           hex(wanted_at) + " is not writable");
+        }
+        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); }));
+        return;
+    }
+    if (registered(abi::Callback::request)) {
+        return call(abi::Callback::request, std::array{layout_.request_address()}, deadline);
+    }
+    // Never null, so that careless programs may look at zero bytes of it.
+    const GuestAddr data =
+        laid_out.content != 0 ? laid_out.content : laid_out.content_type + laid_out.content_type_len;
+    const std::array<std::uint64_t, 6> post = {laid_out.url, laid_out.arg, laid_out.content_type,
+                                               data,         laid_out.content_len, 0};
+    const bool with_body = laid_out.content_len != 0;
+    if (with_body || expects_body(request_.method)) {
+        if (registered(abi::Callback::post)) {
+            return call(abi::Callback::post, std::span(post).first(5), deadline);
+        }
+        if (registered(abi::Callback::stream_post)) {
+            return call_stream_post(post, deadline);
+        }
+    }
+    if (!with_body && registered(abi::Callback::get)) {
+        return call(abi::Callback::get, std::span(post).first(2), deadline);
+    }
+    throw Failure(FailureKind::unsupported, "the program has no callback for " + printable(request_.method, 20) +
+                                                (with_body ? " with a body" : " without a body"));
+}
+
+// The whole body is there, so it is one piece. A callback that returns wants to hear that it was the last.
+void RequestVm::call_stream_post(std::array<std::uint64_t, 6> arguments, Deadline deadline) {
+    const GuestAddr function = program_->registration.callback(abi::Callback::stream_post);
+    const auto run = [&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); };
+    if (arguments[4] != 0) {
+        const Stop stop = run_guest(run);
+        if (stop.reason != Stop::Reason::returned) {
+            return require_answer(stop);
+        }
+        arguments[5] = arguments[4];
+        arguments[4] = 0;
+    }
+    require_answer(run_guest(run));
+}
+
+// The second chance: the VM is made new, and the error handler gets the request as it came.
+void RequestVm::answer_after_failure(const std::string& what) {
+    if (program_->registration.callback(abi::Callback::on_error) != 0) {
+        try {
+            renew();
+            layout_.begin(*fork_, request_);
+            layout_.append_body(kept_body_);
+            const GuestAddr text = layout_.add_string(printable(what));
+            layout_.finish();
+            calls_.begin_request(request_, true);
+            const abi::Request& request = layout_.request();
+            call(abi::Callback::on_error,
+                 std::array{request.url, request.arg, text, layout_.request_address()},
+                 Clock::now() + second_chance_time);
+            return;
+        } catch (...) {
+            record_failure();
+        }
+    }
+    if (program_->config.on_error == ProgramConfig::OnError::original && !kept_body_.empty()) {
+        outcome_.response = {};
+        outcome_.response.status = 200;
+        outcome_.response.content_type = request_.content_type;
+        outcome_.response.body_size = kept_body_.size();
+        answers_with_kept_body_ = true;
+        outcome_.answered = true;
+    }
+}
+
+void RequestVm::record_failure() {
+    std::optional<FailureKind> interrupted;
+    {
+        const std::lock_guard lock(mutex_);
+        interrupted = interrupted_;
+    }
+    const bool second = !outcome_.failures.empty();
+    const std::string who = second ? "the error handler" : "the program";
+    auto& failures = outcome_.failures;
+    try {
+        throw;
+    } catch (const Failure& failure) {
+        failures.push_back(failure);
+    } catch (const GuestFault& fault) {
+        failures.emplace_back(FailureKind::crashed, who + " crashed: " + fault.what(), fault.report());
+    } catch (const Timeout&) {
+        if (interrupted) {
+            failures.emplace_back(*interrupted, "interrupted");
+        } else {
+            failures.emplace_back(FailureKind::timed_out,
+                                  second ? "the error handler took more than its second"
+                                         : "the program took more than max_request_time (" +
+                                               std::to_string(program_->config.max_request_time.count() / 1000) +
+                                               " ms)");
+        }
+    } catch (const OutOfMemory& error) {
+        failures.emplace_back(FailureKind::out_of_memory, who + ": " + error.what());
+    } catch (const std::exception& error) {
+        failures.emplace_back(FailureKind::host, error.what());
+    }
+    const FailureKind kind = failures.back().kind();
+    if (kind == FailureKind::timed_out) {
+        counters_.add(Counter::program_timeout, 1);
+    } else if (is_program_failure(kind)) {
+        counters_.add(Counter::program_exception, 1);
+    }
+}
+
+// Equal to the snapshot, by reset or by a new fork. Throws when neither is to be had; fork_ is null then.
+void RequestVm::renew() {
+    calls_.adopt(program_->registration);
+    if (fork_) {
+        try {
+            fork_->reset();
+            count_statistics();
+            return;
+        } catch (const std::exception& error) {
+            calls_.note(std::string("the VM could not be reset and is replaced: ") + error.what());
+        }
+        count_statistics();
+        const std::lock_guard lock(mutex_);
+        fork_.reset();
+    }
+    auto fresh = std::make_unique<Fork>(program_->snapshot);
+    counters_.add(Counter::forks, 1);
+    const std::lock_guard lock(mutex_);
+    fork_ = std::move(fresh);
+    counted_ = {};
+}
+
+// A paused program that is not ephemeral goes on behind its response, to where it waits for the next request.
+void RequestVm::return_to_wait() {
+    calls_.begin_return();
+    const Deadline deadline = Clock::now() + program_->config.max_request_time;
+    try {
+        const Stop stop = run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); });
+        must_reset_ = stop.reason != Stop::Reason::host_call || !calls_.waits();
+    } catch (const std::exception&) {
+        must_reset_ = true;
+    }
+}
+
+// After a request: fit for the next one. False, and the reason, when this VM has come to its end.
+bool RequestVm::recycle(std::string& why) {
+    try {
+        if (ran_ && !must_reset_ && program_->registration.waiting == Registration::Waiting::paused) {
+            return_to_wait();
+        }
+        if (must_reset_) {
+            renew();
+        } else {
+            count_statistics();
+        }
+        ran_ = must_reset_ = false;
+        return true;
+    } catch (const std::exception& error) {
+        why = error.what();
+        return false;
+    }
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,68 @@
+#include "src/cacheability.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "api/field.hpp"
+#include "src/header.hpp"
+
+namespace tinykvm::vmod {
+
+namespace {
+
+std::string whole_seconds(double seconds) {
+    return std::to_string(static_cast<unsigned long>(std::ceil(seconds)));
+}
+
+bool speaks_for_itself(const api::Response& response) {
+    const auto about_caching = [](std::string_view line) {
+        const std::string_view name = line.substr(0, line.find(':'));
+        return api::same_name(name, "Cache-Control") || api::same_name(name, "Expires");
+    };
+    return std::any_of(response.headers.begin(), response.headers.end(), about_caching) ||
+           std::any_of(response.response_changes.begin(), response.response_changes.end(),
+                       [&](const api::HeaderChange& change) {
+                           return change.kind != api::HeaderChange::Kind::unset && about_caching(change.line);
+                       });
+}
+
+// Is the value still what the header made it?
+void refine(float& value, double wanted) {
+    if (value == static_cast<float>(std::ceil(wanted))) {
+        value = static_cast<float>(wanted);
+    }
+}
+
+}  // namespace
+
+void add_cache_control(struct http* beresp, const api::Response& response) {
+    const auto& cacheability = response.cacheability;
+    if (cacheability && cacheability->cached) {
+        add_header(beresp, "Cache-Control: s-maxage=" + whole_seconds(cacheability->ttl) +
+                               ", stale-while-revalidate=" + whole_seconds(cacheability->grace));
+    } else if (cacheability || !speaks_for_itself(response)) {
+        add_header(beresp, "Cache-Control: max-age=0, stale-while-revalidate=0");
+    }
+}
+
+void refine_times(struct objcore* object, const api::Cacheability& wanted) {
+    if (!wanted.cached) {
+        return;
+    }
+    refine(object->ttl, wanted.ttl);
+    refine(object->grace, wanted.grace);
+    if (object->keep == static_cast<float>(tinykvm_default_keep())) {
+        object->keep = static_cast<float>(wanted.keep);
+    }
+}
+
+void set_times(struct objcore* object, const api::Cacheability& wanted) {
+    if (wanted.cached) {
+        object->ttl = static_cast<float>(wanted.ttl);
+        object->grace = static_cast<float>(wanted.grace);
+        object->keep = static_cast<float>(wanted.keep);
+    }
+}
+
+}  // namespace tinykvm::vmod

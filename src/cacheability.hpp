@@ -1,0 +1,21 @@
+// For how long a program's response may be cached, in terms Varnish and VCL work with.
+#pragma once
+
+#include "api/response.hpp"
+#include "src/varnish.hpp"
+
+namespace tinykvm::vmod {
+
+// Says it in a Cache-Control header, from which Varnish computes beresp.ttl and beresp.grace for
+// vcl_backend_response to see and change. A program that says nothing, in its own headers neither, is not
+// cached.
+void add_cache_control(struct http* beresp, const api::Response& response);
+
+// After vcl_backend_response: fractions of seconds and the keep time, which headers cannot say, unless VCL set
+// something else.
+void refine_times(struct objcore* object, const api::Cacheability& wanted);
+
+// All of it at once, where Varnish does not look at headers (vcl_backend_error).
+void set_times(struct objcore* object, const api::Cacheability& wanted);
+
+}  // namespace tinykvm::vmod

@@ -1,0 +1,71 @@
+#include "src/counters.hpp"
+
+#include <cstddef>
+#include <iterator>
+
+#include "src/varnish.hpp"
+
+extern "C" {
+#include "VSC_VMOD_KVM.h"
+}
+
+namespace tinykvm::vmod {
+
+namespace {
+
+// Plain data: there are no destructors that could run while other threads still count.
+struct VSC_VMOD_KVM* segment = nullptr;
+struct vsc_seg* handle = nullptr;
+unsigned references = 0;
+
+std::uint64_t* field(api::Counter counter) {
+    switch (counter) {
+        case api::Counter::program_notfound: return &segment->program_notfound;
+        case api::Counter::program_exception: return &segment->program_exception;
+        case api::Counter::program_timeout: return &segment->program_timeout;
+        case api::Counter::program_status_4xx: return &segment->program_status_4xx;
+        case api::Counter::program_status_5xx: return &segment->program_status_5xx;
+        case api::Counter::requests: return &segment->requests;
+        case api::Counter::boots: return &segment->boots;
+        case api::Counter::boots_failed: return &segment->boots_failed;
+        case api::Counter::forks: return &segment->forks;
+        case api::Counter::resets: return &segment->resets;
+        case api::Counter::pages_restored: return &segment->pages_restored;
+        case api::Counter::exits: return &segment->exits;
+        case api::Counter::cpu_time: return &segment->cpu_time;
+        case api::Counter::queue_wait: return &segment->queue_wait;
+        case api::Counter::queue_timeouts: return &segment->queue_timeouts;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+Counters& Counters::get() {
+    static Counters counters;
+    return counters;
+}
+
+void Counters::acquire() {
+    if (references++ == 0) {
+        // The literal "" makes the names VMOD_KVM.program_notfound and so on.
+        segment = VSC_VMOD_KVM_New(nullptr, &handle, "");
+        AN(segment);
+    }
+}
+
+void Counters::release() {
+    assert(references > 0);
+    if (--references == 0) {
+        segment = nullptr;
+        VSC_VMOD_KVM_Destroy(&handle);
+    }
+}
+
+void Counters::add(api::Counter counter, std::uint64_t amount) noexcept {
+    if (segment != nullptr && amount != 0) {
+        __atomic_fetch_add(field(counter), amount, __ATOMIC_RELAXED);
+    }
+}
+
+}  // namespace tinykvm::vmod

@@ -1,0 +1,21 @@
+// The VSC counters, one set for all VCLs.
+//
+// Thread safety: add() from any thread while somebody holds a reference.
+#pragma once
+
+#include "api/counters.hpp"
+
+namespace tinykvm::vmod {
+
+class Counters final : public api::CounterSink {
+  public:
+    static Counters& get();
+
+    // The counters exist from the first reference to the last. CLI thread.
+    void acquire();
+    void release();
+
+    void add(api::Counter counter, std::uint64_t amount) noexcept override;
+};
+
+}  // namespace tinykvm::vmod

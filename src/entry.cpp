@@ -1,0 +1,96 @@
+// The functions VCL calls. Each only checks, converts and hands on.
+#include <stdexcept>
+
+#include "src/backend.hpp"
+#include "src/guard.hpp"
+#include "src/immediate.hpp"
+#include "src/log.hpp"
+#include "src/request.hpp"
+#include "src/vcl_state.hpp"
+
+using namespace tinykvm;
+using namespace tinykvm::vmod;
+
+extern "C" {
+
+VCL_BOOL vmod_configure(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING json) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "configure", 0U, [&] {
+        if (!in_vcl_init(ctx)) {
+            VRT_fail(ctx, "tinykvm.configure() is for vcl_init");
+            return 0U;
+        }
+        state_of(priv).configure(ctx, view(program), view(json));
+        return 1U;
+    });
+}
+
+VCL_BOOL vmod_start(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_BOOL async, VCL_BOOL debug) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "start", 0U, [&] {
+        if (!in_vcl_init(ctx)) {
+            VRT_fail(ctx, "tinykvm.start() is for vcl_init");
+            return 0U;
+        }
+        if (debug) {
+            VRT_fail(ctx, "tinykvm.start(): debug is not available in this version");
+            return 0U;
+        }
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        if (backend == nullptr) {
+            return 0U;
+        }
+        backend->service->start();
+        if (!async) {
+            try {
+                backend->service->wait_until_booted();
+            } catch (const api::Failure& failure) {
+                throw std::runtime_error("\"" + backend->service->name() + "\": " + failure.what());
+            }
+        }
+        return 1U;
+    });
+}
+
+VCL_BACKEND vmod_to_backend(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING arg,
+                            VCL_STRING config) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "to_backend", VCL_BACKEND{nullptr}, [&]() -> VCL_BACKEND {
+        ProgramBackend* backend = state_of(priv).find(ctx, program);
+        return backend != nullptr ? backend_for_task(ctx, *backend, arg, config) : nullptr;
+    });
+}
+
+VCL_BACKEND vmod_program(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING arg, VCL_STRING config) {
+    return vmod_to_backend(ctx, priv, program, arg, config);
+}
+
+VCL_STRING vmod_to_string(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING arg,
+                          VCL_STRING on_error, VCL_INT error_threshold, VCL_INT soft_reset) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    (void)soft_reset;
+    return guarded(ctx, "to_string", on_error, [&]() -> VCL_STRING {
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        return backend != nullptr ? run_to_string(ctx, *backend, {url, arg, on_error, error_threshold}) : on_error;
+    });
+}
+
+VCL_INT vmod_synth(VRT_CTX, struct vmod_priv* priv, VCL_INT status, VCL_STRING program, VCL_STRING url,
+                   VCL_STRING arg, VCL_INT soft_reset) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    (void)soft_reset;
+    return guarded(ctx, "synth", VCL_INT{0}, [&]() -> VCL_INT {
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        return backend != nullptr ? run_synth(ctx, *backend, status, url, arg) : 0;
+    });
+}
+
+VCL_BOOL vmod_ready(VRT_CTX, struct vmod_priv* priv, VCL_STRING program) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "ready", 0U, [&] {
+        const api::Service* service = state_of(priv).catalogue().find(view(program));
+        return service != nullptr && service->ready() ? 1U : 0U;
+    });
+}
+
+}  // extern "C"

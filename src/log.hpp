@@ -1,0 +1,33 @@
+// Lines in Varnish's log, for the transaction they belong to.
+//
+// Thread safety: a Log is used where its transaction is; log_without_transaction() anywhere.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/pool.hpp"
+#include "src/varnish.hpp"
+
+namespace tinykvm::vmod {
+
+class Log {
+  public:
+    explicit Log(VRT_CTX) : vsl_(ctx != nullptr ? ctx->vsl : nullptr) {}
+
+    // Says it with SLT_Error; long texts are cut by Varnish (vsl_reclen).
+    void error(std::string_view text) const { line(SLT_Error, text); }
+    void line(enum VSL_tag_e tag, std::string_view text) const;
+
+    // What came of a request: the program's own lines, then its failures, the last of them as `fatal` if
+    // nothing else answered, with registers and backtrace behind each.
+    void outcome(std::string_view program, const api::Outcome& outcome, enum VSL_tag_e fatal) const;
+    void failure(std::string_view program, const api::Failure& failure, enum VSL_tag_e tag) const;
+
+  private:
+    struct vsl_log* vsl_;  // null outside of transactions
+};
+
+void log_without_transaction(const std::string& program, std::string_view text);
+
+}  // namespace tinykvm::vmod

@@ -1,0 +1,50 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/cache_varnishd.h"
+
+#include "cache/cache_filter.h"
+
+#include "src/private_api.h"
+
+int tinykvm_open_connection(struct busyobj *bo, ssize_t length, void *priv)
+{
+    struct http_conn *htc;
+
+    AZ(bo->htc);
+    htc = WS_Alloc(bo->ws, sizeof *htc);
+    if (htc == NULL)
+        return -1;
+    INIT_OBJ(htc, HTTP_CONN_MAGIC);
+    htc->doclose = SC_NULL; /* must never be a null pointer */
+    htc->body_status = length > 0 ? BS_LENGTH : BS_NONE;
+    htc->content_length = length;
+    htc->priv = priv;
+    bo->htc = htc;
+    return 0;
+}
+
+void *tinykvm_close_connection(struct busyobj *bo)
+{
+    void *priv;
+
+    if (bo->htc == NULL)
+        return NULL;
+    CHECK_OBJ_NOTNULL(bo->htc, HTTP_CONN_MAGIC);
+    priv = bo->htc->priv;
+    bo->htc->priv = NULL;
+    bo->htc = NULL;
+    return priv;
+}
+
+struct vfp_entry *tinykvm_push_filter(struct vfp_ctx *context, const struct vfp *filter)
+{
+    return VFP_Push(context, filter);
+}
+
+double tinykvm_default_keep(void)
+{
+    return cache_param->default_keep;
+}

@@ -1,0 +1,21 @@
+/* What we need of Varnish's cache_varnishd.h, which is C that C++ cannot read. For C and C++; cache.h and
+ * cache_filter.h come first.
+ *
+ * All of it is for the thread of a fetch. */
+#ifndef TINYKVM_PRIVATE_API_H
+#define TINYKVM_PRIVATE_API_H
+
+/* Gives a fetch whose director answers by itself the "connection" Varnish wants it to have: with a body of
+ * `length` bytes, or none for 0. Non-zero when the workspace is full; nothing has changed then. */
+int tinykvm_open_connection(struct busyobj *, ssize_t length, void *priv);
+
+/* Takes it away again and returns `priv`; NULL when there was none. */
+void *tinykvm_close_connection(struct busyobj *);
+
+/* Puts a filter at the source of a fetch. NULL when the workspace is full. */
+struct vfp_entry *tinykvm_push_filter(struct vfp_ctx *, const struct vfp *);
+
+/* The parameter default_keep, seconds. */
+double tinykvm_default_keep(void);
+
+#endif

@@ -1,0 +1,102 @@
+#include "src/vcl_state.hpp"
+
+#include <stdexcept>
+
+#include "src/backend.hpp"
+#include "src/counters.hpp"
+#include "src/guard.hpp"
+#include "src/log.hpp"
+
+namespace tinykvm::vmod {
+
+VclState::VclState() : catalogue_({Counters::get(), log_without_transaction}) {
+    Counters::get().acquire();
+}
+
+VclState::~VclState() {
+    assert(backends_.empty());
+    catalogue_.end();
+    Counters::get().release();
+}
+
+void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) {
+    api::Service* service = catalogue_.configure(name, json);
+    if (service == nullptr || backends_.contains(name)) {
+        return;
+    }
+    auto backend = std::make_unique<ProgramBackend>();
+    backend->service = service;
+    backend->director = VRT_AddDirector(ctx, director_methods(), backend.get(), "%s", service->name().c_str());
+    if (backend->director == nullptr) {
+        throw std::runtime_error("no director for program \"" + service->name() + "\"");
+    }
+    backends_.emplace(service->name(), std::move(backend));
+}
+
+ProgramBackend* VclState::find(VRT_CTX, const char* name) {
+    const std::string_view wanted = name != nullptr ? name : "";
+    const auto found = backends_.find(wanted);
+    if (found != backends_.end()) {
+        return found->second.get();
+    }
+    Counters::get().add(api::Counter::program_notfound, 1);
+    const std::string why = "tinykvm: " + catalogue_.why_missing(wanted);
+    if (in_vcl_init(ctx)) {
+        VRT_fail(ctx, "%s", why.c_str());
+    } else {
+        Log(ctx).error(why);
+    }
+    return nullptr;
+}
+
+void VclState::discard() {
+    for (const auto& [name, backend] : backends_) {
+        VRT_DelDirector(&backend->director);
+    }
+    backends_.clear();
+}
+
+VclState& state_of(struct vmod_priv* priv) { return *checked<VclState>(priv->priv); }
+
+namespace {
+
+void end_of_vcl(VRT_CTX, void* pointer) {
+    guarded(ctx, "discard", 0, [&] {
+        auto* state = checked<VclState>(pointer);
+        state->discard();
+        delete state;
+        return 0;
+    });
+}
+
+const struct vmod_priv_methods state_methods[1] = {[] {
+    struct vmod_priv_methods methods {};
+    methods.magic = VMOD_PRIV_METHODS_MAGIC;
+    methods.type = "tinykvm";
+    methods.fini = end_of_vcl;
+    return methods;
+}()};
+
+}  // namespace
+
+}  // namespace tinykvm::vmod
+
+extern "C" int vmod_event(VRT_CTX, struct vmod_priv* priv, enum vcl_event_e event) {
+    using namespace tinykvm::vmod;
+    return guarded(ctx, "event", 1, [&] {
+        switch (event) {
+            case VCL_EVENT_LOAD:
+                priv->priv = new VclState();
+                priv->methods = state_methods;
+                break;
+            case VCL_EVENT_WARM: state_of(priv).catalogue().warm(); break;
+            case VCL_EVENT_COLD: state_of(priv).catalogue().cold(); break;
+            case VCL_EVENT_DISCARD:
+                end_of_vcl(ctx, priv->priv);
+                priv->priv = nullptr;
+                break;
+            default: break;  // events of later versions
+        }
+        return 0;
+    });
+}

@@ -1,0 +1,50 @@
+// What belongs to one VCL: its programs and a director for each.
+//
+// Life: made by the LOAD event, filled in vcl_init, gone with the DISCARD event. CLI thread, but for find().
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/catalogue.hpp"
+#include "src/varnish.hpp"
+
+namespace tinykvm::vmod {
+
+// What a director points to.
+struct ProgramBackend {
+    static constexpr unsigned expected_magic = 0x7B4D0001;
+    unsigned magic = expected_magic;
+    api::Service* service = nullptr;
+    VCL_BACKEND director = nullptr;
+};
+
+class VclState {
+  public:
+    static constexpr unsigned expected_magic = 0x7B4D0002;
+    unsigned magic = expected_magic;
+
+    VclState();
+    ~VclState();  // after discard()
+    VclState(const VclState&) = delete;
+    VclState& operator=(const VclState&) = delete;
+
+    // Throws api::ConfigError, or std::runtime_error when there is no director to be had.
+    void configure(VRT_CTX, std::string_view name, std::string_view json);
+    // Null, a log line and a count when there is no such program.
+    ProgramBackend* find(VRT_CTX, const char* name);
+
+    api::Catalogue& catalogue() { return catalogue_; }
+    // Takes the directors away from the VCL, which has no more users.
+    void discard();
+
+  private:
+    api::Catalogue catalogue_;
+    std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;
+};
+
+VclState& state_of(struct vmod_priv* priv);
+
+}  // namespace tinykvm::vmod

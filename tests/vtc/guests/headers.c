@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * Looks for, adds, replaces and removes header fields in both messages. */
+#include "kvm_api.h"
+
+static void on_get(const char *url, const char *arg)
+{
+    char value[64], text[512];
+    long length = http_find_str(BEREQ, "x-asked", value, sizeof value);
+    long alone = sys_http_find(BEREQ, "X-Asked", 7, NULL, 0);
+    long small = sys_http_find(BEREQ, "X-Asked", 7, value, 1);
+    long none = http_find_str(BEREQ, "X-None", value, sizeof value);
+    (void)url;
+    (void)arg;
+
+    http_find_str(BEREQ, "X-Asked", value, sizeof value);
+    http_append_str(BERESP, "X-Twice: one");
+    http_append_str(BERESP, "X-Twice: two");
+    http_append_str(BERESP, "X-Replaced: old");
+    http_set_str(BERESP, "X-Replaced: new");
+    http_append_str(BERESP, "X-Removed: here");
+    http_unset_str(BERESP, "x-removed");
+    http_set_str(BEREQ, "X-Asked: changed");
+    http_unset_str(BEREQ, "X-Unwanted");
+    snprintf(text, sizeof text, "X-Errors: %ld %ld %ld %ld", http_append_str(BERESP, "Bad Name: x"),
+             http_append_str(BERESP, "X-Bad: a\r\nX-Evil: b"), http_append_str(BERESP, "Content-Length: 5"),
+             sys_http_append(BERESP, (const char *)0x10, 10));
+    http_append_str(BERESP, text);
+    snprintf(text, sizeof text, "[%.*s] %ld %ld %ld %ld", (int)length, value, length, alone, small, none);
+
+    struct ResponseHeader extra[2] = {{"X-Extra: yes", 12}, {"Transfer-Encoding: chunked", 26}};
+    struct BackendResponseExtra more = {.headers = extra, .num_headers = 2};
+    backend_response_extra(200, "text/plain", 10, text, strlen(text), &more);
+}
+
+int main(void)
+{
+    set_backend_get(on_get);
+    wait_for_requests();
+}
