@@ -18,16 +18,12 @@ void load_segment(GuestMemory& memory, const Program& program, const Program::Se
                   std::uint64_t bias) {
     const GuestAddr address = segment.address + bias;
     const GuestAddr begin = page_floor(address), end = page_ceil(address + segment.memory_size);
-    // Written first, protected afterwards. Two segments may share a page; the later one finds it mapped.
-    const Region* present = memory.regions().find(begin);
-    const GuestAddr fresh = present ? begin + page_size : begin;
-    const Protection writable{.read = true, .write = true};
-    if (present) check(memory.protect(begin, page_size, writable), program);
-    if (fresh < end) check(memory.map(fresh, end - fresh, writable, program.name()), program);
-    auto bytes = program.bytes().subspan(segment.file_offset, segment.file_size);
-    if (!memory.write(address, bytes.data(), bytes.size()))
-        throw LoadError(program.name() + ": a segment could not be written");
-    check(memory.protect(begin, end - begin, segment.protection), program);
+    // Two segments may share a page; the later one finds it mapped, and its protection counts.
+    const GuestAddr fresh = memory.regions().find(begin) ? begin + page_size : begin;
+    if (fresh != begin) check(memory.protect(begin, page_size, segment.protection), program);
+    if (fresh < end) check(memory.map(fresh, end - fresh, segment.protection, program.name()), program);
+    if (!memory.fill(address, program.bytes().subspan(segment.file_offset, segment.file_size)))
+        throw LoadError(program.name() + ": a segment without any right cannot be loaded");
 }
 
 }  // namespace

@@ -135,12 +135,12 @@ std::vector<std::byte> Vcpu::vector_state() const {
 }
 
 void Vcpu::save_vector_state(std::span<std::byte> image) const {
-    unsigned long request = image.size() > sizeof(kvm_xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+    unsigned long request = image.size() > xsave_page ? get_xsave2 : get_xsave;
     if (call(request, image.data()) < 0) throw MachineError::from_errno("KVM_GET_XSAVE", errno);
 }
 
 bool Vcpu::set_vector_state(std::span<const std::byte> image) {
-    return call(KVM_SET_XSAVE, const_cast<std::byte*>(image.data())) == 0;
+    return call(set_xsave, const_cast<std::byte*>(image.data())) == 0;
 }
 
 void Vcpu::set_xcr0(std::uint64_t value) {

@@ -123,6 +123,23 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
     return true;
 }
 
+bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const Range range = piece(to, bytes.size(), Right::read);
+        const std::size_t size = range.end - range.begin;
+        if (size == 0) return false;
+        const Protection protection = regions_.find(to)->protection;
+        const std::uint64_t begin = page_floor(range.begin), pages = page_ceil(range.end) - begin;
+        will_write(range.begin, size);
+        if (!protection.write) window_.protect(begin, pages, {.read = true, .write = true});
+        std::memcpy(window_.host(range.begin), bytes.data(), size);
+        if (!protection.write) window_.protect(begin, pages, protection);
+        to += size;
+        bytes = bytes.subspan(size);
+    }
+    return true;
+}
+
 std::optional<std::string> GuestMemory::read_bytes(GuestAddr from, std::size_t size) const {
     if (!is_readable(from, size)) return std::nullopt;  // before a guest-chosen size is allocated
     std::string bytes(size, '\0');

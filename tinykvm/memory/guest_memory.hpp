@@ -78,6 +78,10 @@ class GuestMemory {
     // A piece from writable() must be filled before the next call of a function that is not const.
     std::span<std::byte> writable(GuestAddr to, std::size_t size);
 
+    // Writes what the guest itself need not be allowed to write: the contents of a program or file. False when a
+    // part is not mapped (what came before it is then written).
+    [[nodiscard]] bool fill(GuestAddr to, std::span<const std::byte> bytes);
+
     // May the guest itself read / write the whole range?
     bool is_readable(GuestAddr address, std::size_t size) const;
     bool is_writable(GuestAddr address, std::size_t size) const;

@@ -46,7 +46,7 @@ static void crash(uint64_t kind) {
     switch (kind) {
     case 0: { volatile uintptr_t at = 8; *(volatile int *)at = 1; break; }
     case 1: __asm__ volatile("ud2"); break;
-    case 2: { volatile int zero = 0; counter = (uint64_t)(1 / zero); break; }
+    case 2: { volatile int zero = 0; counter = (uint64_t)(77 / zero); break; }
     case 3: __asm__ volatile("hlt"); break;
     case 4: __asm__ volatile("movq %0, %%rax\n movq (%%rax), %%rax" ::"r"(0x8000000000000000ull) : "rax"); break;
     case 5: abort();
