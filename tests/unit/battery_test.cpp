@@ -38,8 +38,9 @@ class Battery : public testing::Test {
 // Digest and its parts.
 using View = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 
-View look(BootedGuest& guest, Fork& fork) {
-    guest.call(fork, "inspect");
+// All of it, or only what the guest can tell without system calls.
+View look(BootedGuest& guest, Fork& fork, bool everything = true) {
+    guest.call(fork, "inspect", {everything});
     return guest.calls.notes;
 }
 
@@ -62,7 +63,8 @@ TEST_F(Battery, ARequestNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     Fork fresh(guest.snapshot);
     const View expected = look(guest, fresh);
-    ASSERT_EQ(expected.size(), 16u);
+    ASSERT_EQ(expected.size(), 13u);
+    const View expected_briefly(expected.begin(), expected.begin() + 8);
     {
         Fork another(guest.snapshot);
         ASSERT_EQ(look(guest, another), expected) << "two fresh forks differ: the battery itself is wrong";
@@ -88,7 +90,9 @@ TEST_F(Battery, ARequestNeverSeesTheOneBefore) {
             ASSERT_TRUE(crashes) << fault.report();
         }
         fork.reset();
-        ASSERT_EQ(look(guest, fork), expected) << "pair " << i << ", how " << std::hex << how;
+        const bool everything = i % 10 == 0;
+        ASSERT_EQ(look(guest, fork, everything), everything ? expected : expected_briefly)
+            << "pair " << i << ", how " << std::hex << how;
         fork.reset();
     }
     EXPECT_EQ(fork.statistics().rebuilds, 0u);

@@ -37,6 +37,7 @@ inspect:
         movl    $-1, %eax
         movl    $-1, %edx
         xsave64 vectors(%rip)
+        movq    registers+120(%rip), %rdi
         jmp     inspect_state
 1:      fxsave64 vectors(%rip)
         jmp     inspect_state
