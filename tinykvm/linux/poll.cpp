@@ -40,8 +40,9 @@ short readiness(const Call& call, const OpenFile& file) {
             return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
         }
         case Kind::pipe_writer: {
+            // Room for PIPE_BUF bytes, so that a small write cannot fail.
             const Pipe& pipe = call.state.files.pipe(file);
-            return static_cast<short>((pipe.bytes.size() < pipe_capacity ? POLLOUT | POLLWRNORM : 0) |
+            return static_cast<short>((pipe_capacity - pipe.bytes.size() >= 4096 ? POLLOUT | POLLWRNORM : 0) |
                                       (pipe.readers == 0 ? POLLERR : 0));
         }
         case Kind::event:
