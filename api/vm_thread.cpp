@@ -243,14 +243,14 @@ void RequestVm::record_failure() {
         interrupted = interrupted_;
     }
     const bool second = !outcome_.failures.empty();
-    const std::string who = second ? "the error handler" : "the program";
+    const std::string prefix = second ? "the error handler: " : "";
     auto& failures = outcome_.failures;
     try {
         throw;
     } catch (const Failure& failure) {
         failures.push_back(failure);
     } catch (const GuestFault& fault) {
-        failures.emplace_back(FailureKind::crashed, who + " crashed: " + fault.what(), fault.report());
+        failures.emplace_back(FailureKind::crashed, prefix + fault.what(), fault.report());
     } catch (const Timeout&) {
         if (interrupted) {
             failures.emplace_back(*interrupted, "interrupted");
@@ -262,7 +262,7 @@ void RequestVm::record_failure() {
                                                " ms)");
         }
     } catch (const OutOfMemory& error) {
-        failures.emplace_back(FailureKind::out_of_memory, who + ": " + error.what());
+        failures.emplace_back(FailureKind::out_of_memory, prefix + error.what());
     } catch (const std::exception& error) {
         failures.emplace_back(FailureKind::host, error.what());
     }

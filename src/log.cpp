@@ -1,5 +1,7 @@
 #include "src/log.hpp"
 
+#include <algorithm>
+
 namespace tinykvm::vmod {
 
 void Log::line(enum VSL_tag_e tag, std::string_view text) const {
@@ -22,7 +24,10 @@ void Log::failure(std::string_view program, const api::Failure& failure, enum VS
     const std::string_view report = failure.report();
     for (std::size_t begin = 0; begin < report.size();) {
         const std::size_t end = std::min(report.find('\n', begin), report.size());
-        line(SLT_Error, report.substr(begin, end - begin));
+        const std::string_view one = report.substr(begin, end - begin);
+        if (begin != 0 || one != failure.what()) {  // said already
+            line(SLT_Error, one);
+        }
         begin = end + 1;
     }
 }
