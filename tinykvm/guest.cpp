@@ -154,6 +154,9 @@ void Guest::collect_dirty_pages() {
 Stop Guest::run(HostCalls* calls, Deadline deadline) {
     disorderly_ = true;
     spurious_count_ = 0;
+    // A deadline may have come just after the last run had ended.
+    interrupted_.store(false);
+    vcpu_.acknowledge();
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();
@@ -418,8 +421,6 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     collect_dirty_pages();
     if (memory_.needs_rebuild()) return false;
     if (disorderly_) vcpu_.clear_pending();
-    vcpu_.acknowledge();
-    interrupted_.store(false);
     statistics_.pages_restored += memory_.reset();
     process_.state() = snapshot.process;
     vcpu_.set_system_registers(snapshot.system_registers);

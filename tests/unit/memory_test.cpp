@@ -200,6 +200,35 @@ TEST(Memory, LimitOfAForkCountsWhatDiffers) {
     EXPECT_EQ(fork.read_bytes(base, 5), std::string(5, '\0'));
 }
 
+// Data scattered all over must not cost every fork thousands of mappings of the host.
+TEST(Memory, ScatteredDataMakesAnImageOfFewPieces) {
+    kvm::Vm vm, vm1;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 256 * MiB, rw), 0);
+    for (std::uint64_t i = 0; i < 2000; ++i) ASSERT_TRUE(booted.write(base + i * 31 * page_size, i + 1));
+    auto image = booted.make_image();
+    EXPECT_LE(image->pieces.size(), 600u);
+    GuestMemory fork(vm1, image, limits());
+    for (std::uint64_t i = 0; i < 2000; ++i) {
+        std::uint64_t value = 0;
+        ASSERT_TRUE(fork.read(base + i * 31 * page_size, value));
+        ASSERT_EQ(value, i + 1);
+    }
+}
+
+TEST(Memory, RegionsARequestMayAddAreLimited) {
+    kvm::Vm vm, vm1;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 16 * MiB, rw), 0);
+    GuestMemory fork(vm1, booted.make_image(), limits());
+    int error = 0, n = 0;
+    for (; n < 4000 && error == 0; ++n) error = fork.protect(base + 2 * n * page_size, page_size, ro);
+    EXPECT_EQ(error, ENOMEM);
+    EXPECT_LT(n, 200);
+    fork.reset();
+    EXPECT_EQ(fork.protect(base, page_size, ro), 0);
+}
+
 // Everything a fork does to bytes and mappings, at random, against a model; then reset, and all is as in the image.
 TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
     std::mt19937_64 random(7);

@@ -14,8 +14,10 @@ namespace tinykvm {
 
 namespace {
 
-// Each region is at least one mapping of the host, of which a process may have 65,530 in all.
-constexpr std::size_t max_regions = 4096;
+// Each region is at least one mapping of the host, of which a process may have 65,530 in all: what a program may
+// have when it has booted, and how many more a request may make.
+constexpr std::size_t max_regions = 2048;
+constexpr std::size_t max_new_regions = 128;
 // Room in a fork's first memory slot for what requests map beyond the snapshot.
 constexpr std::size_t spare_space = std::size_t{16} << 20;
 
@@ -225,9 +227,13 @@ void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
     remapped_.resize(last + 1);
 }
 
+bool GuestMemory::too_many_regions() const {
+    return regions_.size() >= (image_ ? image_->regions.size() + max_new_regions : max_regions);
+}
+
 int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
     if (!valid(begin, size)) return EINVAL;
-    if (regions_.size() >= max_regions) return ENOMEM;
+    if (too_many_regions()) return ENOMEM;
     const GuestAddr end = begin + size;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
@@ -245,7 +251,7 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
 
 int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     if (!valid(begin, size)) return EINVAL;
-    if (regions_.size() >= max_regions) return ENOMEM;
+    if (too_many_regions()) return ENOMEM;
     const GuestAddr end = begin + size;
     if (!regions_.overlaps(begin, end)) return 0;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
@@ -260,7 +266,7 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
 int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protection) {
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
-    if (!regions_.covered(begin, end) || regions_.size() >= max_regions) return ENOMEM;
+    if (!regions_.covered(begin, end) || too_many_regions()) return ENOMEM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
         window_.protect(offset, length, protection);

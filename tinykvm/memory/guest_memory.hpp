@@ -140,6 +140,7 @@ class GuestMemory {
     bool allows(GuestAddr address, std::size_t size, Right right) const;
     // Window offset of an address whose region grants `right`, and how far it goes on; size 0: not granted.
     Range piece(GuestAddr address, std::size_t size, Right right) const;
+    bool too_many_regions() const;
     bool give_place(GuestAddr begin, GuestAddr end);
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>

@@ -20,8 +20,10 @@ namespace {
 constexpr std::size_t max_kept_pages = 4096;
 // What requests may make a fork's window grow by before it is rather built anew.
 constexpr std::size_t max_growth = std::size_t{512} << 20;
-// Runs of data closer than this become one mapping: a host mapping costs more than a few zero pages.
-constexpr std::uint64_t max_gap_pages = 16;
+// Runs of data closer than this become one mapping, because a mapping of the host costs more than a few zero pages;
+// the distance is doubled until a fork needs no more than so many mappings for data.
+constexpr std::uint64_t first_gap_pages = 16;
+constexpr std::size_t max_data_runs = 256;
 
 bool is_zero(const std::byte* page) {
     std::uint64_t first;
@@ -29,7 +31,29 @@ bool is_zero(const std::byte* page) {
     return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
 }
 
-// Writes the image file and finds out where its pages are.
+struct PageRun {
+    std::uint64_t first, last;  // window pages [first, last)
+};
+
+// Pages with data, in ascending order, as runs that may contain zero pages.
+std::vector<PageRun> join(const std::vector<std::uint64_t>& pages, std::uint64_t gap) {
+    std::vector<PageRun> runs;
+    for (std::uint64_t page : pages) {
+        if (!runs.empty() && page - runs.back().last <= gap)
+            runs.back().last = page + 1;
+        else
+            runs.push_back({page, page + 1});
+    }
+    return runs;
+}
+
+// A part of the window with one protection, and the pages in it that are not zero.
+struct Part {
+    std::uint64_t offset, size;
+    Protection protection;
+    std::vector<std::uint64_t> pages;
+};
+
 class ImageWriter {
   public:
     ImageWriter(MemoryImage& image, const Window& window) : image_(image), window_(window) {
@@ -39,29 +63,18 @@ class ImageWriter {
         image_.page_numbers.resize(window.allocated() / page_size);
     }
 
-    // Adds [offset, offset+size) of the window, of which `has_data(page)` tells the pages that are not zero.
-    template <typename HasData>
-    void add(std::uint64_t offset, std::uint64_t size, Protection protection, HasData has_data) {
-        const std::uint64_t end = (offset + size) / page_size;
-        std::uint64_t page = offset / page_size, zero_from = page;
-        while (page < end) {
-            if (!has_data(page)) {
-                ++page;
-                continue;
+    void write(std::vector<Part> parts) {
+        std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
+        const std::uint64_t gap = choose_gap(parts);
+        for (const Part& part : parts) {
+            std::uint64_t at = part.offset / page_size;
+            for (const PageRun& run : join(part.pages, gap)) {
+                add_zero(at, run.first, part.protection);
+                add_data(run, part.protection);
+                at = run.last;
             }
-            std::uint64_t data_end = page + 1;
-            for (std::uint64_t ahead = data_end; ahead < end && ahead - data_end <= max_gap_pages; ++ahead)
-                if (has_data(ahead)) data_end = ahead + 1;
-            add_zero(zero_from, page, protection);
-            add_data(page, data_end, protection);
-            page = zero_from = data_end;
+            add_zero(at, (part.offset + part.size) / page_size, part.protection);
         }
-        add_zero(zero_from, end, protection);
-    }
-
-    void finish() {
-        std::sort(image_.pieces.begin(), image_.pieces.end(),
-                  [](const auto& a, const auto& b) { return a.offset < b.offset; });
         if (::fcntl(image_.file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
             throw MachineError::from_errno("cannot seal a snapshot file", errno);
         image_.view = Mapping("cannot map a snapshot file", written_ * page_size, PROT_READ, MAP_PRIVATE,
@@ -69,27 +82,32 @@ class ImageWriter {
     }
 
   private:
+    static std::uint64_t choose_gap(const std::vector<Part>& parts) {
+        for (std::uint64_t gap = first_gap_pages;; gap *= 2) {
+            std::size_t extra = 0;  // runs beyond the one each part may have anyway
+            for (const Part& part : parts)
+                if (std::size_t runs = join(part.pages, gap).size()) extra += runs - 1;
+            if (extra <= max_data_runs) return gap;
+        }
+    }
     void add_zero(std::uint64_t first, std::uint64_t last, Protection protection) {
         if (first == last || !protection.accessible()) return;
         image_.pieces.push_back({first * page_size, (last - first) * page_size, protection, false, 0});
     }
-    void add_data(std::uint64_t first, std::uint64_t last, Protection protection) {
-        image_.pieces.push_back(
-            {first * page_size, (last - first) * page_size, protection, true, written_ * page_size});
-        for (std::uint64_t page = first; page < last; ++page)
-            image_.page_numbers[page] = static_cast<std::uint32_t>(written_ + (page - first) + 1);
-        const std::byte* from = window_.host(first * page_size);
-        std::size_t rest = (last - first) * page_size;
-        auto to = static_cast<off_t>(written_ * page_size);
-        while (rest > 0) {
-            ssize_t n = ::pwrite(image_.file.get(), from, rest, to);
+    void add_data(const PageRun& run, Protection protection) {
+        const std::size_t size = (run.last - run.first) * page_size;
+        image_.pieces.push_back({run.first * page_size, size, protection, true, written_ * page_size});
+        for (std::uint64_t page = run.first; page < run.last; ++page)
+            image_.page_numbers[page] = static_cast<std::uint32_t>(written_ + (page - run.first) + 1);
+        const std::byte* from = window_.host(run.first * page_size);
+        for (std::size_t done = 0; done < size;) {
+            const auto to = static_cast<off_t>(written_ * page_size + done);
+            ssize_t n = ::pwrite(image_.file.get(), from + done, size - done, to);
             if (n < 0 && errno == EINTR) continue;
             if (n <= 0) throw MachineError::from_errno("cannot write a snapshot file", n < 0 ? errno : EIO);
-            from += n;
-            to += n;
-            rest -= static_cast<std::size_t>(n);
+            done += static_cast<std::size_t>(n);
         }
-        written_ += last - first;
+        written_ += run.last - run.first;
     }
 
     MemoryImage& image_;
@@ -100,27 +118,28 @@ class ImageWriter {
 }  // namespace
 
 std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
-    auto image = std::make_shared<MemoryImage>();
-    ImageWriter writer(*image, window_);
-
-    // Tables and shim: not in the dirty set, the host alone writes them.
-    const std::uint64_t clock_page_number = x86::clock_page_offset / page_size;
+    std::vector<Part> parts;
+    auto add = [&](std::uint64_t offset, std::size_t size, Protection protection, auto has_data) {
+        Part part{offset, size, protection, {}};
+        for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page)
+            if (has_data(page) && !is_zero(window_.host(page * page_size))) part.pages.push_back(page);
+        parts.push_back(std::move(part));
+    };
+    // Tables and shim: not in the dirty set, the host alone writes them. The clock page is every fork's own affair.
     for (std::uint64_t block : tables_.state().blocks)
-        writer.add(block, large_page_size, {.read = true, .write = true}, [&](std::uint64_t page) {
-            return page != clock_page_number && !is_zero(window_.host(page * page_size));
-        });
-
+        add(block, large_page_size, {.read = true, .write = true},
+            [](std::uint64_t page) { return page != x86::clock_page_offset / page_size; });
     // Pages under PROT_NONE may hold data that a later mprotect shows again.
     for (const auto& [begin, region] : regions_) {
         if (begin >= x86::system_begin && begin < x86::system_end) continue;
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             if (!region.protection.accessible()) window_.protect(offset, size, {.read = true});
-            writer.add(offset, size, region.protection, [&](std::uint64_t page) {
-                return dirty_.contains(page) && !is_zero(window_.host(page * page_size));
-            });
+            add(offset, size, region.protection, [&](std::uint64_t page) { return dirty_.contains(page); });
         });
     }
-    writer.finish();
+
+    auto image = std::make_shared<MemoryImage>();
+    ImageWriter(*image, window_).write(std::move(parts));
     image->window_end = window_.allocated();
     image->blocks = blocks_;
     image->regions = regions_;
