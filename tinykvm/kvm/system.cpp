@@ -74,6 +74,9 @@ System::System() {
     if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
         xsave_size_ = static_cast<std::size_t>(xsave);
 
+    idle_vm_ = FileDescriptor(::ioctl(fd(), KVM_CREATE_VM, 0));
+    if (!idle_vm_) throw MachineError::from_errno("cannot create a virtual machine (KVM_CREATE_VM)", errno);
+
     CountedArray<kvm_cpuid_entry2> table(256);
     if (::ioctl(fd(), get_supported_cpuid, table.data()) < 0)
         throw MachineError::from_errno("KVM_GET_SUPPORTED_CPUID", errno);

@@ -44,6 +44,9 @@ class System {
 
   private:
     FileDescriptor fd_;
+    // A VM that is never run. While there is one, KVM keeps the virtualisation hardware of all CPUs switched on;
+    // without it the first VM and the last one would each interrupt every CPU of the machine.
+    FileDescriptor idle_vm_;
     std::size_t run_size_ = 0, xsave_size_ = 4096;
     std::vector<CpuidEntry> cpuid_;
     std::vector<Capability> capabilities_;
