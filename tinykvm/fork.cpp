@@ -16,7 +16,7 @@ Stop Fork::call(GuestAddr function, std::span<const std::uint64_t> arguments, Ho
 }
 
 Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
-    guest_->prepare_resume(result);
+    guest_->prepare_resume(snapshot_->contents(), result);
     return guest_->run(&calls, deadline);
 }
 

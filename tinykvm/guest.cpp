@@ -78,8 +78,7 @@ Guest::Guest(const SnapshotContents& snapshot)
     platform_.prepare(vcpu_, memory_.page_table_root());
     vcpu_.set_system_registers(snapshot.system_registers);
     vcpu_.set_registers(snapshot.registers);
-    if (!vcpu_.set_vector_state(snapshot.vector_state))
-        throw MachineError("KVM refuses the vector registers of a snapshot");
+    vectors_stale_ = true;
 }
 
 Guest::~Guest() = default;
@@ -239,6 +238,7 @@ std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, 
 
 std::optional<Stop> Guest::system_call(Deadline deadline) {
     ++statistics_.system_calls;
+    process_used_ = true;
     Registers registers = user_registers();
     const bool at_cpl0 = !x86::in_user_mode(vcpu_.system_registers());
     const std::uint64_t entry_rip = registers.rip;
@@ -342,6 +342,7 @@ std::optional<Stop> Guest::page_fault(GuestAddr address, std::uint32_t error_cod
 }
 
 std::optional<Stop> Guest::fault(const linux_abi::Fault& fault, const Registers& at, std::string reason) {
+    process_used_ = true;
     Registers registers = at;
     const linux_abi::Outcome outcome = process_.fault(fault, registers, vectors_);
     if (outcome.next == linux_abi::Outcome::Next::resume) {
@@ -385,19 +386,33 @@ void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                                     &registers.rcx, &registers.r8,  &registers.r9};
     for (std::size_t i = 0; i < std::min(arguments.size(), std::size(slots)); ++i) *slots[i] = arguments[i];
     registers.rip = function;
+    if (vectors_stale_ && platform_.xcr0()) {
+        registers.rip = x86::call_entry();
+        registers.r11 = function;
+    } else if (vectors_stale_) {
+        load_vectors(snapshot);
+    }
+    vectors_stale_ = false;
     registers.rsp = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
     if (!memory_.write(registers.rsp, x86::return_entry()))
         throw MachineError("the stack the program was frozen on cannot be written");
     enter_user(registers);
 }
 
-void Guest::prepare_resume(std::int64_t result) {
+void Guest::prepare_resume(const SnapshotContents& snapshot, std::int64_t result) {
+    if (vectors_stale_) load_vectors(snapshot);
     Registers registers = user_registers();
     registers.rax = static_cast<std::uint64_t>(result);
     enter_user(registers);
 }
 
 // --- Snapshot and reset
+
+void Guest::load_vectors(const SnapshotContents& snapshot) {
+    if (!vcpu_.set_vector_state(snapshot.vector_state))
+        throw MachineError("KVM refuses the vector registers of a snapshot");
+    vectors_stale_ = false;
+}
 
 std::unique_ptr<const SnapshotContents> Guest::freeze() {
     if (disorderly_) throw MachineError("only a program that waits in a host call can be frozen");
@@ -410,6 +425,8 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     snapshot->registers = user_registers();
     snapshot->system_registers = vcpu_.system_registers();
     snapshot->vector_state = vcpu_.vector_state();
+    std::memcpy(memory_.system_block() + x86::vectors_offset, snapshot->vector_state.data(),
+                std::min(platform_.vector_state_size(), x86::vectors_max_size));
     snapshot->process = process_.state();
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
@@ -422,11 +439,11 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     if (memory_.needs_rebuild()) return false;
     if (disorderly_) vcpu_.clear_pending();
     statistics_.pages_restored += memory_.reset();
-    process_.state() = snapshot.process;
+    if (process_used_) process_.state() = snapshot.process;
+    process_used_ = false;
     vcpu_.set_system_registers(snapshot.system_registers);
     vcpu_.set_registers(snapshot.registers);
-    if (!vcpu_.set_vector_state(snapshot.vector_state))
-        throw MachineError("KVM refuses the vector registers of a snapshot");
+    vectors_stale_ = true;
     disorderly_ = false;
     ++statistics_.resets;
     return true;

@@ -47,7 +47,7 @@ class Guest {
     void prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                       std::span<const std::uint64_t> arguments);
     // Makes the next run() go on behind the host call the guest stopped in.
-    void prepare_resume(std::int64_t result);
+    void prepare_resume(const SnapshotContents& snapshot, std::int64_t result);
 
     std::unique_ptr<const SnapshotContents> freeze();
     // Equal to the snapshot again. False: only a new Guest can be.
@@ -88,6 +88,7 @@ class Guest {
     void enter_user(const Registers& registers);
     void collect_dirty_pages();
     void prepare_vcpu();
+    void load_vectors(const SnapshotContents& snapshot);
     void load_interpreter();
     GuestAddr lay_out_stack();
 
@@ -103,6 +104,10 @@ class Guest {
     std::atomic<bool> interrupted_{false};
     // The last run did not end in an orderly stop: KVM may hold half-done work.
     bool disorderly_ = false;
+    // The process may have changed since the last restore.
+    bool process_used_ = true;
+    // The vector registers are not the snapshot's yet: the next entry has to load them.
+    bool vectors_stale_ = false;
     // The last page fault that access rights do not explain.
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;

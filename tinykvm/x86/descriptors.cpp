@@ -7,12 +7,15 @@
 extern "C" {
 extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
-extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_return[];
+extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
+    tinykvm_shim_return[];
 }
 
 namespace tinykvm::x86 {
 
 namespace {
+
+static_assert(vectors_offset - shim_offset == SHIM_TO_VECTORS);
 
 constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, behind the GDT
 constexpr std::size_t tss_size = 104;
@@ -28,6 +31,8 @@ constexpr std::uint64_t data_segment(unsigned dpl) { return 0x00CF93000000FFFFul
 GuestAddr entry_address(const char* label) {
     return system_begin + entries_offset + static_cast<std::size_t>(label - tinykvm_entries_begin);
 }
+
+GuestAddr shim_address(const char* label) { return shim + static_cast<std::size_t>(label - tinykvm_shim_begin); }
 
 kvm::Segment segment(std::uint16_t selector, bool code) {
     kvm::Segment s;
@@ -111,10 +116,10 @@ ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector) {
 }
 
 GuestAddr syscall_entry(bool at_cpl0) {
-    return at_cpl0 ? entry_address(tinykvm_entry_syscall)
-                   : shim + static_cast<std::size_t>(tinykvm_shim_syscall - tinykvm_shim_begin);
+    return at_cpl0 ? entry_address(tinykvm_entry_syscall) : shim_address(tinykvm_shim_syscall);
 }
 
-GuestAddr return_entry() { return shim + static_cast<std::size_t>(tinykvm_shim_return - tinykvm_shim_begin); }
+GuestAddr call_entry() { return shim_address(tinykvm_shim_call); }
+GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
 
 }  // namespace tinykvm::x86

@@ -49,6 +49,7 @@ inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell
 
 // Guest addresses of the shim's entry points.
 GuestAddr syscall_entry(bool at_cpl0);
+GuestAddr call_entry();
 GuestAddr return_entry();
 
 }  // namespace tinykvm::x86

@@ -12,6 +12,7 @@
 //        +0x004000  shim: code in user mode
 //        +0x005000  clock page (read-only, shared by all VMs of this process)
 //        +0x006000  vDSO
+//        +0x00A000  vector registers of the snapshot: an XSAVE image, read-only
 //        +0x020000  page tables                                             not mapped for the guest
 //        +0x1FF000  doorbell: a 4-byte store here leaves the guest
 //   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
@@ -38,6 +39,8 @@ inline constexpr std::size_t shim_offset = 0x4000;
 inline constexpr std::size_t clock_page_offset = 0x5000;
 inline constexpr std::size_t vdso_offset = 0x6000;
 inline constexpr std::size_t vdso_max_size = 0x4000;
+inline constexpr std::size_t vectors_offset = 0xA000;
+inline constexpr std::size_t vectors_max_size = 0x1000;
 inline constexpr std::size_t page_tables_offset = 0x20000;
 inline constexpr std::size_t doorbell_offset = 0x1FF000;
 

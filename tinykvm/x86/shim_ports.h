@@ -9,6 +9,9 @@
 #define DOORBELL_SYSCALL 8
 #define DOORBELL_RETURN 16
 
+/* From the shim to the snapshot's vector registers (x86/layout.hpp). */
+#define SHIM_TO_VECTORS 0x6000
+
 /* Ports of OUT at CPL0. */
 #define PORT_SYSCALL 0x10
 #define PORT_EXCEPTION 0x80
