@@ -157,10 +157,9 @@ std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode
 
 std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAddr address, int size) {
     if (size <= 0) return -EINVAL;
-    const PathAt at = read_path_at(call, directory, path, true);
+    const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
     if (at.error) return -at.error;
-    // Links are never opened, so a descriptor (or an empty path) cannot mean one.
-    if (at.self || at.path == ".") return at.self ? -ENOENT : -EINVAL;
+    if (at.self) return -ENOENT;  // links are never opened, so a descriptor cannot mean one
     const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
     std::string target;
     if (!found.exists()) return -found.error;
