@@ -34,6 +34,7 @@ tinykvm_entries_end:
 
         .balign 4096
 // --- User code: one page.
+        .hidden tinykvm_shim_begin
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
 tinykvm_shim_begin:
 
