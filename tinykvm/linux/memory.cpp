@@ -80,8 +80,6 @@ bool is_user_range(GuestAddr begin, std::uint64_t size) {
     return begin >= x86::system_end || begin + size <= x86::system_begin;
 }
 
-bool too_many_regions(const Call& call) { return call.memory.regions().size() >= max_regions; }
-
 Protection to_protection(int protection) {
     return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
 }
@@ -107,7 +105,6 @@ std::int64_t sys_mmap(Call& call) {
         if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX)) return -EOVERFLOW;
         if (file->kind == OpenFile::Kind::zero) file = nullptr;
     }
-    if (too_many_regions(call)) return -ENOMEM;
     GuestAddr place = 0;
     if (const int error = choose_place(call, wanted, place)) return -error;
 
@@ -143,14 +140,7 @@ std::int64_t sys_munmap(Call& call) {
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -EINVAL;
     if (!call.memory.regions().overlaps(begin, begin + size)) return 0;
-    if (too_many_regions(call) && !splits_nothing(call, begin, size)) return -ENOMEM;
     return -call.memory.unmap(begin, size);
-}
-
-bool splits_nothing(const Call& call, GuestAddr begin, std::uint64_t size) {
-    const Region* first = call.memory.regions().find(begin);
-    const Region* last = call.memory.regions().find(begin + size - 1);
-    return !first || !last || first != last || first->begin == begin || last->end == begin + size;
 }
 
 std::int64_t sys_mprotect(Call& call) {
@@ -161,7 +151,6 @@ std::int64_t sys_mprotect(Call& call) {
     if (begin >= x86::user_end || call.args[1] > x86::user_end - begin) return -ENOMEM;
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -ENOMEM;
-    if (too_many_regions(call)) return -ENOMEM;
     return -call.memory.protect(begin, size, to_protection(protection));
 }
 
