@@ -48,8 +48,8 @@ sub vcl_backend_fetch {
 
 sub vcl_synth {
 	if (req.url ~ "^/url") {
-		synthetic(req.url + {"
-"});
+		set resp.http.Content-Type = "text/plain";
+		synthetic(req.url);
 		return (deliver);
 	}
 }

@@ -8,7 +8,10 @@ demo_packages=("${build_packages[@]}" curl iso-codes)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" clang libgtest-dev musl-tools shellcheck)
 
-say() { printf '\033[1m%s\033[0m\n' "$*"; }
+# A heading, bold on a terminal.
+say() {
+    if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi
+}
 
 # install_packages PACKAGE...: Debian packages that are missing, when we may; else says which and ends.
 install_packages() {
@@ -27,9 +30,11 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# build PRESET: configures and builds; quiet unless it fails.
+# build PRESET [TARGET...]: configures and builds these targets, or everything; quiet unless it fails.
 build() {
-    local preset=$1 folder log status=0
+    local preset=$1 folder log status=0 targets=()
+    shift
+    if [ $# -gt 0 ]; then targets=(--target "$@"); fi
     folder=build-$preset
     if [ "$preset" = release ]; then folder=build; fi
     mkdir -p "$folder"
@@ -38,7 +43,7 @@ build() {
     if [ ! -e "$folder/CMakeCache.txt" ] && command -v ninja >/dev/null; then
         export CMAKE_GENERATOR=Ninja
     fi
-    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)"; } >"$log" 2>&1 || status=$?
+    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"; } >"$log" 2>&1 || status=$?
     unset CMAKE_GENERATOR
     if [ $status -ne 0 ]; then
         grep -E -A 12 'error|Error|FAILED' "$log" | head -n 80 || tail -n 40 "$log"
