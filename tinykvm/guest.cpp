@@ -58,6 +58,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
     platform_.prepare(vcpu_, memory_.page_table_root());
     auto vdso = linux_abi::vdso_image();
     std::memcpy(memory_.system_block() + x86::vdso_offset, vdso.data(), vdso.size());
+    map_stack();
     load_interpreter();
 
     Registers registers;
@@ -107,13 +108,21 @@ void Guest::load_interpreter() {
     programs_.push_back(elf::load(memory_, std::move(interpreter), 0));
 }
 
-GuestAddr Guest::lay_out_stack() {
-    const std::size_t size = page_ceil(std::max<std::size_t>(options_.stack_size, 4 * page_size));
-    const GuestAddr bottom = x86::stack_top - size;
+// Before anything else looks for a place below it.
+void Guest::map_stack() {
+    const GuestAddr bottom = stack_bottom();
     const bool executable = programs_.front().program->executable_stack();
-    if (memory_.map(bottom, size, {.read = true, .write = true, .execute = executable}, "[stack]") != 0 ||
+    if (memory_.map(bottom, x86::stack_top - bottom, {.read = true, .write = true, .execute = executable},
+                    "[stack]") != 0 ||
         memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
         throw LoadError(programs_.front().program->name() + ": no room for a stack");
+}
+
+GuestAddr Guest::stack_bottom() const {
+    return x86::stack_top - page_ceil(std::max<std::size_t>(options_.stack_size, 4 * page_size));
+}
+
+GuestAddr Guest::lay_out_stack() {
     const elf::LoadedProgram& main = programs_.front();
     linux_abi::StartInfo info;
     info.entry = main.entry();
@@ -121,7 +130,7 @@ GuestAddr Guest::lay_out_stack() {
     info.header_count = main.program->header_count();
     info.interpreter_base = programs_.size() > 1 ? programs_.back().bias : 0;
     info.program_path = program_path(*main.program);
-    info.stack_begin = bottom;
+    info.stack_begin = stack_bottom();
     info.stack_end = x86::stack_top;
     info.hwcap = platform_.hwcap();
     info.hwcap2 = platform_.hwcap2();

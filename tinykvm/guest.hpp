@@ -90,6 +90,8 @@ class Guest {
     void prepare_vcpu();
     void load_vectors(const SnapshotContents& snapshot);
     void load_interpreter();
+    void map_stack();
+    GuestAddr stack_bottom() const;
     GuestAddr lay_out_stack();
 
     const x86::Platform& platform_;
