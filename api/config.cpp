@@ -60,7 +60,8 @@ std::string did_you_mean(std::string_view key) {
     std::string_view best;
     std::size_t best_distance = std::max<std::size_t>(2, key.size() / 3) + 1;
     for (const Setting& setting : settings()) {
-        if (const std::size_t d = distance(key, setting.key); d < best_distance) {
+        const bool begins_so = key.size() >= 3 && setting.key.starts_with(key);
+        if (const std::size_t d = begins_so ? 1 : distance(key, setting.key); d < best_distance) {
             best = setting.key;
             best_distance = d;
         }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <string>
 
+#include "api/field.hpp"
 #include "api/guest_text.hpp"
 #include "api/request_vm.hpp"
 
@@ -231,6 +232,12 @@ void RequestVm::answer_after_failure(const std::string& what) {
         outcome_.response.status = 200;
         outcome_.response.content_type = request_.content_type;
         outcome_.response.body_size = kept_body_.size();
+        // What else the client said about its form is still true.
+        for (const std::string_view line : request_.headers) {
+            if (same_name(line.substr(0, line.find(':')), "Content-Encoding")) {
+                outcome_.response.headers.emplace_back(line);
+            }
+        }
         answers_with_kept_body_ = true;
         outcome_.answered = true;
     }

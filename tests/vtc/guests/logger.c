@@ -8,12 +8,12 @@ static void on_get(const char *url, const char *arg)
     char text[256];
     (void)url;
     (void)arg;
+    printf("to standard output\nno end");
+    fflush(stdout);
+    long unknown = kvm_call(0x1ABCD, 0, 0, 0, 0, 0, 0);
     kvm_log("a line\nwith\x01 control characters");
     for (int i = 0; i < 100; i++)
         vlogf("line %d", i);
-    printf("to standard output\n");
-    fflush(stdout);
-    long unknown = kvm_call(0x1ABCD, 0, 0, 0, 0, 0, 0);
     long wild = sys_log((const char *)16, 5);
     long got = get_meminfo(&info);
     snprintf(text, sizeof text, "%ld %ld %ld max=%lu req=%lu current=%s debug=%d storage=%d", unknown, wild, got,
