@@ -107,6 +107,7 @@ TEST(Fork, EmptyCallAndResetCostOneExitAndNoFault) {
     }
     const Statistics& after = fork.statistics();
     EXPECT_EQ(after.exits - before.exits, 100u);
+    EXPECT_EQ(after.kvm_calls - before.kvm_calls, 100u);
     EXPECT_EQ(after.guest_faults, before.guest_faults);
     EXPECT_EQ(after.system_calls, before.system_calls);
 }

@@ -150,11 +150,11 @@ void Vcpu::set_xcr0(std::uint64_t value) {
     if (call(KVM_SET_XCRS, &xcrs) < 0) throw MachineError::from_errno("KVM_SET_XCRS", errno);
 }
 
-bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
-    CountedArray<kvm_msr_entry> msrs(1);
-    msrs.entries()[0].index = index;
-    msrs.entries()[0].data = value;
-    return call(set_msrs, msrs.data()) == 1;
+bool Vcpu::set_msrs(std::initializer_list<Msr> msrs) {
+    CountedArray<kvm_msr_entry> table(static_cast<std::uint32_t>(msrs.size()));
+    kvm_msr_entry* entry = table.entries();
+    for (const Msr& msr : msrs) *entry++ = {.index = msr.index, .reserved = 0, .data = msr.value};
+    return call(kvm::set_msrs, table.data()) == static_cast<int>(msrs.size());
 }
 
 bool Vcpu::follow_host_tsc() {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -90,7 +91,12 @@ class Vcpu {
     // False when the image is not valid (nothing changed).
     bool set_vector_state(std::span<const std::byte> image);
     void set_xcr0(std::uint64_t value);
-    bool set_msr(std::uint32_t index, std::uint64_t value);
+    struct Msr {
+        std::uint32_t index;
+        std::uint64_t value;
+    };
+    // False when KVM refuses one of them.
+    bool set_msrs(std::initializer_list<Msr> msrs);
     // Guest TSC = host TSC. False when this KVM cannot.
     bool follow_host_tsc();
     // Forgets a half-done exit and pending exceptions: after a stop at an arbitrary moment.

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t max_regions = 2048;
 constexpr std::size_t max_new_regions = 128;
 // Room in a fork's first memory slot for what requests map beyond the snapshot.
-constexpr std::size_t spare_space = std::size_t{16} << 20;
+constexpr std::size_t spare_space = std::size_t{8} << 20;
 
 constexpr std::uint64_t system_pages = large_page_size / page_size;
 

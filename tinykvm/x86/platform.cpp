@@ -98,7 +98,7 @@ class TestGuest {
         if (!ok) throw MachineError("cannot lay out the guest that tests the processor");
         platform_.prepare(vcpu_, memory_.page_table_root());
         user_ = vcpu_.system_registers();
-        vcpu_.set_msr(0xC0000082, test_code + lstar_code * test_slot);
+        vcpu_.set_msrs({{0xC0000082, test_code + lstar_code * test_slot}});
         tsc_follows_ = vcpu_.follow_host_tsc();
     }
 
@@ -250,8 +250,9 @@ void Platform::prepare(kvm::Vcpu& vcpu, std::uint64_t page_table_root) const {
     vcpu.set_system_registers(user_mode(vcpu.read_system_registers(), page_table_root, cr4_));
     constexpr std::uint32_t star = 0xC0000081, lstar = 0xC0000082, fmask = 0xC0000084;
     constexpr std::uint64_t masked_flags = 0x47700;  // TF IF DF IOPL NT AC... as Linux
-    if (!vcpu.set_msr(star, std::uint64_t{kernel_code} << 32 | std::uint64_t{star_user} << 48) ||
-        !vcpu.set_msr(lstar, syscall_entry(syscall_at_cpl0_)) || !vcpu.set_msr(fmask, masked_flags))
+    if (!vcpu.set_msrs({{star, std::uint64_t{kernel_code} << 32 | std::uint64_t{star_user} << 48},
+                        {lstar, syscall_entry(syscall_at_cpl0_)},
+                        {fmask, masked_flags}}))
         throw MachineError("this KVM refuses the registers of SYSCALL (STAR, LSTAR, FMASK)");
     vcpu.set_registers({});
 }
