@@ -8,7 +8,7 @@
 namespace tinykvm {
 namespace {
 
-constexpr Protection rw{.read = true, .write = true}, ro{.read = true}, none{};
+constexpr Protection rw{.read = true, .write = true}, ro{.read = true};
 constexpr GuestAddr page(int n) { return GuestAddr(n) * page_size; }
 
 TEST(Regions, NeighboursThatAreAlikeBecomeOne) {

@@ -130,8 +130,9 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
         add(block, large_page_size, {.read = true, .write = true},
             [](std::uint64_t page) { return page != x86::clock_page_offset / page_size; });
     // Pages under PROT_NONE may hold data that a later mprotect shows again.
-    for (const auto& [begin, region] : regions_) {
-        if (begin >= x86::system_begin && begin < x86::system_end) continue;
+    for (const auto& entry : regions_) {
+        const Region& region = entry.second;
+        if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             if (!region.protection.accessible()) window_.protect(offset, size, {.read = true});
             add(offset, size, region.protection, [&](std::uint64_t page) { return dirty_.contains(page); });

@@ -56,7 +56,7 @@ CpuidEntry host_cpuid(std::uint32_t function, std::uint32_t index) {
     CpuidEntry e;
     e.function = function;
     e.index = index;
-    if (__get_cpuid_max(function & 0x80000000, nullptr) >= function)
+    if (static_cast<std::uint32_t>(__get_cpuid_max(function & 0x80000000, nullptr)) >= function)
         __cpuid_count(function, index, e.eax, e.ebx, e.ecx, e.edx);
     return e;
 }
