@@ -1,4 +1,5 @@
-// C++: streams, exceptions through several frames, thread_local, static construction and destruction, containers.
+// C++: streams, exceptions through several frames, thread_local, static construction and destruction,
+// containers.
 #include <algorithm>
 #include <iostream>
 #include <map>

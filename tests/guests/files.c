@@ -17,19 +17,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static const char *error(long result) { return result < 0 ? strerror(errno) : "fine"; }
+static const char* error(long result) { return result < 0 ? strerror(errno) : "fine"; }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void* a, const void* b) { return strcmp(*(char* const*)a, *(char* const*)b); }
 
-static void list(const char *path) {
-    DIR *directory = opendir(path);
+static void list(const char* path) {
+    DIR* directory = opendir(path);
     if (!directory) {
         printf("opendir %s: %s\n", strrchr(path, '/'), strerror(errno));
         return;
     }
-    char *names[64];
+    char* names[64];
     int count = 0;
-    struct dirent *entry;
+    struct dirent* entry;
     while ((entry = readdir(directory)) && count < 64) names[count++] = strdup(entry->d_name);
     rewinddir(directory);
     int again = 0;
@@ -82,11 +82,22 @@ static void descriptors(void) {
     printf("close: %s\n", error(close(3)));
 }
 
-static void paths(const char *data) {
+static void paths(const char* data) {
     char text[PATH_MAX];
     struct stat status;
-    const char *names[] = {"text", "folder", "link", "folder_link/inner", "nothing", "text/below", "circle", "dangling",
-                           "folder/../text", "./folder//inner", "folder_link/../text", "folder/", "text/"};
+    const char* names[] = {"text",
+                           "folder",
+                           "link",
+                           "folder_link/inner",
+                           "nothing",
+                           "text/below",
+                           "circle",
+                           "dangling",
+                           "folder/../text",
+                           "./folder//inner",
+                           "folder_link/../text",
+                           "folder/",
+                           "text/"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         printf("%s:", names[i]);
         if (stat(names[i], &status) < 0) {
@@ -133,7 +144,7 @@ static void paths(const char *data) {
     printf("O_PATH: %s\n", error(read(open("text", O_PATH), text, 1)));
     syscall(SYS_close_range, 3, ~0u, 0);
 
-    FILE *file = fopen("text", "r");
+    FILE* file = fopen("text", "r");
     while (fgets(text, sizeof text, file)) fputs(text, stdout);
     fseek(file, 6, SEEK_SET);
     printf("%c%c\n", getc(file), getc(file));
@@ -214,7 +225,7 @@ static void devices(void) {
     close(fd);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     syscall(SYS_close_range, 3, ~0u, 0);  // what a test driver may have left open
     if (argc < 2 || chdir(argv[1]) != 0) {
         puts("no data");

@@ -16,6 +16,6 @@ int main(void) {
     printf("all values: %d\n", rare == 0);
     printf("nothing: %zd\n", getrandom(a, 0, 0));
     printf("wrong flags: %s\n", getrandom(a, 1, 0x100) < 0 ? strerror(errno) : "?");
-    printf("seed differs: %d\n", memcmp((const void *)getauxval(AT_RANDOM), a, 16) != 0);
+    printf("seed differs: %d\n", memcmp((const void*)getauxval(AT_RANDOM), a, 16) != 0);
     return 0;
 }

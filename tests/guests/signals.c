@@ -13,7 +13,7 @@
 
 static volatile sig_atomic_t count;
 static volatile int last_code, last_signal;
-static void *volatile last_address;
+static void* volatile last_address;
 static volatile int on_other_stack;
 static char other_stack[65536];
 static sigjmp_buf back;
@@ -23,8 +23,8 @@ static void plain(int signal) {
     last_signal = signal;
 }
 
-static void detailed(int signal, siginfo_t *info, void *context) {
-    const ucontext_t *c = context;
+static void detailed(int signal, siginfo_t* info, void* context) {
+    const ucontext_t* c = context;
     count++;
     last_signal = signal;
     last_code = info->si_code;
@@ -37,25 +37,26 @@ static void detailed(int signal, siginfo_t *info, void *context) {
 // Changes all vector registers: they must come back.
 static void disturb(int signal) {
     plain(signal);
-    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pcmpeqd %%xmm15, %%xmm15" ::: "xmm0", "xmm7", "xmm15");
+    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pcmpeqd %%xmm15, %%xmm15" ::
+                         : "xmm0", "xmm7", "xmm15");
 }
 
-static void jump_out(int signal, siginfo_t *info, void *context) {
+static void jump_out(int signal, siginfo_t* info, void* context) {
     detailed(signal, info, context);
     siglongjmp(back, signal);
 }
 
 // Lets the program go on behind the two bytes of `ud2`.
-static void skip(int signal, siginfo_t *info, void *context) {
+static void skip(int signal, siginfo_t* info, void* context) {
     detailed(signal, info, context);
-    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
+    ((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] += 2;
 }
 
-static void install(int signal, void *handler, int flags) {
+static void install(int signal, void* handler, int flags) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     if (flags & SA_SIGINFO)
-        action.sa_sigaction = (void (*)(int, siginfo_t *, void *))handler;
+        action.sa_sigaction = (void (*)(int, siginfo_t*, void*))handler;
     else
         action.sa_handler = (void (*)(int))handler;
     action.sa_flags = flags;
@@ -154,12 +155,12 @@ static void stacks(void) {
 }
 
 static void faults(void) {
-    static void *volatile nowhere;
+    static void* volatile nowhere;
     install(SIGSEGV, jump_out, SA_SIGINFO | SA_ONSTACK);
-    if (sigsetjmp(back, 1) == 0) *(int *)nowhere = 1;
+    if (sigsetjmp(back, 1) == 0) *(int*)nowhere = 1;
     printf("SIGSEGV: code %d, address %p, on the other stack %d\n", last_code, last_address, on_other_stack);
-    char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (sigsetjmp(back, 1) == 0) *(volatile char *)(page + 5) = 1;
+    char* page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (sigsetjmp(back, 1) == 0) *(volatile char*)(page + 5) = 1;
     printf("read-only page: code %d, address right: %d\n", last_code, last_address == page + 5);
 
     install(SIGFPE, jump_out, SA_SIGINFO);
@@ -176,14 +177,14 @@ static void faults(void) {
 }
 
 static volatile int deep_enough;  // never
-static void out_of_stack(volatile char *above) {
+static void out_of_stack(volatile char* above) {
     volatile char room[4096];
     room[0] = above ? above[0] : 1;
     if (!deep_enough) out_of_stack(room);
     room[1] = room[0];
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     raising();
     masks();
     stacks();
@@ -197,6 +198,6 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "abort")) abort();
     if (argc > 1 && !strcmp(argv[1], "term")) kill(getpid(), SIGTERM);
     signal(SIGSEGV, SIG_DFL);
-    if (argc > 1 && !strcmp(argv[1], "crash")) *(volatile int *)NULL = 1;
+    if (argc > 1 && !strcmp(argv[1], "crash")) *(volatile int*)NULL = 1;
     return 0;
 }

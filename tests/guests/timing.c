@@ -1,4 +1,5 @@
-// Clocks: the library's (vDSO) and the system calls' agree, go forward, and sleeping takes as long as it should.
+// Clocks: the library's (vDSO) and the system calls' agree, go forward, and sleeping takes as long as it
+// should.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ static int64_t by_call(clockid_t clock) {
 
 int main(void) {
     const struct {
-        const char *name;
+        const char* name;
         clockid_t clock;
     } clocks[] = {{"realtime", CLOCK_REALTIME},
                   {"monotonic", CLOCK_MONOTONIC},
@@ -56,7 +57,8 @@ int main(void) {
 
     struct timeval day;
     gettimeofday(&day, NULL);
-    const int64_t difference = (int64_t)day.tv_sec * 1000000000 + day.tv_usec * 1000 - by_call(CLOCK_REALTIME);
+    const int64_t difference =
+        (int64_t)day.tv_sec * 1000000000 + day.tv_usec * 1000 - by_call(CLOCK_REALTIME);
     printf("gettimeofday agrees: %d\n", difference > -20000000 && difference < 20000000);
     printf("time agrees: %d\n", time(NULL) - day.tv_sec <= 1);
 
@@ -75,7 +77,8 @@ int main(void) {
     printf("the past: %d\n", clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &until, NULL));
 
     struct timespec wrong[] = {{-1, 0}, {0, -1}, {0, 1000000000}};
-    for (int i = 0; i < 3; i++) printf("wrong time: %s\n", nanosleep(&wrong[i], NULL) < 0 ? strerror(errno) : "?");
+    for (int i = 0; i < 3; i++)
+        printf("wrong time: %s\n", nanosleep(&wrong[i], NULL) < 0 ? strerror(errno) : "?");
     struct timespec time;
     printf("wrong clock: %s\n", clock_gettime(99, &time) < 0 ? strerror(errno) : "?");
     printf("negative clock: %s\n", syscall(SYS_clock_gettime, -1, &time) < 0 ? strerror(errno) : "?");

@@ -1,4 +1,5 @@
-// Hostile arguments: no system call may do anything but return, throw one of our errors, or end the guest (P4-P9).
+// Hostile arguments: no system call may do anything but return, throw one of our errors, or end the guest
+// (P4-P9).
 #include <fcntl.h>
 
 #include <random>
@@ -25,7 +26,8 @@ const std::uint64_t pointers[] = {~std::uint64_t{0},
                                   x86::system_end - 1,
                                   x86::user_end - 1,
                                   LinuxProcess::arena + 3};
-const std::uint64_t lengths[] = {0, 1, 4095, 4096, std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0}};
+const std::uint64_t lengths[] = {
+    0, 1, 4095, 4096, std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0}};
 
 // Ends at once what would block, and makes every kind of descriptor available.
 class EdgeTest : public testing::Test {
@@ -46,15 +48,15 @@ class EdgeTest : public testing::Test {
     void reset() {
         if (!start_) start_ = guest.process.state();
         guest.process.state() = *start_;
-        guest.open("/data/file", O_RDWR);                              // 3
-        guest.open("/data", O_RDONLY | O_DIRECTORY);                   // 4
-        guest.call(SYS_pipe2, {LinuxProcess::arena, O_NONBLOCK});      // 5, 6
-        guest.call(SYS_eventfd2, {1, O_NONBLOCK});                     // 7
-        guest.open("/dev/zero", O_RDWR);                               // 8
-        guest.open("/proc/self/maps", O_RDONLY);                       // 9
-        guest.open("/data/file", O_PATH);                              // 10
-        guest.open("/dev/urandom", O_RDONLY);                          // 11
-        guest.open("/dev/null", O_RDWR);                               // 12
+        guest.open("/data/file", O_RDWR);                          // 3
+        guest.open("/data", O_RDONLY | O_DIRECTORY);               // 4
+        guest.call(SYS_pipe2, {LinuxProcess::arena, O_NONBLOCK});  // 5, 6
+        guest.call(SYS_eventfd2, {1, O_NONBLOCK});                 // 7
+        guest.open("/dev/zero", O_RDWR);                           // 8
+        guest.open("/proc/self/maps", O_RDONLY);                   // 9
+        guest.open("/data/file", O_PATH);                          // 10
+        guest.open("/dev/urandom", O_RDONLY);                      // 11
+        guest.open("/dev/null", O_RDWR);                           // 12
         guest.registers.rsp = LinuxProcess::stack - 0x10000;
         guest.registers.rip = 0x400000;
     }
@@ -140,7 +142,8 @@ TEST_F(EdgeTest, EveryNumberWithRandomArguments) {
             ASSERT_NO_FATAL_FAILURE(attempt(number, arguments));
             // Mappings the call took away are the test's own.
             if (!guest.memory.is_writable(LinuxProcess::arena, LinuxProcess::arena_size)) {
-                ASSERT_EQ(guest.memory.map(LinuxProcess::arena, LinuxProcess::arena_size, {true, true, false}), 0);
+                ASSERT_EQ(
+                    guest.memory.map(LinuxProcess::arena, LinuxProcess::arena_size, {true, true, false}), 0);
                 guest.fill(LinuxProcess::arena, LinuxProcess::arena_size);
             }
         }
@@ -156,7 +159,8 @@ TEST_F(EdgeTest, EveryNumberWithRandomArguments) {
 TEST_F(EdgeTest, EveryFutexOperation) {
     guest.patience = std::chrono::milliseconds(1);
     for (std::uint64_t operation = 0; operation < 512; ++operation)
-        for (std::uint64_t pointer : pointers) attempt(SYS_futex, {pointer, operation, 1, pointer, pointer, 1});
+        for (std::uint64_t pointer : pointers)
+            attempt(SYS_futex, {pointer, operation, 1, pointer, pointer, 1});
 }
 
 // D19: the number is the whole register; garbage above it is no call.
@@ -167,7 +171,8 @@ TEST_F(EdgeTest, NumbersBeyondTheTableDoNotExist) {
 }
 
 TEST_F(EdgeTest, ReadsAndWritesGiveEfaultAndNothingElse) {
-    for (std::uint64_t pointer : {~std::uint64_t{0}, unmapped, std::uint64_t{0}, std::uint64_t{x86::system_begin}}) {
+    for (std::uint64_t pointer :
+         {~std::uint64_t{0}, unmapped, std::uint64_t{0}, std::uint64_t{x86::system_begin}}) {
         EXPECT_EQ(attempt(SYS_read, {3, pointer, 10}), -EFAULT);
         EXPECT_EQ(attempt(SYS_pread64, {3, pointer, 10, 0}), -EFAULT);
         EXPECT_EQ(attempt(SYS_write, {1, pointer, 10}), -EFAULT);
@@ -214,11 +219,13 @@ TEST_F(EdgeTest, NoLengthAndEnormousLength) {
 
 // B3
 TEST_F(EdgeTest, VectorCounts) {
-    for (std::uint64_t count : {std::uint64_t{1025}, std::uint64_t{1} << 20, std::uint64_t{0x7fffffff}, ~std::uint64_t{0}})
+    for (std::uint64_t count :
+         {std::uint64_t{1025}, std::uint64_t{1} << 20, std::uint64_t{0x7fffffff}, ~std::uint64_t{0}})
         for (std::uint64_t number : {SYS_readv, SYS_writev, SYS_preadv, SYS_pwritev})
             EXPECT_EQ(attempt(number, {3, LinuxProcess::arena, count, 0}), -EINVAL);
     std::vector<std::uint64_t> vector(2048);
-    for (std::size_t i = 0; i < 1024; ++i) vector[2 * i] = LinuxProcess::arena + 0x20000 + i, vector[2 * i + 1] = 1;
+    for (std::size_t i = 0; i < 1024; ++i)
+        vector[2 * i] = LinuxProcess::arena + 0x20000 + i, vector[2 * i + 1] = 1;
     ASSERT_TRUE(guest.memory.write(LinuxProcess::arena, vector.data(), vector.size() * 8));
     EXPECT_EQ(attempt(SYS_readv, {3, LinuxProcess::arena, 1024}), 1024);
     EXPECT_EQ(guest.bytes(LinuxProcess::arena + 0x20000, 1024), std::string(1024, 'f'));

@@ -110,7 +110,8 @@ TEST_F(FilesTest, WritingAppendingTruncating) {
 
 // B4: every descriptor call on every kind; where it does not fit, an error and no byte of the buffer changed.
 TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
-    const auto file = guest.open("/data/file", O_RDONLY), directory = guest.open("/data", O_RDONLY | O_DIRECTORY);
+    const auto file = guest.open("/data/file", O_RDONLY),
+               directory = guest.open("/data", O_RDONLY | O_DIRECTORY);
     ASSERT_EQ(guest.call(SYS_pipe2, {arena, O_NONBLOCK}), 0);
     const auto event = guest.call(SYS_eventfd2, {0, EFD_NONBLOCK});
     const auto path = guest.open("/data/file", O_PATH);
@@ -120,13 +121,47 @@ TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
         std::uint64_t number;
         std::map<std::int64_t, std::int64_t> expected;
     } table[] = {
-        {SYS_getdents64, {{file, -ENOTDIR}, {5, -ENOTDIR}, {6, -ENOTDIR}, {event, -ENOTDIR}, {path, -EBADF}, {0, -ENOTDIR}, {1, -ENOTDIR}, {closed, -EBADF}}},
-        {SYS_read, {{directory, -EISDIR}, {5, -EAGAIN}, {6, -EBADF}, {event, -EAGAIN}, {path, -EBADF}, {1, -EBADF}, {written, -EBADF}, {closed, -EBADF}}},
-        {SYS_pread64, {{directory, -EISDIR}, {5, -ESPIPE}, {6, -EBADF}, {event, -ESPIPE}, {path, -EBADF}, {0, -ESPIPE}, {1, -EBADF}, {written, -EBADF}, {closed, -EBADF}}},
-        {SYS_write, {{file, -EBADF}, {directory, -EBADF}, {5, -EBADF}, {path, -EBADF}, {0, -EBADF}, {closed, -EBADF}}},
+        {SYS_getdents64,
+         {{file, -ENOTDIR},
+          {5, -ENOTDIR},
+          {6, -ENOTDIR},
+          {event, -ENOTDIR},
+          {path, -EBADF},
+          {0, -ENOTDIR},
+          {1, -ENOTDIR},
+          {closed, -EBADF}}},
+        {SYS_read,
+         {{directory, -EISDIR},
+          {5, -EAGAIN},
+          {6, -EBADF},
+          {event, -EAGAIN},
+          {path, -EBADF},
+          {1, -EBADF},
+          {written, -EBADF},
+          {closed, -EBADF}}},
+        {SYS_pread64,
+         {{directory, -EISDIR},
+          {5, -ESPIPE},
+          {6, -EBADF},
+          {event, -ESPIPE},
+          {path, -EBADF},
+          {0, -ESPIPE},
+          {1, -EBADF},
+          {written, -EBADF},
+          {closed, -EBADF}}},
+        {SYS_write,
+         {{file, -EBADF}, {directory, -EBADF}, {5, -EBADF}, {path, -EBADF}, {0, -EBADF}, {closed, -EBADF}}},
         {SYS_pwrite64, {{file, -EBADF}, {6, -ESPIPE}, {1, -ESPIPE}, {closed, -EBADF}}},
-        {SYS_lseek, {{5, -ESPIPE}, {6, -ESPIPE}, {event, -ESPIPE}, {path, -EBADF}, {0, -ESPIPE}, {1, -ESPIPE}, {closed, -EBADF}}},
-        {SYS_ftruncate, {{file, -EINVAL}, {directory, -EINVAL}, {5, -EINVAL}, {path, -EBADF}, {closed, -EBADF}}},
+        {SYS_lseek,
+         {{5, -ESPIPE},
+          {6, -ESPIPE},
+          {event, -ESPIPE},
+          {path, -EBADF},
+          {0, -ESPIPE},
+          {1, -ESPIPE},
+          {closed, -EBADF}}},
+        {SYS_ftruncate,
+         {{file, -EINVAL}, {directory, -EINVAL}, {5, -EINVAL}, {path, -EBADF}, {closed, -EBADF}}},
         {SYS_fsync, {{5, -EINVAL}, {event, -EINVAL}, {path, -EBADF}, {closed, -EBADF}}},
         {SYS_fchdir, {{file, -ENOTDIR}, {5, -ENOTDIR}, {closed, -EBADF}}},
         {SYS_fstat, {{closed, -EBADF}}},
@@ -135,8 +170,12 @@ TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
     for (const auto& row : table) {
         for (const auto& [fd, expected] : row.expected) {
             guest.fill(arena, 8192);
-            const std::uint64_t third = row.number == SYS_lseek ? SEEK_SET : row.number == SYS_fallocate ? 0 : 1000;
-            EXPECT_EQ(guest.call(row.number, {static_cast<std::uint64_t>(fd), row.number == SYS_fallocate ? 0 : arena, third, row.number == SYS_fallocate ? 10u : 0}),
+            const std::uint64_t third = row.number == SYS_lseek       ? SEEK_SET
+                                        : row.number == SYS_fallocate ? 0
+                                                                      : 1000;
+            EXPECT_EQ(guest.call(row.number,
+                                 {static_cast<std::uint64_t>(fd), row.number == SYS_fallocate ? 0 : arena,
+                                  third, row.number == SYS_fallocate ? 10u : 0}),
                       expected)
                 << "system call " << row.number << ", descriptor " << fd;
             EXPECT_TRUE(guest.untouched(arena, 8192)) << row.number << " " << fd;
@@ -151,7 +190,9 @@ TEST_F(FilesTest, PathCallsLeaveBuffersAlone) {
         EXPECT_LT(guest.call(SYS_readlink, {guest.put(path), arena, 4096}), 0);
         EXPECT_LT(guest.call(SYS_stat, {guest.put(path), arena}), 0);
         EXPECT_LT(guest.call(SYS_lstat, {guest.put(path), arena}), 0);
-        EXPECT_LT(guest.call(SYS_statx, {static_cast<std::uint64_t>(AT_FDCWD), guest.put(path), 0, 0xfff, arena}), 0);
+        EXPECT_LT(
+            guest.call(SYS_statx, {static_cast<std::uint64_t>(AT_FDCWD), guest.put(path), 0, 0xfff, arena}),
+            0);
         EXPECT_TRUE(guest.untouched(arena, 8192)) << path;
     }
     EXPECT_EQ(guest.call(SYS_readlink, {guest.put("/proc/self/exe"), arena, 5}), 5);
@@ -163,7 +204,8 @@ TEST_F(FilesTest, PathCallsLeaveBuffersAlone) {
 TEST_F(FilesTest, ListingsAreCompleteAtEverySize) {
     std::set<std::string> expected{".", "..", "file", "sub"};
     for (int i = 0; i < 500; ++i) {
-        const std::string name = "entry-" + std::string(static_cast<std::size_t>(i % 60), 'x') + std::to_string(i);
+        const std::string name =
+            "entry-" + std::string(static_cast<std::size_t>(i % 60), 'x') + std::to_string(i);
         folder.write(name, "");
         expected.insert(name);
     }
@@ -176,7 +218,8 @@ TEST_F(FilesTest, ListingsAreCompleteAtEverySize) {
             ASSERT_LE(got, static_cast<std::int64_t>(size));
             for (std::int64_t at = 0; at < got;) {
                 const auto length = guest.get<std::uint16_t>(arena + static_cast<std::uint64_t>(at) + 16);
-                names.insert(guest.memory.read_string(arena + static_cast<std::uint64_t>(at) + 19, 300).value());
+                names.insert(
+                    guest.memory.read_string(arena + static_cast<std::uint64_t>(at) + 19, 300).value());
                 ++count;
                 at += length;
             }
@@ -246,7 +289,9 @@ TEST_F(FilesTest, DescriptorsFollowAModel) {
                     break;
                 case 4: {
                     const bool works = a != b && model.count(a);
-                    ASSERT_EQ(guest.call(SYS_dup3, {ua, ub, O_CLOEXEC}), a == b ? -EINVAL : works ? b : -EBADF);
+                    ASSERT_EQ(guest.call(SYS_dup3, {ua, ub, O_CLOEXEC}), a == b  ? -EINVAL
+                                                                         : works ? b
+                                                                                 : -EBADF);
                     if (works) model[b] = model[a];
                     break;
                 }
@@ -269,7 +314,9 @@ TEST_F(FilesTest, DescriptorsFollowAModel) {
                 case 7:
                     if (random() % 20 == 0) {
                         const int from = std::min(a, b), to = std::max(a, b);
-                        ASSERT_EQ(guest.call(SYS_close_range, {static_cast<unsigned>(from), static_cast<unsigned>(to), 0}), 0);
+                        ASSERT_EQ(guest.call(SYS_close_range,
+                                             {static_cast<unsigned>(from), static_cast<unsigned>(to), 0}),
+                                  0);
                         model.erase(model.lower_bound(from), model.upper_bound(to));
                     }
                     break;
@@ -316,16 +363,19 @@ TEST_F(FilesTest, StatusFlagsNeverReachTheHost) {
     linux_abi::ProcessState sibling = guest.process.state();
     EXPECT_EQ(guest.call(SYS_fcntl, {static_cast<std::uint64_t>(fd), F_SETFL, O_APPEND | O_NONBLOCK}), 0);
     EXPECT_EQ(::fcntl(host, F_GETFL), before);
-    EXPECT_EQ(guest.call(SYS_fcntl, {static_cast<std::uint64_t>(fd), F_GETFL}) & (O_APPEND | O_NONBLOCK), O_APPEND | O_NONBLOCK);
+    EXPECT_EQ(guest.call(SYS_fcntl, {static_cast<std::uint64_t>(fd), F_GETFL}) & (O_APPEND | O_NONBLOCK),
+              O_APPEND | O_NONBLOCK);
     EXPECT_EQ(sibling.files.find(static_cast<int>(fd))->flags & (O_APPEND | O_NONBLOCK), 0);
 }
 
 // C8: only the documented operations.
 TEST_F(FilesTest, FcntlAndIoctlAreAShortList) {
     const auto fd = static_cast<std::uint64_t>(guest.open("/data/file", O_RDONLY));
-    const std::set<int> known{F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_GETOWN, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ};
+    const std::set<int> known{F_DUPFD, F_GETFD,  F_SETFD,  F_GETFL,         F_SETFL,      F_GETLK,
+                              F_SETLK, F_SETLKW, F_GETOWN, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ};
     for (int command = 0; command < 2048; ++command) {
-        const std::int64_t result = guest.call(SYS_fcntl, {fd, static_cast<std::uint64_t>(command), 0x50000000});
+        const std::int64_t result =
+            guest.call(SYS_fcntl, {fd, static_cast<std::uint64_t>(command), 0x50000000});
         if (!known.count(command)) {
             EXPECT_EQ(result, -EINVAL) << command;
         }

@@ -18,7 +18,8 @@ constexpr std::uint64_t rw = PROT_READ | PROT_WRITE;
 
 class MemoryCallsTest : public testing::Test {
   protected:
-    std::int64_t mmap(GuestAddr at, std::uint64_t size, std::uint64_t protection, std::uint64_t flags = anonymous, std::int64_t fd = -1, std::uint64_t offset = 0) {
+    std::int64_t mmap(GuestAddr at, std::uint64_t size, std::uint64_t protection,
+                      std::uint64_t flags = anonymous, std::int64_t fd = -1, std::uint64_t offset = 0) {
         return guest.call(SYS_mmap, {at, size, protection, flags, static_cast<std::uint64_t>(fd), offset});
     }
     LinuxProcess guest;
@@ -36,7 +37,8 @@ TEST_F(MemoryCallsTest, RandomSequencesFollowAModel) {
     std::mt19937_64 random(99);
     const auto page_at = [&](std::uint64_t index) { return base + index * page_size; };
     for (int step = 0; step < 6000; ++step) {
-        const std::uint64_t first = random() % pages, count = 1 + random() % std::min<std::uint64_t>(12, pages - first);
+        const std::uint64_t first = random() % pages,
+                            count = 1 + random() % std::min<std::uint64_t>(12, pages - first);
         constexpr std::uint64_t protections[] = {PROT_NONE, PROT_READ, rw, rw, rw};
         const std::uint64_t protection = protections[random() % std::size(protections)];
         bool covered = true;
@@ -44,7 +46,8 @@ TEST_F(MemoryCallsTest, RandomSequencesFollowAModel) {
         switch (random() % 7) {
             case 0:
             case 1:
-                ASSERT_EQ(mmap(page_at(first), count * page_size, protection, anonymous | MAP_FIXED), static_cast<std::int64_t>(page_at(first)));
+                ASSERT_EQ(mmap(page_at(first), count * page_size, protection, anonymous | MAP_FIXED),
+                          static_cast<std::int64_t>(page_at(first)));
                 for (std::uint64_t i = first; i < first + count; ++i) model[i] = {0, protection};
                 break;
             case 2:
@@ -52,21 +55,24 @@ TEST_F(MemoryCallsTest, RandomSequencesFollowAModel) {
                 for (std::uint64_t i = first; i < first + count; ++i) model.erase(i);
                 break;
             case 3: {
-                const std::int64_t result = guest.call(SYS_mprotect, {page_at(first), count * page_size, protection});
+                const std::int64_t result =
+                    guest.call(SYS_mprotect, {page_at(first), count * page_size, protection});
                 ASSERT_EQ(result, covered ? 0 : -ENOMEM);
                 if (covered)
                     for (std::uint64_t i = first; i < first + count; ++i) model[i].protection = protection;
                 break;
             }
             case 4: {
-                const std::int64_t result = guest.call(SYS_madvise, {page_at(first), count * page_size, MADV_DONTNEED});
+                const std::int64_t result =
+                    guest.call(SYS_madvise, {page_at(first), count * page_size, MADV_DONTNEED});
                 ASSERT_EQ(result, covered ? 0 : -ENOMEM);
                 for (std::uint64_t i = first; i < first + count; ++i)
                     if (model.count(i)) model[i].content = 0;
                 break;
             }
             case 5: {  // to a place of the system's choice and back, if it is one mapping
-                const std::int64_t moved = guest.call(SYS_mremap, {page_at(first), count * page_size, count * page_size * 2, MREMAP_MAYMOVE});
+                const std::int64_t moved = guest.call(
+                    SYS_mremap, {page_at(first), count * page_size, count * page_size * 2, MREMAP_MAYMOVE});
                 if (moved < 0) {
                     ASSERT_TRUE(moved == -EFAULT) << moved;
                     break;
@@ -74,12 +80,14 @@ TEST_F(MemoryCallsTest, RandomSequencesFollowAModel) {
                 ASSERT_TRUE(covered);
                 const auto target = static_cast<GuestAddr>(moved);
                 if (target == page_at(first)) {  // grew in place
-                    for (std::uint64_t i = first + count; i < first + 2 * count && i < pages; ++i) model[i] = {0, model[first].protection};
+                    for (std::uint64_t i = first + count; i < first + 2 * count && i < pages; ++i)
+                        model[i] = {0, model[first].protection};
                     ASSERT_EQ(guest.call(SYS_munmap, {page_at(pages), count * page_size}), 0);
                     break;
                 }
                 const std::uint64_t kept = model[first].protection;
-                ASSERT_EQ(guest.call(SYS_mremap, {target, 2 * count * page_size, count * page_size, MREMAP_MAYMOVE | MREMAP_FIXED, page_at(first)}),
+                ASSERT_EQ(guest.call(SYS_mremap, {target, 2 * count * page_size, count * page_size,
+                                                  MREMAP_MAYMOVE | MREMAP_FIXED, page_at(first)}),
                           static_cast<std::int64_t>(page_at(first)));
                 for (std::uint64_t i = first; i < first + count; ++i) ASSERT_EQ(model[i].protection, kept);
                 ASSERT_FALSE(guest.memory.regions().overlaps(target, target + 2 * count * page_size));
@@ -95,10 +103,13 @@ TEST_F(MemoryCallsTest, RandomSequencesFollowAModel) {
         }
         const std::uint64_t i = random() % pages;
         const bool readable = model.count(i) && model[i].protection != PROT_NONE;
-        ASSERT_EQ(guest.memory.is_readable(page_at(i), page_size), readable) << "step " << step << " page " << i;
-        ASSERT_EQ(guest.memory.is_writable(page_at(i), page_size), model.count(i) && model[i].protection == rw);
+        ASSERT_EQ(guest.memory.is_readable(page_at(i), page_size), readable)
+            << "step " << step << " page " << i;
+        ASSERT_EQ(guest.memory.is_writable(page_at(i), page_size),
+                  model.count(i) && model[i].protection == rw);
         if (readable) {
-            ASSERT_EQ(guest.get<std::uint64_t>(page_at(i) + 8 * (i % 500)), model[i].content) << "step " << step << " page " << i;
+            ASSERT_EQ(guest.get<std::uint64_t>(page_at(i) + 8 * (i % 500)), model[i].content)
+                << "step " << step << " page " << i;
         }
     }
 }
@@ -123,14 +134,17 @@ TEST_F(MemoryCallsTest, TheHeapGrowsAndShrinksCleanly) {
     }
     // Not into anything else, not beyond all bounds.
     const auto now = static_cast<std::int64_t>(end);
-    ASSERT_EQ(mmap(start + 0x200000, page_size, rw, anonymous | MAP_FIXED), static_cast<std::int64_t>(start + 0x200000));
+    ASSERT_EQ(mmap(start + 0x200000, page_size, rw, anonymous | MAP_FIXED),
+              static_cast<std::int64_t>(start + 0x200000));
     EXPECT_EQ(guest.call(SYS_brk, {start + 0x300000}), now);
-    for (GuestAddr wild : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{x86::user_end}, std::uint64_t{x86::system_begin} + 5, start - 1})
+    for (GuestAddr wild : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{x86::user_end},
+                           std::uint64_t{x86::system_begin} + 5, start - 1})
         EXPECT_EQ(guest.call(SYS_brk, {wild}), now);
 }
 
 TEST_F(MemoryCallsTest, TheSystemBlockIsOutOfReach) {
-    for (GuestAddr at : {GuestAddr{x86::system_begin}, GuestAddr{x86::system_begin - page_size}, GuestAddr{x86::shim}, GuestAddr{x86::system_end - page_size}}) {
+    for (GuestAddr at : {GuestAddr{x86::system_begin}, GuestAddr{x86::system_begin - page_size},
+                         GuestAddr{x86::shim}, GuestAddr{x86::system_end - page_size}}) {
         for (std::uint64_t size : {std::uint64_t{2} * page_size, std::uint64_t{4} << 20}) {
             EXPECT_LT(mmap(at, size, rw, anonymous | MAP_FIXED), 0);
             EXPECT_LT(mmap(at, size, rw, anonymous | MAP_FIXED_NOREPLACE), 0);
@@ -142,7 +156,8 @@ TEST_F(MemoryCallsTest, TheSystemBlockIsOutOfReach) {
         }
         const std::int64_t elsewhere = mmap(at, page_size, rw);
         EXPECT_GT(elsewhere, 0) << "as a hint it is only a hint";
-        EXPECT_TRUE(static_cast<GuestAddr>(elsewhere) < x86::system_begin || static_cast<GuestAddr>(elsewhere) >= x86::system_end);
+        EXPECT_TRUE(static_cast<GuestAddr>(elsewhere) < x86::system_begin ||
+                    static_cast<GuestAddr>(elsewhere) >= x86::system_end);
     }
     EXPECT_LT(mmap(0, page_size, rw, anonymous | MAP_FIXED), 0);
     EXPECT_LT(mmap(x86::user_end, page_size, rw, anonymous | MAP_FIXED), 0);
@@ -151,7 +166,8 @@ TEST_F(MemoryCallsTest, TheSystemBlockIsOutOfReach) {
 }
 
 TEST_F(MemoryCallsTest, SizesThatWrapAreRefused) {
-    for (std::uint64_t size : {~std::uint64_t{0}, ~std::uint64_t{0} - 4095, std::uint64_t{1} << 63, std::uint64_t{x86::user_end} + 1}) {
+    for (std::uint64_t size : {~std::uint64_t{0}, ~std::uint64_t{0} - 4095, std::uint64_t{1} << 63,
+                               std::uint64_t{x86::user_end} + 1}) {
         EXPECT_EQ(mmap(0, size, rw), -ENOMEM);
         EXPECT_EQ(mmap(arena, size, rw, anonymous | MAP_FIXED), -ENOMEM);
         EXPECT_EQ(guest.call(SYS_munmap, {arena, size}), -EINVAL);
@@ -182,7 +198,8 @@ TEST_F(MemoryCallsTest, MappingsAreLimitedInNumber) {
     std::int64_t result = 0;
     int made = 0;
     for (; made < 20000 && result >= 0; ++made)
-        result = guest.call(SYS_mprotect, {area + static_cast<std::uint64_t>(made) * 2 * page_size, page_size, PROT_READ});
+        result = guest.call(SYS_mprotect,
+                            {area + static_cast<std::uint64_t>(made) * 2 * page_size, page_size, PROT_READ});
     EXPECT_EQ(result, -ENOMEM);
     EXPECT_LT(made, 5000);
     EXPECT_EQ(mmap(0, page_size, rw), -ENOMEM);
@@ -204,9 +221,11 @@ class FileMappingsTest : public testing::Test {
         options.allowed_paths = {{.virtual_path = "/data", .real_path = folder.path, .writable = true}};
         return options;
     }
-    std::int64_t map(const std::string& name, std::uint64_t size, std::uint64_t protection, std::uint64_t flags = MAP_PRIVATE, std::uint64_t offset = 0, int open_flags = O_RDONLY) {
+    std::int64_t map(const std::string& name, std::uint64_t size, std::uint64_t protection,
+                     std::uint64_t flags = MAP_PRIVATE, std::uint64_t offset = 0, int open_flags = O_RDONLY) {
         const std::int64_t fd = guest.open("/data/" + name, open_flags);
-        const std::int64_t result = guest.call(SYS_mmap, {0, size, protection, flags, static_cast<std::uint64_t>(fd), offset});
+        const std::int64_t result =
+            guest.call(SYS_mmap, {0, size, protection, flags, static_cast<std::uint64_t>(fd), offset});
         guest.call(SYS_close, {static_cast<std::uint64_t>(fd)});
         return result;
     }
@@ -253,7 +272,8 @@ TEST_F(FileMappingsTest, AreLimited) {
 
 TEST_F(FileMappingsTest, CannotBeDiscarded) {
     const auto at = static_cast<GuestAddr>(map("short", page_size, PROT_READ));
-    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), -EINVAL) << "rather than lose the file's bytes";
+    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), -EINVAL)
+        << "rather than lose the file's bytes";
     EXPECT_EQ(guest.bytes(at, 3000), folder.read("short"));
 }
 

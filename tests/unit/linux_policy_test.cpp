@@ -1,4 +1,5 @@
-// Which files a guest gets at (PITFALLS group C): a denial costs no host call, nothing leads out of the rules.
+// Which files a guest gets at (PITFALLS group C): a denial costs no host call, nothing leads out of the
+// rules.
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -24,18 +25,22 @@ constexpr auto at_cwd = static_cast<std::uint64_t>(AT_FDCWD);
 void forbid_file_calls() {
     std::vector<sock_filter> program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
     for (unsigned number :
-         {SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_stat, SYS_lstat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_access,
-          SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat,
-          SYS_renameat2, SYS_mkdir, SYS_mkdirat, SYS_rmdir, SYS_link, SYS_linkat, SYS_symlink, SYS_symlinkat, SYS_truncate,
-          SYS_ftruncate, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_chown, SYS_fchown, SYS_fchownat, SYS_utimensat,
-          SYS_getdents64, SYS_mknod, SYS_mknodat, SYS_chdir, SYS_fchdir, SYS_statfs, SYS_fstatfs, SYS_fallocate,
-          SYS_setxattr, SYS_getxattr, SYS_pread64, SYS_pwrite64, SYS_pwritev2, SYS_socket, SYS_connect}) {
+         {SYS_open,      SYS_openat,     SYS_openat2,  SYS_creat,     SYS_stat,      SYS_lstat,
+          SYS_fstat,     SYS_newfstatat, SYS_statx,    SYS_access,    SYS_faccessat, SYS_faccessat2,
+          SYS_readlink,  SYS_readlinkat, SYS_unlink,   SYS_unlinkat,  SYS_rename,    SYS_renameat,
+          SYS_renameat2, SYS_mkdir,      SYS_mkdirat,  SYS_rmdir,     SYS_link,      SYS_linkat,
+          SYS_symlink,   SYS_symlinkat,  SYS_truncate, SYS_ftruncate, SYS_chmod,     SYS_fchmod,
+          SYS_fchmodat,  SYS_chown,      SYS_fchown,   SYS_fchownat,  SYS_utimensat, SYS_getdents64,
+          SYS_mknod,     SYS_mknodat,    SYS_chdir,    SYS_fchdir,    SYS_statfs,    SYS_fstatfs,
+          SYS_fallocate, SYS_setxattr,   SYS_getxattr, SYS_pread64,   SYS_pwrite64,  SYS_pwritev2,
+          SYS_socket,    SYS_connect}) {
         program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
         program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
     }
     program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
         ::_exit(100);
 }
 
@@ -65,12 +70,13 @@ class PolicyTest : public testing::Test {
 
     Options options() {
         Options options;
-        options.allowed_paths = {{.virtual_path = "/ro", .real_path = allowed.path},
-                                 {.virtual_path = "/rw", .real_path = writable.path, .writable = true},
-                                 {.virtual_path = "/single", .real_path = allowed / "file", .prefix = false},
-                                 {.virtual_path = "/state", .real_path = writable / "state", .writable = true, .prefix = false},
-                                 {.virtual_path = "/alias", .real_path = "/ro/sub", .symlink = true},
-                                 {.virtual_path = "/gone", .real_path = "/does/not/exist"}};
+        options.allowed_paths = {
+            {.virtual_path = "/ro", .real_path = allowed.path},
+            {.virtual_path = "/rw", .real_path = writable.path, .writable = true},
+            {.virtual_path = "/single", .real_path = allowed / "file", .prefix = false},
+            {.virtual_path = "/state", .real_path = writable / "state", .writable = true, .prefix = false},
+            {.virtual_path = "/alias", .real_path = "/ro/sub", .symlink = true},
+            {.virtual_path = "/gone", .real_path = "/does/not/exist"}};
         options.log = [this](std::string_view line) { log += std::string(line) + "\n"; };
         return options;
     }
@@ -94,13 +100,15 @@ class PolicyTest : public testing::Test {
 // Every call with a path, on `path`. The results.
 std::vector<std::int64_t> every_path_call(LinuxProcess& guest, const std::string& path) {
     const GuestAddr name = guest.put(path), other = guest.put(path + "2", arena + 0x3D000);
-    const std::uint64_t write_flags[] = {O_RDONLY, O_WRONLY, O_RDWR | O_CREAT, O_RDONLY | O_TRUNC, O_RDONLY | O_DIRECTORY, O_PATH};
+    const std::uint64_t write_flags[] = {
+        O_RDONLY, O_WRONLY, O_RDWR | O_CREAT, O_RDONLY | O_TRUNC, O_RDONLY | O_DIRECTORY, O_PATH};
     std::vector<std::int64_t> results;
     for (std::uint64_t flags : write_flags) {
         results.push_back(guest.call(SYS_open, {name, flags, 0644}));
         results.push_back(guest.call(SYS_openat, {at_cwd, name, flags, 0644}));
     }
-    for (std::uint64_t number : {SYS_stat, SYS_lstat, SYS_statfs}) results.push_back(guest.call(number, {name, arena}));
+    for (std::uint64_t number : {SYS_stat, SYS_lstat, SYS_statfs})
+        results.push_back(guest.call(number, {name, arena}));
     results.push_back(guest.call(SYS_newfstatat, {at_cwd, name, arena, 0}));
     results.push_back(guest.call(SYS_statx, {at_cwd, name, 0, 0xfff, arena}));
     for (std::uint64_t mode : {F_OK, R_OK, W_OK}) {
@@ -110,16 +118,20 @@ std::vector<std::int64_t> every_path_call(LinuxProcess& guest, const std::string
     }
     results.push_back(guest.call(SYS_readlink, {name, arena, 100}));
     results.push_back(guest.call(SYS_readlinkat, {at_cwd, name, arena, 100}));
-    for (std::uint64_t number : {SYS_unlink, SYS_rmdir, SYS_chdir}) results.push_back(guest.call(number, {name}));
-    for (std::uint64_t flags : {0, AT_REMOVEDIR}) results.push_back(guest.call(SYS_unlinkat, {at_cwd, name, flags}));
-    for (std::uint64_t number : {SYS_mkdir, SYS_creat, SYS_chmod, SYS_truncate, SYS_mknod}) results.push_back(guest.call(number, {name, 0}));
+    for (std::uint64_t number : {SYS_unlink, SYS_rmdir, SYS_chdir})
+        results.push_back(guest.call(number, {name}));
+    for (std::uint64_t flags : {0, AT_REMOVEDIR})
+        results.push_back(guest.call(SYS_unlinkat, {at_cwd, name, flags}));
+    for (std::uint64_t number : {SYS_mkdir, SYS_creat, SYS_chmod, SYS_truncate, SYS_mknod})
+        results.push_back(guest.call(number, {name, 0}));
     results.push_back(guest.call(SYS_mkdirat, {at_cwd, name, 0755}));
     results.push_back(guest.call(SYS_fchmodat, {at_cwd, name, 0755}));
     results.push_back(guest.call(SYS_chown, {name, 1000, 1000}));
     results.push_back(guest.call(SYS_lchown, {name, 1000, 1000}));
     results.push_back(guest.call(SYS_fchownat, {at_cwd, name, 1000, 1000, 0}));
     results.push_back(guest.call(SYS_utimensat, {at_cwd, name, 0, 0}));
-    for (std::uint64_t number : {SYS_rename, SYS_link, SYS_symlink}) results.push_back(guest.call(number, {name, other}));
+    for (std::uint64_t number : {SYS_rename, SYS_link, SYS_symlink})
+        results.push_back(guest.call(number, {name, other}));
     results.push_back(guest.call(SYS_renameat2, {at_cwd, name, at_cwd, other, 0}));
     results.push_back(guest.call(SYS_linkat, {at_cwd, name, at_cwd, other, 0}));
     results.push_back(guest.call(SYS_symlinkat, {name, at_cwd, other}));
@@ -129,7 +141,8 @@ std::vector<std::int64_t> every_path_call(LinuxProcess& guest, const std::string
 // C2: nothing allowed. Each path call is ENOENT, and the host's file system hears of none.
 TEST_F(PolicyTest, WithoutRulesThereAreNoFilesAndNoHostCalls) {
     LinuxProcess bare;
-    const char* paths[] = {"/", "/etc/passwd", "etc/passwd", ".", "..", "/..", "/proc/self", "/proc/self/mem", "/dev", "/dev/kvm", "//", "/dev/null/x"};
+    const char* paths[] = {"/",          "/etc/passwd",    "etc/passwd", ".",        "..", "/..",
+                           "/proc/self", "/proc/self/mem", "/dev",       "/dev/kvm", "//", "/dev/null/x"};
     const int status = without_file_calls([&] {
         int wrong = 0;
         for (const char* path : paths) {
@@ -162,7 +175,8 @@ TEST_F(PolicyTest, OpenFlagsOnReadOnlyPaths) {
             for (std::size_t i = 0; i < std::size(bits); ++i)
                 if (set >> i & 1) flags |= bits[i];
             if (!(flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND))) continue;
-            for (const char* path : {"/ro/file", "/ro/new", "/ro/sub/../new", "/single", "/alias/new", "/ro"}) {
+            for (const char* path :
+                 {"/ro/file", "/ro/new", "/ro/sub/../new", "/single", "/alias/new", "/ro"}) {
                 const std::int64_t result = process.open(path, flags);
                 wrong += result != -EROFS && !(result == -EINVAL && (flags & O_ACCMODE) == O_ACCMODE);
             }
@@ -177,9 +191,11 @@ TEST_F(PolicyTest, OpenFlagsOnReadOnlyPaths) {
 
 TEST_F(PolicyTest, ReadOnlyThingsStayAsTheyAre) {
     LinuxProcess& process = guest();
-    struct stat before {}, after {};
+    struct stat before {
+    }, after{};
     ASSERT_EQ(::stat((allowed / "file").c_str(), &before), 0);
-    for (const char* path : {"/ro/file", "/single", "/alias/inner", "/ro/sub", "/ro/new"}) every_path_call(process, path);
+    for (const char* path : {"/ro/file", "/single", "/alias/inner", "/ro/sub", "/ro/new"})
+        every_path_call(process, path);
     const auto fd = static_cast<std::uint64_t>(process.open("/ro/file", O_RDONLY));
     EXPECT_EQ(process.call(SYS_fchmod, {fd, 0777}), -EROFS);
     EXPECT_EQ(process.call(SYS_fchown, {fd, 1000, 1000}), -EROFS);
@@ -219,7 +235,8 @@ TEST_F(PolicyTest, WritableRulesAreWritable) {
     EXPECT_EQ(process.call(SYS_rmdir, {process.put("/rw/made")}), 0);
     EXPECT_EQ(process.call(SYS_rmdir, {process.put("/rw")}), -EBUSY);
     EXPECT_EQ(process.call(SYS_rmdir, {process.put("/rw/sub/.")}), -EINVAL);
-    // A single writable file that is not there yet can be made, replaced and removed; its folder stays out of reach.
+    // A single writable file that is not there yet can be made, replaced and removed; its folder stays out of
+    // reach.
     EXPECT_GE(process.open("/state", O_RDWR | O_CREAT), 0);
     EXPECT_TRUE(std::filesystem::exists(writable / "state"));
     EXPECT_EQ(two(SYS_rename, "/rw/file", "/state"), 0);
@@ -239,7 +256,8 @@ TEST_F(PolicyTest, ModesAndTimesOfWritableFiles) {
     ASSERT_EQ(::stat((writable / "file").c_str(), &status), 0);
     EXPECT_EQ(status.st_mtim.tv_sec, 2000);
     const timespec wrong[2] = {{0, 1000000000}, {0, 0}};
-    EXPECT_EQ(process.call(SYS_utimensat, {at_cwd, process.put("/rw/file"), process.put_value(wrong), 0}), -EINVAL);
+    EXPECT_EQ(process.call(SYS_utimensat, {at_cwd, process.put("/rw/file"), process.put_value(wrong), 0}),
+              -EINVAL);
     EXPECT_EQ(process.call(SYS_chown, {process.put("/rw/file"), 0, 0}), -EPERM);
 }
 
@@ -319,7 +337,8 @@ TEST_F(PolicyTest, FoldersAboveRulesExistAndListThem) {
     const auto root = static_cast<std::uint64_t>(process.open("/", O_RDONLY | O_DIRECTORY));
     std::string names;
     const std::int64_t size = process.call(SYS_getdents64, {root, arena, 4096});
-    for (std::int64_t at = 0; at < size; at += process.get<std::uint16_t>(arena + static_cast<std::uint64_t>(at) + 16))
+    for (std::int64_t at = 0; at < size;
+         at += process.get<std::uint16_t>(arena + static_cast<std::uint64_t>(at) + 16))
         names += process.memory.read_string(arena + static_cast<std::uint64_t>(at) + 19, 300).value() + " ";
     EXPECT_EQ(names, ". .. alias gone ro rw single state ");
     EXPECT_EQ(process.call(SYS_getdents64, {root, arena, 4096}), 0);
@@ -352,7 +371,8 @@ TEST_F(PolicyTest, BuiltInDevicesNeedNoRule) {
     EXPECT_NE(maps.find("[stack]"), maps.npos);
 }
 
-// C7: while another thread swaps a file and a link to the outside as fast as it can, no read shows the outside.
+// C7: while another thread swaps a file and a link to the outside as fast as it can, no read shows the
+// outside.
 TEST_F(PolicyTest, SwappingUnderTheGuestNeverLeadsOut) {
     const auto target = writable / "target";
     const auto good = writable / "good", evil = writable / "evil";
@@ -368,7 +388,8 @@ TEST_F(PolicyTest, SwappingUnderTheGuestNeverLeadsOut) {
             ::rename((writable / "tmp").c_str(), target.c_str());
             ::symlink((outside / "secret").c_str(), (writable / "tmp").c_str());
             ::rename((writable / "tmp").c_str(), target.c_str());
-            ::syscall(SYS_renameat2, AT_FDCWD, (writable / "gooddir").c_str(), AT_FDCWD, (writable / "evildir").c_str(), 2);
+            ::syscall(SYS_renameat2, AT_FDCWD, (writable / "gooddir").c_str(), AT_FDCWD,
+                      (writable / "evildir").c_str(), 2);
         }
     });
     int good_reads = 0, refused = 0, made = 0;
@@ -394,13 +415,15 @@ TEST_F(PolicyTest, SwappingUnderTheGuestNeverLeadsOut) {
 }
 
 TEST_F(PolicyTest, RulesThatMakeNoSenseAreErrors) {
-    for (const PathRule& rule : {PathRule{.virtual_path = "relative", .real_path = ""}, PathRule{.virtual_path = "", .real_path = ""},
-                                 PathRule{.virtual_path = "/a/../b", .real_path = ""},
-                                 PathRule{.virtual_path = "/a", .real_path = "b"},
-                                 PathRule{.virtual_path = "/a", .real_path = "", .symlink = true}}) {
+    for (const PathRule& rule :
+         {PathRule{.virtual_path = "relative", .real_path = ""},
+          PathRule{.virtual_path = "", .real_path = ""}, PathRule{.virtual_path = "/a/../b", .real_path = ""},
+          PathRule{.virtual_path = "/a", .real_path = "b"},
+          PathRule{.virtual_path = "/a", .real_path = "", .symlink = true}}) {
         Options options;
         options.allowed_paths = {rule};
-        EXPECT_THROW(linux_abi::ProcessState::at_start(options, 0x10000, "/x"), LoadError) << rule.virtual_path;
+        EXPECT_THROW(linux_abi::ProcessState::at_start(options, 0x10000, "/x"), LoadError)
+            << rule.virtual_path;
     }
 }
 

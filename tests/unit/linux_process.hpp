@@ -49,7 +49,8 @@ class LinuxProcess {
     explicit LinuxProcess(Options options = {})
         : options(std::move(options)),
           memory(vm, {std::size_t{64} << 20, "max_memory", std::size_t{1} << 30}),
-          process(memory, this->options, linux_abi::ProcessState::at_start(this->options, heap, "/bin/program")) {
+          process(memory, this->options,
+                  linux_abi::ProcessState::at_start(this->options, heap, "/bin/program")) {
         EXPECT_EQ(memory.map(arena, arena_size, {true, true, false}), 0);
         EXPECT_EQ(memory.map(stack - stack_size, stack_size, {true, true, false}, "[stack]"), 0);
         fill(arena, arena_size);
@@ -66,7 +67,8 @@ class LinuxProcess {
         registers.r10 = arguments[3];
         registers.r8 = arguments[4];
         registers.r9 = arguments[5];
-        outcome = process.system_call(registers, pointers, vectors, deadline ? *deadline : Clock::now() + patience);
+        outcome =
+            process.system_call(registers, pointers, vectors, deadline ? *deadline : Clock::now() + patience);
         return static_cast<std::int64_t>(registers.rax);
     }
 
@@ -91,7 +93,9 @@ class LinuxProcess {
         const std::vector<unsigned char> filler(size, pattern);
         EXPECT_TRUE(memory.write(at, filler.data(), size));
     }
-    bool untouched(GuestAddr at, std::size_t size) { return bytes(at, size) == std::string(size, static_cast<char>(pattern)); }
+    bool untouched(GuestAddr at, std::size_t size) {
+        return bytes(at, size) == std::string(size, static_cast<char>(pattern));
+    }
 
     std::int64_t open(const std::string& path, int flags, unsigned mode = 0644) {
         return call(SYS_open, {put(path), static_cast<std::uint64_t>(flags), mode});

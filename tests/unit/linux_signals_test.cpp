@@ -21,7 +21,9 @@ class SignalsTest : public testing::Test {
     }
     void install(int signal, std::uint64_t flags = SA_SIGINFO, linux_abi::SignalSet mask = 0) {
         const linux_abi::SignalAction action{0x401000, flags | restorer_flag, 0x402000, mask};
-        ASSERT_EQ(guest.call(SYS_rt_sigaction, {static_cast<std::uint64_t>(signal), guest.put_value(action), 0, 8}), 0);
+        ASSERT_EQ(
+            guest.call(SYS_rt_sigaction, {static_cast<std::uint64_t>(signal), guest.put_value(action), 0, 8}),
+            0);
     }
     void give_registers() {
         Registers& r = guest.registers;
@@ -29,7 +31,9 @@ class SignalsTest : public testing::Test {
         r.rip = 0x400123, r.rsp = LinuxProcess::stack - 0x8008, r.rflags = 0x246 | 0x400;
     }
     ucontext_t context() { return guest.get<ucontext_t>(guest.registers.rdx); }
-    std::int64_t send(int signal) { return guest.call(SYS_kill, {linux_abi::process_id, static_cast<std::uint64_t>(signal)}); }
+    std::int64_t send(int signal) {
+        return guest.call(SYS_kill, {linux_abi::process_id, static_cast<std::uint64_t>(signal)});
+    }
     // The handler returns: `ret` into the restorer, which makes the call.
     Outcome sigreturn() {
         guest.registers.rsp += 8;
@@ -75,7 +79,8 @@ TEST_F(SignalsTest, AHandlerFindsItsArguments) {
 
     EXPECT_EQ(sigreturn().next, Outcome::Next::resume);
     before.rax = 0;
-    before.rdi = linux_abi::process_id, before.rsi = SIGUSR1, before.rdx = before.r10 = before.r8 = before.r9 = 0;
+    before.rdi = linux_abi::process_id, before.rsi = SIGUSR1,
+    before.rdx = before.r10 = before.r8 = before.r9 = 0;
     EXPECT_EQ(guest.registers, before) << "every register is back";
     EXPECT_EQ(guest.process.state().thread.blocked, 0u);
     EXPECT_EQ(guest.vectors.loads, 1);
@@ -97,7 +102,8 @@ TEST_F(SignalsTest, WithoutAHandlerTheDefaultActs) {
 TEST_F(SignalsTest, AFaultSaysWhereAndWhy) {
     install(SIGSEGV);
     give_registers();
-    guest.outcome = guest.process.fault({SIGSEGV, SEGV_MAPERR, 0xdead000, 14, 6}, guest.registers, guest.vectors);
+    guest.outcome =
+        guest.process.fault({SIGSEGV, SEGV_MAPERR, 0xdead000, 14, 6}, guest.registers, guest.vectors);
     EXPECT_EQ(guest.outcome.next, Outcome::Next::resume);
     const auto info = guest.get<siginfo_t>(guest.registers.rsi);
     EXPECT_EQ(info.si_addr, reinterpret_cast<void*>(0xdead000));
@@ -122,8 +128,10 @@ TEST_F(SignalsTest, AFaultCannotBeIgnored) {
 
 // D20: bad stacks end the guest, nothing else.
 TEST_F(SignalsTest, FramesNeedAStack) {
-    for (std::uint64_t stack : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{100}, std::uint64_t{4096}, ~std::uint64_t{0}, std::uint64_t{0x50000000},
-                                std::uint64_t{0x8000000000000000}, arena + 64, std::uint64_t{x86::system_end}, std::uint64_t{x86::system_begin} + 100000}) {
+    for (std::uint64_t stack :
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{100}, std::uint64_t{4096}, ~std::uint64_t{0},
+          std::uint64_t{0x50000000}, std::uint64_t{0x8000000000000000}, arena + 64,
+          std::uint64_t{x86::system_end}, std::uint64_t{x86::system_begin} + 100000}) {
         install(SIGUSR1);
         install(SIGSEGV, SA_SIGINFO | SA_NODEFER);
         guest.registers.rsp = stack;
@@ -135,13 +143,12 @@ TEST_F(SignalsTest, FramesNeedAStack) {
 }
 
 TEST_F(SignalsTest, ASegmentationFaultForWantOfStackUsesTheOtherOne) {
-    const struct {
-        std::uint64_t begin, flags, size;
-    } alternate{arena, 0, 16384};
+    const struct { std::uint64_t begin, flags, size; } alternate{arena, 0, 16384};
     ASSERT_EQ(guest.call(SYS_sigaltstack, {guest.put_value(alternate), 0}), 0);
     install(SIGSEGV, SA_SIGINFO | SA_ONSTACK);
     guest.registers.rsp = 0x50000000;
-    guest.outcome = guest.process.fault({SIGSEGV, SEGV_MAPERR, 0x4ffffff8, 14, 6}, guest.registers, guest.vectors);
+    guest.outcome =
+        guest.process.fault({SIGSEGV, SEGV_MAPERR, 0x4ffffff8, 14, 6}, guest.registers, guest.vectors);
     EXPECT_EQ(guest.outcome.next, Outcome::Next::resume);
     EXPECT_GE(guest.registers.rsp, arena);
     EXPECT_LT(guest.registers.rsp, arena + 16384);
@@ -151,9 +158,7 @@ TEST_F(SignalsTest, ASegmentationFaultForWantOfStackUsesTheOtherOne) {
 }
 
 TEST_F(SignalsTest, FramesStayOnTheAlternateStack) {
-    const struct {
-        std::uint64_t begin, flags, size;
-    } alternate{arena + 0x10000, 0, 4096};
+    const struct { std::uint64_t begin, flags, size; } alternate{arena + 0x10000, 0, 4096};
     ASSERT_EQ(guest.call(SYS_sigaltstack, {guest.put_value(alternate), 0}), 0);
     install(SIGUSR1, SA_SIGINFO | SA_ONSTACK | SA_NODEFER);
     guest.fill(arena, 0x10000);
@@ -179,12 +184,14 @@ TEST_F(SignalsTest, AForgedFrameIsCleaned) {
     EXPECT_EQ(sigreturn().next, Outcome::Next::resume);
     EXPECT_EQ(guest.registers.rflags & ~std::uint64_t{0x50dd5}, 0x202u) << "no IOPL, NT, VM, VIF...";
     EXPECT_EQ(guest.registers.rbx, 0x1234u);
-    EXPECT_EQ(guest.process.state().thread.blocked, ~(linux_abi::signal_bit(SIGKILL) | linux_abi::signal_bit(SIGSTOP)));
+    EXPECT_EQ(guest.process.state().thread.blocked,
+              ~(linux_abi::signal_bit(SIGKILL) | linux_abi::signal_bit(SIGSTOP)));
 }
 
 TEST_F(SignalsTest, AnImpossibleFrameKills) {
     install(SIGUSR1);
-    for (std::uint64_t rip : {std::uint64_t{0x800000000000}, std::uint64_t{0x8000000000000000}, ~std::uint64_t{0}, std::uint64_t{x86::user_end}}) {
+    for (std::uint64_t rip : {std::uint64_t{0x800000000000}, std::uint64_t{0x8000000000000000},
+                              ~std::uint64_t{0}, std::uint64_t{x86::user_end}}) {
         give_registers();
         send(SIGUSR1);
         ucontext_t c = context();
@@ -194,7 +201,8 @@ TEST_F(SignalsTest, AnImpossibleFrameKills) {
         EXPECT_EQ(guest.outcome.signal, SIGSEGV);
         guest.process.state().thread = {};
     }
-    for (std::uint64_t stack : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}, std::uint64_t{0x50000000}, std::uint64_t{x86::system_begin}}) {
+    for (std::uint64_t stack : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0},
+                                std::uint64_t{0x50000000}, std::uint64_t{x86::system_begin}}) {
         guest.registers.rsp = stack;
         EXPECT_EQ(sigreturn().next, Outcome::Next::killed);
     }
@@ -213,18 +221,29 @@ TEST_F(SignalsTest, ForgedVectorStateIsRefusedOrCleaned) {
     };
     using Next = Outcome::Next;
     const auto image_at = [&](std::uint64_t address) {
-        return with([address](ucontext_t& c, std::uint64_t) { c.uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(address); });
+        return with([address](ucontext_t& c, std::uint64_t) {
+            c.uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(address);
+        });
     };
     EXPECT_EQ(image_at(0), Next::resume) << "no image: the initial state";
     EXPECT_EQ(guest.get<std::uint16_t>(guest.put_value(guest.vectors.image[0])) & 0xff, 0x7f);
     EXPECT_EQ(image_at(0x50000000), Next::killed);
     EXPECT_EQ(image_at(~std::uint64_t{63}), Next::killed);
     EXPECT_EQ(image_at(arena + 1), Next::killed) << "not aligned";
-    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) { EXPECT_TRUE(guest.memory.write(image + 520, std::uint64_t{1} << 63)); }), Next::killed)
+    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) {
+                  EXPECT_TRUE(guest.memory.write(image + 520, std::uint64_t{1} << 63));
+              }),
+              Next::killed)
         << "what the processor refuses";
     // Another description: only the legacy part counts.
-    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) { EXPECT_TRUE(guest.memory.write(image + 468, ~std::uint32_t{0})); }), Next::resume);
-    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) { EXPECT_TRUE(guest.memory.write(image + 480, ~std::uint32_t{0})); }), Next::resume);
+    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) {
+                  EXPECT_TRUE(guest.memory.write(image + 468, ~std::uint32_t{0}));
+              }),
+              Next::resume);
+    EXPECT_EQ(with([&](ucontext_t&, std::uint64_t image) {
+                  EXPECT_TRUE(guest.memory.write(image + 480, ~std::uint32_t{0}));
+              }),
+              Next::resume);
     EXPECT_EQ(std::to_integer<int>(guest.vectors.image[512]), 3);
 }
 
@@ -238,7 +257,8 @@ TEST_F(SignalsTest, QueuesAreBounded) {
 }
 
 TEST_F(SignalsTest, OnlyItselfCanBeReached) {
-    for (std::uint64_t target : {std::uint64_t{1}, std::uint64_t{3}, std::uint64_t{12345}, ~std::uint64_t{0}, static_cast<std::uint64_t>(-12345)}) {
+    for (std::uint64_t target : {std::uint64_t{1}, std::uint64_t{3}, std::uint64_t{12345}, ~std::uint64_t{0},
+                                 static_cast<std::uint64_t>(-12345)}) {
         EXPECT_EQ(guest.call(SYS_kill, {target, 0}), -ESRCH);
         EXPECT_LT(guest.call(SYS_tkill, {target, 0}), 0);
         EXPECT_LT(guest.call(SYS_tgkill, {target, target, 0}), 0);

@@ -1,8 +1,8 @@
 // One system call on its way: what a handler gets to see, and the small things all handlers need.
 //
 // A handler returns what Linux returns in rax: a value, or a negative errno. It may throw Timeout and
-// OutOfMemory. Everything a guest passes is hostile: pointers go through GuestMemory, lengths are clamped before
-// they are used, structures are copied before they are looked at.
+// OutOfMemory. Everything a guest passes is hostile: pointers go through GuestMemory, lengths are clamped
+// before they are used, structures are copied before they are looked at.
 #pragma once
 
 #include <array>
@@ -38,7 +38,7 @@ struct Call {
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
     const char* name = "";                // of the system call, for log lines
     Outcome outcome{};
-    bool registers_replaced = false;      // rt_sigreturn: rax is not the result
+    bool registers_replaced = false;  // rt_sigreturn: rax is not the result
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }

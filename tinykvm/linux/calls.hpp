@@ -69,7 +69,7 @@ std::int64_t sys_mkdirat(Call&);
 std::int64_t sys_rename(Call&);
 std::int64_t sys_renameat(Call&);
 std::int64_t sys_renameat2(Call&);
-std::int64_t sys_link(Call&);               // and symlink
+std::int64_t sys_link(Call&);  // and symlink
 std::int64_t sys_linkat(Call&);
 std::int64_t sys_symlinkat(Call&);
 std::int64_t sys_mknod(Call&);
@@ -90,7 +90,7 @@ std::int64_t sys_lchown(Call&);
 std::int64_t sys_fchown(Call&);
 std::int64_t sys_fchownat(Call&);
 std::int64_t sys_utimensat(Call&);
-std::int64_t sys_no_attributes(Call&);      // extended attributes
+std::int64_t sys_no_attributes(Call&);  // extended attributes
 
 // poll.cpp
 std::int64_t sys_poll(Call&);
@@ -128,12 +128,12 @@ std::int64_t sys_getrandom(Call&);
 std::int64_t sys_getpid(Call&);
 std::int64_t sys_gettid(Call&);
 std::int64_t sys_getppid(Call&);
-std::int64_t sys_getuid(Call&);             // and gid, effective ids
-std::int64_t sys_getresuid(Call&);          // and gid
-std::int64_t sys_setuid(Call&);             // and gid
-std::int64_t sys_setreuid(Call&);           // and gid
-std::int64_t sys_setresuid(Call&);          // and gid
-std::int64_t sys_setfsuid(Call&);           // and gid
+std::int64_t sys_getuid(Call&);     // and gid, effective ids
+std::int64_t sys_getresuid(Call&);  // and gid
+std::int64_t sys_setuid(Call&);     // and gid
+std::int64_t sys_setreuid(Call&);   // and gid
+std::int64_t sys_setresuid(Call&);  // and gid
+std::int64_t sys_setfsuid(Call&);   // and gid
 std::int64_t sys_getgroups(Call&);
 std::int64_t sys_getpgid(Call&);
 std::int64_t sys_getpgrp(Call&);
@@ -169,7 +169,7 @@ std::int64_t sys_set_robust_list(Call&);
 std::int64_t sys_get_robust_list(Call&);
 std::int64_t sys_wait4(Call&);
 std::int64_t sys_waitid(Call&);
-std::int64_t sys_quietly_missing(Call&);    // what libraries try and do without
+std::int64_t sys_quietly_missing(Call&);  // what libraries try and do without
 
 // futex.cpp
 std::int64_t sys_futex(Call&);

@@ -37,7 +37,8 @@ std::uint64_t ticks() noexcept {
 // Does the host itself tell the time by the counter?
 bool counter_is_clock() {
     char name[64] = {};
-    if (std::FILE* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re")) {
+    if (std::FILE* file =
+            std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re")) {
         const bool read = std::fgets(name, sizeof name, file) != nullptr;
         std::fclose(file);
         if (read) {
@@ -132,8 +133,8 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
     const bool forward = now.tsc > anchor_.tsc && now.monotonic > anchor_.monotonic;
     const std::uint64_t elapsed_ticks = forward ? now.tsc - anchor_.tsc : 1;
     const std::uint64_t elapsed = forward ? now.monotonic - anchor_.monotonic : 1;
-    const std::uint64_t multiplier =
-        std::max<std::uint64_t>(1, static_cast<std::uint64_t>((static_cast<unsigned __int128>(elapsed) << 32) / elapsed_ticks));
+    const std::uint64_t multiplier = std::max<std::uint64_t>(
+        1, static_cast<std::uint64_t>((static_cast<unsigned __int128>(elapsed) << 32) / elapsed_ticks));
     std::uint64_t monotonic = now.monotonic, slowed = multiplier;
     bool usable = forward;  // a counter that goes back is none
     if (page_->mode == tinykvm_clock_tsc) {
@@ -144,19 +145,22 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
         if (behind < 0) {
             monotonic = shown;
             const auto ahead = std::min(static_cast<std::uint64_t>(-behind), correction_time / 2);
-            slowed = multiplier - static_cast<std::uint64_t>(static_cast<unsigned __int128>(multiplier) * ahead /
-                                                             correction_time);
+            slowed = multiplier - static_cast<std::uint64_t>(static_cast<unsigned __int128>(multiplier) *
+                                                             ahead / correction_time);
         }
         if (std::abs(behind) > jump && ++jumps_ > 3) usable = false;
     }
-    // Of the realtime clock only a change that means something is passed on: taking two clocks one after the other
-    // is not exact, and realtime should not tremble.
+    // Of the realtime clock only a change that means something is passed on: taking two clocks one after the
+    // other is not exact, and realtime should not tremble.
     const auto offset_to = [after](std::int64_t other) { return other - after; };
-    const std::int64_t real_offset = offset_to(realtime), boot_offset = offset_to(boottime), tai_offset = offset_to(tai);
+    const std::int64_t real_offset = offset_to(realtime), boot_offset = offset_to(boottime),
+                       tai_offset = offset_to(tai);
     constexpr std::int64_t tremble = 2'000;
     const bool first = page_->mode == tinykvm_clock_absent;
-    if (first || std::abs(real_offset - page_->realtime_offset) > tremble) store(page_->realtime_offset, real_offset);
-    if (first || std::abs(boot_offset - page_->boottime_offset) > tremble) store(page_->boottime_offset, boot_offset);
+    if (first || std::abs(real_offset - page_->realtime_offset) > tremble)
+        store(page_->realtime_offset, real_offset);
+    if (first || std::abs(boot_offset - page_->boottime_offset) > tremble)
+        store(page_->boottime_offset, boot_offset);
     if (first || std::abs(tai_offset - page_->tai_offset) > tremble) store(page_->tai_offset, tai_offset);
     store(page_->tsc, now.tsc);
     store(page_->monotonic, monotonic);
@@ -181,7 +185,8 @@ std::optional<std::uint64_t> ClockPage::monotonic() const noexcept {
         const std::uint64_t at_base = load(page_->monotonic), multiplier = load(page_->multiplier);
         std::atomic_thread_fence(std::memory_order_acquire);
         if ((sequence & 1) || load(page_->sequence) != sequence) continue;
-        return at_base + (static_cast<std::int64_t>(now - base) > 0 ? nanoseconds_of(now - base, multiplier) : 0);
+        return at_base +
+               (static_cast<std::int64_t>(now - base) > 0 ? nanoseconds_of(now - base, multiplier) : 0);
     }
     return std::nullopt;
 }

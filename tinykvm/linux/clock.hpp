@@ -13,12 +13,12 @@
 
 namespace tinykvm::linux_abi {
 
-// The page, in a memory file that every VM maps read-only. A VM whose time-stamp counter is not the host's maps a
-// page of zeros instead; its vDSO then makes system calls.
+// The page, in a memory file that every VM maps read-only. A VM whose time-stamp counter is not the host's
+// maps a page of zeros instead; its vDSO then makes system calls.
 //
-// Guest time never goes back: when the page has run ahead of the host's clock it is slowed down until it is right
-// again, when behind it is set forward. Between refreshes it is as good as the measured tick length: within
-// microseconds for seconds.
+// Guest time never goes back: when the page has run ahead of the host's clock it is slowed down until it is
+// right again, when behind it is set forward. Between refreshes it is as good as the measured tick length:
+// within microseconds for seconds.
 //
 // Thread safety: all threads, and processes that inherited the page.
 class ClockPage {

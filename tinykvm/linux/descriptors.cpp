@@ -31,7 +31,8 @@ std::int64_t readable_bytes(const Call& call, const OpenFile& file) {
             return ::ioctl(STDIN_FILENO, FIONREAD, &count) == 0 ? std::max(count, 0) : -ENOTTY;
         }
         case Kind::text:
-            return static_cast<std::int64_t>(file.text->size() - std::min<std::uint64_t>(file.offset, file.text->size()));
+            return static_cast<std::int64_t>(file.text->size() -
+                                             std::min<std::uint64_t>(file.offset, file.text->size()));
         case Kind::regular: {
             struct stat status {};
             if (::fstat(file.host->fd(), &status) != 0) return -errno;
@@ -45,7 +46,8 @@ std::int64_t open_pipe(Call& call, int flags) {
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) return -EINVAL;
     if (!call.memory.is_writable(call.args[0], 2 * sizeof(std::int32_t))) return -EFAULT;
     int fds[2];
-    if (const int error = call.state.files.open_pipe(flags & O_NONBLOCK, flags & O_CLOEXEC, fds)) return error;
+    if (const int error = call.state.files.open_pipe(flags & O_NONBLOCK, flags & O_CLOEXEC, fds))
+        return error;
     const std::int32_t pair[2] = {fds[0], fds[1]};
     return call.memory.write(call.args[0], pair) ? 0 : -EFAULT;
 }
@@ -79,7 +81,9 @@ std::int64_t sys_close_range(Call& call) {
 
 std::int64_t sys_dup(Call& call) { return call.state.files.duplicate(call.int_arg(0), false); }
 
-std::int64_t sys_dup2(Call& call) { return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false); }
+std::int64_t sys_dup2(Call& call) {
+    return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false);
+}
 
 std::int64_t sys_dup3(Call& call) {
     if (call.int_arg(2) & ~O_CLOEXEC) return -EINVAL;

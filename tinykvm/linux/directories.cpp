@@ -30,9 +30,9 @@ struct EntryHead {
 constexpr std::size_t head_size = 19;  // up to the name
 constexpr std::size_t most_at_once = 32768;
 
-// Positions in a listing are what the host's file system calls them, so a description needs no more than a number.
-// After the host's entries come those that exist because of path rules, counted from here; the host's own
-// positions are never that large.
+// Positions in a listing are what the host's file system calls them, so a description needs no more than a
+// number. After the host's entries come those that exist because of path rules, counted from here; the host's
+// own positions are never that large.
 constexpr std::uint64_t made_up_begin = std::uint64_t{1} << 63;
 
 std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8_t type, std::uint64_t next) {
@@ -50,7 +50,8 @@ std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8
     return size;
 }
 
-// The host's next entries, into `to`. Bytes or -errno. A fresh descriptor each time, as its position would be shared.
+// The host's next entries, into `to`. Bytes or -errno. A fresh descriptor each time, as its position would be
+// shared.
 std::int64_t list_host(const HostFile& directory, std::uint64_t& position, std::span<std::byte> to) {
     const FileDescriptor fd(::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return -errno;
@@ -104,7 +105,8 @@ std::int64_t sys_getdents64(Call& call) {
     if (!file || file->kind == OpenFile::Kind::path) return -EBADF;
     if (file->kind != OpenFile::Kind::directory) return -ENOTDIR;
     std::array<std::byte, most_at_once> entries;
-    const std::span<std::byte> room(entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
+    const std::span<std::byte> room(
+        entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
 
     const std::uint64_t before = file->offset;
     std::int64_t size = 0;
@@ -115,7 +117,8 @@ std::int64_t sys_getdents64(Call& call) {
         file->offset = made_up_begin;
     }
     if (size == 0) size = list_made_up(call, *file, room);
-    if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size))) size = -EFAULT;
+    if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size)))
+        size = -EFAULT;
     if (size < 0) file->offset = before;
     return size;
 }
@@ -136,7 +139,8 @@ std::int64_t sys_chdir(Call& call) {
 std::int64_t sys_fchdir(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
-    if (file->kind != OpenFile::Kind::directory && !(file->kind == OpenFile::Kind::path && file->is_directory))
+    if (file->kind != OpenFile::Kind::directory &&
+        !(file->kind == OpenFile::Kind::path && file->is_directory))
         return -ENOTDIR;
     return change_to(call, call.state.paths->resolve("/", file->path, Namespace::Last::keep_link));
 }

@@ -16,7 +16,8 @@ using Kind = OpenFile::Kind;
 
 // A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
 // Host files are opened for reading only, which is enough to change modes and times.
-FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags, int& error) {
+FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags,
+                              int& error) {
     error = refuse_change(call, at);
     if (error) return {};
     const Location found = call.state.paths->resolve(at.base, at.path, last);
@@ -47,7 +48,8 @@ FileDescriptor open_to_change(const Call& call, const OpenFile& file, int& error
         error = EPERM;
         return {};
     }
-    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY, error);
+    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY,
+                          error);
 }
 
 std::int64_t change_mode(const Call& call, const PathAt& at, unsigned mode) {
@@ -70,7 +72,8 @@ std::int64_t change_owner(const Call& call, const PathAt& at, int user, int grou
 }
 
 bool is_time(const timespec& time) {
-    return time.tv_nsec == UTIME_NOW || time.tv_nsec == UTIME_OMIT || (time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000);
+    return time.tv_nsec == UTIME_NOW || time.tv_nsec == UTIME_OMIT ||
+           (time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000);
 }
 
 }  // namespace
@@ -109,7 +112,8 @@ std::int64_t sys_truncate(Call& call) {
 std::int64_t sys_fallocate(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
-    const auto offset = static_cast<std::int64_t>(call.args[2]), length = static_cast<std::int64_t>(call.args[3]);
+    const auto offset = static_cast<std::int64_t>(call.args[2]),
+               length = static_cast<std::int64_t>(call.args[3]);
     if (offset < 0 || length <= 0) return -EINVAL;
     if (call.int_arg(1) & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
     if (!file->writes()) return -EBADF;
@@ -131,7 +135,8 @@ std::int64_t sys_chmod(Call& call) {
     return change_mode(call, read_path_at(call, AT_FDCWD, call.args[0]), static_cast<unsigned>(call.args[1]));
 }
 std::int64_t sys_fchmodat(Call& call) {
-    return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]), static_cast<unsigned>(call.args[2]));
+    return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]),
+                       static_cast<unsigned>(call.args[2]));
 }
 std::int64_t sys_fchmod(Call& call) {
     const OpenFile* file = call.file(0);
@@ -143,10 +148,12 @@ std::int64_t sys_fchmod(Call& call) {
 }
 
 std::int64_t sys_chown(Call& call) {
-    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), true);
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2),
+                        true);
 }
 std::int64_t sys_lchown(Call& call) {
-    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), false);
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2),
+                        false);
 }
 std::int64_t sys_fchownat(Call& call) {
     const int flags = call.int_arg(4);
@@ -162,7 +169,8 @@ std::int64_t sys_fchown(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (file->path.empty()) return -EPERM;
-    return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2), false);
+    return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2),
+                        false);
 }
 
 std::int64_t sys_utimensat(Call& call) {

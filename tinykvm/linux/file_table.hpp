@@ -21,18 +21,18 @@ inline constexpr std::size_t pipe_capacity = 65536;
 // An open file description: what descriptors made from one another by dup() share.
 struct OpenFile {
     enum class Kind : std::uint8_t {
-        input,        // the host's standard input, or always at its end
-        output,       // Options::output
-        null,         // /dev/null
-        zero,         // /dev/zero
-        random,       // /dev/random and /dev/urandom
-        regular,      // a file of the host
-        directory,    // a directory of the host, or one that only exists because path rules lie below it
-        text,         // generated, as /proc/self/maps
+        input,      // the host's standard input, or always at its end
+        output,     // Options::output
+        null,       // /dev/null
+        zero,       // /dev/zero
+        random,     // /dev/random and /dev/urandom
+        regular,    // a file of the host
+        directory,  // a directory of the host, or one that only exists because path rules lie below it
+        text,       // generated, as /proc/self/maps
         pipe_reader,
         pipe_writer,
-        event,        // eventfd
-        path,         // opened with O_PATH: a name that can be asked about, not read
+        event,  // eventfd
+        path,   // opened with O_PATH: a name that can be asked about, not read
     };
     Kind kind = Kind::null;
     bool writable = false;                 // the path rule it was found by lets the guest change it
@@ -45,14 +45,14 @@ struct OpenFile {
     std::uint64_t counter = 0;             // of Kind::event
     std::shared_ptr<const HostFile> host;  // null: not a file of the host
     std::shared_ptr<const std::string> text;
-    std::string path;                      // in the guest's namespace; empty for what has no name
+    std::string path;  // in the guest's namespace; empty for what has no name
 
     bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
     bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
 };
 
 struct Pipe {
-    std::string bytes;  // at most pipe_capacity
+    std::string bytes;                       // at most pipe_capacity
     std::uint32_t readers = 0, writers = 0;  // open file descriptions, not descriptors
 };
 

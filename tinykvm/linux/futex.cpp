@@ -80,7 +80,8 @@ std::int64_t sys_futex(Call& call) {
                 return -EINVAL;
             if (const int error = read_word(call, call.args[0], value)) return -error;
             if (const int error = read_word(call, call.args[4], second)) return -error;
-            if (command == FUTEX_CMP_REQUEUE && value != static_cast<std::uint32_t>(call.args[5])) return -EAGAIN;
+            if (command == FUTEX_CMP_REQUEUE && value != static_cast<std::uint32_t>(call.args[5]))
+                return -EAGAIN;
             return 0;
         }
         case FUTEX_WAKE_OP: return change_word(call);

@@ -1,4 +1,5 @@
-// Who the process is and on what system. The same in every guest and on every host, except for memory and uptime.
+// Who the process is and on what system. The same in every guest and on every host, except for memory and
+// uptime.
 #include <linux/capability.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>

@@ -1,5 +1,5 @@
-// Data in and out of open files. Host files are read and written at positions (pread, pwrite), never through an
-// offset of the host's.
+// Data in and out of open files. Host files are read and written at positions (pread, pwrite), never through
+// an offset of the host's.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -97,7 +97,9 @@ std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint6
         std::int64_t got = 0;
         if (file.kind == Kind::text) {
             const std::string& text = *file.text;
-            got = offset < text.size() ? static_cast<std::int64_t>(std::min(piece.size(), text.size() - offset)) : 0;
+            got = offset < text.size()
+                      ? static_cast<std::int64_t>(std::min(piece.size(), text.size() - offset))
+                      : 0;
             if (got > 0) std::memcpy(piece.data(), text.data() + offset, static_cast<std::size_t>(got));
         } else {
             got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
@@ -194,15 +196,16 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
     const bool append = file.flags & O_APPEND;
     if (!append && offset + total_of(ranges) > max_offset) return -EFBIG;
     const int fd = file.host->fd();
-    const std::int64_t result = drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
-        // The host's file is not in append mode, as that would be everybody's; each write is, instead.
-        const iovec part{const_cast<std::byte*>(piece.data()), piece.size()};
-        const ssize_t put = append ? ::pwritev2(fd, &part, 1, 0, RWF_APPEND)
-                                   : ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
-        if (put < 0) return -errno;
-        offset += static_cast<std::uint64_t>(put);
-        return put;
-    });
+    const std::int64_t result =
+        drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
+            // The host's file is not in append mode, as that would be everybody's; each write is, instead.
+            const iovec part{const_cast<std::byte*>(piece.data()), piece.size()};
+            const ssize_t put = append ? ::pwritev2(fd, &part, 1, 0, RWF_APPEND)
+                                       : ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
+            if (put < 0) return -errno;
+            offset += static_cast<std::uint64_t>(put);
+            return put;
+        });
     if (append && result > 0) {
         struct stat status {};
         if (::fstat(fd, &status) == 0) offset = static_cast<std::uint64_t>(status.st_size);
@@ -304,8 +307,9 @@ std::int64_t sys_lseek(Call& call) {
             position = whence == SEEK_DATA ? wanted : size;
             break;
         default: {
-            const std::int64_t base =
-                whence == SEEK_SET ? 0 : whence == SEEK_END ? size : static_cast<std::int64_t>(file->offset);
+            const std::int64_t base = whence == SEEK_SET   ? 0
+                                      : whence == SEEK_END ? size
+                                                           : static_cast<std::int64_t>(file->offset);
             if (__builtin_add_overflow(base, wanted, &position)) return -EOVERFLOW;
             if (position < 0) return -EINVAL;
         }

@@ -31,8 +31,8 @@ const OpenFile* mappable(const Call& call, int fd, int flags, int protection, in
     } else if (file->kind != OpenFile::Kind::regular && file->kind != OpenFile::Kind::zero) {
         error = ENODEV;
     } else if ((flags & MAP_TYPE) != MAP_PRIVATE && file->kind == OpenFile::Kind::regular) {
-        // What a guest writes to its copy would never reach the file. A descriptor for writing may be written to
-        // through it later, and a writable mapping at once.
+        // What a guest writes to its copy would never reach the file. A descriptor for writing may be written
+        // to through it later, and a writable mapping at once.
         if (protection & PROT_WRITE) error = file->writes() ? ENODEV : EACCES;
     }
     return error == 0 ? file : nullptr;
@@ -76,7 +76,8 @@ int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
 }  // namespace
 
 bool is_user_range(GuestAddr begin, std::uint64_t size) {
-    if (begin < x86::user_begin || begin >= x86::user_end || size == 0 || size > x86::user_end - begin) return false;
+    if (begin < x86::user_begin || begin >= x86::user_end || size == 0 || size > x86::user_end - begin)
+        return false;
     return begin >= x86::system_end || begin + size <= x86::system_begin;
 }
 
@@ -102,7 +103,8 @@ std::int64_t sys_mmap(Call& call) {
         int error = 0;
         file = mappable(call, call.int_arg(4), flags, protection, error);
         if (!file) return -error;
-        if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX)) return -EOVERFLOW;
+        if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX))
+            return -EOVERFLOW;
         if (file->kind == OpenFile::Kind::zero) file = nullptr;
     }
     GuestAddr place = 0;
@@ -124,7 +126,8 @@ std::int64_t sys_mmap(Call& call) {
 
     if (const int error = call.memory.map(place, wanted.size, {true, true, false}, file->path)) return -error;
     int error = copy_file(call, *file, offset, place, bytes);
-    if (error == 0 && final != Protection{true, true, false}) error = call.memory.protect(place, wanted.size, final);
+    if (error == 0 && final != Protection{true, true, false})
+        error = call.memory.protect(place, wanted.size, final);
     if (error != 0) {
         (void)call.memory.unmap(place, wanted.size);
         return -error;
@@ -161,7 +164,8 @@ std::int64_t sys_brk(Call& call) {
     if (wanted < state.break_start || wanted > x86::user_end) return current;
     const GuestAddr before = page_ceil(state.break_end), after = page_ceil(wanted);
     if (after > before) {
-        if (!is_user_range(before, after - before) || call.memory.regions().overlaps(before, after)) return current;
+        if (!is_user_range(before, after - before) || call.memory.regions().overlaps(before, after))
+            return current;
         if (call.memory.map(before, after - before, {true, true, false}, "[heap]") != 0) return current;
     } else if (after < before) {
         if (call.memory.unmap(after, before - after) != 0) return current;

@@ -40,7 +40,8 @@ std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_
     const std::string name = region.name;
     constexpr Protection read_write{true, true, false};
     if (const int error = call.memory.map(to, new_size, read_write, name)) return -error;
-    // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands still.
+    // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands
+    // still.
     int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
     if (error == 0) error = copy_pages(call, from, to, kept);
     if (error == 0 && protection != read_write) error = call.memory.protect(to, new_size, protection);
@@ -65,7 +66,8 @@ std::int64_t sys_mremap(Call& call) {
     if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) return -EINVAL;
     if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
     if (from % page_size != 0 || call.args[2] == 0) return -EINVAL;
-    if (call.args[1] > x86::user_end || call.args[2] > x86::user_end) return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
+    if (call.args[1] > x86::user_end || call.args[2] > x86::user_end)
+        return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
     const std::uint64_t old_size = page_ceil(call.args[1]), new_size = page_ceil(call.args[2]);
     if (old_size == 0) return -EINVAL;  // would double a shared mapping, and there are none
     if ((flags & MREMAP_DONTUNMAP) && old_size != new_size) return -EINVAL;
@@ -86,7 +88,8 @@ std::int64_t sys_mremap(Call& call) {
         }
         const GuestAddr end = from + old_size;
         const std::uint64_t more = new_size - old_size;
-        if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
+        if (region->end == end && is_user_range(end, more) &&
+            !call.memory.regions().overlaps(end, end + more)) {
             const Region grown = *region;
             if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return -error;
             return static_cast<std::int64_t>(from);

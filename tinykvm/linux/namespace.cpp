@@ -117,7 +117,8 @@ void Namespace::add(const PathRule& given, const Options& options) {
             rule.root = FileDescriptor(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
             rule.leaf = ".";
         } else if (resolved) {
-            rule.root = FileDescriptor(::open(parent_path(*resolved).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+            rule.root =
+                FileDescriptor(::open(parent_path(*resolved).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
             rule.leaf = resolved->substr(resolved->rfind('/') + 1);
         }
         if (!rule.root && options.log) options.log("allowed_paths: " + real + " is not there");
@@ -144,7 +145,8 @@ const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string
 
 const Namespace::Rule* Namespace::link_on_the_way(const std::string& path) const {
     for (std::string prefix = path; prefix != "/"; prefix = parent_path(prefix))
-        if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link) return &found->second;
+        if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link)
+            return &found->second;
     return nullptr;
 }
 
@@ -163,8 +165,10 @@ bool Namespace::is_rule_root(const std::string& path) const {
 std::vector<Namespace::Child> Namespace::children(const std::string& directory) const {
     std::vector<Child> result;
     const std::string prefix = directory == "/" ? directory : directory + "/";
-    for (auto rule = rules_.lower_bound(prefix); rule != rules_.end() && rule->first.starts_with(prefix); ++rule) {
-        const std::string name = rule->first.substr(prefix.size(), rule->first.find('/', prefix.size()) - prefix.size());
+    for (auto rule = rules_.lower_bound(prefix); rule != rules_.end() && rule->first.starts_with(prefix);
+         ++rule) {
+        const std::string name =
+            rule->first.substr(prefix.size(), rule->first.find('/', prefix.size()) - prefix.size());
         if (name.empty() || (!result.empty() && result.back().name == name)) continue;
         result.push_back({name, rule->second.link && rule->first.size() == prefix.size() + name.size()});
     }

@@ -1,10 +1,10 @@
 // The file system a guest sees: path rules over directories and files of the host, and a few built-in files.
 //
-// A guest path is resolved in the guest's namespace, component by component where links are met. The host never
-// follows a link for us: every host object is opened below the root of a rule with openat2(RESOLVE_BENEATH |
-// RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), and a link found on the way is read and continued in the
-// namespace. So neither a link nor a swap of one while we look can lead outside the rules. Paths no rule covers
-// cost no host call.
+// A guest path is resolved in the guest's namespace, component by component where links are met. The host
+// never follows a link for us: every host object is opened below the root of a rule with
+// openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), and a link found on the way is read
+// and continued in the namespace. So neither a link nor a swap of one while we look can lead outside the
+// rules. Paths no rule covers cost no host call.
 //
 // Immutable after construction; shared by a snapshot and all its forks. Thread safety: any number of threads.
 #pragma once
@@ -29,11 +29,11 @@ class Namespace {
   public:
     struct Rule {
         bool writable = false;
-        bool tree = false;          // everything below too
-        bool link = false;          // a symbolic link to `target`
+        bool tree = false;  // everything below too
+        bool link = false;  // a symbolic link to `target`
         std::string target;
-        FileDescriptor root;        // O_PATH: the directory of a tree, or the directory that holds `leaf`
-        std::string leaf;           // of a rule for a single path
+        FileDescriptor root;  // O_PATH: the directory of a tree, or the directory that holds `leaf`
+        std::string leaf;     // of a rule for a single path
     };
 
     // Opens the roots of the rules. A root that is not there is logged and its rule covers nothing.
@@ -51,10 +51,10 @@ class Namespace {
         };
         Kind kind = Kind::nothing;
         int error = 0;
-        std::string path;            // absolute, free of links, "." and ".."
+        std::string path;  // absolute, free of links, "." and ".."
         const Rule* rule = nullptr;
-        std::string below;           // `path` relative to the rule's root; "." is the root
-        FileDescriptor handle;       // O_PATH | O_NOFOLLOW
+        std::string below;      // `path` relative to the rule's root; "." is the root
+        FileDescriptor handle;  // O_PATH | O_NOFOLLOW
         struct stat status {};
         BuiltIn file = BuiltIn::none;
         std::string target;
@@ -69,9 +69,7 @@ class Namespace {
         bool is_directory() const {
             return kind == Kind::directory || (kind == Kind::host && S_ISDIR(status.st_mode));
         }
-        bool is_link() const {
-            return kind == Kind::link || (kind == Kind::host && S_ISLNK(status.st_mode));
-        }
+        bool is_link() const { return kind == Kind::link || (kind == Kind::host && S_ISLNK(status.st_mode)); }
         bool writable() const { return rule && rule->writable; }
     };
     enum class Last { follow, keep_link };
@@ -79,8 +77,8 @@ class Namespace {
     // Resolves `path` (not empty) starting at the directory `base` (a resolved path).
     Location resolve(std::string_view base, std::string_view path, Last last) const;
 
-    // Could the path, as written and with the rules' own links applied, be something a guest may change? Without
-    // a host call, so that what is certain to be refused is refused without one.
+    // Could the path, as written and with the rules' own links applied, be something a guest may change?
+    // Without a host call, so that what is certain to be refused is refused without one.
     enum class Verdict { nowhere, read_only, writable };
     Verdict judge(std::string_view base, std::string_view path) const;
 
@@ -98,7 +96,8 @@ class Namespace {
     // What a link points to; empty when it cannot be read.
     static std::string read_target(const Location& link);
 
-    // Names that exist in a directory because of rules. `is_link` tells rules' links from directories and files.
+    // Names that exist in a directory because of rules. `is_link` tells rules' links from directories and
+    // files.
     struct Child {
         std::string name;
         bool is_link = false;

@@ -1,5 +1,5 @@
-// Opening files. Only regular files and directories of the host are ever opened, and only after a look at what
-// they are; everything else a path may denote is made up here.
+// Opening files. Only regular files and directories of the host are ever opened, and only after a look at
+// what they are; everything else a path may denote is made up here.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,18 +19,20 @@ using Location = Namespace::Location;
 using Kind = OpenFile::Kind;
 
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
-constexpr int large_file = 0100000;       // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
-constexpr std::size_t max_texts = 8;      // generated files open at a time: each is a copy of something long
+constexpr int large_file = 0100000;  // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
+constexpr std::size_t max_texts = 8;  // generated files open at a time: each is a copy of something long
 
 std::string describe_maps(const Regions& regions) {
     std::string text;
     for (const auto& [begin, region] : regions) {
         char line[128];
         const Protection& p = region.protection;
-        std::snprintf(line, sizeof line, "%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ", region.begin,
-                      region.end, p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-');
+        std::snprintf(line, sizeof line, "%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ",
+                      region.begin, region.end, p.read ? 'r' : '-', p.write ? 'w' : '-',
+                      p.execute ? 'x' : '-');
         text += line;
-        if (!region.name.empty()) text.append(73 - std::min<std::size_t>(73, std::string_view(line).size()), ' ') += region.name;
+        if (!region.name.empty())
+            text.append(73 - std::min<std::size_t>(73, std::string_view(line).size()), ' ') += region.name;
         text += '\n';
     }
     return text;
@@ -42,7 +44,8 @@ class Opening {
 
     std::int64_t at(const PathAt& where) {
         if (flags_ & O_PATH) flags_ &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) return -EINVAL;
+        if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+            return -EINVAL;
         if ((flags_ & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
         if (call_.state.files.full()) return -EMFILE;
         // C1: decided before the host hears of it.
@@ -50,7 +53,8 @@ class Opening {
             if (const int error = refuse_change(call_, where)) return -error;
 
         const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-        const auto last = exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
+        const auto last =
+            exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
         Location found = paths().resolve(where.base, where.path, last);
         if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
             if (call_.state.program_path.empty()) return -ENOENT;
@@ -80,7 +84,8 @@ class Opening {
         OpenFile file;
         file.path = found.path;
         if (found.kind == Location::Kind::built_in) return built_in(found.file, std::move(file));
-        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) && !S_ISREG(found.status.st_mode)) {
+        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) &&
+            !S_ISREG(found.status.st_mode)) {
             call_.log("open: " + found.path + " is neither a file nor a directory");
             return -EACCES;
         }
@@ -90,7 +95,8 @@ class Opening {
         } else if (found.is_directory()) {
             if (changes()) return -EISDIR;
             // May it be listed? The handle itself is only a name.
-            if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
+            if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0)
+                return -errno;
             file.kind = Kind::directory;
         } else {
             return regular(found);

@@ -43,7 +43,8 @@ int refuse_change(const Call& call, const PathAt& at) {
     switch (call.state.paths->judge(at.base, at.path)) {
         case Namespace::Verdict::nowhere: return ENOENT;
         case Namespace::Verdict::read_only:
-            call.log(std::string(call.name) + ": " + join_path(at.base, at.path) + " is not writable");
+            call.log(std::string(call.name) + ": " +
+                     (at.path[0] == '/' ? at.path : join_path(at.base, at.path)) + " is not writable");
             return EROFS;
         case Namespace::Verdict::writable: break;
     }

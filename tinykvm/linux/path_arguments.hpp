@@ -9,7 +9,7 @@
 namespace tinykvm::linux_abi {
 
 struct PathAt {
-    std::string base;               // the directory to start from
+    std::string base;  // the directory to start from
     std::string path;
     const OpenFile* self = nullptr;  // empty path and AT_EMPTY_PATH: the descriptor itself is meant
     int error = 0;

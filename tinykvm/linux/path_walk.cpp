@@ -27,7 +27,8 @@ void put_before(std::deque<std::string>& pending, std::string_view path) {
 }
 
 bool asks_for_directory(std::string_view path) {
-    return path.ends_with("/") || path.ends_with("/.") || path == "." || path.ends_with("/..") || path == "..";
+    return path.ends_with("/") || path.ends_with("/.") || path == "." || path.ends_with("/..") ||
+           path == "..";
 }
 
 }  // namespace
@@ -36,7 +37,8 @@ std::string Namespace::read_target(const Location& link) {
     if (link.kind == Location::Kind::link) return link.target;
     char target[PATH_MAX];
     const ssize_t length = ::readlinkat(link.handle.get(), "", target, sizeof target);
-    return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length)) : std::string();
+    return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length))
+                                           : std::string();
 }
 
 Namespace::Location Namespace::walk(std::string_view base, std::string_view path, Last last) const {

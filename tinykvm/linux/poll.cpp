@@ -37,7 +37,8 @@ short readiness(const Call& call, const OpenFile& file) {
         case Kind::text: return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
         case Kind::pipe_reader: {
             const Pipe& pipe = call.state.files.pipe(file);
-            return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
+            return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) |
+                                      (pipe.writers == 0 ? POLLHUP : 0));
         }
         case Kind::pipe_writer: {
             // Room for PIPE_BUF bytes, so that a small write cannot fail.
@@ -65,7 +66,8 @@ std::int64_t wait_for(const Call& call, Until until, bool input, Look look) {
     }
 }
 
-// The mask a ppoll or pselect waits with. A signal that waits behind the present mask only ends the call at once.
+// The mask a ppoll or pselect waits with. A signal that waits behind the present mask only ends the call at
+// once.
 class TemporaryMask {
   public:
     explicit TemporaryMask(Call& call) : call_(call), before_(call.state.thread.blocked) {}
@@ -128,14 +130,17 @@ struct FdSet {
     GuestAddr address = 0;
     std::vector<std::uint64_t> wanted, ready;
 
-    bool has(int fd) const { return !wanted.empty() && (wanted[static_cast<std::size_t>(fd) / 64] >> fd % 64 & 1); }
+    bool has(int fd) const {
+        return !wanted.empty() && (wanted[static_cast<std::size_t>(fd) / 64] >> fd % 64 & 1);
+    }
     void mark(int fd) { ready[static_cast<std::size_t>(fd) / 64] |= std::uint64_t{1} << fd % 64; }
 };
 
 std::int64_t select_files(Call& call, Until until) {
     const int wanted = call.int_arg(0);
     if (wanted < 0) return -EINVAL;
-    const int count = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(wanted), call.state.files.limit()));
+    const int count =
+        static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(wanted), call.state.files.limit()));
     const std::size_t words = (static_cast<std::size_t>(count) + 63) / 64;
     FdSet sets[3];  // reading, writing, exceptional
     constexpr short events[3] = {POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI};
@@ -168,7 +173,8 @@ std::int64_t select_files(Call& call, Until until) {
         return found;
     });
     for (const FdSet& set : sets)
-        if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8)) return -EFAULT;
+        if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8))
+            return -EFAULT;
     return ready;
 }
 

@@ -37,19 +37,19 @@ struct ThreadPointers {
 
 // A hardware exception as Linux would turn it into a signal.
 struct Fault {
-    int signal = 0;                 // SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP
-    int code = 0;                   // si_code
-    GuestAddr address = 0;          // si_addr
-    std::uint8_t vector = 0;        // x86 exception vector
+    int signal = 0;           // SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP
+    int code = 0;             // si_code
+    GuestAddr address = 0;    // si_addr
+    std::uint8_t vector = 0;  // x86 exception vector
     std::uint32_t error_code = 0;
 };
 
 // Vector state is saved into and loaded from signal frames through this.
 class VectorState {
   public:
-    virtual std::size_t size() const = 0;                        // bytes of the XSAVE image, standard format
+    virtual std::size_t size() const = 0;  // bytes of the XSAVE image, standard format
     virtual void save(std::span<std::byte> image) = 0;
-    virtual bool load(std::span<const std::byte> image) = 0;     // false: not a valid image, nothing changed
+    virtual bool load(std::span<const std::byte> image) = 0;  // false: not a valid image, nothing changed
     // The state components of the image (XCR0). Programs find it in signal frames.
     virtual std::uint64_t features() const { return 3; }
 

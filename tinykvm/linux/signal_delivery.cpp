@@ -23,7 +23,8 @@ Outcome killed(int signal) { return {Outcome::Next::killed, 0, signal}; }
 
 bool does_nothing(const ProcessState& state, int signal) {
     const std::uint64_t handler = state.actions[static_cast<std::size_t>(signal)].handler;
-    return handler == ignore_action || (handler == default_action && (ignored_by_default & signal_bit(signal)));
+    return handler == ignore_action ||
+           (handler == default_action && (ignored_by_default & signal_bit(signal)));
 }
 
 // Starts the handler, or kills. REQUIRES: the signal does something.
@@ -67,7 +68,8 @@ PendingSignal take_pending(ProcessState& state, SignalSet set) {
             best = it;
             continue;
         }
-        const bool urgent = synchronous & signal_bit(it->signal), best_urgent = synchronous & signal_bit(best->signal);
+        const bool urgent = synchronous & signal_bit(it->signal),
+                   best_urgent = synchronous & signal_bit(best->signal);
         if (urgent != best_urgent ? urgent : it->signal < best->signal) best = it;
     }
     if (best == queue.end()) return {};
@@ -104,8 +106,8 @@ bool return_from_handler(Call& call) {
 
 Outcome deliver_pending(Call& call) {
     ProcessState& state = call.state;
-    // Each handler is entered on top of the previous one, as in Linux; the last runs first. Handlers add to the
-    // mask, so this ends; SA_NODEFER cannot prolong it as the queue only shrinks here.
+    // Each handler is entered on top of the previous one, as in Linux; the last runs first. Handlers add to
+    // the mask, so this ends; SA_NODEFER cannot prolong it as the queue only shrinks here.
     while (!state.thread.pending.empty()) {
         const PendingSignal pending = take_pending(state, ~state.thread.blocked);
         if (pending.signal == 0) break;

@@ -15,8 +15,8 @@ Outcome deliver_pending(Call& call);
 Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fault, Registers& registers,
                       VectorState& vectors);
 
-// Queues a signal for the process. 0, or EAGAIN when too many wait. Signals whose disposition is to do nothing
-// vanish here.
+// Queues a signal for the process. 0, or EAGAIN when too many wait. Signals whose disposition is to do
+// nothing vanish here.
 int send_signal(ProcessState& state, int signal, const SignalInfo& info);
 // siginfo of kill(), tkill() and the like by the process itself.
 SignalInfo signal_info_from_self(int signal, int code);
@@ -24,7 +24,8 @@ SignalInfo signal_info_from_self(int signal, int code);
 PendingSignal take_pending(ProcessState& state, SignalSet set);
 SignalSet pending_set(const ProcessState& state);
 
-// rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing changed.
+// rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing
+// changed.
 bool return_from_handler(Call& call);
 
 // Does the program run on its alternate stack?

@@ -63,8 +63,11 @@ bool write_vectors(GuestMemory& memory, GuestAddr address, VectorState& vectors)
     const std::size_t size = vectors.size();
     std::vector<std::byte> image(size + sizeof magic2);
     vectors.save(std::span(image.data(), size));
-    const ImageDescription description{magic1, static_cast<std::uint32_t>(size + sizeof magic2), vectors.features(),
-                                       static_cast<std::uint32_t>(size), {}};
+    const ImageDescription description{magic1,
+                                       static_cast<std::uint32_t>(size + sizeof magic2),
+                                       vectors.features(),
+                                       static_cast<std::uint32_t>(size),
+                                       {}};
     std::memcpy(image.data() + description_offset, &description, sizeof description);
     std::memcpy(image.data() + size, &magic2, sizeof magic2);
     return memory.write(address, image.data(), image.size());
@@ -105,7 +108,8 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
                        Registers& registers, VectorState& vectors) {
     constexpr std::uint64_t sa_restorer = 0x04000000;
     const std::size_t image_size = vectors.size();
-    if (!(action.flags & sa_restorer) || image_size < legacy_size + header_size || image_size > max_image) return false;
+    if (!(action.flags & sa_restorer) || image_size < legacy_size + header_size || image_size > max_image)
+        return false;
 
     AlternateStack& alternate = state.thread.alternate_stack;
     const bool already_there = !alternate.disarm_when_entered && alternate.contains(registers.rsp);
@@ -115,7 +119,8 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
     const GuestAddr image = (stack - image_size - sizeof magic2) & ~std::uint64_t{63};
     const GuestAddr address = ((image - sizeof(SignalFrame)) & ~std::uint64_t{15}) - 8;
     // On the alternate stack the frame must fit; it does not run over its end.
-    if ((enter || already_there) && (address < alternate.begin || address >= alternate.begin + alternate.size))
+    if ((enter || already_there) &&
+        (address < alternate.begin || address >= alternate.begin + alternate.size))
         return false;
 
     const Registers& r = registers;
@@ -126,9 +131,11 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
     frame.stack.size = alternate.size;
     frame.stack.flags = alternate.size == 0 ? SS_DISABLE : already_there ? SS_ONSTACK : 0;
     if (alternate.disarm_when_entered) frame.stack.flags |= static_cast<std::int32_t>(0x80000000u);
+    // clang-format off
     frame.context = {r.r8,  r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx,
                      r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.rflags, user_cs, 0, 0, user_ss,
                      fault.error_code, fault.vector, saved_mask, fault.address, image, {}};
+    // clang-format on
     frame.mask = saved_mask;
     frame.info = pending.info;
     if (!memory.is_writable(address, stack - address) || !write_vectors(memory, image, vectors) ||
@@ -155,10 +162,12 @@ bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& regis
     const std::vector<std::byte> image = read_vectors(memory, c.vector_state, vectors);
     if (image.empty() || !vectors.load(image)) return false;
 
+    // clang-format off
     registers = {.rax = c.rax, .rbx = c.rbx, .rcx = c.rcx, .rdx = c.rdx, .rsi = c.rsi, .rdi = c.rdi,
                  .rsp = c.rsp, .rbp = c.rbp, .r8 = c.r8, .r9 = c.r9, .r10 = c.r10, .r11 = c.r11,
                  .r12 = c.r12, .r13 = c.r13, .r14 = c.r14, .r15 = c.r15, .rip = c.rip,
                  .rflags = (c.rflags & flags_of_program) | flags_always};
+    // clang-format on
     state.thread.blocked = frame.mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP));
     // As Linux: the stack description of the frame becomes the alternate stack again where it is sensible.
     constexpr std::int32_t auto_disarm = static_cast<std::int32_t>(0x80000000u);

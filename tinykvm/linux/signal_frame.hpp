@@ -1,5 +1,5 @@
-// The frame Linux puts on the stack of an x86-64 program before a signal handler runs, byte for byte: unwinders,
-// garbage collectors and crash reporters read it.
+// The frame Linux puts on the stack of an x86-64 program before a signal handler runs, byte for byte:
+// unwinders, garbage collectors and crash reporters read it.
 #pragma once
 
 #include <cstdint>

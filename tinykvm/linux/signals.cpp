@@ -27,7 +27,8 @@ std::int64_t send_to_self(Call& call, int signal, const SignalInfo& info) {
     return -send_signal(call.state, signal, info);
 }
 
-// Waits with another mask. There is nobody else to send a signal, so either one waits already or none will come.
+// Waits with another mask. There is nobody else to send a signal, so either one waits already or none will
+// come.
 std::int64_t suspend(Call& call, SignalSet mask) {
     ProcessState& state = call.state;
     if (!(pending_set(state) & ~mask)) call.waiter.sleep_for_ever();
@@ -90,7 +91,8 @@ std::int64_t sys_rt_sigprocmask(Call& call) {
 std::int64_t sys_rt_sigreturn(Call& call) {
     call.registers_replaced = true;
     if (return_from_handler(call)) return 0;
-    call.outcome = deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
+    call.outcome =
+        deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
     return 0;
 }
 
@@ -152,7 +154,10 @@ std::int64_t sys_sigaltstack(Call& call) {
     const bool active = on_alternate_stack(call.state, call.registers.rsp);
     before.begin = stack.begin;
     before.size = stack.size;
-    before.flags = (stack.size == 0 ? SS_DISABLE : active ? SS_ONSTACK : 0) | (stack.disarm_when_entered ? auto_disarm : 0);
+    before.flags = (stack.size == 0 ? SS_DISABLE
+                    : active        ? SS_ONSTACK
+                                    : 0) |
+                   (stack.disarm_when_entered ? auto_disarm : 0);
     if (call.args[0]) {
         if (!call.memory.read(call.args[0], wanted)) return -EFAULT;
         if (active) return -EPERM;

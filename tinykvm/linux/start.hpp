@@ -12,20 +12,19 @@ namespace tinykvm::linux_abi {
 
 // What the loader knows about the program, and what the processor can.
 struct StartInfo {
-    GuestAddr entry = 0;             // of the program itself, even when an interpreter runs first
-    GuestAddr headers = 0;           // its program headers in memory
+    GuestAddr entry = 0;    // of the program itself, even when an interpreter runs first
+    GuestAddr headers = 0;  // its program headers in memory
     std::uint16_t header_count = 0;
-    GuestAddr interpreter_base = 0;  // where the dynamic loader is; 0: none
-    std::string program_path;        // AT_EXECFN
+    GuestAddr interpreter_base = 0;            // where the dynamic loader is; 0: none
+    std::string program_path;                  // AT_EXECFN
     GuestAddr stack_begin = 0, stack_end = 0;  // mapped readable and writable
     std::uint64_t hwcap = 0, hwcap2 = 0;       // CPUID 1 EDX; AT_HWCAP2: bit 1 is FSGSBASE
     std::uint64_t signal_stack_size = 2048;    // AT_MINSIGSTKSZ: frame and XSAVE image
 };
 
-// Writes everything below `stack_end`. Returns the stack pointer to start with: it points at argc and is a multiple
-// of 16.
-// Arguments are options.program_name and options.arguments. Throws LoadError when arguments and environment take
-// more than a quarter of the stack, as Linux does.
+// Writes everything below `stack_end`. Returns the stack pointer to start with: it points at argc and is a
+// multiple of 16. Arguments are options.program_name and options.arguments. Throws LoadError when arguments
+// and environment take more than a quarter of the stack, as Linux does.
 GuestAddr build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info);
 
 }  // namespace tinykvm::linux_abi

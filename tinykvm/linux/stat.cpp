@@ -92,8 +92,12 @@ int status_of(const Call& call, const Location& found, struct stat& status, bool
             break;
         case Location::Kind::built_in:
             if (found.file == BuiltIn::own_program && follow) {
-                if (call.state.program_path.empty() || find_built_in(call.state.program_path) != BuiltIn::none) return ENOENT;
-                return status_of(call, call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow), status, true);
+                if (call.state.program_path.empty() ||
+                    find_built_in(call.state.program_path) != BuiltIn::none)
+                    return ENOENT;
+                return status_of(
+                    call, call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow),
+                    status, true);
             }
             status = built_in(found.file);
             break;
@@ -108,7 +112,9 @@ int status_at(const Call& call, int directory, GuestAddr path, int flags, struct
     if (at.error) return at.error;
     if (at.self) return status_of(*at.self, status);
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return status_of(call, call.state.paths->resolve(at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link),
+    return status_of(call,
+                     call.state.paths->resolve(at.base, at.path,
+                                               follow ? Namespace::Last::follow : Namespace::Last::keep_link),
                      status, follow);
 }
 
@@ -137,12 +143,14 @@ int check_access(const Location& found, int mode) {
     }
     if ((mode & W_OK) && !found.writable() && !found.is_link()) return EROFS;
     if (mode == F_OK) return 0;
-    const long result = ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    const long result =
+        ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
     return result == 0 ? 0 : errno;
 }
 
 std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode, int flags) {
-    if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))) return -EINVAL;
+    if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
+        return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return -at.error;
     if (at.self) {
@@ -151,8 +159,9 @@ std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode
         return -check_access(call.state.paths->resolve("/", at.self->path, Namespace::Last::keep_link), mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return -check_access(
-        call.state.paths->resolve(at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link), mode);
+    return -check_access(call.state.paths->resolve(
+                             at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link),
+                         mode);
 }
 
 std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAddr address, int size) {
@@ -220,7 +229,9 @@ std::int64_t file_system(const Call& call, int host_fd, GuestAddr address) {
 }  // namespace
 
 std::int64_t sys_stat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
-std::int64_t sys_lstat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]); }
+std::int64_t sys_lstat(Call& call) {
+    return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]);
+}
 
 std::int64_t sys_fstat(Call& call) {
     const OpenFile* file = call.file(0);
@@ -240,16 +251,20 @@ std::int64_t sys_newfstatat(Call& call) {
 std::int64_t sys_statx(Call& call) {
     const int flags = call.int_arg(2);
     if (flags & ~(stat_flags | AT_STATX_SYNC_TYPE)) return -EINVAL;
-    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED)) return -EINVAL;
+    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED))
+        return -EINVAL;
     struct stat status;
     std::memset(&status, 0, sizeof status);
-    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status)) return -error;
+    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status))
+        return -error;
     const struct statx wide = to_statx(status);
     return call.memory.write(call.args[4], wide) ? 0 : -EFAULT;
 }
 
 std::int64_t sys_access(Call& call) { return access_at(call, AT_FDCWD, call.args[0], call.int_arg(1), 0); }
-std::int64_t sys_faccessat(Call& call) { return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0); }
+std::int64_t sys_faccessat(Call& call) {
+    return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0);
+}
 std::int64_t sys_faccessat2(Call& call) {
     return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.int_arg(3));
 }

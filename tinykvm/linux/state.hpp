@@ -3,8 +3,8 @@
 // The isolation rule of the library: what is not in this value (or in guest memory and registers) does not
 // exist. A snapshot keeps a copy; a fork is reset by assigning it. So nothing can be forgotten.
 //
-// Copying makes no system call and costs a few small allocations. Copies share only objects that never change:
-// files of the host (closed when the last state that refers to them goes) and the path rules.
+// Copying makes no system call and costs a few small allocations. Copies share only objects that never
+// change: files of the host (closed when the last state that refers to them goes) and the path rules.
 //
 // Thread safety: a value; one owner at a time.
 #pragma once

@@ -1,8 +1,8 @@
 // Moving data between the host and guest memory, piece by piece.
 //
-// A piece is at most transfer_piece bytes, so no guest-chosen length is ever turned into a host allocation, and
-// between pieces the deadline and the memory limit are looked at. As in Linux a call that was partly done reports
-// the part; EFAULT or an error only when nothing was.
+// A piece is at most transfer_piece bytes, so no guest-chosen length is ever turned into a host allocation,
+// and between pieces the deadline and the memory limit are looked at. As in Linux a call that was partly done
+// reports the part; EFAULT or an error only when nothing was.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace tinykvm::linux_abi {
 
-// Puts bytes into a piece of guest memory (takes bytes out of one). Returns how many, or -errno; fewer than the
-// piece holds ends the transfer.
+// Puts bytes into a piece of guest memory (takes bytes out of one). Returns how many, or -errno; fewer than
+// the piece holds ends the transfer.
 using Producer = std::function<std::int64_t(std::span<std::byte> piece)>;
 using Consumer = std::function<std::int64_t(std::span<const std::byte> piece)>;
 
@@ -27,8 +27,8 @@ std::int64_t drain_guest(Call& call, GuestAddr address, std::uint64_t size, cons
 struct GuestRange {
     std::uint64_t address = 0, size = 0;
 };
-// Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut off).
-// 0 or an errno.
+// Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut
+// off). 0 or an errno.
 int read_vectors(const Call& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges);
 
 std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Producer& produce);

@@ -1,5 +1,6 @@
-/* The clock page: how a guest tells the time without leaving. Written by the host (ClockPage in ../clock.hpp), read
- * by the vDSO in every guest, at a fixed guest address. A page of zeros is a valid page: "ask with a system call".
+/* The clock page: how a guest tells the time without leaving. Written by the host (ClockPage in
+ * ../clock.hpp), read by the vDSO in every guest, at a fixed guest address. A page of zeros is a valid page:
+ * "ask with a system call".
  *
  * Readers: take `sequence`; if odd, or different after reading, try again. Then
  *     monotonic clock = monotonic + ((rdtsc - tsc) * multiplier >> 32)

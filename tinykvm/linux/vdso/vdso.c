@@ -1,6 +1,6 @@
-/* The shared object every guest finds at AT_SYSINFO_EHDR: the functions of Linux' vDSO, reading the clock page.
- * Position independent, without data, without relocations, without vector instructions. What it cannot answer it
- * asks the system. */
+/* The shared object every guest finds at AT_SYSINFO_EHDR: the functions of Linux' vDSO, reading the clock
+ * page. Position independent, without data, without relocations, without vector instructions. What it cannot
+ * answer it asks the system. */
 #include "clock_page.h"
 
 #define EXPORT __attribute__((visibility("default"), used))
@@ -49,9 +49,9 @@ static inline uint64_t ticks(void) {
 }
 
 /* 1 and the time in nanoseconds, or 0: ask the system. */
-static inline int read_clock(long clock, uint64_t *nanoseconds) {
-    const volatile struct tinykvm_clock_page *page =
-        (const volatile struct tinykvm_clock_page *)TINYKVM_CLOCK_PAGE_ADDRESS;
+static inline int read_clock(long clock, uint64_t* nanoseconds) {
+    const volatile struct tinykvm_clock_page* page =
+        (const volatile struct tinykvm_clock_page*)TINYKVM_CLOCK_PAGE_ADDRESS;
     /* A writer holds the page for some ten nanoseconds. If it died doing so, we must not wait for ever. */
     for (int attempt = 0; attempt < 1000; attempt++) {
         const uint32_t sequence = page->sequence;
@@ -60,8 +60,7 @@ static inline int read_clock(long clock, uint64_t *nanoseconds) {
             continue;
         }
         __asm__ volatile("" ::: "memory");
-        if (page->mode != tinykvm_clock_tsc)
-            return 0;
+        if (page->mode != tinykvm_clock_tsc) return 0;
         const uint64_t now = ticks();
         const uint64_t base = page->tsc;
         uint64_t value = page->monotonic;
@@ -73,8 +72,7 @@ static inline int read_clock(long clock, uint64_t *nanoseconds) {
         else if (clock == clock_tai)
             value += (uint64_t)page->tai_offset;
         __asm__ volatile("" ::: "memory");
-        if (page->sequence != sequence)
-            continue;
+        if (page->sequence != sequence) continue;
         /* Another processor's counter may be a few ticks behind the one that wrote the page. */
         if ((int64_t)(now - base) > 0)
             value += (uint64_t)((unsigned __int128)(now - base) * multiplier >> 32);
@@ -89,7 +87,7 @@ static inline int is_known(long clock) {
            clock == clock_monotonic_coarse || clock == clock_boottime || clock == clock_tai;
 }
 
-EXPORT int __vdso_clock_gettime(int clock, struct time_spec *time) {
+EXPORT int __vdso_clock_gettime(int clock, struct time_spec* time) {
     uint64_t now;
     if (!is_known(clock) || !read_clock(clock, &now))
         return (int)system_call(number_clock_gettime, clock, (long)time);
@@ -98,7 +96,7 @@ EXPORT int __vdso_clock_gettime(int clock, struct time_spec *time) {
     return 0;
 }
 
-EXPORT int __vdso_gettimeofday(struct time_value *time, struct time_zone *zone) {
+EXPORT int __vdso_gettimeofday(struct time_value* time, struct time_zone* zone) {
     uint64_t now;
     if (time) {
         if (!read_clock(clock_realtime, &now))
@@ -113,32 +111,28 @@ EXPORT int __vdso_gettimeofday(struct time_value *time, struct time_zone *zone) 
     return 0;
 }
 
-EXPORT int64_t __vdso_time(int64_t *where) {
+EXPORT int64_t __vdso_time(int64_t* where) {
     uint64_t now;
-    if (!read_clock(clock_realtime, &now))
-        return system_call(number_time, (long)where, 0);
+    if (!read_clock(clock_realtime, &now)) return system_call(number_time, (long)where, 0);
     const int64_t seconds = (int64_t)(now / 1000000000);
-    if (where)
-        *where = seconds;
+    if (where) *where = seconds;
     return seconds;
 }
 
-EXPORT int __vdso_clock_getres(int clock, struct time_spec *resolution) {
+EXPORT int __vdso_clock_getres(int clock, struct time_spec* resolution) {
     return (int)system_call(number_clock_getres, clock, (long)resolution);
 }
 
 /* A guest has one processor. */
-EXPORT int __vdso_getcpu(unsigned *cpu, unsigned *node, void *unused) {
+EXPORT int __vdso_getcpu(unsigned* cpu, unsigned* node, void* unused) {
     (void)unused;
-    if (cpu)
-        *cpu = 0;
-    if (node)
-        *node = 0;
+    if (cpu) *cpu = 0;
+    if (node) *node = 0;
     return 0;
 }
 
-int clock_gettime(int, struct time_spec *) ALIAS(__vdso_clock_gettime);
-int gettimeofday(struct time_value *, struct time_zone *) ALIAS(__vdso_gettimeofday);
-int64_t time(int64_t *) ALIAS(__vdso_time);
-int clock_getres(int, struct time_spec *) ALIAS(__vdso_clock_getres);
-int getcpu(unsigned *, unsigned *, void *) ALIAS(__vdso_getcpu);
+int clock_gettime(int, struct time_spec*) ALIAS(__vdso_clock_gettime);
+int gettimeofday(struct time_value*, struct time_zone*) ALIAS(__vdso_gettimeofday);
+int64_t time(int64_t*) ALIAS(__vdso_time);
+int clock_getres(int, struct time_spec*) ALIAS(__vdso_clock_getres);
+int getcpu(unsigned*, unsigned*, void*) ALIAS(__vdso_getcpu);
