@@ -46,7 +46,7 @@ build() {
     { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"; } >"$log" 2>&1 || status=$?
     unset CMAKE_GENERATOR
     if [ $status -ne 0 ]; then
-        grep -E -A 12 'error|Error|FAILED' "$log" | head -n 80 || tail -n 40 "$log"
+        grep -E -A 12 'error: |Error [0-9]|^FAILED: |undefined reference' "$log" | head -n 80 || tail -n 40 "$log"
         echo "The build failed; all of it is in $log"
     fi
     return $status
