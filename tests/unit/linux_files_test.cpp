@@ -142,11 +142,11 @@ TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
         {SYS_pread64,
          {{directory, -EISDIR},
           {5, -ESPIPE},
-          {6, -EBADF},
+          {6, -ESPIPE},
           {event, -ESPIPE},
           {path, -EBADF},
           {0, -ESPIPE},
-          {1, -EBADF},
+          {1, -ESPIPE},
           {written, -EBADF},
           {closed, -EBADF}}},
         {SYS_write,
@@ -366,6 +366,94 @@ TEST_F(FilesTest, StatusFlagsNeverReachTheHost) {
     EXPECT_EQ(guest.call(SYS_fcntl, {static_cast<std::uint64_t>(fd), F_GETFL}) & (O_APPEND | O_NONBLOCK),
               O_APPEND | O_NONBLOCK);
     EXPECT_EQ(sibling.files.find(static_cast<int>(fd))->flags & (O_APPEND | O_NONBLOCK), 0);
+}
+
+// Two guests with one writable file: what one locks, the other finds locked; reset gives it back.
+TEST_F(FilesTest, LocksHoldBetweenGuestsAndEndWithTheState) {
+    LinuxProcess other(guest.options);
+    const auto lock = [](LinuxProcess& process, short type, std::int64_t command = F_SETLK) {
+        struct flock wanted {};
+        wanted.l_type = type;
+        return process.call(SYS_fcntl, {3, static_cast<std::uint64_t>(command), process.put_value(wanted)});
+    };
+    ASSERT_EQ(guest.open("/data/file", O_RDWR), 3);
+    ASSERT_EQ(other.open("/data/file", O_RDWR), 3);
+    const linux_abi::ProcessState snapshot = guest.process.state();
+    EXPECT_EQ(lock(guest, F_WRLCK), 0);
+    EXPECT_EQ(lock(guest, F_WRLCK), 0) << "again by the owner";
+    EXPECT_EQ(lock(other, F_WRLCK), -EAGAIN);
+    EXPECT_EQ(lock(other, F_RDLCK), -EAGAIN);
+    EXPECT_EQ(lock(other, F_RDLCK, F_GETLK), 0);
+    EXPECT_EQ(other.get<struct flock>(arena + 0x3E000).l_type, F_WRLCK);
+    other.deadline = Clock::now() + std::chrono::milliseconds(30);
+    EXPECT_THROW(lock(other, F_WRLCK, F_SETLKW), Timeout);
+    other.deadline.reset();
+    guest.process.state() = snapshot;  // reset
+    EXPECT_EQ(lock(other, F_WRLCK), 0);
+    EXPECT_EQ(lock(guest, F_WRLCK), -EAGAIN);
+    EXPECT_EQ(guest.call(SYS_flock, {3, 2 | 4}), 0) << "another kind of lock";
+    EXPECT_EQ(other.call(SYS_flock, {3, 2 | 4}), -EAGAIN);
+    // What the snapshot holds a fork cannot release.
+    const linux_abi::ProcessState locked = other.process.state();
+    EXPECT_EQ(lock(other, F_UNLCK), 0);
+    EXPECT_EQ(lock(guest, F_WRLCK), -EAGAIN);
+    EXPECT_EQ(guest.call(SYS_close, {3}), 0);
+}
+
+TEST_F(FilesTest, LocksOfReadOnlyFilesAreGranted) {
+    guest.options.allowed_paths[0].writable = false;
+    LinuxProcess reader(guest.options);
+    ASSERT_EQ(reader.open("/data/file", O_RDONLY), 3);
+    struct flock wanted {};
+    wanted.l_type = F_RDLCK;
+    EXPECT_EQ(reader.call(SYS_fcntl, {3, F_SETLK, reader.put_value(wanted)}), 0);
+    wanted.l_type = F_WRLCK;
+    EXPECT_EQ(reader.call(SYS_fcntl, {3, F_SETLK, reader.put_value(wanted)}), -EBADF);
+    EXPECT_EQ(reader.call(SYS_flock, {3, 1}), 0);
+}
+
+TEST_F(FilesTest, StandardStreamsHaveNames) {
+    EXPECT_EQ(guest.open("/dev/stdout", O_WRONLY | O_CREAT | O_TRUNC), 3);
+    EXPECT_EQ(write(3, "by name"), 7);
+    EXPECT_EQ(output[1], "by name");
+    EXPECT_EQ(guest.open("/dev/stdout", O_RDONLY), -EACCES);
+    EXPECT_EQ(guest.open("/dev/fd/77", O_RDONLY), -ENOENT);
+    EXPECT_EQ(guest.open("/proc/self/fd/x", O_RDONLY), -ENOENT);
+    const auto file = guest.open("/data/file", O_RDONLY);
+    read(file, 4);
+    const auto again = guest.open("/proc/self/fd/" + std::to_string(file), O_RDONLY);
+    EXPECT_EQ(read(again, 4), "0123") << "opened anew, by its name";
+    EXPECT_EQ(guest.call(SYS_readlink, {guest.put("/proc/self/fd/4"), arena, 100}), 10);
+    EXPECT_EQ(guest.bytes(arena, 10), "/data/file");
+}
+
+// P7: what a guest can cause without end is not logged without end, and cannot forge lines.
+TEST_F(FilesTest, TheLogIsBoundedAndClean) {
+    std::vector<std::string> lines;
+    guest.options.log = [&](std::string_view line) { lines.emplace_back(line); };
+    guest.options.allowed_paths[0].writable = false;
+    LinuxProcess noisy(guest.options);
+    for (int i = 0; i < 1000; ++i) noisy.open("/data/a\nb\x1b[31m", O_WRONLY);
+    for (std::uint64_t number = 400; number < 1100; ++number) noisy.call(number);
+    EXPECT_LE(lines.size(), 102u);
+    ASSERT_FALSE(lines.empty());
+    EXPECT_EQ(lines[0], "open: \"/data/a\\x0ab\\x1b[31m\" is not writable");
+    EXPECT_EQ(lines.back(), "more of this is not logged");
+}
+
+TEST_F(FilesTest, SystemCallsAreLoggedOnDemand) {
+    std::vector<std::string> lines;
+    guest.options.log = [&](std::string_view line) { lines.emplace_back(line); };
+    guest.options.log_system_calls = true;
+    LinuxProcess traced(guest.options);
+    traced.open("/data/file", O_RDONLY);
+    traced.call(SYS_close, {99});
+    traced.call(450, {});
+    ASSERT_EQ(lines.size(), 4u);
+    EXPECT_EQ(lines[0], "open(\"/data/file\", 0x0, 0644) = 3");
+    EXPECT_EQ(lines[1], "close(99) = -1 EBADF");
+    EXPECT_EQ(lines[2], "system call 450 is not supported");
+    EXPECT_EQ(lines[3], "system call 450 = -1 ENOSYS");
 }
 
 // C8: only the documented operations.

@@ -1,8 +1,29 @@
 #include "tinykvm/linux/call.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace tinykvm::linux_abi {
+
+void Call::log(const std::string& line) const {
+    if (!options.log || state.events_logged > max_events) return;
+    options.log(++state.events_logged > max_events ? "more of this is not logged" : line);
+}
+
+std::string quoted(std::string_view text) {
+    constexpr std::size_t shown = 128;
+    std::string result = "\"";
+    for (unsigned char c : text.substr(0, shown)) {
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
+            char escape[5];
+            std::snprintf(escape, sizeof escape, "\\x%02x", c);
+            result += escape;
+        } else {
+            result += static_cast<char>(c);
+        }
+    }
+    return result + (text.size() > shown ? "\"..." : "\"");
+}
 
 PathArgument read_path(const Call& call, GuestAddr address) {
     if (auto path = call.memory.read_string(address, max_path)) return {std::move(*path), 0};

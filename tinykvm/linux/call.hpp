@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "tinykvm/linux/cpu_time.hpp"
 #include "tinykvm/linux/process.hpp"
@@ -25,6 +26,9 @@ inline constexpr std::size_t max_path = 4096;
 inline constexpr std::size_t max_vectors = 1024;
 // Data is moved between host and guest in pieces of at most this size, with a look at the clock in between.
 inline constexpr std::size_t transfer_piece = std::size_t{128} << 10;
+
+// Most lines about unusual events a process may cause.
+inline constexpr unsigned max_events = 100;
 
 struct Call {
     GuestMemory& memory;
@@ -44,10 +48,12 @@ struct Call {
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
     OpenFile* file(int index) const { return state.files.find(int_arg(index)); }
 
-    void log(const std::string& line) const {
-        if (options.log) options.log(line);
-    }
+    // For unusual events, of which a guest can cause any number: after max_events only silence.
+    void log(const std::string& line) const;
 };
+
+// Bytes of a guest as a log may show them: in quotes, shortened, without anything that could upset it.
+std::string quoted(std::string_view text);
 
 // A path argument. `error` is 0, EFAULT or ENAMETOOLONG; an empty path is the caller's to judge.
 struct PathArgument {

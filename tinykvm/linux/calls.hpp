@@ -28,11 +28,13 @@ std::int64_t sys_dup2(Call&);
 std::int64_t sys_dup3(Call&);
 std::int64_t sys_fcntl(Call&);
 std::int64_t sys_ioctl(Call&);
-std::int64_t sys_flock(Call&);
 std::int64_t sys_pipe(Call&);
 std::int64_t sys_pipe2(Call&);
 std::int64_t sys_eventfd(Call&);
 std::int64_t sys_eventfd2(Call&);
+
+// locks.cpp
+std::int64_t sys_flock(Call&);
 
 // open.cpp
 std::int64_t sys_open(Call&);

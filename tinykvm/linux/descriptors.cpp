@@ -1,7 +1,6 @@
 // The descriptor table: closing, doubling, flags, pipes and event counters.
 #include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/locks.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -120,27 +120,9 @@ std::int64_t sys_fcntl(Call& call) {
         case F_GETOWN: return 0;
         case F_SETLK:
         case F_SETLKW:
-        case F_GETLK: {
-            struct flock lock;
-            if (!call.memory.read(call.args[2], lock)) return -EFAULT;
-            if (lock.l_type != F_RDLCK && lock.l_type != F_WRLCK && lock.l_type != F_UNLCK) return -EINVAL;
-            if (file->kind != Kind::regular) return -EINVAL;
-            // What cannot be written needs no locks. On what can, several machines would have to agree.
-            if (file->writable && lock.l_type != F_UNLCK) return -ENOLCK;
-            if (command != F_GETLK) return lock.l_type == F_WRLCK && !file->writes() ? -EBADF : 0;
-            lock.l_type = F_UNLCK;
-            return call.memory.write(call.args[2], lock) ? 0 : -EFAULT;
-        }
+        case F_GETLK: return record_lock(call, *file, command, call.args[2]);
     }
     return -EINVAL;
-}
-
-std::int64_t sys_flock(Call& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
-    const int operation = call.int_arg(1) & ~LOCK_NB;
-    if (operation != LOCK_SH && operation != LOCK_EX && operation != LOCK_UN) return -EINVAL;
-    return file->writable && operation != LOCK_UN ? -ENOLCK : 0;
 }
 
 std::int64_t sys_ioctl(Call& call) {

@@ -112,8 +112,9 @@ std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint6
 
 // `at`: a position that is not the file's own (pread). Null: the file's own, which moves on.
 std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
-    if (file.kind == Kind::path || !file.readable()) return -EBADF;
+    if (file.kind == Kind::path) return -EBADF;
     if (at && !has_position(file)) return -ESPIPE;
+    if (!file.readable()) return -EBADF;
     switch (file.kind) {
         case Kind::input: return read_input(call, file, ranges);
         case Kind::null: return 0;
@@ -214,8 +215,9 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
 }
 
 std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
-    if (file.kind == Kind::path || !file.writes()) return -EBADF;
+    if (file.kind == Kind::path) return -EBADF;
     if (at && !has_position(file)) return -ESPIPE;
+    if (!file.writes()) return -EBADF;
     switch (file.kind) {
         case Kind::output: return write_output(call, file, ranges);
         case Kind::null:
@@ -238,21 +240,23 @@ std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t
 using Move = std::int64_t (*)(Call&, OpenFile&, Ranges, std::uint64_t*);
 
 std::int64_t plain(Call& call, Move move, bool positioned) {
-    OpenFile* file = call.file(0);
-    if (!file) return -EBADF;
     std::uint64_t at = call.args[3];
     if (positioned && at > max_offset) return -EINVAL;
+    OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
     const GuestRange range{call.args[1], std::min(call.args[2], max_transfer)};
     return move(call, *file, Ranges(&range, 1), positioned ? &at : nullptr);
 }
 
 std::int64_t vectored(Call& call, Move move, bool positioned) {
-    OpenFile* file = call.file(0);
-    if (!file) return -EBADF;
     std::uint64_t at = call.args[3];
     if (positioned && at > max_offset) return -EINVAL;
+    OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
     std::vector<GuestRange> ranges;
     if (const int error = read_vectors(call, call.args[1], call.args[2], ranges)) return -error;
+    // Nothing to do is done before a directory or a counter can object; with read and write it is not.
+    if (total_of(ranges) == 0 && (file->kind == Kind::directory || file->kind == Kind::event)) return 0;
     return move(call, *file, ranges, positioned ? &at : nullptr);
 }
 

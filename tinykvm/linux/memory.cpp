@@ -124,7 +124,9 @@ std::int64_t sys_mmap(Call& call) {
     const std::size_t used = call.memory.changed_bytes(), limit = call.memory.limits().bytes;
     if (page_ceil(bytes) > limit - std::min(used, limit)) return -ENOMEM;
 
-    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, file->path)) return -error;
+    // Names of mappings stay with the host as long as the mapping, so they are kept short.
+    const std::string name = file->path.substr(0, 255);
+    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return -error;
     int error = copy_file(call, *file, offset, place, bytes);
     if (error == 0 && final != Protection{true, true, false})
         error = call.memory.protect(place, wanted.size, final);
@@ -154,7 +156,16 @@ std::int64_t sys_mprotect(Call& call) {
     if (begin >= x86::user_end || call.args[1] > x86::user_end - begin) return -ENOMEM;
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -ENOMEM;
-    return -call.memory.protect(begin, size, to_protection(protection));
+    // Linux goes from mapping to mapping and stops at a hole, with what it did before done.
+    GuestAddr end = begin;
+    while (end < begin + size) {
+        const Region* region = call.memory.regions().find(end);
+        if (!region) break;
+        end = std::min(region->end, begin + size);
+    }
+    if (end == begin) return -ENOMEM;
+    const int error = call.memory.protect(begin, end - begin, to_protection(protection));
+    return error ? -error : end == begin + size ? 0 : -ENOMEM;
 }
 
 std::int64_t sys_brk(Call& call) {

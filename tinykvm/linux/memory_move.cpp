@@ -32,10 +32,9 @@ int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size) {
     return 0;
 }
 
-// Moves [from, from+old_size) to [to, to+new_size), which is free or may be replaced.
+// Moves [from, from+old_size) to [to, to+new_size), which is free or may be replaced and not smaller.
 std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
                   std::uint64_t new_size, bool keep_old) {
-    const std::uint64_t kept = std::min(old_size, new_size);
     const Protection protection = region.protection;
     const std::string name = region.name;
     constexpr Protection read_write{true, true, false};
@@ -43,7 +42,7 @@ std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_
     // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands
     // still.
     int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
-    if (error == 0) error = copy_pages(call, from, to, kept);
+    if (error == 0) error = copy_pages(call, from, to, old_size);
     if (error == 0 && protection != read_write) error = call.memory.protect(to, new_size, protection);
     if (error != 0) {
         (void)call.memory.protect(from, old_size, protection);
@@ -68,24 +67,30 @@ std::int64_t sys_mremap(Call& call) {
     if (from % page_size != 0 || call.args[2] == 0) return -EINVAL;
     if (call.args[1] > x86::user_end || call.args[2] > x86::user_end)
         return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
-    const std::uint64_t old_size = page_ceil(call.args[1]), new_size = page_ceil(call.args[2]);
+    std::uint64_t old_size = page_ceil(call.args[1]);
+    const std::uint64_t new_size = page_ceil(call.args[2]);
     if (old_size == 0) return -EINVAL;  // would double a shared mapping, and there are none
     if ((flags & MREMAP_DONTUNMAP) && old_size != new_size) return -EINVAL;
-    if (!is_user_range(from, old_size)) return -EFAULT;
-    const Region* region = call.memory.regions().find(from);
-    if (!region || region->end - from < old_size) return -EFAULT;
-
     GuestAddr to = 0;
     if (flags & MREMAP_FIXED) {
         to = call.args[4];
         if (to % page_size != 0 || !is_user_range(to, new_size)) return -EINVAL;
         if (to < from + old_size && from < to + new_size) return -EINVAL;  // overlaps
-    } else if (!(flags & MREMAP_DONTUNMAP)) {
-        if (new_size == old_size) return static_cast<std::int64_t>(from);
-        if (new_size < old_size) {
-            const int error = call.memory.unmap(from + new_size, old_size - new_size);
-            return error ? -error : static_cast<std::int64_t>(from);
-        }
+    }
+    if (!is_user_range(from, old_size)) return -EFAULT;
+    const Region* region = call.memory.regions().find(from);
+    if (!region) return -EFAULT;
+    if (new_size < old_size) {
+        // First the rest goes, whatever mappings it is made of; what is moved then must be one.
+        if (const int error = call.memory.unmap(from + new_size, old_size - new_size)) return -error;
+        old_size = new_size;
+        region = call.memory.regions().find(from);
+    }
+    const bool stays = !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
+    if (stays && new_size == old_size) return static_cast<std::int64_t>(from);
+    if (region->end - from < old_size) return -EFAULT;
+
+    if (stays) {
         const GuestAddr end = from + old_size;
         const std::uint64_t more = new_size - old_size;
         if (region->end == end && is_user_range(end, more) &&

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -54,7 +55,21 @@ std::optional<std::string> real_path(const std::string& path) {
 BuiltIn find_built_in(std::string_view path) {
     for (const auto& entry : built_in_files)
         if (entry.path == path) return entry.file;
-    return BuiltIn::none;
+    return descriptor_named(path) >= 0 ? BuiltIn::descriptor : BuiltIn::none;
+}
+
+int descriptor_named(std::string_view path) {
+    if (path == "/dev/stdin") return 0;
+    if (path == "/dev/stdout") return 1;
+    if (path == "/dev/stderr") return 2;
+    for (std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+        if (!path.starts_with(folder)) continue;
+        const std::string_view digits = path.substr(folder.size());
+        int number = -1;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
+    }
+    return -1;
 }
 
 std::string join_path(std::string_view directory, std::string_view name) {
@@ -63,9 +78,9 @@ std::string join_path(std::string_view directory, std::string_view name) {
     return path.append(name);
 }
 
-std::string parent_path(std::string_view path) {
+std::string_view parent_path(std::string_view path) {
     const auto slash = path.rfind('/');
-    return std::string(slash == 0 || slash == path.npos ? "/" : path.substr(0, slash));
+    return slash == 0 || slash == path.npos ? std::string_view("/") : path.substr(0, slash);
 }
 
 std::vector<std::string_view> path_components(std::string_view path) {
@@ -108,7 +123,7 @@ void Namespace::add(const PathRule& given, const Options& options) {
         const bool exists = resolved && ::lstat(resolved->c_str(), &status) == 0;
         if (exists && !S_ISDIR(status.st_mode)) rule.tree = false;
         if (!exists && !rule.tree) {  // a file that may come later, in a directory that is there
-            if (auto directory = real_path(parent_path(real)))
+            if (auto directory = real_path(std::string(parent_path(real))))
                 resolved = join_path(*directory, real.substr(real.rfind('/') + 1));
         }
         if (resolved && rule.tree) {
@@ -117,17 +132,23 @@ void Namespace::add(const PathRule& given, const Options& options) {
             rule.root = FileDescriptor(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
             rule.leaf = ".";
         } else if (resolved) {
-            rule.root =
-                FileDescriptor(::open(parent_path(*resolved).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+            rule.root = FileDescriptor(
+                ::open(std::string(parent_path(*resolved)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
             rule.leaf = resolved->substr(resolved->rfind('/') + 1);
         }
         if (!rule.root && options.log) options.log("allowed_paths: " + real + " is not there");
     }
+    longest_rule_ = std::max(longest_rule_, path.size());
     rules_.insert_or_assign(std::move(path), std::move(rule));
 }
 
+// The longest leading part of a path that can be a rule's: guests may make paths of thousands of components.
+std::string_view Namespace::longest_candidate(std::string_view path) const {
+    return path.size() <= longest_rule_ ? path : parent_path(path.substr(0, longest_rule_ + 1));
+}
+
 const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string& below) const {
-    for (std::string prefix = path;; prefix = parent_path(prefix)) {
+    for (std::string_view prefix = longest_candidate(path);; prefix = parent_path(prefix)) {
         if (auto found = rules_.find(prefix); found != rules_.end()) {
             const Rule& rule = found->second;
             const bool exact = prefix.size() == path.size();
@@ -144,7 +165,7 @@ const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string
 }
 
 const Namespace::Rule* Namespace::link_on_the_way(const std::string& path) const {
-    for (std::string prefix = path; prefix != "/"; prefix = parent_path(prefix))
+    for (std::string_view prefix = longest_candidate(path); prefix != "/"; prefix = parent_path(prefix))
         if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link)
             return &found->second;
     return nullptr;

@@ -23,7 +23,7 @@
 namespace tinykvm::linux_abi {
 
 // A file that exists without any rule.
-enum class BuiltIn { none, null, zero, random, own_program, own_maps };
+enum class BuiltIn { none, null, zero, random, own_program, own_maps, descriptor };
 
 class Namespace {
   public:
@@ -110,6 +110,7 @@ class Namespace {
 
   private:
     void add(const PathRule& rule, const Options& options);
+    std::string_view longest_candidate(std::string_view path) const;
     const Rule* find_rule(const std::string& path, std::string& below) const;
     const Rule* link_on_the_way(const std::string& path) const;
     bool is_ancestor(const std::string& path) const;
@@ -117,13 +118,16 @@ class Namespace {
     Location walk(std::string_view base, std::string_view path, Last last) const;
 
     std::map<std::string, Rule, std::less<>> rules_;  // by normal virtual path
+    std::size_t longest_rule_ = 0;                    // bytes of the longest such path
 };
 
 // "/a", "b" -> "/a/b". `directory` is a normal absolute path.
 std::string join_path(std::string_view directory, std::string_view name);
-// The directory a normal absolute path is in; "/" for "/".
-std::string parent_path(std::string_view path);
+// The directory a normal absolute path is in; "/" for "/". A part of `path`.
+std::string_view parent_path(std::string_view path);
 std::vector<std::string_view> path_components(std::string_view path);
 BuiltIn find_built_in(std::string_view path);
+// Of BuiltIn::descriptor (/dev/stdout, /dev/fd/1, /proc/self/fd/1): which one; -1 for other paths.
+int descriptor_named(std::string_view path);
 
 }  // namespace tinykvm::linux_abi

@@ -6,6 +6,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <utility>
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
@@ -83,10 +84,13 @@ class Opening {
         if ((flags_ & O_DIRECTORY) && !found.is_directory()) return -ENOTDIR;
         OpenFile file;
         file.path = found.path;
-        if (found.kind == Location::Kind::built_in) return built_in(found.file, std::move(file));
+        if (found.kind == Location::Kind::built_in) {
+            if (found.file == BuiltIn::descriptor) return again(descriptor_named(found.path));
+            return built_in(found.file, std::move(file));
+        }
         if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) &&
             !S_ISREG(found.status.st_mode)) {
-            call_.log("open: " + found.path + " is neither a file nor a directory");
+            call_.log("open: " + quoted(found.path) + " is neither a file nor a directory");
             return -EACCES;
         }
         file.is_directory = found.is_directory();
@@ -121,9 +125,23 @@ class Opening {
                 file.text = std::make_shared<const std::string>(describe_maps(call_.memory.regions()));
                 break;
             case BuiltIn::own_program:
+            case BuiltIn::descriptor:
             case BuiltIn::none: return -ENOENT;
         }
         return install(std::move(file));
+    }
+
+    // /dev/stdout and the like. What has a name is opened anew by it, as Linux does; of the rest there is
+    // one.
+    std::int64_t again(int fd) {
+        const OpenFile* file = call_.state.files.find(fd);
+        if (!file) return -ENOENT;
+        if (std::exchange(again_, true)) return -ELOOP;
+        if (!file->path.empty()) return at(PathAt{.base = "/", .path = file->path});
+        const bool reads = (flags_ & O_ACCMODE) != O_WRONLY;
+        if ((flags_ & O_PATH) || (reads && !file->readable()) || (writes() && !file->writes()))
+            return -EACCES;
+        return call_.state.files.duplicate(fd, flags_ & O_CLOEXEC);
     }
 
     std::int64_t regular(const Location& found) {
@@ -160,6 +178,7 @@ class Opening {
     Call& call_;
     int flags_;
     unsigned mode_;
+    bool again_ = false;
 };
 
 }  // namespace

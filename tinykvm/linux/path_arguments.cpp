@@ -44,7 +44,8 @@ int refuse_change(const Call& call, const PathAt& at) {
         case Namespace::Verdict::nowhere: return ENOENT;
         case Namespace::Verdict::read_only:
             call.log(std::string(call.name) + ": " +
-                     (at.path[0] == '/' ? at.path : join_path(at.base, at.path)) + " is not writable");
+                     quoted(at.path.starts_with('/') ? at.path : join_path(at.base, at.path)) +
+                     " is not writable");
             return EROFS;
         case Namespace::Verdict::writable: break;
     }

@@ -14,11 +14,12 @@ namespace {
 
 constexpr int max_links = 40;  // as Linux
 // Links can multiply components; this bounds the host calls one path may cost.
-constexpr int max_steps = 1024;
+constexpr int max_steps = 512;
 
 // The ways to the built-in files can be walked even where no rule makes them exist.
 bool leads_to_built_in(std::string_view path) {
-    return path == "/dev" || path == "/proc" || path == "/proc/self";
+    return path == "/dev" || path == "/dev/fd" || path == "/proc" || path == "/proc/self" ||
+           path == "/proc/self/fd";
 }
 
 void put_before(std::deque<std::string>& pending, std::string_view path) {
@@ -56,7 +57,7 @@ Namespace::Location Namespace::walk(std::string_view base, std::string_view path
         const std::string component = std::move(pending.front());
         pending.pop_front();
         if (component == "..") {
-            here = parent_path(here);
+            here = std::string(parent_path(here));
             fresh = false;
             continue;
         }
@@ -101,7 +102,7 @@ Namespace::Verdict Namespace::judge(std::string_view base, std::string_view path
         const std::string component = std::move(pending.front());
         pending.pop_front();
         if (component == "..") {
-            here = parent_path(here);
+            here = std::string(parent_path(here));
             continue;
         }
         std::string next = join_path(here, component);

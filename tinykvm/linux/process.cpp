@@ -33,21 +33,23 @@ Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, Vec
     Call call{memory_, state_, options_, registers, pointers, vectors, waiter, cpu_};
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 
+    const bool traced = options_.log_system_calls && options_.log;
     std::int64_t result = -ENOSYS;
     if (const SystemCall* entry = find_system_call(number)) {
         call.name = entry->name;
         std::string line;
-        if (options_.log_system_calls) line = describe_call(call, *entry);
-        if (entry->handler) {
-            result = entry->handler(call);
-        } else {
-            report_missing(call, entry->name, number);
+        if (traced) line = describe_call(call, *entry);
+        if (!entry->handler) report_missing(call, entry->name, number);
+        try {
+            if (entry->handler) result = entry->handler(call);
+        } catch (...) {
+            if (traced) options_.log(line + " = ?");
+            throw;
         }
-        if (options_.log_system_calls) call.log(line + " = " + describe_result(result));
+        if (traced) options_.log(line + " = " + describe_result(result));
     } else {
         report_missing(call, nullptr, number);
-        if (options_.log_system_calls)
-            call.log("system call " + std::to_string(number) + " = " + describe_result(result));
+        if (traced) options_.log("system call " + std::to_string(number) + " = " + describe_result(result));
     }
     if (!call.registers_replaced) registers.rax = static_cast<std::uint64_t>(result);
     if (call.outcome.next == Outcome::Next::resume) call.outcome = deliver_pending(call);

@@ -74,6 +74,12 @@ class Process {
     // signal arrives at the thread too. Null: none. Must outlive the process.
     void set_interrupt_flag(const std::atomic<bool>* flag) { interrupted_ = flag; }
 
+    // Everything as in `state` again: also what is only cached here.
+    void restore(const ProcessState& state) {
+        state_ = state;
+        cpu_ = {};
+    }
+
     ProcessState& state() { return state_; }
     const ProcessState& state() const { return state_; }
 

@@ -52,6 +52,7 @@ struct stat built_in(BuiltIn file) {
         case BuiltIn::random: return device("/dev/urandom", 9);
         case BuiltIn::own_maps: return made_up(S_IFREG | 0444, "/proc/self/maps");
         case BuiltIn::own_program:
+        case BuiltIn::descriptor:
         case BuiltIn::none: break;
     }
     return made_up(S_IFLNK | 0777, "/proc/self/exe");
@@ -92,12 +93,15 @@ int status_of(const Call& call, const Location& found, struct stat& status, bool
             break;
         case Location::Kind::built_in:
             if (found.file == BuiltIn::own_program && follow) {
-                if (call.state.program_path.empty() ||
-                    find_built_in(call.state.program_path) != BuiltIn::none)
-                    return ENOENT;
-                return status_of(
-                    call, call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow),
-                    status, true);
+                if (call.state.program_path.empty()) return ENOENT;
+                const Location own =
+                    call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow);
+                return own.kind == Location::Kind::host ? status_of(call, own, status, true) : ENOENT;
+            }
+            if (found.file == BuiltIn::descriptor) {
+                const OpenFile* file = call.state.files.find(descriptor_named(found.path));
+                if (!file) return ENOENT;
+                if (follow) return status_of(*file, status);
             }
             status = built_in(found.file);
             break;
@@ -131,12 +135,14 @@ std::int64_t stat_at(const Call& call, int directory, GuestAddr path, int flags,
 }
 
 // R_OK, W_OK, X_OK against what a guest can do; 0 or an errno.
-int check_access(const Location& found, int mode) {
+int check_access(const Call& call, const Location& found, int mode) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
         case Location::Kind::directory: return mode & W_OK ? EROFS : 0;
         case Location::Kind::link: return mode & W_OK ? EROFS : 0;
         case Location::Kind::built_in:
+            if (found.file == BuiltIn::descriptor && !call.state.files.find(descriptor_named(found.path)))
+                return ENOENT;
             if (found.file == BuiltIn::own_maps && (mode & W_OK)) return EACCES;
             return mode & X_OK && found.file != BuiltIn::own_program ? EACCES : 0;
         case Location::Kind::host: break;
@@ -156,10 +162,12 @@ std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode
     if (at.self) {
         if (mode == F_OK) return 0;
         if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
-        return -check_access(call.state.paths->resolve("/", at.self->path, Namespace::Last::keep_link), mode);
+        return -check_access(call, call.state.paths->resolve("/", at.self->path, Namespace::Last::keep_link),
+                             mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return -check_access(call.state.paths->resolve(
+    return -check_access(call,
+                         call.state.paths->resolve(
                              at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link),
                          mode);
 }
@@ -174,6 +182,10 @@ std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAdd
     if (!found.exists()) return -found.error;
     if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
         target = call.state.program_path;
+    } else if (found.file == BuiltIn::descriptor) {
+        const OpenFile* file = call.state.files.find(descriptor_named(found.path));
+        if (!file) return -ENOENT;
+        target = file->path.empty() ? "pipe:[1]" : file->path;
     } else if (found.is_link()) {
         target = Namespace::read_target(found);
     } else {

@@ -70,6 +70,7 @@ struct ProcessState {
     bool dumpable = true, no_new_privileges = false;
     std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
     std::bitset<1024> reported;         // system calls already logged as missing
+    unsigned events_logged = 0;
 };
 
 }  // namespace tinykvm::linux_abi

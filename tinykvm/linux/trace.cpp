@@ -1,4 +1,5 @@
 // Lines for Options::log_system_calls, in the manner of strace.
+#include <cstdio>
 #include <cstring>
 
 #include "tinykvm/linux/syscall_table.hpp"
@@ -13,30 +14,15 @@ std::string hexadecimal(std::uint64_t value) {
     return text;
 }
 
-// A string argument as far as it is worth showing, without anything that could upset a log.
-std::string quoted(const Call& call, GuestAddr address) {
-    constexpr std::size_t shown = 128;
-    const auto text = call.memory.read_string(address, max_path);
-    if (!text) return hexadecimal(address);
-    std::string result = "\"";
-    for (unsigned char c : text->substr(0, shown)) {
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-            char escape[5];
-            std::snprintf(escape, sizeof escape, "\\x%02x", c);
-            result += escape;
-        } else {
-            result += static_cast<char>(c);
-        }
-    }
-    return result + (text->size() > shown ? "\"..." : "\"");
-}
-
 std::string argument(const Call& call, char format, std::uint64_t value) {
     switch (format) {
         case 'd': return std::to_string(static_cast<std::int32_t>(value));
         case 'l': return std::to_string(static_cast<std::int64_t>(value));
         case 'u': return std::to_string(value);
-        case 's': return quoted(call, value);
+        case 's': {
+            const auto text = call.memory.read_string(value, max_path);
+            return text ? quoted(*text) : hexadecimal(value);
+        }
         case 'o': {
             char text[16];
             std::snprintf(text, sizeof text, "%#o", static_cast<unsigned>(value));

@@ -1,0 +1,20 @@
+// Locks of files (fcntl and flock), so that guests can share a database file they may write.
+//
+// A lock belongs to a description of the host's. The guest's own is shared with the snapshot and all its
+// forks and must stay as it is, so a description that locks gets one more, its own, of the same file. It goes
+// when the state it is in goes: reset releases what a request locked. Locks taken before the snapshot was
+// made stay with the snapshot.
+#pragma once
+
+#include <cstdint>
+
+#include "tinykvm/linux/call.hpp"
+
+namespace tinykvm::linux_abi {
+
+// fcntl F_GETLK, F_SETLK, F_SETLKW with the struct flock at `address`.
+std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr address);
+// flock.
+std::int64_t whole_lock(Call& call, OpenFile& file, int operation);
+
+}  // namespace tinykvm::linux_abi
