@@ -30,14 +30,24 @@ void fresh_entropy(std::uint64_t (&words)[2]) {
 
 }  // namespace
 
+void RequestLayout::write(GuestAddr to, const void* from, std::size_t size) {
+    bool written = false;
+    try {
+        written = memory_->write(to, from, size);
+    } catch (const OutOfMemory& error) {
+        too_large(std::string("the request alone takes more: ") + error.what());
+    }
+    if (!written) {
+        throw Failure(FailureKind::host, "the request area of the VM is not writable");
+    }
+}
+
 void RequestLayout::put(const void* from, std::size_t size) {
     if (size > end_ - cursor_) {
         too_large("the request does not fit in max_request_memory (" + std::to_string(end_ - begin_) +
                   " bytes)");
     }
-    if (!memory_->write(cursor_, from, size)) {
-        throw Failure(FailureKind::host, "the request area of the VM is not writable");
-    }
+    write(cursor_, from, size);
     cursor_ += size;
 }
 
@@ -93,9 +103,7 @@ void RequestLayout::begin(Fork& fork, const Request& request) {
         header.field_len = static_cast<std::uint32_t>(line.size());
         header.field_colon = static_cast<std::uint32_t>(colon == std::string_view::npos ? line.size() : colon);
         header.field = put_string(line);
-        if (!memory_->write(slot, header)) {
-            throw Failure(FailureKind::host, "the request area of the VM is not writable");
-        }
+        write(slot, &header, sizeof header);
         slot += sizeof header;
     }
     cursor_ = std::min(end_, (cursor_ + body_alignment - 1) & ~(body_alignment - 1));
@@ -118,14 +126,7 @@ void RequestLayout::finish() {
         put("", 1);  // not part of the interface, but careless programs are saved by it
     }
     fresh_entropy(request_.prng);
-    if (!memory_->write(begin_, request_)) {
-        throw Failure(FailureKind::host, "the request area of the VM is not writable");
-    }
-    try {
-        memory_->enforce_limit();
-    } catch (const OutOfMemory& error) {
-        too_large(std::string("the request alone takes more: ") + error.what());
-    }
+    write(begin_, &request_, sizeof request_);
 }
 
 GuestAddr RequestLayout::add_string(std::string_view text) { return put_string(text); }

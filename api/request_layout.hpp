@@ -37,6 +37,7 @@ class RequestLayout {
     GuestAddr request_address() const { return begin_; }
 
   private:
+    void write(GuestAddr to, const void* from, std::size_t size);
     void put(const void* from, std::size_t size);
     GuestAddr put_string(std::string_view text);
     std::uint16_t short_length(std::string_view text, const char* what) const;

@@ -69,6 +69,9 @@ class RequestVm {
     // Ends the thread as soon as nobody holds the VM; interrupts a guest that runs. May be repeated.
     void shut_down();
 
+    // Ends what the guest is doing, if it runs; may be lost in the instant before that, so repeat it.
+    void interrupt(FailureKind why);
+
     // --- For the holder of the lease, in this order
     // Everything but the body. Borrows the request until run() is over. Throws Failure (too_large).
     void begin(const Request& request);
@@ -96,7 +99,6 @@ class RequestVm {
     bool recycle(std::string& why);
     void return_to_wait();
     void renew();
-    void interrupt(FailureKind why);
     void count_statistics();
 
     const std::shared_ptr<const BootedProgram> program_;

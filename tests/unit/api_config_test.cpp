@@ -1,0 +1,257 @@
+// The table of settings: every key, every kind of mistake and its exact sentence.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "api/catalogue.hpp"
+#include "api/config.hpp"
+#include "api/settings.hpp"
+
+namespace tinykvm::api {
+namespace {
+
+std::string complaint(std::string_view json) {
+    try {
+        (void)ConfigLayer::parse("p", json);
+    } catch (const ConfigError& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+ProgramConfig parsed(std::string_view json) {
+    ProgramConfig config;
+    ConfigLayer::parse("p", json).apply(config);
+    return config;
+}
+
+TEST(ApiConfig, EveryKeyOfTheSpecificationIsKnown) {
+    for (const char* key : {"filename", "group", "concurrency", "max_boot_time", "max_request_time", "max_queue_time",
+                            "max_memory", "max_request_memory", "main_arguments", "environment", "allowed_paths",
+                            "current_working_directory", "ephemeral", "on_error", "verbose", "stdout"}) {
+        const std::string said = complaint("{\"" + std::string(key) + "\": {}}");
+        EXPECT_EQ(said.find("configuration of \"p\": key \"" + std::string(key) + "\": value {}; allowed is "), 0U)
+            << said;
+    }
+}
+
+TEST(ApiConfig, EveryKeyOfLaterVersionsIsRefusedByName) {
+    EXPECT_GT(later_settings().size(), 30U);
+    for (const std::string_view key : later_settings()) {
+        EXPECT_EQ(complaint("{\"" + std::string(key) + "\": 1}"),
+                  "configuration of \"p\": key \"" + std::string(key) + "\": is not available in this version");
+    }
+}
+
+TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
+    for (const Setting& setting : settings()) {
+        if (setting.fallback.empty()) {
+            continue;
+        }
+        const ProgramConfig from_table =
+            parsed("{\"" + std::string(setting.key) + "\": " + std::string(setting.fallback) + "}");
+        const ProgramConfig fresh;
+        EXPECT_EQ(from_table.group, fresh.group);
+        EXPECT_EQ(from_table.concurrency, fresh.concurrency);
+        EXPECT_EQ(from_table.max_boot_time, fresh.max_boot_time);
+        EXPECT_EQ(from_table.max_request_time, fresh.max_request_time);
+        EXPECT_EQ(from_table.max_queue_time, fresh.max_queue_time);
+        EXPECT_EQ(from_table.max_memory, fresh.max_memory);
+        EXPECT_EQ(from_table.max_request_memory, fresh.max_request_memory);
+        EXPECT_EQ(from_table.main_arguments, fresh.main_arguments);
+        EXPECT_EQ(from_table.environment, fresh.environment);
+        EXPECT_EQ(from_table.allowed_paths.size(), fresh.allowed_paths.size());
+        EXPECT_EQ(from_table.current_working_directory, fresh.current_working_directory);
+        EXPECT_EQ(from_table.ephemeral, fresh.ephemeral);
+        EXPECT_EQ(from_table.on_error, fresh.on_error);
+        EXPECT_EQ(from_table.verbose, fresh.verbose);
+        EXPECT_EQ(from_table.standard_output, fresh.standard_output);
+    }
+}
+
+TEST(ApiConfig, ValuesReachTheConfiguration) {
+    const ProgramConfig config = parsed(R"({
+        // comments are allowed
+        "filename": "/bin/true", "concurrency": 255, "max_boot_time": 1.5, "max_request_time": 0.25,
+        "max_queue_time": 0, "max_memory": 2, "max_request_memory": 3, /* everywhere */
+        "main_arguments": ["a", "", "c d"], "environment": ["A=1", "B="],
+        "allowed_paths": ["/etc", {"virtual": "/v", "real": "/r", "writable": true, "prefix": false},
+                          {"virtual": "/l", "real": "t", "symlink": true}, {"real": "/only"}],
+        "current_working_directory": "/tmp", "ephemeral": false, "on_error": "original", "verbose": true,
+        "stdout": true, "group": "test"
+    })");
+    EXPECT_EQ(config.filename, "/bin/true");
+    EXPECT_EQ(config.concurrency, 255U);
+    EXPECT_EQ(config.max_boot_time, std::chrono::milliseconds(1500));
+    EXPECT_EQ(config.max_request_time, std::chrono::milliseconds(250));
+    EXPECT_EQ(config.max_queue_time.count(), 0);
+    EXPECT_EQ(config.max_memory, std::size_t{2} << 20);
+    EXPECT_EQ(config.max_request_memory, std::size_t{3} << 20);
+    EXPECT_EQ(config.main_arguments, (std::vector<std::string>{"a", "", "c d"}));
+    EXPECT_EQ(config.environment, (std::vector<std::string>{"A=1", "B="}));
+    ASSERT_EQ(config.allowed_paths.size(), 4U);
+    EXPECT_EQ(config.allowed_paths[0].virtual_path, "/etc");
+    EXPECT_EQ(config.allowed_paths[0].real_path, "");
+    EXPECT_TRUE(config.allowed_paths[1].writable);
+    EXPECT_FALSE(config.allowed_paths[1].prefix);
+    EXPECT_EQ(config.allowed_paths[1].real_path, "/r");
+    EXPECT_TRUE(config.allowed_paths[2].symlink);
+    EXPECT_EQ(config.allowed_paths[3].virtual_path, "/only");
+    EXPECT_FALSE(config.ephemeral);
+    EXPECT_EQ(config.on_error, ProgramConfig::OnError::original);
+    EXPECT_TRUE(config.verbose);
+    EXPECT_TRUE(config.standard_output);
+}
+
+TEST(ApiConfig, EachMistakeHasItsSentence) {
+    const std::pair<const char*, const char*> cases[] = {
+        {R"({"concurrency": 0})", "key \"concurrency\": value 0; allowed is a whole number from 1 to 255"},
+        {R"({"concurrency": -1})", "key \"concurrency\": value -1; allowed is a whole number from 1 to 255"},
+        {R"({"concurrency": 1.5})", "key \"concurrency\": value 1.5; allowed is a whole number from 1 to 255"},
+        {R"({"concurrency": 1e300})", "key \"concurrency\": value 1e+300; allowed is a whole number from 1 to 255"},
+        {R"({"concurrency": 18446744073709551615})",
+         "key \"concurrency\": value 18446744073709551615; allowed is a whole number from 1 to 255"},
+        {R"({"concurrency": true})", "key \"concurrency\": value true; allowed is a whole number from 1 to 255"},
+        {R"({"max_request_time": 0})",
+         "key \"max_request_time\": value 0; allowed is a number of seconds from 0.001 to 86400"},
+        {R"({"max_request_time": "8"})",
+         "key \"max_request_time\": value \"8\"; allowed is a number of seconds from 0.001 to 86400"},
+        {R"({"max_memory": 0})", "key \"max_memory\": value 0; allowed is a whole number of MiB from 1 to 3072"},
+        {R"({"max_memory": null})", "key \"max_memory\": value null; allowed is a whole number of MiB from 1 to 3072"},
+        {R"({"ephemeral": 1})", "key \"ephemeral\": value 1; allowed is true or false"},
+        {R"({"on_error": "retry"})",
+         "key \"on_error\": value \"retry\": the value is neither; allowed is \"error\" or \"original\""},
+        {R"({"filename": ""})", "key \"filename\": value \"\"; allowed is a string of at most 4096 bytes"},
+        {R"({"filename": "x"})",
+         "key \"filename\": value \"x\": the path must begin with '/'; allowed is a string of at most 4096 bytes"},
+        {R"({"filename": "/a\u0000b"})",
+         "key \"filename\": value \"/a\\u0000b\": it contains a zero byte; allowed is a string of at most 4096 bytes"},
+        {R"({"main_arguments": "x"})",
+         "key \"main_arguments\": value \"x\"; allowed is a list of strings of at most 4096 bytes"},
+        {R"({"main_arguments": ["a", 1]})",
+         "key \"main_arguments\": value [\"a\",1]; allowed is a list of strings of at most 4096 bytes"},
+        {R"({"main_arguments": ["\u0000"]})",
+         "key \"main_arguments\": value [\"\\u0000\"]: it contains a zero byte; allowed is a list of strings of at "
+         "most 4096 bytes"},
+        {R"({"environment": ["A"]})",
+         "key \"environment\": value [\"A\"]: \"A\" is not of the form NAME=VALUE; allowed is a list of strings of at "
+         "most 4096 bytes"},
+        {R"({"environment": ["KVM_NAME=x"]})",
+         "key \"environment\": value [\"KVM_NAME=x\"]: KVM_NAME is always set by tinykvm itself; allowed is a list of "
+         "strings of at most 4096 bytes"},
+        {R"({"allowed_paths": ["etc"]})",
+         "key \"allowed_paths\": value [\"etc\"]: a path must begin with '/'; allowed is a list of strings and of "
+         "objects {virtual, real, writable, prefix, symlink}"},
+        {R"({"allowed_paths": [{"virtual": "/a", "mode": 1}]})",
+         "key \"allowed_paths\": value [{\"mode\":1,\"virtual\":\"/a\"}]: a path has no \"mode\", only virtual, real, "
+         "writable, prefix and symlink; allowed is a list of strings and of objects {virtual, real, writable, prefix, "
+         "symlink}"},
+        {R"({"filname": "/x"})", "key \"filname\": is unknown; did you mean \"filename\"?"},
+        {R"({"max_mem": 1})", "key \"max_mem\": is unknown; did you mean \"max_memory\"?"},
+        {R"({"xyzzy": 1})", "key \"xyzzy\": is unknown"},
+        {R"({"verbose": true, "verbose": true})", "key \"verbose\": is there twice"},
+        {R"({"allowed_paths": [{"real": "/a", "real": "/b"}]})", "key \"real\": is there twice"},
+        {R"([])", "it must be a JSON object, {...}"},
+        {R"("x")", "it must be a JSON object, {...}"},
+    };
+    for (const auto& [json, sentence] : cases) {
+        EXPECT_EQ(complaint(json), "configuration of \"p\": " + std::string(sentence)) << json;
+    }
+    for (const char* json : {"", "{", "{\"a\"", "nonsense", "{} {}", "{\"verbose\": tru}", "/*"}) {
+        EXPECT_EQ(complaint(json).find("configuration of \"p\": it is not JSON: "), 0U) << json << complaint(json);
+    }
+}
+
+TEST(ApiConfig, MessagesAreOneLineWhateverTheValue) {
+    const std::string said = complaint("{\"filename\": \"a\\nb\\u0001" + std::string(500, 'x') + "\"}");
+    EXPECT_EQ(said.find('\n'), std::string::npos);
+    EXPECT_LT(said.size(), 400U);
+}
+
+TEST(ApiConfig, PageHasEveryKey) {
+    const std::string page = configuration_page();
+    for (const Setting& setting : settings()) {
+        EXPECT_NE(page.find("\n## `" + std::string(setting.key) + "`\n"), std::string::npos) << setting.key;
+    }
+    for (const std::string_view key : later_settings()) {
+        EXPECT_NE(page.find("`" + std::string(key) + "`"), std::string::npos) << key;
+    }
+}
+
+TEST(ApiConfig, PageOfTheDocumentationIsThePage) {
+    std::ifstream file(TINYKVM_SOURCE_DIR "/docs/configuration.md");
+    if (!file) {
+        GTEST_SKIP() << "the sources are not here";
+    }
+    std::ostringstream text;
+    text << file.rdbuf();
+    EXPECT_EQ(text.str(), configuration_page()) << "run: build/bin/settings-page > docs/configuration.md";
+}
+
+struct NoCounters final : CounterSink {
+    void add(Counter, std::uint64_t) noexcept override {}
+};
+
+class ApiCatalogue : public testing::Test {
+  protected:
+    std::string refusal(std::string_view name, std::string_view json) {
+        try {
+            catalogue.configure(name, json);
+        } catch (const ConfigError& error) {
+            return error.what();
+        }
+        return "accepted";
+    }
+
+    NoCounters counters;
+    Catalogue catalogue{{counters, [](const std::string&, std::string_view) {}}};
+};
+
+TEST_F(ApiCatalogue, ProgramTakesFromItsGroupAndOverrides) {
+    EXPECT_EQ(catalogue.configure("images", R"({"concurrency": 7, "max_memory": 100})"), nullptr);
+    const Service* program =
+        catalogue.configure("avif", R"({"filename": "/x", "group": "images", "max_memory": 50})");
+    ASSERT_NE(program, nullptr);
+    EXPECT_EQ(program->config().concurrency, 7U);
+    EXPECT_EQ(program->config().max_memory, std::size_t{50} << 20);
+    EXPECT_EQ(program->config().group, "images");
+}
+
+TEST_F(ApiCatalogue, LaterSettingsOfAGroupReachProgramsThatHaveNotStarted) {
+    const Service* program = catalogue.configure("p", R"({"filename": "/x", "verbose": true})");
+    catalogue.configure("test", R"({"concurrency": 3, "verbose": false})");
+    EXPECT_EQ(program->config().concurrency, 3U);
+    EXPECT_TRUE(program->config().verbose);
+}
+
+TEST_F(ApiCatalogue, SettingsAddUpForOneProgram) {
+    const Service* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
+    EXPECT_EQ(catalogue.configure("p", R"({"verbose": true})"), program);
+    EXPECT_EQ(program->config().concurrency, 2U);
+    EXPECT_TRUE(program->config().verbose);
+}
+
+TEST_F(ApiCatalogue, NamesAndGroupsThatCannotBe) {
+    EXPECT_EQ(refusal("", "{}").find("configuration of \"\": a name is 1 to 250 letters"), 0U);
+    EXPECT_EQ(refusal("a b", "{}").find("configuration of \"a b\": a name is"), 0U);
+    EXPECT_EQ(refusal("a\nb", "{}").find("configuration of \"a\\nb\": a name is"), 0U);
+    EXPECT_NE(refusal("p", R"({"filename": "/x", "group": "g"})").find("there is no group \"g\"; known are \"test\""),
+              std::string::npos);
+    EXPECT_NE(refusal("g", R"({"group": "test"})").find("groups have no group"), std::string::npos);
+    EXPECT_EQ(refusal("g", "{}"), "accepted");
+    EXPECT_NE(refusal("g", R"({"filename": "/x"})").find("there is a group of that name already"), std::string::npos);
+    EXPECT_EQ(catalogue.find("p"), nullptr);
+    EXPECT_EQ(catalogue.why_missing("p"), "there is no program \"p\"");
+    EXPECT_EQ(catalogue.why_missing("g"), "\"g\" is a group: its configuration has no filename");
+}
+
+TEST_F(ApiCatalogue, MistakeChangesNothing) {
+    const Service* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
+    EXPECT_NE(refusal("p", R"({"concurrency": 3, "group": "nothing"})"), "accepted");
+    EXPECT_EQ(program->config().concurrency, 2U);
+    EXPECT_EQ(program->config().group, "test");
+}
+
+}  // namespace
+}  // namespace tinykvm::api
