@@ -35,15 +35,18 @@ struct OpenFile {
         path,   // opened with O_PATH: a name that can be asked about, not read
     };
     Kind kind = Kind::null;
-    bool writable = false;                  // the path rule it was found by lets the guest change it
-    bool semaphore = false;                 // EFD_SEMAPHORE
-    bool is_directory = false;              // of Kind::path
-    int flags = 0;                          // access mode and status flags as F_GETFL shows them
-    int output_fd = 0;                      // of Kind::output: 1 or 2
-    std::uint32_t pipe = 0;                 // of pipes: FileTable's number of it
-    std::uint64_t offset = 0;               // position; of directories the position in the listing
-    std::uint64_t counter = 0;              // of Kind::event
-    std::shared_ptr<const HostFile> host;   // null: not a file of the host
+    bool writable = false;                 // the path rule it was found by lets the guest change it
+    bool semaphore = false;                // EFD_SEMAPHORE
+    bool is_directory = false;             // of Kind::path
+    int flags = 0;                         // access mode and status flags as F_GETFL shows them
+    int output_fd = 0;                     // of Kind::output: 1 or 2
+    std::uint32_t pipe = 0;                // of pipes: FileTable's number of it
+    std::uint64_t offset = 0;              // position; of directories the position in the listing
+    std::uint64_t counter = 0;             // of Kind::event
+    std::shared_ptr<const HostFile> host;  // null: not a file of the host
+    // The same file once more, opened for appending, when the guest asked for that; null: not, or not
+    // possible.
+    std::shared_ptr<const HostFile> appending;
     std::shared_ptr<const HostFile> locks;  // holds this description's locks (locks.hpp); null: none yet
     std::shared_ptr<const std::string> text;
     std::string path;  // in the guest's namespace; empty for what has no name

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -197,20 +196,27 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
     const bool append = file.flags & O_APPEND;
     if (!append && offset + total_of(ranges) > max_offset) return -EFBIG;
     const int fd = file.host->fd();
+    const auto to_end = [&] {
+        struct stat status {};
+        if (append && ::fstat(fd, &status) == 0) offset = static_cast<std::uint64_t>(status.st_size);
+    };
     const std::int64_t result =
         drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
-            // The host's file is not in append mode, as that would be everybody's; each write is, instead.
-            const iovec part{const_cast<std::byte*>(piece.data()), piece.size()};
-            const ssize_t put = append ? ::pwritev2(fd, &part, 1, 0, RWF_APPEND)
-                                       : ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
+            // The guest's descriptor is not in append mode on the host, as it may be anybody's; another one
+            // is. (RWF_APPEND would do, but overlay file systems ignore it.) Without it the end is where it
+            // is now.
+            ssize_t put = 0;
+            if (append && file.appending) {
+                put = ::write(file.appending->fd(), piece.data(), piece.size());
+            } else {
+                to_end();
+                put = ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
+            }
             if (put < 0) return -errno;
             offset += static_cast<std::uint64_t>(put);
             return put;
         });
-    if (append && result > 0) {
-        struct stat status {};
-        if (::fstat(fd, &status) == 0) offset = static_cast<std::uint64_t>(status.st_size);
-    }
+    if (result > 0) to_end();
     return result;
 }
 

@@ -172,7 +172,18 @@ class Opening {
         file.writable = found.writable();
         file.path = found.path;
         file.host = std::move(host);
+        if ((flags_ & O_APPEND) && writes()) file.appending = open_appending(found, status);
         return install(std::move(file));
+    }
+
+    std::shared_ptr<const HostFile> open_appending(const Location& found, const struct stat& same) {
+        const int fd = paths().open(found, O_WRONLY | O_APPEND);
+        if (fd < 0) return nullptr;
+        auto host = std::make_shared<const HostFile>(FileDescriptor(fd));
+        struct stat status {};
+        const bool is_same =
+            ::fstat(fd, &status) == 0 && status.st_dev == same.st_dev && status.st_ino == same.st_ino;
+        return is_same ? host : nullptr;
     }
 
     Call& call_;
