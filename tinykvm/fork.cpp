@@ -23,17 +23,22 @@ Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
 void Fork::reset() {
     if (guest_->restore(snapshot_->contents())) return;
     Statistics statistics = guest_->statistics();
-    guest_.reset();  // first: the host may not have room for two
-    guest_ = std::make_unique<Guest>(snapshot_->contents());
     ++statistics.resets;
     ++statistics.rebuilds;
+    statistics_ = statistics;
+    guest_.reset();  // first: the host may not have room for two
+    guest_ = std::make_unique<Guest>(snapshot_->contents());
     guest_->set_statistics(statistics);
 }
 
 GuestMemory& Fork::memory() { return guest_->memory(); }
 Fork::Area Fork::request_area() const { return snapshot_->contents().request_area; }
-const Statistics& Fork::statistics() const { return guest_->statistics(); }
+const Statistics& Fork::statistics() const {
+    return guest_ ? guest_->statistics() : statistics_;
+}
 const Snapshot& Fork::snapshot() const { return *snapshot_; }
-void Fork::interrupt() noexcept { guest_->interrupt(); }
+void Fork::interrupt() noexcept {
+    if (guest_) guest_->interrupt();
+}
 
 }  // namespace tinykvm

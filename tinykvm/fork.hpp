@@ -38,7 +38,7 @@ class Fork {
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
 
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
-    // Throws MachineError when that fails; the fork must then be destroyed.
+    // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).
     void reset();
 
     // Guest memory between calls: requests are laid out in it, answers are taken out of it. What the host
@@ -61,7 +61,8 @@ class Fork {
 
   private:
     std::shared_ptr<const Snapshot> snapshot_;
-    std::unique_ptr<Guest> guest_;
+    std::unique_ptr<Guest> guest_;  // null after a reset that failed
+    Statistics statistics_;         // of the guest that was, while there is none
 };
 
 }  // namespace tinykvm

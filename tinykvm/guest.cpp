@@ -143,6 +143,8 @@ GuestAddr Guest::lay_out_stack() {
 Registers Guest::user_registers() const { return vcpu_.registers(); }
 
 void Guest::enter_user(const Registers& registers) {
+    // Some CPUs refuse to enter a guest at such an address; a program that jumps there gets SIGSEGV.
+    if (registers.rip >= x86::user_end) kill(SIGSEGV, "jump to an address beyond user space", registers);
     kvm::SystemRegisters system = vcpu_.system_registers();
     if (!x86::in_user_mode(system)) {
         x86::enter_user_segments(system);
@@ -171,6 +173,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
     for (;;) {
         const kvm::Exit exit = vcpu_.run();
         ++statistics_.exits;
+        mid_instruction_ = mid_instruction_ || !is_whole(exit);
         collect_dirty_pages();
         if (interrupted_.load(std::memory_order_relaxed))
             throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
@@ -189,12 +192,7 @@ std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
     using Reason = kvm::Exit::Reason;
     switch (exit.reason) {
         case Reason::store: return doorbell(exit, calls, deadline);
-        case Reason::load: {
-            const Registers registers = user_registers();
-            vcpu_.clear_pending();
-            return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, registers,
-                         "read of the doorbell page");
-        }
+        case Reason::load: kill(SIGSEGV, "read of the doorbell page", user_registers());
         case Reason::port:
             if (exit.address == x86::syscall_port) return system_call(deadline);
             if (exit.address >= x86::exception_port && exit.address < x86::exception_port + 32)
@@ -217,6 +215,23 @@ std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
     throw MachineError("an exit without a reason");
 }
 
+// Is the exit the end of an instruction, as far as KVM is concerned? Stores other than a call's may have more pieces.
+bool Guest::is_whole(const kvm::Exit& exit) {
+    using Reason = kvm::Exit::Reason;
+    switch (exit.reason) {
+        case Reason::store: return exit.size == sizeof(std::uint32_t) && exit.address % 8 == 0;
+        case Reason::load:
+        case Reason::shutdown:
+        case Reason::not_emulated:
+        case Reason::failed: return false;
+        case Reason::port:
+        case Reason::memory_refused:
+        case Reason::interrupted:
+        case Reason::ring_full: return true;
+    }
+    return false;
+}
+
 std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
     const std::uint64_t offset = exit.address - x86::doorbell_physical;
     if (exit.size == 4) {
@@ -225,10 +240,7 @@ std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
         if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
         if (offset == x86::doorbell_return) return Stop{.reason = Stop::Reason::returned};
     }
-    const Registers registers = user_registers();
-    vcpu_.clear_pending();  // a wide store is delivered in pieces
-    return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = x86::doorbell + offset}, registers,
-                 "store to the doorbell page that is no call");
+    kill(SIGSEGV, "store to the doorbell page that is no call", user_registers());
 }
 
 std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls) {
@@ -444,11 +456,12 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
 }
 
 bool Guest::restore(const SnapshotContents& snapshot) {
+    // What KVM still finishes may write guest memory: first that, then the list of changed pages.
+    if (mid_instruction_ || (disorderly_ && !vcpu_.clear_pending())) return false;
     collect_dirty_pages();
     if (memory_.needs_rebuild()) return false;
-    if (disorderly_) vcpu_.clear_pending();
     statistics_.pages_restored += memory_.reset();
-    if (process_used_) process_.state() = snapshot.process;
+    if (process_used_) process_.restore(snapshot.process);
     process_used_ = false;
     vcpu_.set_system_registers(snapshot.system_registers);
     vcpu_.set_registers(snapshot.registers);

@@ -74,6 +74,7 @@ class Guest {
 
     // What an exit means for the run: nullopt, the guest goes on.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    static bool is_whole(const kvm::Exit& exit);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls);
     std::optional<Stop> system_call(Deadline deadline);
@@ -106,6 +107,9 @@ class Guest {
     std::atomic<bool> interrupted_{false};
     // The last run did not end in an orderly stop: KVM may hold half-done work.
     bool disorderly_ = false;
+    // A guest left in the middle of an instruction that KVM emulates piece by piece (a load from the doorbell page, a
+    // wide or torn store): only a new VM is certain not to go on with it.
+    bool mid_instruction_ = false;
     // The process may have changed since the last restore.
     bool process_used_ = true;
     // The vector registers are not the snapshot's yet: the next entry has to load them.

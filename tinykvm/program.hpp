@@ -9,6 +9,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tinykvm/types.hpp"
@@ -52,7 +53,7 @@ class Program {
     Program() = default;
     struct FunctionSymbol {
         std::uint64_t address, size;
-        std::string name;
+        std::string_view name;  // in bytes_
     };
     void read_headers();
     void read_symbols() const;

@@ -1,4 +1,6 @@
 // Booting, freezing, calling, resetting.
+#include <sys/resource.h>
+
 #include <set>
 #include <thread>
 
@@ -193,6 +195,64 @@ TEST(Fork, GeneratedCodeRunsAndTheForkIsBuiltAnew) {
         EXPECT_EQ(guest.call(fork, "count"), 101u);
     }
     EXPECT_EQ(fork.statistics().rebuilds, 3u);
+}
+
+// Page tables a request needed beyond the snapshot's must not be lost under a reset.
+TEST(Fork, MappingsFarApartLeaveTheForkUsable) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_GT(guest.call(fork, "map_far_apart", {190, 0}), 10u);
+        fork.reset();
+        EXPECT_GT(guest.call(fork, "map_far_apart", {20, 1}), 10u);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "count"), 101u);
+        fork.reset();
+    }
+}
+
+TEST(Fork, AddressSpaceOneRequestUsedUpIsThereForTheNext) {
+    Options options;
+    options.max_address_space = 256 * MiB;
+    BootedGuest guest("worker", options);
+    Fork fork(guest.snapshot);
+    guest.call(fork, "map_far_apart", {4000, 1});
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "map_amount", {32 * MiB}), 1u);
+}
+
+TEST(Fork, DiscardedPagesAreZeroAndBackAfterReset) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(fork, "discard_every_other"), 64u);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "sum", {0, 64}), 128u);
+    }
+}
+
+TEST(Fork, ProcessorTimeStartsAnew) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    guest.call(fork, "cpu_time", {1000000});
+    fork.reset();
+    const std::uint64_t recycled = guest.call(fork, "cpu_time", {0});
+    Fork fresh(guest.snapshot);
+    EXPECT_EQ(recycled, guest.call(fresh, "cpu_time", {0}));
+}
+
+TEST(Fork, AResetThatFailsLeavesStatisticsReadable) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    guest.call(fork, "generate_code");  // the reset will have to build a new VM
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{3, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    EXPECT_THROW(fork.reset(), MachineError);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_GE(fork.statistics().exits, 1u);
+    fork.interrupt();
 }
 
 TEST(Fork, ProtectionsCanBeNarrowedAndWidened) {

@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t max_file_size = std::size_t{1} << 30;
 constexpr std::size_t max_segments = 64;
 constexpr std::size_t max_interpreter_path = 4096;
-constexpr std::size_t max_symbols = 4 << 20;
+constexpr std::size_t max_symbols = std::size_t{1} << 19;  // of all tables together
 constexpr std::size_t max_symbol_name = 256;
 
 struct ElfEnd {
@@ -150,22 +150,27 @@ const char* Program::type() const {
 void Program::read_symbols() const {
     ElfHandle elf = open_elf(bytes_);
     if (!elf) return;
+    bool any_table = false;
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section));) {
         GElf_Shdr header;
         if (!gelf_getshdr(section, &header)) continue;
         if ((header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || header.sh_entsize == 0) continue;
         Elf_Data* data = elf_getdata(section, nullptr);
         if (!data) continue;
-        const std::size_t count = std::min<std::size_t>(data->d_size / sizeof(Elf64_Sym), max_symbols);
+        const std::size_t count = std::min<std::size_t>(data->d_size / sizeof(Elf64_Sym), max_symbols - symbols_.size());
         for (std::size_t i = 0; i < count; ++i) {
             GElf_Sym symbol;
             if (!gelf_getsym(data, static_cast<int>(i), &symbol)) break;
             if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
             const char* name = elf_strptr(elf.get(), header.sh_link, symbol.st_name);
-            if (!name) continue;
-            symbols_.push_back({symbol.st_value, symbol.st_size, std::string(name, ::strnlen(name, max_symbol_name))});
+            const char* begin = reinterpret_cast<const char*>(bytes_.data());
+            if (!name || name < begin || name >= begin + bytes_.size()) continue;
+            const std::size_t rest = std::min<std::size_t>(max_symbol_name, begin + bytes_.size() - name);
+            symbols_.push_back({symbol.st_value, symbol.st_size, {name, ::strnlen(name, rest)}});
         }
-        if (header.sh_type == SHT_SYMTAB && !symbols_.empty()) break;  // has all that .dynsym has
+        // One table of each kind is what there is; .symtab has all that .dynsym has.
+        if (header.sh_type == SHT_SYMTAB && !symbols_.empty()) break;
+        if (std::exchange(any_table, true)) break;
     }
     std::sort(symbols_.begin(), symbols_.end(),
               [](const FunctionSymbol& a, const FunctionSymbol& b) { return a.address < b.address; });
@@ -180,7 +185,7 @@ Program::Symbol Program::symbol_at(std::uint64_t address) const {
     if (symbol.size != 0 && address - symbol.address >= symbol.size) return {};
     for (const Segment& s : segments_)
         if (s.protection.execute && address >= s.address && address - s.address < s.memory_size)
-            return {symbol.name, address - symbol.address};
+            return {std::string(symbol.name), address - symbol.address};
     return {};
 }
 

@@ -166,20 +166,18 @@ bool Vcpu::follow_host_tsc() {
     return call(KVM_SET_DEVICE_ATTR, &attribute) == 0;
 }
 
-void Vcpu::clear_pending() {
-    // With immediate_exit KVM_RUN only finishes what the last exit left open; a long store may leave several
-    // pieces, each of which exits once more.
+bool Vcpu::clear_pending() {
+    // With immediate_exit KVM_RUN only finishes an exit; one that leaves the guest once more was not at its end.
     auto immediate_exit = std::atomic_ref<std::uint8_t>(state()->immediate_exit);
-    std::uint8_t before = immediate_exit.exchange(1);
-    for (int pieces = 0; pieces < 64; ++pieces)
-        if (call(KVM_RUN, nullptr) < 0) break;
+    const std::uint8_t before = immediate_exit.exchange(1);
+    const bool finished = call(KVM_RUN, nullptr) < 0 && errno == EINTR;
     immediate_exit.store(before);
+    if (!finished) return false;
 
     kvm_vcpu_events events{};
+    events.flags = KVM_VCPUEVENT_VALID_SHADOW;
     if (call(KVM_SET_VCPU_EVENTS, &events) < 0) throw MachineError::from_errno("KVM_SET_VCPU_EVENTS", errno);
-    kvm_mp_state runnable{};
-    runnable.mp_state = KVM_MP_STATE_RUNNABLE;
-    call(KVM_SET_MP_STATE, &runnable);  // not needed, and refused, without an interrupt controller
+    return true;
 }
 
 void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {

@@ -99,8 +99,9 @@ class Vcpu {
     bool set_msrs(std::initializer_list<Msr> msrs);
     // Guest TSC = host TSC. False when this KVM cannot.
     bool follow_host_tsc();
-    // Forgets a half-done exit and pending exceptions: after a stop at an arbitrary moment.
-    void clear_pending();
+    // After a stop at an arbitrary moment: lets KVM finish what the last exit left open, and forgets pending
+    // exceptions. False when KVM is in the middle of emulating an instruction; such a vCPU must not be used again.
+    [[nodiscard]] bool clear_pending();
 
     // Appends pages the guest wrote since the last call: offsets from the first slot, in pages.
     // A page is reported once until recycle_ring().

@@ -18,10 +18,20 @@ namespace {
 // have when it has booted, and how many more a request may make.
 constexpr std::size_t max_regions = 2048;
 constexpr std::size_t max_new_regions = 128;
+// The same for ranges whose mapping a request replaced, of which several may be one region.
+constexpr std::size_t max_remapped = 512;
+// A request that discards fewer bytes than this of its program's data gets them zeroed; more, a fresh mapping.
+constexpr std::size_t worth_a_mapping = std::size_t{256} << 10;
+// Least address space a guest can do with: its system block, program, stack.
+constexpr std::size_t min_address_space = std::size_t{64} << 20;
 // Room in a fork's first memory slot for what requests map beyond the snapshot.
 constexpr std::size_t spare_space = std::size_t{8} << 20;
 
 constexpr std::uint64_t system_pages = large_page_size / page_size;
+
+std::size_t window_size(std::size_t address_space) {
+    return std::max(address_space, min_address_space) & ~(large_page_size - 1);
+}
 
 bool is_zero(const std::byte* page) {
     std::uint64_t first;
@@ -32,8 +42,8 @@ bool is_zero(const std::byte* page) {
 }  // namespace
 
 GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
-    : limits_(std::move(limits)), window_(vm, limits_.address_space), tables_(window_) {
-    window_.allocate(large_page_size);
+    : limits_(std::move(limits)), window_(vm, window_size(limits_.address_space)), tables_(window_) {
+    if (!window_.allocate(large_page_size)) throw MachineError("no room for a guest's system block");
     window_.map_zero(0, large_page_size, {.read = true, .write = true});
     tables_.create();
     create_system_block();
@@ -42,7 +52,7 @@ GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
 GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits)
     : limits_(std::move(limits)),
       image_(std::move(image)),
-      window_(vm, limits_.address_space),
+      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end))),
       tables_(window_),
       blocks_(image_->blocks),
       regions_(image_->regions) {
@@ -126,17 +136,26 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
     return true;
 }
 
+// Lets write(host address) write to pages that have this protection for the guest.
+template <typename Write>
+void GuestMemory::write_protected(std::uint64_t offset, std::size_t size, Protection protection, Write write) {
+    if (protection.write) return write(window_.host(offset));
+    const std::uint64_t begin = page_floor(offset), end = page_ceil(offset + size);
+    window_.protect(begin, end - begin, {.read = true, .write = true});
+    write(window_.host(offset));
+    window_.protect(begin, end - begin, protection);
+    note_remapped(begin, end);  // reset cannot copy back what it may not write
+}
+
 bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
         const Range range = piece(to, bytes.size(), Right::read);
         const std::size_t size = range.end - range.begin;
         if (size == 0) return false;
         const Protection protection = regions_.find(to)->protection;
-        const std::uint64_t begin = page_floor(range.begin), pages = page_ceil(range.end) - begin;
         will_write(range.begin, size);
-        if (!protection.write) window_.protect(begin, pages, {.read = true, .write = true});
-        std::memcpy(window_.host(range.begin), bytes.data(), size);
-        if (!protection.write) window_.protect(begin, pages, protection);
+        write_protected(range.begin, size, protection,
+                        [&](std::byte* host) { std::memcpy(host, bytes.data(), size); });
         to += size;
         bytes = bytes.subspan(size);
     }
@@ -210,26 +229,27 @@ bool GuestMemory::grant(GuestAddr begin, GuestAddr end, Protection protection) {
 
 void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
     if (!image_) return;
-    if (!remapped_.empty() && remapped_.back().end == begin) {
+    if (!remapped_.empty() && remapped_.back().end == begin)
         remapped_.back().end = end;
-        return;
-    }
-    remapped_.push_back({begin, end});
-    if (remapped_.size() < 64) return;
+    else
+        remapped_.push_back({begin, end});
+    if (remapped_.size() < merge_at_) return;
     // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
     std::sort(remapped_.begin(), remapped_.end(), [](Range a, Range b) { return a.begin < b.begin; });
     std::size_t last = 0;
     for (std::size_t i = 1; i < remapped_.size(); ++i) {
-        if (remapped_[i].begin <= remapped_[last].end + large_page_size)
+        if (remapped_[i].begin <= remapped_[last].end)
             remapped_[last].end = std::max(remapped_[last].end, remapped_[i].end);
         else
             remapped_[++last] = remapped_[i];
     }
     remapped_.resize(last + 1);
+    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
 }
 
 bool GuestMemory::too_many_regions() const {
-    return regions_.size() >= (image_ ? image_->regions.size() + max_new_regions : max_regions);
+    if (!image_) return regions_.size() >= max_regions;
+    return regions_.size() >= image_->regions.size() + max_new_regions || remapped_.size() >= max_remapped;
 }
 
 int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
@@ -286,19 +306,34 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
         const Region region = *regions_.find(at);
         const GuestAddr to = std::min(end, region.end);
         for_each_piece(at, to, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
-            if (!image_) {
-                window_.drop_changes(offset, length);
-            } else if (region.protection.accessible()) {
-                window_.map_zero(offset, length, region.protection);
-            } else {
-                window_.unmap(offset, length);
-            }
-            dirty_.remove(offset / page_size, (offset + length) / page_size);
-            note_remapped(offset, offset + length);
+            make_zero(offset, length, region.protection);
         });
         at = to;
     }
     return 0;
+}
+
+void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, Protection protection) {
+    const std::uint64_t first = offset / page_size, last = (offset + size) / page_size;
+    auto has_data = [&](std::uint64_t page) { return image_ && image_->page(page) != nullptr; };
+    bool any_data = false;
+    for (std::uint64_t page = first; page < last && !any_data; ++page) any_data = has_data(page);
+    if (!any_data) {  // what is behind it is zero
+        window_.drop_changes(offset, size);
+        dirty_.remove(first, last);
+        return;
+    }
+    if (size >= worth_a_mapping && !too_many_regions()) {
+        if (protection.accessible())
+            window_.map_zero(offset, size, protection);
+        else
+            window_.unmap(offset, size);
+        dirty_.remove(first, last);
+        note_remapped(offset, offset + size);
+        return;
+    }
+    will_write(offset, size);
+    write_protected(offset, size, protection, [&](std::byte* host) { std::memset(host, 0, size); });
 }
 
 std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint, std::size_t alignment) const {

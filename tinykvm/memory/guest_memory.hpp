@@ -145,7 +145,10 @@ class GuestMemory {
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>
     void for_each_piece(GuestAddr begin, GuestAddr end, Visit visit) const;
+    template <typename Write>
+    void write_protected(std::uint64_t offset, std::size_t size, Protection protection, Write write);
     void will_write(std::uint64_t offset, std::size_t size);
+    void make_zero(std::uint64_t offset, std::size_t size, Protection protection);
     void note_remapped(std::uint64_t begin, std::uint64_t end);
     bool is_remapped(std::uint64_t offset) const;
     void forget_unchanged();
@@ -159,6 +162,7 @@ class GuestMemory {
     Regions regions_;
     DirtyPages dirty_;
     std::vector<Range> remapped_;  // where mappings may differ from the image's
+    std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;
 };
 

@@ -172,6 +172,7 @@ std::size_t GuestMemory::reset() {
     }
     if (!remapped_.empty()) regions_ = image_->regions;
     remapped_.clear();
+    merge_at_ = 64;
 
     std::size_t kept = 0;
     Range drop{0, 0};
@@ -197,7 +198,10 @@ std::size_t GuestMemory::reset() {
 }
 
 bool GuestMemory::needs_rebuild() const {
-    return image_ && (executable_added_ || window_.allocated() > image_->window_end + max_growth);
+    if (!image_) return false;
+    const std::uint64_t growth = window_.allocated() - image_->window_end;
+    return executable_added_ || tables_.state().blocks.size() > image_->page_tables.blocks.size() ||
+           growth > std::min<std::uint64_t>(max_growth, (window_.size() - image_->window_end) / 2);
 }
 
 }  // namespace tinykvm

@@ -113,7 +113,8 @@ class TestGuest {
         kvm::Exit exit = vcpu_.run();
         if (exit.reason == kvm::Exit::Reason::store && exit.address == doorbell_physical && exit.size == 4)
             return exit.value;
-        if (exit.reason != kvm::Exit::Reason::port) vcpu_.clear_pending();
+        if (exit.reason != kvm::Exit::Reason::port && !vcpu_.clear_pending())
+            throw MachineError("this KVM stops in the middle of an instruction that guests are tested for");
         return std::nullopt;
     }
 

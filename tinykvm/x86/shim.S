@@ -48,6 +48,7 @@ tinykvm_shim_syscall:
         .balign 16
 tinykvm_shim_call:
         movq    %rdx, %r10
+        fninit                  // XRSTOR leaves the x87 instruction and data pointers alone on older AMD CPUs
         movl    $-1, %eax
         movl    $-1, %edx
         xrstor64 tinykvm_shim_begin + SHIM_TO_VECTORS(%rip)

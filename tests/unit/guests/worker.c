@@ -119,6 +119,43 @@ static void reprotect(void) {
 static void write_to(uint64_t address, uint64_t value) { *(volatile uint64_t *)address = value; answer(1); }
 static void read_from(uint64_t address) { answer(*(volatile uint64_t *)address); }
 
+/* Loads from the doorbell page, which KVM emulates piece by piece. */
+static void copy_from_doorbell(uint64_t bytes, uint64_t page) {
+    void *to = heap + page * 4096 - 2, *from = (void *)0x7FFFFFF000;
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes)::"memory");
+    answer(0xbad);
+}
+/* One page in each of many far places, given back at once: page tables pile up. */
+static void map_far_apart(uint64_t places, uint64_t hold) {
+    for (uint64_t i = 0; i < places; ++i) {
+        char *at = (char *)(0x10000000000ull + (i << 39) % 0x600000000000ull + (i << 30) % (1ull << 39));
+        char *p = mmap(at, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (p == MAP_FAILED) { answer(i); }
+        *p = 1;
+        mmap(at + 4096, (2 << 20) - 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (!hold) munmap(at, 2 << 20);
+    }
+    answer(places);
+}
+/* Every other page of what the program had filled. */
+static void discard_every_other(void) {
+    for (int i = 0; i < 64; i += 2) madvise(heap + i * 4096, 4096, MADV_DONTNEED);
+    uint64_t s = 0;
+    for (int i = 0; i < 64; ++i) s += (unsigned char)heap[i * 4096];
+    answer(s);
+}
+static void map_amount(uint64_t bytes) {
+    answer(mmap(0, bytes, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+}
+static void cpu_time(uint64_t rounds) {
+    for (volatile uint64_t i = 0; i < rounds; ++i) {}
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    for (volatile uint64_t i = 0; i < rounds; ++i) {}
+    answer((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+}
+static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
+
 int main(void) {
     heap = mmap(0, heap_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < 64; ++i) heap[i * 4096] = 2;
@@ -126,7 +163,8 @@ int main(void) {
     OFFER(add); OFFER(count); OFFER(give_back); OFFER(tls); OFFER(spin); OFFER(system_calls_for_ever); OFFER(sleep_long);
     OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
-    OFFER(reprotect); OFFER(write_to); OFFER(read_from);
+    OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
+    OFFER(jump_far); OFFER(reprotect); OFFER(write_to); OFFER(read_from);
     host_call(CALL_WAIT, 0, 0);
     answer(counter); /* behind the wait: where Fork::resume goes on */
     return 0;
