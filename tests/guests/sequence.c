@@ -154,6 +154,7 @@ static void mappings(void) {
             char* place = mremap(at, 4096, 4096 * (1 + next(6)), next(2) ? MREMAP_MAYMOVE | MREMAP_FIXED : 0,
                                  area + 4096 * next(pages));
             result = place == MAP_FAILED ? -1 : place - area;
+            errno = 0;  // which of two reasons is given differs too
             break;
         }
         case 6: {
