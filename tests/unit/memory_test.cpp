@@ -225,6 +225,8 @@ TEST(Memory, RegionsARequestMayAddAreLimited) {
     for (; n < 4000 && error == 0; ++n) error = fork.protect(base + 2 * n * page_size, page_size, ro);
     EXPECT_EQ(error, ENOMEM);
     EXPECT_LT(n, 200);
+    EXPECT_EQ(fork.unmap(base + 3 * page_size, page_size), 0);  // the rest of a region: no more of them
+    EXPECT_EQ(fork.unmap(base + 8 * MiB, page_size), ENOMEM);   // a hole
     fork.reset();
     EXPECT_EQ(fork.protect(base, page_size, ro), 0);
 }

@@ -272,9 +272,11 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
 
 int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     if (!valid(begin, size)) return EINVAL;
-    if (too_many_regions()) return ENOMEM;
     const GuestAddr end = begin + size;
     if (!regions_.overlaps(begin, end)) return 0;
+    // Giving back is always possible; a hole makes two regions of one.
+    const Region* around = regions_.find(begin);
+    if (around && around->begin < begin && end < around->end && too_many_regions()) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
         window_.unmap(offset, length);
         dirty_.remove(offset / page_size, (offset + length) / page_size);
