@@ -4,6 +4,7 @@
 #include "kvm_api.h"
 
 static volatile unsigned long work;
+static char *volatile taken;
 
 static void on_get(const char *url, const char *arg)
 {
@@ -25,8 +26,8 @@ int main(int argc, char **argv)
         for (;;)
             work++;
     if (strcmp(how, "memory") == 0)
-        for (char *block; (block = malloc(1 << 20)) != NULL;)
-            memset(block, 1, 1 << 20);
+        for (; (taken = malloc(1 << 20)) != NULL;)
+            memset(taken, 1, 1 << 20);
     if (strcmp(how, "early") == 0)
         backend_response_str(200, "text/plain", "too early");
     if (strcmp(how, "slow") == 0)

@@ -7,6 +7,7 @@
 
 static volatile int seen, depth;
 static int *volatile nowhere;
+static char *volatile taken;
 
 static int recurse(int level)
 {
@@ -30,8 +31,8 @@ static void fail(const char *how)
         for (;;)
             seen = seen + 1;
     if (strcmp(how, "/memory") == 0)
-        for (char *block; (block = malloc(1 << 20)) != NULL;)
-            memset(block, 1, 1 << 20);
+        for (; (taken = malloc(1 << 20)) != NULL;)
+            memset(taken, 1, 1 << 20);
     if (strcmp(how, "/stack") == 0)
         recurse(0);
     if (strcmp(how, "/exit") == 0)
