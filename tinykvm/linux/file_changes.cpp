@@ -110,6 +110,9 @@ std::int64_t sys_truncate(Call& call) {
 }
 
 std::int64_t sys_fallocate(Call& call) {
+    // Some file systems write every block, and nothing interrupts that: longer requests are answered as by a file
+    // system without the call, and C libraries then write the blocks themselves, one by one.
+    constexpr std::int64_t longest = std::int64_t{16} << 20;
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     const auto offset = static_cast<std::int64_t>(call.args[2]),
@@ -119,6 +122,7 @@ std::int64_t sys_fallocate(Call& call) {
     if (!file->writes()) return -EBADF;
     if (file->kind != Kind::regular) return file->kind == Kind::pipe_writer ? -ESPIPE : -ENODEV;
     if (!file->writable) return -EBADF;
+    if (length > longest) return -EOPNOTSUPP;
     return ::fallocate(file->host->fd(), call.int_arg(1), offset, length) == 0 ? 0 : -errno;
 }
 
