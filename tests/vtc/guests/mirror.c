@@ -5,7 +5,8 @@
  *   check         200 if the body is what make: makes, else 422
  *   status:N      an answer with status N and a short body
  *   nobody:N      an answer with status N and no body
- *   environment   the KVM_ variables */
+ *   environment   the KVM_ variables
+ *   headers:N:M   N response headers of M bytes */
 #include "kvm_api.h"
 
 static char text[65536];
@@ -16,6 +17,21 @@ static void make(size_t size)
     for (size_t k = 0; k < size; k++)
         body[k] = (char)('a' + k % 26);
     backend_response(200, "text/plain", 10, body, size);
+}
+
+static void headers(const char *arg)
+{
+    static struct ResponseHeader all[64];
+    char *end;
+    unsigned long count = strtoul(arg, &end, 10), size = strtoul(end + 1, NULL, 10);
+    struct BackendResponseExtra extra = {.headers = all, .num_headers = (uint16_t)count};
+    for (unsigned long i = 0; i < count && i < 64; i++) {
+        char *line = malloc(size + 1);
+        memset(line, 'x', size + 1);
+        memcpy(line, "X-Many: ", 8);
+        all[i] = (struct ResponseHeader){line, size};
+    }
+    backend_response_extra(200, "text/plain", 10, "many", 4, &extra);
 }
 
 static void check(const struct kvm_request *request)
@@ -45,6 +61,8 @@ static void on_request(const struct kvm_request *request)
         backend_response_str((int16_t)atoi(arg + 7), "text/plain", "body");
     } else if (strncmp(arg, "nobody:", 7) == 0) {
         backend_response((int16_t)atoi(arg + 7), "", 0, "", 0);
+    } else if (strncmp(arg, "headers:", 8) == 0) {
+        headers(arg + 8);
     } else if (strcmp(arg, "environment") == 0) {
         snprintf(text, sizeof text, "%s %s %s [%s] %s %s", getenv("KVM_NAME"), getenv("KVM_GROUP"), getenv("KVM_TYPE"),
                  getenv("KVM_STATE"), getenv("KVM_DEBUG"), getenv("EXTRA") != NULL ? getenv("EXTRA") : "-");
