@@ -25,7 +25,7 @@ GuestMemory::Limits boot_limits(const Options& options) {
     return {options.max_memory, "max_memory", options.max_address_space};
 }
 GuestMemory::Limits request_limits(const Options& options) {
-    return {options.max_request_memory, "max_request_memory", options.max_address_space};
+    return {options.max_request_memory, "max_request_memory", options.max_address_space, options.max_kept_memory};
 }
 
 // Where the guest sees its program: the name it was loaded by.

@@ -1,8 +1,11 @@
 // GuestMemory without a running guest: bytes, mappings, limits, image and reset.
 #include "tinykvm/memory/guest_memory.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -198,6 +201,87 @@ TEST(Memory, LimitOfAForkCountsWhatDiffers) {
     for (int i = 1; i < 8; ++i) ASSERT_TRUE(fork.write(base + i * page_size, "other", 5));
     EXPECT_THROW((void)fork.write(base + 9 * page_size, "other", 5), OutOfMemory);
     EXPECT_EQ(fork.read_bytes(base, 5), std::string(5, '\0'));
+}
+
+// Pages of guest memory the host has private copies of: neither the image's nor the zero page.
+std::size_t resident(GuestMemory& memory, GuestAddr begin, std::size_t pages) {
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.readable(begin, pages * page_size).data());
+    std::vector<std::uint64_t> entries(pages);
+    const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(::pread(fd, entries.data(), pages * 8, static_cast<off_t>(at / page_size * 8)),
+              static_cast<ssize_t>(pages * 8));
+    ::close(fd);
+    // Mapped here alone, and not a file's.
+    return static_cast<std::size_t>(
+        std::count_if(entries.begin(), entries.end(), [](std::uint64_t e) { return (e >> 56 & 1) && !(e >> 61 & 1); }));
+}
+
+// An image with 32 pages of data and then zero, a fork that has changed both, reset.
+class MemoryWorkingSet : public testing::Test {
+  protected:
+    static constexpr int data = 32, all = 96;
+
+    GuestMemory::Limits keeping(std::size_t pages) {
+        GuestMemory::Limits l = limits();
+        l.kept = pages * page_size;
+        return l;
+    }
+    std::shared_ptr<const MemoryImage> image() {
+        kvm::Vm vm;
+        GuestMemory booted(vm, limits());
+        EXPECT_EQ(booted.map(base, all * page_size, rw), 0);
+        for (int i = 0; i < data; ++i) EXPECT_TRUE(booted.write(base + i * page_size, "image", 5));
+        return booted.make_image();
+    }
+    static void dirty(GuestMemory& fork, int first, int last) {
+        for (int i = first; i < last; ++i) ASSERT_TRUE(fork.write(base + i * page_size + 1, "other", 5));
+    }
+    static void expect_image(GuestMemory& fork) {
+        for (int i = 0; i < all; ++i)
+            ASSERT_EQ(fork.read_bytes(base + i * page_size, 7),
+                      i < data ? std::string("image\0\0", 7) : std::string(7, '\0'))
+                << i;
+    }
+};
+
+TEST_F(MemoryWorkingSet, StaysResidentAndEqual) {
+    kvm::Vm vm;
+    GuestMemory fork(vm, image(), limits());
+    for (int round = 0; round < 3; ++round) {
+        dirty(fork, 0, all);
+        EXPECT_EQ(fork.reset(), std::size_t{all});
+        EXPECT_EQ(resident(fork, base, all), std::size_t{all});
+        expect_image(fork);
+    }
+}
+
+TEST_F(MemoryWorkingSet, BeyondTheLimitIsGivenBack) {
+    for (const std::size_t limit : {0, 1, 20, 40, 95}) {
+        kvm::Vm vm;
+        GuestMemory fork(vm, image(), keeping(limit));
+        for (int round = 0; round < 3; ++round) {
+            dirty(fork, 0, all);
+            EXPECT_EQ(fork.reset(), std::size_t{all});
+            EXPECT_EQ(resident(fork, base, all), limit);
+            EXPECT_EQ(fork.changed_bytes(), limit * page_size);
+            expect_image(fork);
+        }
+    }
+}
+
+TEST_F(MemoryWorkingSet, PagesNoRequestChangesAnyMoreAreGivenBack) {
+    kvm::Vm vm;
+    GuestMemory fork(vm, image(), limits());
+    dirty(fork, 0, all);
+    EXPECT_EQ(fork.reset(), std::size_t{all});
+    for (int round = 0; round < 200; ++round) {
+        // In turns, so that each is idle for a while.
+        dirty(fork, round % 2 ? 0 : 40, round % 2 ? 10 : 50);
+        EXPECT_EQ(fork.reset(), 10u);
+        expect_image(fork);
+        EXPECT_EQ(resident(fork, base, 10), 10u) << round;
+    }
+    EXPECT_EQ(resident(fork, base, all), 20u);
 }
 
 // Data scattered all over must not cost every fork thousands of mappings of the host.

@@ -33,12 +33,6 @@ std::size_t window_size(std::size_t address_space) {
     return std::max(address_space, min_address_space) & ~(large_page_size - 1);
 }
 
-bool is_zero(const std::byte* page) {
-    std::uint64_t first;
-    std::memcpy(&first, page, sizeof first);
-    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
-}
-
 }  // namespace
 
 GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
@@ -375,6 +369,23 @@ bool GuestMemory::is_remapped(std::uint64_t offset) const {
                        [&](Range range) { return range.begin <= offset && offset < range.end; });
 }
 
+bool GuestMemory::is_unchanged(std::uint64_t page) const {
+    const std::byte* now = window_.host(page * page_size);
+    const std::byte* base = image_ ? image_->page(page) : nullptr;
+    return base ? std::memcmp(now, base, page_size) == 0 : is_zero(now);
+}
+
+// `pages`: ascending where they are neighbours.
+void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
+    for (std::size_t i = 0; i < pages.size();) {
+        const std::uint64_t first = pages[i];
+        std::uint64_t last = first;
+        while (i < pages.size() && pages[i] == last) ++i, ++last;
+        window_.drop_changes(first * page_size, (last - first) * page_size);
+        dirty_.remove(first, last);
+    }
+}
+
 // Pages kept from earlier requests, or written with what they held already, do not count.
 void GuestMemory::forget_unchanged() {
     std::vector<std::uint64_t> unchanged;
@@ -383,19 +394,14 @@ void GuestMemory::forget_unchanged() {
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page) {
                 if (!dirty_.contains(page)) continue;
-                const std::byte* now = window_.host(page * page_size);
-                const std::byte* base = image_ ? image_->page(page) : nullptr;
                 // Dropping the private copy must bring back what was compared with; behind a changed mapping
                 // that is certain for zero pages only.
-                if (base && is_remapped(page * page_size)) continue;
-                if (base ? std::memcmp(now, base, page_size) == 0 : is_zero(now)) unchanged.push_back(page);
+                if (image_ && image_->page(page) && is_remapped(page * page_size)) continue;
+                if (is_unchanged(page)) unchanged.push_back(page);
             }
         });
     }
-    for (std::uint64_t page : unchanged) {
-        window_.drop_changes(page * page_size, page_size);
-        dirty_.remove(page);
-    }
+    give_back(unchanged);
 }
 
 }  // namespace tinykvm

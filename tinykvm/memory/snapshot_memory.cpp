@@ -16,20 +16,15 @@ namespace tinykvm {
 
 namespace {
 
-// A fork keeps this many private pages from one request to the next and gives the rest back.
-constexpr std::size_t max_kept_pages = 4096;
+// A page none of so many requests changed is given back. Keeping it costs 0.1 to 0.4 us at every reset, touching it
+// again 25 us: after 64 resets the two are even, and a guess is never more than twice as dear as knowing better.
+constexpr unsigned period = 64;
 // What requests may make a fork's window grow by before it is rather built anew.
 constexpr std::size_t max_growth = std::size_t{512} << 20;
 // Runs of data closer than this become one mapping, because a mapping of the host costs more than a few zero pages;
 // the distance is doubled until a fork needs no more than so many mappings for data.
 constexpr std::uint64_t first_gap_pages = 16;
 constexpr std::size_t max_data_runs = 256;
-
-bool is_zero(const std::byte* page) {
-    std::uint64_t first;
-    std::memcpy(&first, page, sizeof first);
-    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
-}
 
 struct PageRun {
     std::uint64_t first, last;  // window pages [first, last)
@@ -163,38 +158,48 @@ void GuestMemory::map_pieces(std::uint64_t begin, std::uint64_t end) {
     }
 }
 
-std::size_t GuestMemory::reset() {
-    const std::size_t changed = dirty_.size();
+void GuestMemory::restore_mappings() {
+    if (remapped_.empty()) return;
     for (const Range& range : remapped_) {
         window_.unmap(range.begin, range.end - range.begin);
         map_pieces(range.begin, std::min(range.end, image_->window_end));
         dirty_.remove(range.begin / page_size, range.end / page_size);
     }
-    if (!remapped_.empty()) regions_ = image_->regions;
+    regions_ = image_->regions;
     remapped_.clear();
     merge_at_ = 64;
+}
 
-    std::size_t kept = 0;
-    Range drop{0, 0};
+std::size_t GuestMemory::reset() {
+    restore_mappings();
+    const bool end_of_period = ++resets_ == period;
+    const std::size_t most = std::min(limits_.kept, limits_.bytes) / page_size;
+    std::size_t kept = 0, restored = 0;
+    std::vector<std::uint64_t> rest;
+    // In the order of the window, so that the same pages are kept each time: the program's own before those of the
+    // request area.
     dirty_.for_each([&](std::uint64_t page) {
-        std::byte* host = window_.host(page * page_size);
-        if (kept < max_kept_pages) {
-            if (const std::byte* base = image_->page(page))
-                std::memcpy(host, base, page_size);
-            else
-                std::memset(host, 0, page_size);
-            ++kept;
+        const bool unchanged = is_unchanged(page);
+        restored += !unchanged;
+        if (!unchanged) used_.add(page);
+        if (kept == most || (end_of_period && !used_.contains(page))) {
+            rest.push_back(page);
             return;
         }
-        if (drop.end != page * page_size) {
-            if (drop.end > drop.begin) window_.drop_changes(drop.begin, drop.end - drop.begin);
-            drop.begin = page * page_size;
-        }
-        drop.end = (page + 1) * page_size;
-        dirty_.remove(page);
+        ++kept;
+        if (unchanged) return;
+        std::byte* host = window_.host(page * page_size);
+        if (const std::byte* base = image_->page(page))
+            std::memcpy(host, base, page_size);
+        else
+            std::memset(host, 0, page_size);
     });
-    if (drop.end > drop.begin) window_.drop_changes(drop.begin, drop.end - drop.begin);
-    return changed;
+    give_back(rest);
+    if (end_of_period) {
+        used_ = {};
+        resets_ = 0;
+    }
+    return restored;
 }
 
 bool GuestMemory::needs_rebuild() const {
