@@ -315,6 +315,29 @@ TEST(Memory, RegionsARequestMayAddAreLimited) {
     EXPECT_EQ(fork.protect(base, page_size, ro), 0);
 }
 
+// Many small changes of mappings are undone together; when they are all over the place, a new VM is cheaper.
+TEST(Memory, ManyScatteredMappingsAskForARebuild) {
+    kvm::Vm vm, vm1, vm2;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 4 * MiB, rw), 0);
+    ASSERT_TRUE(booted.write(base + 5 * page_size, "image", 5));
+    auto image = booted.make_image();
+    GuestMemory near(vm1, image, limits()), far(vm2, image, limits());
+    ASSERT_TRUE(near.write(base + 5 * page_size, "other", 5));
+    for (std::uint64_t i = 0; i < 60; ++i) ASSERT_EQ(near.protect(base + 8 * i * page_size, page_size, ro), 0);
+    EXPECT_FALSE(near.needs_rebuild());
+    EXPECT_EQ(near.reset(), 1u);
+    EXPECT_EQ(near.read_bytes(base + 5 * page_size, 5), "image");
+    EXPECT_TRUE(near.is_writable(base, 4 * MiB));
+
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        const GuestAddr begin = base + i * 4 * page_size;
+        ASSERT_EQ(far.needs_rebuild(), i > 64) << i;
+        ASSERT_TRUE(far.write(begin, "a page worth keeping", 20));
+        ASSERT_EQ(far.unmap(begin + page_size, page_size), 0);
+    }
+}
+
 // Everything a fork does to bytes and mappings, at random, against a model; then reset, and all is as in the image.
 TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
     std::mt19937_64 random(7);

@@ -52,7 +52,7 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
       regions_(image_->regions) {
     window_.adopt(image_->window_end, spare_space);
     tables_.restore(image_->page_tables);
-    map_pieces(0, image_->window_end);
+    map_image();
 }
 
 GuestMemory::~GuestMemory() = default;
@@ -229,16 +229,29 @@ void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
         remapped_.push_back({begin, end});
     if (remapped_.size() < merge_at_) return;
     // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
+    join_remapped(false);
+    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
+}
+
+// Puts the list in order and makes one of ranges that touch; `over_unchanged`: also of those with nothing but guest
+// memory nobody changed between them.
+void GuestMemory::join_remapped(bool over_unchanged) {
+    if (remapped_.empty()) return;
     std::sort(remapped_.begin(), remapped_.end(), [](Range a, Range b) { return a.begin < b.begin; });
+    auto joins = [&](Range a, Range b) {
+        if (b.begin <= a.end) return true;
+        // Whole blocks between them may hold page tables, which are not in the set of changed pages.
+        return over_unchanged && b.begin / large_page_size - (a.end - 1) / large_page_size <= 1 &&
+               !dirty_.contains_any(a.end / page_size, b.begin / page_size);
+    };
     std::size_t last = 0;
     for (std::size_t i = 1; i < remapped_.size(); ++i) {
-        if (remapped_[i].begin <= remapped_[last].end)
+        if (joins(remapped_[last], remapped_[i]))
             remapped_[last].end = std::max(remapped_[last].end, remapped_[i].end);
         else
             remapped_[++last] = remapped_[i];
     }
     remapped_.resize(last + 1);
-    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
 }
 
 bool GuestMemory::too_many_regions() const {

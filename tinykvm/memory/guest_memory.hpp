@@ -122,8 +122,9 @@ class GuestMemory {
     // and as long as requests change them now and then; the rest is given back to the host. Throws MachineError
     // when the host refuses.
     std::size_t reset();
-    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up.
-    bool needs_rebuild() const;
+    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up;
+    // or when that is cheaper, because there are too many mappings to undo.
+    bool needs_rebuild();
 
     // --- For the machine underneath
 
@@ -158,8 +159,10 @@ class GuestMemory {
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
     void forget_unchanged();
+    void map_image();
+    void join_remapped(bool over_unchanged);
     void restore_mappings();
-    void map_pieces(std::uint64_t begin, std::uint64_t end);
+    void map_as_image(Range range);
 
     Limits limits_;
     std::shared_ptr<const MemoryImage> image_;
