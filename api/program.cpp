@@ -56,6 +56,12 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     } else if (config.limit_workmem_after_req != 0) {
         options.max_kept_memory = config.limit_workmem_after_req;
     }
+    options.transparent_huge_pages = config.transparent_hugepages;
+    options.huge_page_arena = config.hugepage_arena_size;
+    if (config.hugepages && config.hugepage_arena_size == 0) {
+        options.huge_page_arena = config.max_memory;
+    }
+    options.request_huge_page_arena = config.request_hugepage_arena_size;
     GuestOutput::connect(options, config.verbose);
     return options;
 }

@@ -154,6 +154,45 @@ constexpr Setting table[] = {
          c.ephemeral_keep_working_memory = v.get<bool>();
          return std::string();
      }},
+    {"transparent_hugepages", Kind::boolean, 0, 0, "false", "",
+     "Ask the host for transparent huge pages of 2 MiB behind the memory of the program and of requests "
+     "(`/sys/kernel/mm/transparent_hugepage/enabled` must not be `never`). The host gives them where it can; memory "
+     "becomes resident in steps of up to 2 MiB then, of which limits still count the pages of 4 KiB that were changed.",
+     [](ProgramConfig& c, const json& v) {
+         c.transparent_hugepages = v.get<bool>();
+         return std::string();
+     }},
+    {"hugepages", Kind::boolean, 0, 0, "false", "",
+     "Use reserved huge pages (`/proc/sys/vm/nr_hugepages`) behind the program's memory while it boots: "
+     "`hugepage_arena_size` of them, or `max_memory` when that is not set.",
+     [](ProgramConfig& c, const json& v) {
+         c.hugepages = v.get<bool>();
+         return std::string();
+     }},
+    {"hugepage_arena_size", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "How much of the program's memory may be reserved huge pages while it boots: blocks of 2 MiB that it maps as a "
+     "whole, its stack first. Where it then changes the protection of a part, or unmaps it, small pages take their "
+     "place. The program does not load when the host has too few. When it waits for requests they are given back, "
+     "and VMs share its memory in small pages.",
+     [](ProgramConfig& c, const json& v) {
+         c.hugepage_arena_size = mebibytes(v);
+         return std::string();
+     }},
+    {"request_hugepage_arena_size", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "How much of each VM's memory that is zero when requests begin may be reserved huge pages: requests and their "
+     "bodies first, then the program's unused memory, then what requests map. The pages are taken when a VM is made, "
+     "and it keeps them. Where the host has too few a VM has small pages and logs it. Limits count what is changed, "
+     "in pages of 4 KiB.",
+     [](ProgramConfig& c, const json& v) {
+         c.request_hugepage_arena_size = mebibytes(v);
+         return std::string();
+     }},
+    {"split_hugepages", Kind::boolean, 0, 0, "true", "",
+     "What requests write is copied in pages of 4 KiB, whatever the program's memory was made of. It is always so; "
+     "`false` is refused.",
+     [](ProgramConfig&, const json& v) {
+         return v.get<bool>() ? std::string() : std::string("this version copies pages of 4 KiB only");
+     }},
     {"main_arguments", Kind::texts, 0, most_text, "[]", "", "Arguments of `main()` after the program's name.",
      [](ProgramConfig& c, const json& v) {
          c.main_arguments = texts(v);
@@ -204,9 +243,8 @@ constexpr Setting table[] = {
 };
 
 constexpr std::string_view later[] = {
-    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time", 
-    "shared_memory", "address_space", "hugepages", "hugepage_arena_size", "request_hugepage_arena_size",
-    "split_hugepages", "transparent_hugepages", "control_ephemeral", "soft_reset",
+    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
+    "shared_memory", "address_space", "control_ephemeral", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server", "poll",

@@ -40,6 +40,14 @@ struct Options {
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
 
+    // --- huge pages of the host, of 2 MiB, behind whole blocks of zero memory; bytes ---
+    // Ask for transparent ones. Guest memory then becomes resident in steps of up to 2 MiB.
+    bool transparent_huge_pages = false;
+    // How much comes from reserved ones (/proc/sys/vm/nr_hugepages) while it boots. Too few: MachineError.
+    std::size_t huge_page_arena = 0;
+    // The same for each fork, the request area first. Too few: small pages, and a warning.
+    std::size_t request_huge_page_arena = 0;
+
     // --- where its output goes ---
     // Called on the thread that runs the guest with what it writes to fd 1 or 2. Null: discarded.
     std::function<void(int fd, std::string_view text)> output;
@@ -47,6 +55,8 @@ struct Options {
     bool host_stdin = false;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
+    // Receives one line when something is not as configured but works. Null: silent.
+    std::function<void(std::string_view line)> warn;
     bool log_system_calls = false;  // every system call too
 };
 

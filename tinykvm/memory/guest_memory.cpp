@@ -6,6 +6,7 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/memory/host_page.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/x86/descriptors.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -35,18 +36,21 @@ std::size_t window_size(std::size_t address_space) {
 
 }  // namespace
 
-GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
-    : limits_(std::move(limits)), window_(vm, window_size(limits_.address_space)), tables_(window_) {
+GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages)
+    : limits_(std::move(limits)),
+      window_(vm, window_size(limits_.address_space), std::move(huge_pages)),
+      tables_(window_) {
     if (!window_.allocate(large_page_size)) throw MachineError("no room for a guest's system block");
-    window_.map_zero(0, large_page_size, {.read = true, .write = true});
+    window_.protect(0, large_page_size, {.read = true, .write = true});
     tables_.create();
     create_system_block();
 }
 
-GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits)
+GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits,
+                         HugePages huge_pages)
     : limits_(std::move(limits)),
       image_(std::move(image)),
-      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end))),
+      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end)), std::move(huge_pages)),
       tables_(window_),
       blocks_(image_->blocks),
       regions_(image_->regions) {

@@ -45,9 +45,9 @@ class GuestMemory {
     };
 
     // An empty address space, for booting.
-    GuestMemory(kvm::Vm& vm, Limits limits);
+    GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages = {});
     // A copy-on-write view of an image.
-    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits);
+    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages = {});
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
@@ -131,6 +131,8 @@ class GuestMemory {
     std::uint64_t page_table_root() const { return tables_.root(); }
     // The system block (x86/layout.hpp), readable and writable for the host.
     std::byte* system_block() const { return window_.host(0); }
+    void use_small_pages() { window_.use_small_pages(); }
+    std::size_t reserved_huge() const { return window_.reserved_huge(); }
     // Puts a page of a memfd shared with other VMs at the clock page.
     void map_clock_page(int fd);
 

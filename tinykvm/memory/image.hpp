@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "tinykvm/kvm/file_descriptor.hpp"
@@ -16,12 +15,6 @@
 #include "tinykvm/x86/page_tables.hpp"
 
 namespace tinykvm {
-
-inline bool is_zero(const std::byte* page) {
-    std::uint64_t first;
-    std::memcpy(&first, page, sizeof first);
-    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
-}
 
 struct MemoryImage {
     // What a fork maps: sorted by offset, disjoint; what is in none of them is not accessible.

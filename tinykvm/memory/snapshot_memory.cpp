@@ -9,6 +9,7 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/memory/host_page.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -149,10 +150,12 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
 // Of a new window.
 void GuestMemory::map_image() {
     const auto& pieces = image_->pieces;
+    // From the end: the request area is last, and comes first for huge pages.
+    for (std::size_t i = pieces.size(); i-- > 0;)
+        if (!pieces[i].from_file) window_.map_first(pieces[i].offset, pieces[i].size, pieces[i].protection);
     for (std::size_t i = 0; i < pieces.size();) {
         const MemoryImage::Piece& first = pieces[i];
         if (!first.from_file) {
-            window_.map_first(first.offset, first.size, first.protection);
             ++i;
             continue;
         }
