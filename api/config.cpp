@@ -100,6 +100,10 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
             break;
         case Kind::text: fits = fits_text(setting, value) && !value.get_ref<const std::string&>().empty(); break;
         case Kind::choice: fits = value.is_string(); break;
+        case Kind::choice_or_microseconds:
+            fits = value.is_string() || (value.is_number_integer() && value.get<double>() >= setting.least &&
+                                         value.get<double>() <= setting.most);
+            break;
         case Kind::texts:
             fits = value.is_array() && std::all_of(value.begin(), value.end(),
                                                    [&](const json& one) { return fits_text(setting, one); });

@@ -17,6 +17,14 @@
 
 namespace tinykvm::api {
 
+// Do VMs wait for their next request inside their guest, and how long?
+struct Poll {
+    bool automatic = false;
+    std::chrono::microseconds time{0};  // unless automatic; 0: they do not
+
+    bool on() const { return automatic || time.count() > 0; }
+};
+
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
 // each means is said in the table of settings.cpp, which is also the documentation.
 struct ProgramConfig {
@@ -41,6 +49,7 @@ struct ProgramConfig {
     std::vector<PathRule> allowed_paths;
     std::string current_working_directory = "/";
     bool ephemeral = true;
+    Poll poll;
     OnError on_error = OnError::error;
     bool verbose = false;
     bool standard_output = false;

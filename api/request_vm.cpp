@@ -1,6 +1,8 @@
 // The VM as its holder and the pool see it. What its thread does is in vm_thread.cpp.
 #include "api/request_vm.hpp"
 
+#include <immintrin.h>
+
 #include <utility>
 
 namespace tinykvm::api {
@@ -8,6 +10,8 @@ namespace tinykvm::api {
 namespace {
 
 constexpr auto look_for_client = std::chrono::milliseconds(100);
+// Who calls inside the guest listens so long, then sleeps.
+constexpr auto listening_time = std::chrono::microseconds(100);
 
 }  // namespace
 
@@ -15,6 +19,7 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& 
     : program_(std::move(program)),
       counters_(counters),
       home_(home),
+      spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
@@ -36,6 +41,9 @@ void RequestVm::shut_down() {
         const std::lock_guard lock(mutex_);
         closing_ = true;
         changed_.notify_all();
+        if (inside_guest_) {
+            fork_->recall();
+        }
     }
     interrupt(FailureKind::closed);
 }
@@ -68,8 +76,19 @@ void RequestVm::append_body(std::span<const std::byte> data) {
 
 Outcome RequestVm::run(const ClientGone& gone) {
     layout_.finish();
+    counters_.add(Counter::requests, 1);
+    ran_ = true;
+    calls_.begin_request(request_, false);
     std::unique_lock lock(mutex_);
     life_.move_to(VmState::running);
+    spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
+    if (inside_guest_) {
+        lock.unlock();
+        if (call_inside_guest()) {
+            return std::move(outcome_);
+        }
+        lock.lock();
+    }
     changed_.notify_all();
     while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() == VmState::answered; })) {
         lock.unlock();
@@ -79,6 +98,70 @@ Outcome RequestVm::run(const ClientGone& gone) {
         lock.lock();
     }
     return std::move(outcome_);
+}
+
+// True when the request is answered. Otherwise the thread is on it, or will be.
+bool RequestVm::call_inside_guest() {
+    const std::lock_guard inside(inside_);
+    guest_left_ = false;
+    answered_inside_ = false;
+    const auto planned = plan();
+    const auto begin = Clock::now();
+    if (!planned || planned->callback == abi::Callback::stream_post ||
+        !fork_->post(program_->registration.callback(planned->callback), planned->list(),
+                     begin + program_->config.max_request_time)) {
+        fork_->recall();
+        return false;
+    }
+    spin_permit_.give_back();
+    {
+        const std::lock_guard lock(mutex_);
+        guest_runs_ = true;
+    }
+    const auto take_call = [this] {
+        std::optional<std::chrono::microseconds> again;
+        if (!program_->config.ephemeral && spin_permit_.obtain()) {
+            again = spin_time_.get();
+        }
+        return fork_->take_call(calls_, again);
+    };
+    for (unsigned i = 1; !guest_left_.load(); ++i) {
+        if (take_call()) {
+            return conclude_inside_guest();
+        }
+        if (i % 32 == 0 && Clock::now() > begin + listening_time) {
+            fork_->stop_listening();
+            return take_call() && conclude_inside_guest();
+        }
+        _mm_pause();
+    }
+    return false;
+}
+
+bool RequestVm::conclude_inside_guest() {
+    if (!calls_.response()) {
+        return false;  // the thread says what is wrong
+    }
+    outcome_.response = *std::move(calls_.response());
+    outcome_.answered = true;
+    finish_outcome();
+    answered_inside_ = true;
+    const std::lock_guard lock(mutex_);
+    guest_runs_ = false;
+    life_.move_to(VmState::answered);
+    return true;
+}
+
+void RequestVm::finish_outcome() {
+    output_.flush();
+    outcome_.log = calls_.take_log();
+    must_reset_ = program_->config.ephemeral || !outcome_.failures.empty();
+    if (outcome_.answered) {
+        const int hundreds = outcome_.response.status / 100;
+        if (hundreds == 4 || hundreds == 5) {
+            counters_.add(hundreds == 4 ? Counter::program_status_4xx : Counter::program_status_5xx, 1);
+        }
+    }
 }
 
 std::span<const std::byte> RequestVm::body(const Response& response, std::size_t offset) const {
@@ -96,9 +179,30 @@ void RequestVm::release() {
     if (kept_body_.capacity() > worth_keeping) {
         kept_body_ = {};
     }
-    const std::lock_guard lock(mutex_);
-    life_.move_to(VmState::resetting);
-    changed_.notify_all();
+    {
+        const std::lock_guard lock(mutex_);
+        life_.move_to(VmState::resetting);
+        if (needs_its_thread()) {
+            changed_.notify_all();
+            if (inside_guest_) {
+                fork_->recall();
+            }
+            return;
+        }
+        if (!inside_guest_) {
+            count_statistics();
+        }
+        ran_ = false;
+        idle_since_ = Clock::now();
+        life_.move_to(VmState::idle);
+    }
+    home_.vm_idle(*this);
+}
+
+// Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.
+bool RequestVm::needs_its_thread() const {
+    const bool enters = spin_time_.get().count() > 0 && !inside_guest_;
+    return must_reset_ || (ran_ && waits_paused()) || enters || closing_;
 }
 
 }  // namespace tinykvm::api

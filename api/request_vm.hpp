@@ -9,9 +9,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -28,6 +30,7 @@
 #include "api/request.hpp"
 #include "api/request_layout.hpp"
 #include "api/response.hpp"
+#include "api/spin.hpp"
 #include "api/thread.hpp"
 #include "api/vm_life.hpp"
 #include "tinykvm/fork.hpp"
@@ -85,14 +88,34 @@ class RequestVm {
     void release();
 
   private:
+    // What a request calls.
+    struct Call {
+        abi::Callback callback;
+        std::array<std::uint64_t, 6> arguments;
+        std::size_t count;
+
+        std::span<const std::uint64_t> list() const { return std::span(arguments).first(count); }
+    };
+    std::optional<Call> plan() const;  // nullopt: there is no callback for it
+
+    bool call_inside_guest();
+    bool conclude_inside_guest();
+    void finish_outcome();
+    bool needs_its_thread() const;
+
     void thread_main();
     bool build(std::string& why);
+    bool prepare_to_wait();
+    void wait_inside_guest();
+    bool serve_until_used(std::string& why);
     void serve();
+    void conclude(std::exception_ptr failure);
     void answer_request();
     void answer_after_failure(const std::string& what);
     void record_failure();  // of the exception in flight
     template <typename Run>
     Stop run_guest(Run run);
+    bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
     void call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline);
     void call_stream_post(std::array<std::uint64_t, 6> arguments, Deadline deadline);
     void require_answer(const Stop& stop);
@@ -110,6 +133,9 @@ class RequestVm {
     VmLife life_;                          // guarded by mutex_
     bool closing_ = false;                 // guarded by mutex_
     bool guest_runs_ = false;              // guarded by mutex_
+    bool inside_guest_ = false;            // guarded by mutex_; the thread is, or goes there
+    SpinTime spin_time_;                   // guarded by mutex_
+    Clock::time_point idle_since_;         // guarded by mutex_
     std::optional<FailureKind> interrupted_;  // guarded by mutex_
 
     // Whose turn it is follows from the state: the thread's in building, running and resetting, else the
@@ -126,6 +152,13 @@ class RequestVm {
     bool must_reset_ = false;
     Outcome outcome_;
     Statistics counted_;  // of fork_, already added to counters_
+
+    // A request that is called inside the guest (`poll`): its holder and the thread in KVM_RUN are both at it.
+    std::mutex inside_;                    // held by the holder from its call until it listens no more; taken before
+                                           // mutex_
+    std::atomic<bool> guest_left_{false};  // the holder need not listen any more
+    bool answered_inside_ = false;         // guarded by inside_
+    SpinPermit spin_permit_;
 
     Thread thread_;  // last: everything above is there when it starts
 };

@@ -220,6 +220,20 @@ constexpr Setting table[] = {
          c.ephemeral = v.get<bool>();
          return std::string();
      }},
+    {"poll", Kind::choice_or_microseconds, 1, 10000, "\"off\"", "\"off\", \"auto\"",
+     "Wait for the next request inside the guest, spinning, for so long after the last one: a request is then handed "
+     "over in a microsecond instead of the time it takes to wake a thread and enter a VM. `auto` spins only while "
+     "requests follow each other closely. At most half of the machine's CPUs spin, and requests behind each other are "
+     "as isolated as without. For programs that answer in well under a tenth of a millisecond.",
+     [](ProgramConfig& c, const json& v) {
+         if (v.is_number()) {
+             c.poll = {.automatic = false, .time = std::chrono::microseconds(v.get<int>())};
+             return std::string();
+         }
+         const auto& text = v.get_ref<const std::string&>();
+         c.poll = {.automatic = text == "auto", .time = std::chrono::microseconds(0)};
+         return text == "auto" || text == "off" ? std::string() : std::string("the value is none of them");
+     }},
     {"on_error", Kind::choice, 0, 0, "\"error\"", "\"error\" or \"original\"",
      "What the client gets when the program fails and has no error handler, or that fails too: `error`, a 500; "
      "`original`, the body of the request as it came, with its content type (and an error when it had none).",
@@ -247,7 +261,7 @@ constexpr std::string_view later[] = {
     "shared_memory", "address_space", "control_ephemeral", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
-    "server", "websocket_server", "poll",
+    "server", "websocket_server",
 };
 
 std::string number(double value) {
@@ -265,6 +279,7 @@ std::span<const std::string_view> later_settings() { return later; }
 std::string_view unit(const Setting& setting) {
     switch (setting.kind) {
         case Kind::seconds: return "s";
+        case Kind::choice_or_microseconds: return "us";
         case Kind::mebibytes: return "MiB";
         case Kind::boolean:
         case Kind::integer:
@@ -288,6 +303,8 @@ std::string allowed_values(const Setting& setting) {
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
         case Kind::choice: return std::string(setting.allowed);
+        case Kind::choice_or_microseconds:
+            return std::string(setting.allowed) + " or a whole number of microseconds" + range;
     }
     return {};
 }

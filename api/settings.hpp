@@ -14,7 +14,7 @@
 namespace tinykvm::api {
 
 struct Setting {
-    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice };
+    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice, choice_or_microseconds };
 
     std::string_view key;
     Kind kind;

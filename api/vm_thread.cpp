@@ -30,33 +30,18 @@ void RequestVm::thread_main() {
     std::string why;
     bool alive = build(why);
     while (alive) {
+        const bool enters = prepare_to_wait();
         {
             const std::lock_guard lock(mutex_);
+            inside_guest_ = enters;
+            idle_since_ = Clock::now();
             life_.move_to(VmState::idle);
         }
         home_.vm_idle(*this);
-
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] {
-            return life_.state() == VmState::running || life_.state() == VmState::resetting ||
-                   (closing_ && life_.state() == VmState::idle);
-        });
-        if (life_.state() == VmState::idle) {
-            break;
+        if (enters) {
+            wait_inside_guest();
         }
-        const std::uint64_t begin = thread_microseconds();
-        if (life_.state() == VmState::running) {
-            lock.unlock();
-            serve();
-            lock.lock();
-            life_.move_to(VmState::answered);
-            changed_.notify_all();
-            changed_.wait(lock, [this] { return life_.state() == VmState::resetting; });
-        }
-        alive = !closing_;
-        lock.unlock();
-        alive = alive && recycle(why);
-        counters_.add(Counter::cpu_time, thread_microseconds() - begin);
+        alive = serve_until_used(why);
     }
     fork_.reset();
     {
@@ -65,6 +50,82 @@ void RequestVm::thread_main() {
     }
     GuestOutput::attach(nullptr);
     home_.vm_withdrawn(*this, why);
+}
+
+// Serves requests until the VM has to be made fit for another one, and does that. False: this VM ends.
+bool RequestVm::serve_until_used(std::string& why) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        changed_.wait(lock, [this] {
+            return life_.state() == VmState::running || life_.state() == VmState::resetting ||
+                   (closing_ && life_.state() == VmState::idle);
+        });
+        if (life_.state() == VmState::idle) {
+            return false;
+        }
+        const std::uint64_t begin = thread_microseconds();
+        const bool runs = life_.state() == VmState::running;
+        const bool closing = closing_;
+        lock.unlock();
+        bool fit = false;
+        if (runs) {
+            serve();
+        } else {
+            fit = !closing && recycle(why);
+        }
+        counters_.add(Counter::cpu_time, thread_microseconds() - begin);
+        if (!runs) {
+            return fit;
+        }
+        lock.lock();
+    }
+}
+
+// Makes the guest enter the place where it waits for requests. False: requests will wake this thread.
+bool RequestVm::prepare_to_wait() {
+    std::chrono::microseconds time;
+    {
+        const std::lock_guard lock(mutex_);
+        time = spin_time_.get();
+    }
+    if (time.count() == 0 || waits_paused() || !spin_permit_.obtain()) {
+        return false;
+    }
+    if (fork_->prepare_wait(time)) {
+        return true;
+    }
+    spin_permit_.give_back();
+    return false;
+}
+
+void RequestVm::wait_inside_guest() {
+    std::optional<Stop> stop;
+    std::exception_ptr failure;
+    try {
+        stop = fork_->wait_for_call(calls_);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    guest_left_ = true;
+    {
+        const std::lock_guard inside(inside_);
+        spin_permit_.give_back();
+        count_statistics();
+        const std::lock_guard lock(mutex_);
+        inside_guest_ = false;
+        guest_runs_ = false;
+        if (!failure && (!stop || answered_inside_)) {
+            return;  // nobody called, or has his answer
+        }
+    }
+    if (!failure) {
+        try {
+            require_answer(*stop);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+    conclude(failure);
 }
 
 bool RequestVm::build(std::string& why) {
@@ -89,27 +150,32 @@ void RequestVm::count_statistics() {
 }
 
 void RequestVm::serve() {
-    counters_.add(Counter::requests, 1);
-    ran_ = true;
-    calls_.begin_request(request_, false);
+    std::exception_ptr failure;
     try {
         answer_request();
     } catch (...) {
-        record_failure();
+        failure = std::current_exception();
+    }
+    conclude(failure);
+}
+
+// The request is answered, or `failure` ended it and there may be a second chance. Then it is its holder's turn.
+void RequestVm::conclude(std::exception_ptr failure) {
+    if (failure) {
+        try {
+            std::rethrow_exception(failure);
+        } catch (...) {
+            record_failure();
+        }
         const Failure& first = outcome_.failures.back();
         if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
             answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
         }
     }
-    output_.flush();
-    outcome_.log = calls_.take_log();
-    must_reset_ = program_->config.ephemeral || !outcome_.failures.empty();
-    if (outcome_.answered) {
-        const int hundreds = outcome_.response.status / 100;
-        if (hundreds == 4 || hundreds == 5) {
-            counters_.add(hundreds == 4 ? Counter::program_status_4xx : Counter::program_status_5xx, 1);
-        }
-    }
+    finish_outcome();
+    const std::lock_guard lock(mutex_);
+    life_.move_to(VmState::answered);
+    changed_.notify_all();
 }
 
 template <typename Run>
@@ -154,23 +220,13 @@ void RequestVm::call(abi::Callback which, std::span<const std::uint64_t> argumen
     require_answer(run_guest([&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); }));
 }
 
-void RequestVm::answer_request() {
-    const Deadline deadline = Clock::now() + program_->config.max_request_time;
+std::optional<RequestVm::Call> RequestVm::plan() const {
     const Registration& registration = program_->registration;
     const auto registered = [&](abi::Callback which) { return registration.callback(which) != 0; };
     const abi::Request& laid_out = layout_.request();
 
-    if (registration.waiting == Registration::Waiting::paused) {
-        const GuestAddr wanted_at = calls_.registration().paused_request;
-        if (!fork_->memory().write(wanted_at, laid_out)) {
-            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " +
-                                                           hex(wanted_at) + " is not writable");
-        }
-        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); }));
-        return;
-    }
     if (registered(abi::Callback::request)) {
-        return call(abi::Callback::request, std::array{layout_.request_address()}, deadline);
+        return Call{abi::Callback::request, {layout_.request_address()}, 1};
     }
     // Never null, so that careless programs may look at zero bytes of it.
     const GuestAddr data =
@@ -180,17 +236,39 @@ void RequestVm::answer_request() {
     const bool with_body = laid_out.content_len != 0;
     if (with_body || expects_body(request_.method)) {
         if (registered(abi::Callback::post)) {
-            return call(abi::Callback::post, std::span(post).first(5), deadline);
+            return Call{abi::Callback::post, post, 5};
         }
         if (registered(abi::Callback::stream_post)) {
-            return call_stream_post(post, deadline);
+            return Call{abi::Callback::stream_post, post, 6};
         }
     }
     if (!with_body && registered(abi::Callback::get)) {
-        return call(abi::Callback::get, std::span(post).first(2), deadline);
+        return Call{abi::Callback::get, post, 2};
     }
-    throw Failure(FailureKind::unsupported, "the program has no callback for " + printable(request_.method, 20) +
-                                                (with_body ? " with a body" : " without a body"));
+    return std::nullopt;
+}
+
+void RequestVm::answer_request() {
+    const Deadline deadline = Clock::now() + program_->config.max_request_time;
+    if (waits_paused()) {
+        const GuestAddr wanted_at = calls_.registration().paused_request;
+        if (!fork_->memory().write(wanted_at, layout_.request())) {
+            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " +
+                                                           hex(wanted_at) + " is not writable");
+        }
+        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); }));
+        return;
+    }
+    const auto planned = plan();
+    if (!planned) {
+        throw Failure(FailureKind::unsupported,
+                      "the program has no callback for " + printable(request_.method, 20) +
+                          (layout_.request().content_len != 0 ? " with a body" : " without a body"));
+    }
+    if (planned->callback == abi::Callback::stream_post) {
+        return call_stream_post(planned->arguments, deadline);
+    }
+    call(planned->callback, planned->list(), deadline);
 }
 
 // The whole body is there, so it is one piece. A callback that returns wants to hear that it was the last.
@@ -318,7 +396,7 @@ void RequestVm::return_to_wait() {
 // After a request: fit for the next one. False, and the reason, when this VM has come to its end.
 bool RequestVm::recycle(std::string& why) {
     try {
-        if (ran_ && !must_reset_ && program_->registration.waiting == Registration::Waiting::paused) {
+        if (ran_ && !must_reset_ && waits_paused()) {
             return_to_wait();
         }
         if (must_reset_) {

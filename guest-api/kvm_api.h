@@ -16,14 +16,14 @@
  *         wait_for_requests();
  *     }
  *
- * There is nothing to link with. Each call to the host is a store to an address that only exists in the
+ * There is nothing to link with. Each call to the host is a jump to an address that only exists in the
  * sandbox, so on plain Linux it ends in SIGSEGV: a program that should run there too asks IS_LINUX_MAIN()
  * first.
  *
  * Calls that can fail return a negative errno value (-EINVAL, -EFAULT, ...). A call that cannot go on at all
  * ends the request; the log then says which call, which argument and why. Strings passed to calls are read
- * during the call and may be freed after it. Every call costs one exit from the virtual machine; what the
- * request consists of is in memory and costs none.
+ * during the call and may be freed after it. A call costs at most one exit from the virtual machine; what
+ * the request consists of is in memory and costs none.
  */
 #ifndef TINYKVM_KVM_API_H
 #define TINYKVM_KVM_API_H
@@ -117,15 +117,17 @@ enum kvm_api_call {
     KVM_IS_DEBUG = 0x7FDEB
 };
 
-/* Raises call `number`. All registers but rax keep their values; the host may read and write any memory. */
+/* Raises call `number`: jumps to where every sandbox has the way to its host, with the address to come back to in
+ * r11. All registers but rax, r10 and r11 keep their values; the host may read and write any memory. */
 static inline long kvm_call(unsigned number, long a, long b, long c, long d, long e, long f) {
     register long fifth __asm__("r8") = e;
     register long sixth __asm__("r9") = f;
+    register long host __asm__("r10") = 0x7FFFE04800L;
     long result = (long)number;
-    __asm__ volatile("movl %%eax, (%[doorbell])"
-                     : "+a"(result)
-                     : [doorbell] "r"(0x7FFFFFF000L), "D"(a), "S"(b), "d"(c), "c"(d), "r"(fifth), "r"(sixth)
-                     : "memory");
+    __asm__ volatile("leaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:"
+                     : "+a"(result), [host] "+r"(host)
+                     : "D"(a), "S"(b), "d"(c), "c"(d), "r"(fifth), "r"(sixth)
+                     : "r11", "cc", "memory");
     return result;
 }
 

@@ -1,11 +1,13 @@
 // A VM made from a Snapshot, for one request at a time. Life: fork -> call -> reset -> call -> ...
 //
-// Thread safety: one thread at a time; any thread. Holds its snapshot, owns its VM and memory.
+// Thread safety: one thread at a time; any thread; but see "Calls without entering". Holds its snapshot, owns its VM and memory.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "tinykvm/host_calls.hpp"
@@ -37,6 +39,38 @@ class Fork {
     // with `result` as the call's value. Otherwise like call().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
 
+    // --- Calls without entering
+    //
+    // Entering and leaving a guest is most of what a short call costs. A fork can be entered ahead of its call and
+    // wait for it inside, spinning; the call and its answer then go through shared memory. Two threads take part:
+    //
+    //   the thread that runs the fork        the thread that has a call
+    //   prepare_wait(), wait_for_call() ...  post()
+    //                                        take_call() until it is true, or stop_listening() and wait elsewhere
+    //   ... which returns                    memory()
+    //   reset()
+    //
+    // Host calls of a program that kvm_api.h compiled are posted while somebody listens, and are handled by the
+    // thread that calls take_call(); everything else the guest does leaves it and is handled by wait_for_call().
+
+    // Between calls: the next wait_for_call() enters a guest that waits for at most `wait` until it leaves by
+    // itself. False when this host cannot (guests have no time-stamp counter); nothing has changed then.
+    bool prepare_wait(std::chrono::microseconds wait);
+    // Enters the guest, and stays until it has left. nullopt: nobody called (any more). Otherwise returns and throws
+    // what call() would; Stop::Reason::host_call also when take_call() has returned true.
+    std::optional<Stop> wait_for_call(HostCalls& calls);
+
+    // As call(), but does not wait for its end. False when the guest does not wait; nothing has happened then.
+    bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
+    // Handles one call of the guest if there is one. True when that stopped the guest and it is within its limits:
+    // with `wait_again` it waits for another call for so long, without it leaves. (It may do neither, and go on in
+    // its memory, until it is made to after 0.1 s.) What `calls` throws, wait_for_call() throws on the other thread.
+    bool take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again);
+    // From now on all host calls leave the guest. One posted before may still be there: take_call() once more.
+    void stop_listening();
+    // Makes a guest that waits leave.
+    void recall();
+
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
     // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).
     void reset();
@@ -55,8 +89,8 @@ class Fork {
     const Statistics& statistics() const;
     const Snapshot& snapshot() const;
 
-    // May be called by any thread while another one is in call() or resume(): that call ends soon with
-    // Timeout("interrupted").
+    // May be called by any thread while another one is in call(), resume() or wait_for_call(): that ends soon, a call
+    // with Timeout("interrupted").
     void interrupt() noexcept;
 
   private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "tinykvm/debug/backtrace.hpp"
 #include "tinykvm/errors.hpp"
@@ -409,7 +410,6 @@ void Guest::interrupt() noexcept {
 
 void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                          std::span<const std::uint64_t> arguments) {
-    constexpr std::uint64_t red_zone = 128;
     Registers registers;
     std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
                                     &registers.rcx, &registers.r8,  &registers.r9};
@@ -422,10 +422,16 @@ void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
         load_vectors(snapshot);
     }
     vectors_stale_ = false;
-    registers.rsp = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
-    if (!memory_.write(registers.rsp, x86::return_entry()))
-        throw MachineError("the stack the program was frozen on cannot be written");
+    registers.rsp = call_stack(snapshot);
     enter_user(registers);
+}
+
+GuestAddr Guest::call_stack(const SnapshotContents& snapshot) {
+    constexpr std::uint64_t red_zone = 128;
+    const GuestAddr stack = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
+    if (!memory_.write(stack, x86::return_entry()))
+        throw MachineError("the stack the program was frozen on cannot be written");
+    return stack;
 }
 
 void Guest::prepare_resume(const SnapshotContents& snapshot, std::int64_t result) {
@@ -470,6 +476,7 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     collect_dirty_pages();
     if (memory_.needs_rebuild()) return false;
     statistics_.pages_restored += memory_.reset();
+    if (std::exchange(mailbox_used_, false)) mailbox().clear();
     if (process_used_) process_.restore(snapshot.process);
     process_used_ = false;
     vcpu_.set_system_registers(snapshot.system_registers);

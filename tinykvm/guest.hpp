@@ -1,11 +1,15 @@
 // A running program: a VM with one vCPU, its memory, its Linux process, and the loop that runs it.
 // What Machine and Fork are made of; not part of the library's public face.
 //
-// Thread safety: one thread at a time, but interrupt() may be called by any.
+// Thread safety: one thread at a time, but interrupt() may be called by any, and calls of a guest that waits have a
+// thread of their own ("Calls without entering").
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -15,12 +19,15 @@
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/statistics.hpp"
+#include "tinykvm/x86/layout.hpp"
+#include "tinykvm/x86/mailbox.hpp"
 #include "tinykvm/x86/platform.hpp"
 
 namespace tinykvm {
@@ -53,6 +60,15 @@ class Guest {
     // Equal to the snapshot again. False: only a new Guest can be.
     bool restore(const SnapshotContents& snapshot);
     void interrupt() noexcept;
+
+    // Calls without entering (guest_polling.cpp); see Fork.
+    bool prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait);
+    std::optional<Stop> wait_for_call(HostCalls& calls);
+    bool post(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments,
+              Deadline deadline);
+    bool take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again);
+    void stop_listening();
+    void recall();
 
     GuestMemory& memory() { return memory_; }
     const Statistics& statistics() const { return statistics_; }
@@ -94,6 +110,11 @@ class Guest {
     void map_stack();
     GuestAddr stack_bottom() const;
     GuestAddr lay_out_stack();
+    // The stack of a call, with the address on it where its function returns to.
+    GuestAddr call_stack(const SnapshotContents& snapshot);
+    void wait_in_shim(std::chrono::microseconds wait);
+    std::optional<Stop> handle_while_called(const kvm::Exit& exit, HostCalls& calls);
+    x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }
 
     const x86::Platform& platform_;
     Options options_;
@@ -120,6 +141,21 @@ class Guest {
 
     Statistics statistics_;
     std::vector<std::uint64_t> new_pages_;
+
+    // Calls without entering. Who holds `turn_` handles what the guest wants: the thread that runs it after an exit, or
+    // the thread that called after a look into the mailbox. Everything else of the guest belongs to whoever handles.
+    enum class Wait {
+        none,       // not in wait_for_call(), or about to leave it
+        waiting,    // nobody has called
+        called,     // the call runs
+        concluded,  // it has ended in the mailbox; the guest is to leave
+    };
+    std::mutex turn_;
+    Wait wait_ = Wait::none;                  // guarded by turn_
+    std::exception_ptr call_failure_;         // guarded by turn_; what take_call() ran into
+    Deadline call_deadline_;                  // guarded by turn_
+    std::optional<kvm::Watch> call_watch_;    // guarded by turn_
+    bool mailbox_used_ = false;               // by the host, since the last restore
 };
 
 }  // namespace tinykvm

@@ -12,7 +12,7 @@
 namespace tinykvm::kvm {
 
 // While it lives, the vCPU is kicked at the deadline and `flag` set before that. The flag is not cleared.
-// Made and destroyed by the thread that runs the vCPU.
+// Made and destroyed by any thread; a kick may come until the destructor has returned.
 class Watch {
   public:
     Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline);

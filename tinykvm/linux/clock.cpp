@@ -109,6 +109,11 @@ ClockPage::Sample ClockPage::sample() noexcept {
 
 bool ClockPage::enabled() const noexcept { return load(page_->mode) == tinykvm_clock_tsc; }
 
+std::uint64_t ClockPage::ticks_after(std::chrono::nanoseconds time) const noexcept {
+    const auto length = static_cast<unsigned __int128>(std::max<std::int64_t>(time.count(), 0)) << 32;
+    return ticks() + static_cast<std::uint64_t>(length / std::max<std::uint64_t>(load(page_->multiplier), 1));
+}
+
 void ClockPage::refresh() noexcept {
     if (!enabled()) return;
     const std::uint64_t since = __rdtsc() - load(page_->tsc);

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -33,6 +34,8 @@ class ClockPage {
     // What a guest would read now; nullopt when the host's counter is of no use for it.
     std::optional<std::uint64_t> monotonic() const noexcept;
     bool enabled() const noexcept;
+    // What the time-stamp counter will show after `time`. Only when enabled().
+    std::uint64_t ticks_after(std::chrono::nanoseconds time) const noexcept;
 
     ClockPage(const ClockPage&) = delete;
     ClockPage& operator=(const ClockPage&) = delete;

@@ -76,6 +76,7 @@ void GuestMemory::create_system_block() {
     grant(x86::clock_page_offset, page_size, {.read = true}, x86::Access::user);
     grant(x86::vdso_offset, x86::vdso_max_size, code, x86::Access::user);
     grant(x86::vectors_offset, x86::vectors_max_size, {.read = true}, x86::Access::user);
+    grant(x86::mailbox_offset, page_size, data, x86::Access::user);
     if (!tables_.grant(x86::doorbell, x86::doorbell_physical, page_size, data, x86::Access::user))
         throw MachineError("no room for the first page tables");
     regions_.insert({x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]"});

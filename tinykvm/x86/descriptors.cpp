@@ -8,7 +8,7 @@ extern "C" {
 extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
-    tinykvm_shim_return[];
+    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call[];
 }
 
 namespace tinykvm::x86 {
@@ -16,6 +16,7 @@ namespace tinykvm::x86 {
 namespace {
 
 static_assert(vectors_offset - shim_offset == SHIM_TO_VECTORS);
+static_assert(mailbox == MAILBOX);
 
 constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, behind the GDT
 constexpr std::size_t tss_size = 104;
@@ -120,6 +121,9 @@ GuestAddr syscall_entry(bool at_cpl0) {
 }
 
 GuestAddr call_entry() { return shim_address(tinykvm_shim_call); }
+GuestAddr wait_entry(bool with_vectors) {
+    return shim_address(with_vectors ? tinykvm_shim_wait_restored : tinykvm_shim_wait);
+}
 GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
 
 }  // namespace tinykvm::x86

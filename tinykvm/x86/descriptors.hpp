@@ -45,11 +45,12 @@ ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector);
 // How the shim says what happened (x86/shim_ports.h).
 inline constexpr std::uint64_t syscall_port = PORT_SYSCALL, exception_port = PORT_EXCEPTION;
 inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell_syscall = DOORBELL_SYSCALL,
-                               doorbell_return = DOORBELL_RETURN;
+                               doorbell_return = DOORBELL_RETURN, doorbell_leave = DOORBELL_LEAVE;
 
 // Guest addresses of the shim's entry points.
 GuestAddr syscall_entry(bool at_cpl0);
 GuestAddr call_entry();
+GuestAddr wait_entry(bool with_vectors);
 GuestAddr return_entry();
 
 }  // namespace tinykvm::x86

@@ -1,5 +1,5 @@
 // Where things are in a guest. The numbers of the system block are part of the guest ABI
-// (guest-api/kvm_api.h stores to the doorbell) and never change.
+// (guest-api/kvm_api.h jumps into the shim, older programs store to the doorbell) and never change.
 //
 //   guest virtual                                guest physical
 //   0x0000010000  user_begin                     0x1_0000_0000  window: block 0 is the system block,
@@ -9,10 +9,11 @@
 //        stack
 //   0x7FFFE00000  system block (2 MiB)
 //        +0x000000  descriptor tables, exception entries, exception stack   supervisor only
-//        +0x004000  shim: code in user mode
+//        +0x004000  shim: code in user mode; at +0x004800 where programs call the host
 //        +0x005000  clock page (read-only, shared by all VMs of this process)
 //        +0x006000  vDSO
 //        +0x00A000  vector registers of the snapshot: an XSAVE image, read-only
+//        +0x00B000  mailbox: calls and answers without leaving the guest, readable and writable
 //        +0x020000  page tables                                             not mapped for the guest
 //        +0x1FF000  doorbell: a 4-byte store here leaves the guest
 //   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
@@ -41,6 +42,7 @@ inline constexpr std::size_t vdso_offset = 0x6000;
 inline constexpr std::size_t vdso_max_size = 0x4000;
 inline constexpr std::size_t vectors_offset = 0xA000;
 inline constexpr std::size_t vectors_max_size = 0x1000;
+inline constexpr std::size_t mailbox_offset = 0xB000;
 inline constexpr std::size_t page_tables_offset = 0x20000;
 inline constexpr std::size_t doorbell_offset = 0x1FF000;
 
@@ -48,6 +50,7 @@ inline constexpr GuestAddr shim = system_begin + shim_offset;
 inline constexpr GuestAddr clock_page = system_begin + clock_page_offset;
 inline constexpr GuestAddr vdso = system_begin + vdso_offset;
 inline constexpr GuestAddr doorbell = system_begin + doorbell_offset;
+inline constexpr GuestAddr mailbox = system_begin + mailbox_offset;
 static_assert(doorbell == 0x7FFFFFF000);
 
 // Guest-physical addresses.

@@ -36,6 +36,7 @@ tinykvm_entries_end:
 // --- User code: one page.
         .hidden tinykvm_shim_begin
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
+        .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored, tinykvm_shim_host_call
 tinykvm_shim_begin:
 
 // SYSCALL at CPL3: a store to the doorbell leaves the guest; the host continues at RCX.
@@ -62,6 +63,94 @@ tinykvm_shim_call:
 tinykvm_shim_return:
         movabsl %eax, DOORBELL + DOORBELL_RETURN
         ud2
+
+// Where a fork waits for a call without leaving the guest: vector registers first, then look into the mailbox until
+// a call is there or the time is over. Whoever waits may lose all registers.
+        .balign 16
+tinykvm_shim_wait_restored:
+        fninit
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xrstor64 tinykvm_shim_begin + SHIM_TO_VECTORS(%rip)
+tinykvm_shim_wait:
+        movabsq $MAILBOX, %r10
+1:      movl    MAILBOX_PHASE(%r10), %eax
+        cmpl    $MAILBOX_CALL, %eax
+        je      .Lcall
+        cmpl    $MAILBOX_LEAVE, %eax
+        je      .Lleave
+        pause
+        rdtsc
+        shlq    $32, %rdx
+        orq     %rdx, %rax
+        cmpq    MAILBOX_WAIT_UNTIL(%r10), %rax
+        jb      1b
+        movl    $MAILBOX_WAITING, %eax
+        movl    $MAILBOX_ASLEEP, %edx
+        lock cmpxchgl %edx, MAILBOX_PHASE(%r10)
+        jne     1b                      // a call came after all
+.Lleave:
+        movabsl %eax, DOORBELL + DOORBELL_LEAVE
+        ud2
+.Lcall:
+        movl    $MAILBOX_RUNNING, MAILBOX_PHASE(%r10)
+        movq    MAILBOX_TARGET(%r10), %r11
+        movq    MAILBOX_STACK(%r10), %rsp
+        movq    MAILBOX_ARGUMENTS(%r10), %rdi
+        movq    MAILBOX_ARGUMENTS + 8(%r10), %rsi
+        movq    MAILBOX_ARGUMENTS + 16(%r10), %rdx
+        movq    MAILBOX_ARGUMENTS + 24(%r10), %rcx
+        movq    MAILBOX_ARGUMENTS + 32(%r10), %r8
+        movq    MAILBOX_ARGUMENTS + 40(%r10), %r9
+        xorl    %eax, %eax
+        xorl    %r10d, %r10d
+        jmp     *%r11
+
+// How programs call the host: number in EAX, arguments in RDI, RSI, RDX, RCX, R8, R9, the address to go on at in R11;
+// the value comes back in RAX, R10 and R11 are lost, no stack is used. Somebody who listens gets the call through the
+// mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
+        .org    tinykvm_shim_begin + SHIM_HOST_CALL
+tinykvm_shim_host_call:
+        movabsq $MAILBOX, %r10
+        cmpl    $0, MAILBOX_LISTENING(%r10)
+        je      .Lring
+        movq    %rax, MAILBOX_TARGET(%r10)
+        movq    %rdi, MAILBOX_ARGUMENTS(%r10)
+        movq    %rsi, MAILBOX_ARGUMENTS + 8(%r10)
+        movq    %rdx, MAILBOX_ARGUMENTS + 16(%r10)
+        movq    %rcx, MAILBOX_ARGUMENTS + 24(%r10)
+        movq    %r8, MAILBOX_ARGUMENTS + 32(%r10)
+        movq    %r9, MAILBOX_ARGUMENTS + 40(%r10)
+        movq    %r11, MAILBOX_LINK(%r10)
+        movl    $MAILBOX_POSTED, %eax
+        xchgl   %eax, MAILBOX_PHASE(%r10)
+2:      movl    MAILBOX_PHASE(%r10), %eax
+        cmpl    $MAILBOX_REPLY, %eax
+        je      .Lreply
+        cmpl    $MAILBOX_LEAVE, %eax
+        je      .Lleave
+        cmpl    $MAILBOX_WAITING, %eax
+        je      tinykvm_shim_wait
+        cmpl    $MAILBOX_CALL, %eax
+        je      .Lcall
+        pause
+        cmpl    $MAILBOX_POSTED, %eax
+        jne     2b
+        cmpl    $0, MAILBOX_LISTENING(%r10)
+        jne     2b
+        xorl    %r11d, %r11d            // MAILBOX_RUNNING
+        lock cmpxchgl %r11d, MAILBOX_PHASE(%r10)
+        jne     2b                      // it has been taken
+        movq    MAILBOX_TARGET(%r10), %rax
+        movq    MAILBOX_LINK(%r10), %r11
+.Lring:
+        movabsl %eax, DOORBELL + DOORBELL_HOST_CALL
+        jmp     *%r11
+.Lreply:
+        movl    $MAILBOX_RUNNING, MAILBOX_PHASE(%r10)
+        movq    MAILBOX_RESULT(%r10), %rax
+        movq    MAILBOX_LINK(%r10), %r11
+        jmp     *%r11
 tinykvm_shim_end:
 
         .section .note.GNU-stack, "", @progbits

@@ -8,6 +8,29 @@
 #define DOORBELL_HOST_CALL 0
 #define DOORBELL_SYSCALL 8
 #define DOORBELL_RETURN 16
+#define DOORBELL_LEAVE 24 /* nobody called, or the answer has been taken */
+
+/* Where programs call the host (guest-api/kvm_api.h), from the beginning of the shim. */
+#define SHIM_HOST_CALL 0x800
+
+/* The mailbox (x86/mailbox.hpp): its address, the offsets of its members, and its phases. */
+#define MAILBOX 0x7FFFE0B000 /* x86/layout.hpp */
+#define MAILBOX_PHASE 0
+#define MAILBOX_LISTENING 4
+#define MAILBOX_WAIT_UNTIL 8
+#define MAILBOX_TARGET 16
+#define MAILBOX_ARGUMENTS 24
+#define MAILBOX_STACK 72
+#define MAILBOX_RESULT 80
+#define MAILBOX_LINK 88
+#define MAILBOX_RUNNING 0 /* the program runs */
+#define MAILBOX_WAITING 1 /* the shim waits for a call */
+#define MAILBOX_CALL 2    /* host: run the function at TARGET */
+#define MAILBOX_POSTED 3  /* guest: the host call TARGET */
+#define MAILBOX_TAKEN 4   /* host: being handled */
+#define MAILBOX_REPLY 5   /* host: RESULT is there */
+#define MAILBOX_LEAVE 6   /* host: leave the guest */
+#define MAILBOX_ASLEEP 7  /* guest: the time to wait is over, leaving */
 
 /* From the shim to the snapshot's vector registers (x86/layout.hpp). */
 #define SHIM_TO_VECTORS 0x6000

@@ -11,11 +11,12 @@ enum {
 };
 
 static inline long host_call(uint32_t number, uint64_t a, uint64_t b) {
-    long result;
-    __asm__ volatile("movl %%eax, (%4)"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "r"(0x7FFFFFF000)
-                     : "memory");
+    long result = number;
+    register uint64_t host __asm__("r10") = 0x7FFFE04800;
+    __asm__ volatile("leaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:"
+                     : "+a"(result), [host] "+r"(host)
+                     : "D"(a), "S"(b)
+                     : "r11", "cc", "memory");
     return result;
 }
 

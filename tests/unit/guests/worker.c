@@ -154,6 +154,26 @@ static void cpu_time(uint64_t rounds) {
     for (volatile uint64_t i = 0; i < rounds; ++i) {}
     answer((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
 }
+/* A guest that lies in its mailbox (tinykvm/x86/shim_ports.h): answers, posts nonsense or pretends to wait, and goes on. */
+static void lie(uint64_t kind) {
+    volatile uint32_t *phase = (volatile uint32_t *)0x7FFFE0B000;
+    volatile uint64_t *words = (volatile uint64_t *)0x7FFFE0B000;
+    words[3] = 1234; /* first argument */
+    if (kind == 0) words[2] = CALL_ANSWER, *phase = 3;
+    for (uint64_t i = 0;; ++i) {
+        if (kind == 1) words[2] = i | 0x10000, *phase = 3;              /* calls without waiting for their end */
+        if (kind == 2) *phase = 1;                                      /* "I wait" */
+        if (kind == 3) *phase = (uint32_t)i;                            /* everything */
+        if (kind == 4) words[2] = CALL_ANSWER, words[3] = i, *phase = 3; /* answers again and again */
+        heap[(i % 64) * 4096] = (char)i;
+        if (kind == 5 && i > 1000) getppid();
+    }
+}
+/* Behind an answer that nobody sees yet. */
+static void note_then_answer(uint64_t notes, uint64_t value) {
+    for (uint64_t i = 0; i < notes; ++i) host_call(CALL_NOTE, i, value);
+    answer(value);
+}
 static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
 
 int main(void) {
@@ -164,7 +184,7 @@ int main(void) {
     OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
-    OFFER(jump_far); OFFER(reprotect); OFFER(write_to); OFFER(read_from);
+    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(reprotect); OFFER(write_to); OFFER(read_from);
     host_call(CALL_WAIT, 0, 0);
     answer(counter); /* behind the wait: where Fork::resume goes on */
     return 0;

@@ -1,0 +1,255 @@
+// Calls of a fork that is entered and waits for them (Fork, "Calls without entering").
+#include <thread>
+
+#include "booted_guest.hpp"
+
+namespace tinykvm {
+namespace {
+
+using namespace std::chrono_literals;
+using test::BootedGuest;
+using test::error_of;
+using test::in_seconds;
+using test::patience;
+
+constexpr auto long_wait = 300s;
+
+// A fork with a thread that runs it, and the other thread's side of calls.
+class PolledFork {
+  public:
+    explicit PolledFork(BootedGuest& guest) : fork(guest.snapshot), guest_(guest) {}
+    ~PolledFork() {
+        fork.recall();
+        join();
+    }
+
+    // False: this host cannot.
+    bool wait(std::chrono::microseconds time = long_wait) {
+        if (!fork.prepare_wait(time)) return false;
+        runner_ = std::thread([this] {
+            try {
+                stop = fork.wait_for_call(guest_.calls);
+            } catch (const std::exception& e) {
+                error = e.what();
+            }
+            left = true;
+        });
+        return true;
+    }
+    void join() {
+        if (runner_.joinable()) runner_.join();
+    }
+    bool post(const std::string& function, std::vector<std::uint64_t> arguments, Deadline deadline = patience()) {
+        left = false;
+        stop.reset();
+        error.clear();
+        guest_.calls.answered = false;
+        guest_.calls.notes.clear();
+        return fork.post(guest_.calls.functions.at(function), arguments, deadline);
+    }
+    // Through the mailbox until the guest has left. True when the mailbox brought the end.
+    bool listen(std::optional<std::chrono::microseconds> again = {}) {
+        while (!left)
+            if (fork.take_call(guest_.calls, again)) return true;
+        return false;
+    }
+
+    Fork fork;
+    std::atomic<bool> left = false;
+    std::optional<Stop> stop;
+    std::string error;
+
+  private:
+    BootedGuest& guest_;
+    std::thread runner_;
+};
+
+#define WAIT_OR_SKIP(polled, ...) \
+    if (!(polled).wait(__VA_ARGS__)) GTEST_SKIP() << "guests have no time-stamp counter here"
+
+TEST(Polling, AnAnswerComesWithoutAnExitAndOnlyLeavingIsOne) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        const std::uint64_t exits = polled.fork.statistics().exits;
+        WAIT_OR_SKIP(polled);
+        ASSERT_TRUE(polled.post("add", {i, 1}));
+        ASSERT_TRUE(polled.listen());
+        EXPECT_EQ(guest.calls.answer, i + 1);
+        polled.join();
+        EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
+        EXPECT_EQ(polled.fork.statistics().exits, exits + 1);
+        polled.fork.reset();
+    }
+    EXPECT_EQ(polled.fork.statistics().rebuilds, 0u);
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, CallsOnTheWayGoThroughTheMailboxToo) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
+    ASSERT_TRUE(polled.listen());
+    polled.join();
+    EXPECT_EQ(guest.calls.notes.size(), 20u);
+    EXPECT_EQ(guest.calls.answer, 5u);
+    EXPECT_EQ(polled.fork.statistics().exits, 1u);
+}
+
+TEST(Polling, AGuestThatWaitsAgainServesWithoutAnyExitAndKeepsItsState) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        ASSERT_TRUE(polled.post("count", {}));
+        ASSERT_TRUE(polled.listen(long_wait));
+        EXPECT_EQ(guest.calls.answer, 101 + i);
+    }
+    polled.fork.recall();
+    polled.join();
+    EXPECT_FALSE(polled.stop);
+    EXPECT_EQ(polled.fork.statistics().exits, 1u);
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, WithoutAListenerCallsLeaveTheGuest) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
+    polled.fork.stop_listening();
+    polled.fork.take_call(guest.calls, {});  // one may have been posted before
+    while (!polled.left && !guest.calls.answered) std::this_thread::yield();
+    polled.join();
+    EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
+    EXPECT_EQ(guest.calls.notes.size(), 20u);
+    EXPECT_EQ(guest.calls.answer, 5u);
+}
+
+TEST(Polling, NobodyCalls) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled, 100us);
+    polled.join();
+    EXPECT_FALSE(polled.stop);
+    EXPECT_FALSE(polled.post("add", {1, 2}));
+    EXPECT_EQ(guest.call(polled.fork, "add", {1, 2}), 3u);
+    polled.fork.reset();
+    ASSERT_TRUE(polled.wait());
+    polled.fork.recall();
+    polled.join();
+    EXPECT_FALSE(polled.stop);
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, SystemCallsFaultsAndEndsAreHandledByTheThreadThatRunsIt) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("random_bytes", {}));
+    EXPECT_TRUE(polled.listen());
+    polled.join();
+    polled.fork.reset();
+
+    ASSERT_TRUE(polled.wait());
+    ASSERT_TRUE(polled.post("crash", {0}));
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_NE(polled.error.find("page fault"), std::string::npos) << polled.error;
+    polled.fork.reset();
+
+    ASSERT_TRUE(polled.wait());
+    ASSERT_TRUE(polled.post("leave", {7}));
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_EQ(polled.stop->exit_status, 7);
+    polled.fork.reset();
+
+    ASSERT_TRUE(polled.wait());
+    ASSERT_TRUE(polled.post("give_back", {7}));
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_EQ(polled.stop->reason, Stop::Reason::returned);
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, DeadlineAndInterruptEndACall) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("spin", {}, in_seconds(0.02)));
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_NE(polled.error.find("end of its time"), std::string::npos) << polled.error;
+    polled.fork.reset();
+
+    ASSERT_TRUE(polled.wait());
+    ASSERT_TRUE(polled.post("spin", {}));
+    polled.fork.interrupt();
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_NE(polled.error.find("interrupted"), std::string::npos) << polled.error;
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, RequestMemoryIsLimited) {
+    Options options;
+    options.max_request_memory = std::size_t{1} << 20;
+    BootedGuest guest("worker", options);
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("touch", {100, 300}));
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    EXPECT_NE(polled.error.find("max_request_memory"), std::string::npos) << polled.error;
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "sum", {100, 300}), 0u);
+}
+
+// A program may say anything in its mailbox, and go on after its answer: its own request is all it can spoil.
+TEST(Polling, AGuestThatLiesInItsMailboxHarmsOnlyItself) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (const bool again : {false, true}) {
+        for (std::uint64_t kind = 0; kind < 6; ++kind) {
+            WAIT_OR_SKIP(polled);
+            ASSERT_TRUE(polled.post("lie", {kind}, in_seconds(0.1)));
+            const bool answered = polled.listen(again ? std::optional(1000us) : std::nullopt);
+            EXPECT_TRUE(!answered || kind == 0 || kind >= 3) << kind;
+            if (answered && again) {
+                // "It waits again": a second call, which it may or may not begin.
+                if (polled.post("add", {1, 2}, in_seconds(0.1))) polled.listen();
+            }
+            polled.fork.recall();
+            polled.join();
+            polled.fork.reset();
+            ASSERT_EQ(guest.call(polled.fork, "count"), 101u) << kind;
+            polled.fork.reset();
+            ASSERT_EQ(guest.call(polled.fork, "sum", {0, 64}), 128u) << kind;
+            polled.fork.reset();
+        }
+    }
+}
+
+TEST(Polling, WhatAHandlerThrowsEndsTheCallOnTheOtherThread) {
+    struct Thrower final : HostCalls {
+        HostCallResult handle(const HostCall&, GuestMemory&) override { throw MachineError("not today"); }
+    } thrower;
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("add", {1, 2}));
+    while (!polled.left) EXPECT_FALSE(polled.fork.take_call(thrower, {}));
+    polled.join();
+    EXPECT_EQ(polled.error, "not today");
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+}  // namespace
+}  // namespace tinykvm

@@ -1,0 +1,172 @@
+// Calls of a guest that is already entered and waits for them, through its mailbox.
+//
+// Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
+// guest wants (take_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
+// first thread as ever.
+#include "tinykvm/errors.hpp"
+#include "tinykvm/guest.hpp"
+#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/x86/descriptors.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+using Phase = x86::Mailbox::Phase;
+
+// A guest that was told to wait, or to leave, and does neither in this time more is made to leave. Long, because an
+// honest one may not have a CPU at the moment, and because deadlines far away cost the watchdog nothing.
+constexpr auto overtime = std::chrono::milliseconds(100);
+
+bool is_leave(const kvm::Exit& exit) {
+    return exit.reason == kvm::Exit::Reason::store && exit.size == sizeof(std::uint32_t) &&
+           exit.address == x86::doorbell_physical + x86::doorbell_leave;
+}
+
+}  // namespace
+
+void Guest::wait_in_shim(std::chrono::microseconds wait) {
+    const auto& clock = linux_abi::ClockPage::instance();
+    mailbox().set_wait_until(clock.ticks_after(wait));
+    wait_ = Wait::waiting;
+    call_watch_.emplace(vcpu_, interrupted_, Clock::now() + wait + overtime);
+    mailbox().set_phase(Phase::waiting);
+}
+
+bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait) {
+    if (!platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
+    const bool with_vectors = vectors_stale_ && platform_.xcr0() != 0;
+    if (vectors_stale_ && !with_vectors) load_vectors(snapshot);
+    vectors_stale_ = false;
+    Registers registers;
+    registers.rip = x86::wait_entry(with_vectors);
+    enter_user(registers);
+    const std::lock_guard lock(turn_);
+    call_failure_ = nullptr;
+    interrupted_.store(false);
+    vcpu_.acknowledge();
+    disorderly_ = true;
+    mailbox_used_ = true;
+    mailbox().listen(false);
+    wait_in_shim(wait);
+    return true;
+}
+
+std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
+    // However this ends, nobody finds a guest that waits any more.
+    struct Left {
+        Guest& guest;
+        ~Left() {
+            guest.wait_ = Wait::none;
+            guest.call_watch_.reset();
+            guest.mailbox().listen(false);
+        }
+    };
+    const std::uint64_t ioctls_before = vcpu_.ioctls();
+    for (;;) {
+        const kvm::Exit exit = vcpu_.run();
+        std::unique_lock lock(turn_);
+        ++statistics_.exits;
+        mid_instruction_ = mid_instruction_ || !is_whole(exit);
+        std::optional<Stop> stop;
+        if (wait_ == Wait::called) {
+            try {
+                stop = handle_while_called(exit, calls);
+            } catch (...) {
+                const Left left{*this};
+                throw;
+            }
+            if (!stop) continue;
+            disorderly_ = false;
+        } else {
+            disorderly_ = !is_leave(exit);
+            if (wait_ == Wait::concluded) stop = Stop{.reason = Stop::Reason::host_call};
+        }
+        const Left left{*this};
+        statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
+        return stop;
+    }
+}
+
+std::optional<Stop> Guest::handle_while_called(const kvm::Exit& exit, HostCalls& calls) {
+    collect_dirty_pages();
+    if (call_failure_) std::rethrow_exception(call_failure_);
+    if (interrupted_.load(std::memory_order_relaxed))
+        throw Timeout(Clock::now() >= call_deadline_ ? "the program was still running at the end of its time"
+                                                     : "the program was interrupted");
+    auto stop = handle(exit, &calls, call_deadline_);
+    if (stop) {
+        memory_.enforce_limit();
+        statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+    }
+    return stop;
+}
+
+bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments,
+                 Deadline deadline) {
+    const std::lock_guard lock(turn_);
+    if (wait_ != Wait::waiting) return false;
+    const GuestAddr stack = call_stack(snapshot);
+    x86::Mailbox::Words words{};
+    std::copy_n(arguments.begin(), std::min(arguments.size(), words.size()), words.begin());
+    linux_abi::ClockPage::instance().refresh();
+    call_watch_.reset();
+    if (interrupted_.load()) return false;  // it is being made to leave
+    mailbox().set_call(function, words, stack);
+    mailbox().listen(true);
+    if (!mailbox().change_phase(Phase::waiting, Phase::call)) {
+        mailbox().listen(false);
+        return false;
+    }
+    spurious_count_ = 0;
+    call_deadline_ = deadline;
+    call_watch_.emplace(vcpu_, interrupted_, deadline);
+    wait_ = Wait::called;
+    return true;
+}
+
+bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again) {
+    if (mailbox().phase() != Phase::posted) return false;
+    const std::unique_lock lock(turn_, std::try_to_lock);
+    if (!lock || wait_ != Wait::called || call_failure_ || interrupted_.load()) return false;
+    if (!mailbox().change_phase(Phase::posted, Phase::taken)) return false;
+    ++statistics_.host_calls;
+    try {
+        const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments()};
+        const HostCallResult result = calls.handle(call, memory_);
+        if (result.next == HostCallResult::Next::resume) {
+            mailbox().set_result(static_cast<std::uint64_t>(result.value));
+            mailbox().set_phase(Phase::reply);
+            return false;
+        }
+        collect_dirty_pages();
+        memory_.enforce_limit();
+        statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+    } catch (...) {
+        // The other thread throws it when the guest has left.
+        call_failure_ = std::current_exception();
+        mailbox().set_phase(Phase::leave);
+        return false;
+    }
+    call_watch_.reset();
+    if (wait_again) {
+        wait_in_shim(*wait_again);
+    } else {
+        wait_ = Wait::concluded;
+        call_watch_.emplace(vcpu_, interrupted_, Clock::now() + overtime);
+        mailbox().set_phase(Phase::leave);
+    }
+    return true;
+}
+
+void Guest::stop_listening() { mailbox().listen(false); }
+
+void Guest::recall() {
+    const std::lock_guard lock(turn_);
+    if (wait_ != Wait::waiting) return;
+    if (mailbox().change_phase(Phase::waiting, Phase::leave)) return;
+    interrupted_.store(true);
+    vcpu_.kick();
+}
+
+}  // namespace tinykvm
