@@ -339,7 +339,19 @@ TEST(Memory, ManyScatteredMappingsAskForARebuild) {
 }
 
 // Everything a fork does to bytes and mappings, at random, against a model; then reset, and all is as in the image.
-TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
+struct HistoryMode {
+    std::size_t kept;
+    HugePages huge_pages;
+};
+class MemoryHistory : public testing::TestWithParam<HistoryMode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, MemoryHistory,
+                         testing::Values(HistoryMode{limits().kept, {}}, HistoryMode{100 * page_size, {}},
+                                         HistoryMode{0, {}}, HistoryMode{limits().kept, {.transparent = true}},
+                                         // Small pages where the host has none reserved.
+                                         HistoryMode{limits().kept, {.reserved = 6 * MiB}},
+                                         HistoryMode{100 * page_size, {.reserved = 6 * MiB}}));
+
+TEST_P(MemoryHistory, EndsWithTheImage) {
     std::mt19937_64 random(7);
     kvm::Vm vm, vm1;
     GuestMemory booted(vm, limits());
@@ -355,11 +367,15 @@ TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
             ASSERT_EQ(booted.protect(base + (i + 20) * page_size, 5 * page_size, none), 0);
         }
     }
+    ASSERT_EQ(booted.map(base + pages * page_size, 4 * MiB, rw), 0);
     auto image = booted.make_image();
-    GuestMemory fork(vm1, image, limits());
+    GuestMemory::Limits with_kept = limits();
+    with_kept.kept = GetParam().kept;
+    GuestMemory fork(vm1, image, with_kept, GetParam().huge_pages);
+    constexpr int last = pages + 1024;
     auto contents = [&] {
         std::map<int, std::string> all;
-        for (int p = 0; p < pages + 50; ++p)
+        for (int p = 0; p < last + 50; ++p)
             if (auto bytes = fork.read_bytes(base + p * page_size, page_size)) all[p] = *bytes;
         return all;
     };
@@ -368,7 +384,7 @@ TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
     for (int round = 0; round < 60; ++round) {
         std::map<int, std::string> model = contents();
         for (int step = 0; step < 80; ++step) {
-            const int first = static_cast<int>(random() % pages), count = 1 + static_cast<int>(random() % 40);
+            const int first = static_cast<int>(random() % last), count = 1 + static_cast<int>(random() % 40);
             const GuestAddr begin = base + first * page_size;
             const std::size_t size = count * page_size;
             switch (random() % 6) {

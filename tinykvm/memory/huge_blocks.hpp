@@ -23,9 +23,9 @@ namespace tinykvm {
 struct HugePages {
     bool transparent = false;  // ask for transparent ones where guest memory is mapped; the host may give them
     std::size_t reserved = 0;  // bytes of reserved ones at a time
-    std::string key;           // the configuration key that asks for them
+    std::string key = {};      // the configuration key that asks for them
     bool required = false;     // too few are a MachineError that names the key; else small pages, and a line
-    std::function<void(std::string_view line)> log;  // receives it; may be null
+    std::function<void(std::string_view line)> log = {};  // receives it; may be null
 };
 
 class HugeBlocks {
