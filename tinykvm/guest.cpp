@@ -80,6 +80,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
 Guest::Guest(const SnapshotContents& snapshot)
     : platform_(x86::Platform::instance()),
       options_(snapshot.options),
+      vm_(kvm::System::instance(), std::min(options_.max_kept_memory, options_.max_request_memory) / page_size),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_)),
       programs_(snapshot.programs),

@@ -1,12 +1,12 @@
 // The cross-request battery (PITFALLS group A): whatever a request did, the next one sees what a first-ever request
-// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated machines).
+// sees, whatever becomes of a fork's memory between them. TINYKVM_BATTERY_PAIRS sets the number of pairs over all modes
+// (10,000; 100,000 on demand; fewer on emulated machines).
 #include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <random>
 
 #include "booted_guest.hpp"
@@ -24,11 +24,11 @@ struct Mode {
     std::size_t kept;
     bool transparent_huge_pages;
 };
-constexpr Mode modes[] = {
-    {"kept", std::numeric_limits<std::size_t>::max(), false},
+const Mode modes[] = {
+    {"kept", Options().max_kept_memory, false},
     {"shrunk", 20 * page_size, false},
     {"notKept", 0, false},
-    {"transparentHugePages", std::numeric_limits<std::size_t>::max(), true},
+    {"transparentHugePages", Options().max_kept_memory, true},
 };
 
 class Battery : public testing::TestWithParam<Mode> {

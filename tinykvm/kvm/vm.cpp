@@ -1,5 +1,7 @@
 #include "tinykvm/kvm/vm.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
@@ -11,9 +13,16 @@ namespace {
 // Three pages below 4 GiB that Intel's KVM wants for itself (Documentation/virt/kvm/api.rst, KVM_SET_TSS_ADDR).
 // Nothing of ours is there: the window begins at 4 GiB.
 constexpr unsigned long tss_address = 0xFFFBD000;
+
+// A power of two; KVM keeps up to 576 for itself, and pages that come and go need some.
+std::size_t ring_entries_for(std::size_t working_set) {
+    constexpr std::size_t least = 2048, most = 65536;  // KVM_DIRTY_RING_MAX_ENTRIES
+    return std::bit_ceil(std::clamp(std::min(working_set, most) * 5 / 4 + 1024, least, most));
+}
 }  // namespace
 
-Vm::Vm(const System& system) : system_(&system) {
+Vm::Vm(const System& system, std::size_t working_set)
+    : system_(&system), dirty_ring_entries_(ring_entries_for(working_set)) {
     int fd;
     do {
         fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);
@@ -25,7 +34,7 @@ Vm::Vm(const System& system) : system_(&system) {
 
     kvm_enable_cap ring{};
     ring.cap = KVM_CAP_DIRTY_LOG_RING;
-    ring.args[0] = dirty_ring_entries * sizeof(kvm_dirty_gfn);
+    ring.args[0] = dirty_ring_entries_ * sizeof(kvm_dirty_gfn);
     if (::ioctl(fd, KVM_ENABLE_CAP, &ring) < 0)
         throw MachineError::from_errno("cannot enable the dirty ring (KVM_CAP_DIRTY_LOG_RING)", errno);
 }

@@ -15,8 +15,10 @@ namespace tinykvm::kvm {
 
 class Vm {
   public:
+    // `working_set`: pages the guest may write until its dirty ring must be recycled, after which it faults on each
+    // of them once more. Costs the kernel some 20 to 50 bytes a page, at least 32 KiB; KVM has room for 50,000.
     // Throws MachineError.
-    explicit Vm(const System& system = System::instance());
+    explicit Vm(const System& system = System::instance(), std::size_t working_set = 0);
 
     // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
     // Writes to it are logged in the vCPU's dirty ring, as page numbers counted from the first slot's begin.
@@ -30,10 +32,11 @@ class Vm {
     int fd() const { return fd_.get(); }
     const System& system() const { return *system_; }
 
-    static constexpr std::size_t dirty_ring_entries = 2048;
+    std::size_t dirty_ring_entries() const { return dirty_ring_entries_; }
 
   private:
     const System* system_;
+    std::size_t dirty_ring_entries_;
     FileDescriptor fd_;
     std::vector<Slot> slots_;
 };
