@@ -49,9 +49,6 @@ class ReservedPages : public testing::Test {
     }
     void TearDown() override { set(before_); }
 
-    void need(long pages) {
-        if (!set(pages)) GTEST_SKIP() << "the host has no room for " << pages << " huge pages";
-    }
     static GuestMemory::Limits limits(std::size_t bytes = 64 * MiB) { return {bytes, "max_memory", 512 * MiB}; }
     HugePages required(std::size_t size) { return {false, size, "hugepage_arena_size", true, {}}; }
     HugePages wished(std::size_t size) {
@@ -74,7 +71,7 @@ class ReservedPages : public testing::Test {
 
 TEST_F(ReservedPages, TooFewForMainMemoryAreAnErrorThatNamesTheKey) {
     for (const long there : {0, 1, 3}) {
-        ASSERT_NO_FATAL_FAILURE(need(there));
+        if (!set(there)) GTEST_SKIP() << "the host has no room for " << there << " huge pages";
         kvm::Vm vm;
         GuestMemory memory(vm, limits(), required(64 * MiB));
         const std::string error = error_of<MachineError>([&] { (void)memory.map(base, 8 * MiB, rw); });
@@ -87,7 +84,7 @@ TEST_F(ReservedPages, TooFewForMainMemoryAreAnErrorThatNamesTheKey) {
 TEST_F(ReservedPages, TooFewForAForkAreSmallPagesAndALine) {
     const auto snapshot = image();
     for (const long there : {0, 1, 2}) {
-        ASSERT_NO_FATAL_FAILURE(need(there));
+        if (!set(there)) GTEST_SKIP() << "the host has no room for " << there << " huge pages";
         kvm::Vm vm;
         lines_.clear();
         GuestMemory fork(vm, snapshot, limits(), wished(64 * MiB));
@@ -104,7 +101,7 @@ TEST_F(ReservedPages, TooFewForAForkAreSmallPagesAndALine) {
 }
 
 TEST_F(ReservedPages, AreUsedUpToTheArenaAndGivenBack) {
-    ASSERT_NO_FATAL_FAILURE(need(8));
+    if (!set(8)) GTEST_SKIP() << "the host has no room for " << 8 << " huge pages";
     {
         kvm::Vm vm;
         GuestMemory memory(vm, limits(), required(6 * MiB));
@@ -122,7 +119,7 @@ TEST_F(ReservedPages, AreUsedUpToTheArenaAndGivenBack) {
 }
 
 TEST_F(ReservedPages, PartsOfThemCanBeProtectedUnmappedAndDiscarded) {
-    ASSERT_NO_FATAL_FAILURE(need(8));
+    if (!set(8)) GTEST_SKIP() << "the host has no room for " << 8 << " huge pages";
     kvm::Vm vm;
     GuestMemory memory(vm, limits(), required(8 * MiB));
     ASSERT_EQ(memory.map(base, 8 * MiB, rw), 0);
@@ -148,7 +145,7 @@ TEST_F(ReservedPages, PartsOfThemCanBeProtectedUnmappedAndDiscarded) {
 
 TEST_F(ReservedPages, AForkInThemIsResetAndLimitedLikeAnyOther) {
     const auto snapshot = image();
-    ASSERT_NO_FATAL_FAILURE(need(3));
+    if (!set(3)) GTEST_SKIP() << "the host has no room for " << 3 << " huge pages";
     for (const std::size_t kept : {limits().kept, std::size_t{0}}) {
         kvm::Vm vm;
         GuestMemory::Limits small = limits(16 * page_size);
@@ -173,7 +170,7 @@ TEST_F(ReservedPages, AForkInThemIsResetAndLimitedLikeAnyOther) {
 
 // A real guest: boots in huge pages, writes through KVM into huge pages, and the dirty ring names each small page.
 TEST_F(ReservedPages, AGuestRunsInThem) {
-    ASSERT_NO_FATAL_FAILURE(need(40));
+    if (!set(40)) GTEST_SKIP() << "the host has no room for " << 40 << " huge pages";
     Options options;
     options.huge_page_arena = 80 * MiB;
     options.request_huge_page_arena = 80 * MiB;
