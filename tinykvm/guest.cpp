@@ -461,6 +461,10 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     return snapshot;
 }
 
+bool Guest::resets_quickly() const {
+    return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
+}
+
 bool Guest::restore(const SnapshotContents& snapshot) {
     // What KVM still finishes may write guest memory: first that, then the list of changed pages.
     if (mid_instruction_ || (disorderly_ && !vcpu_.clear_pending())) return false;

@@ -118,6 +118,8 @@ class GuestMemory {
     std::shared_ptr<const MemoryImage> make_image();
     // Equal to the image again; returns the number of pages restored. Throws MachineError when the host refuses.
     std::size_t reset();
+    // Does reset() only copy a few pages?
+    bool resets_quickly() const;
     // True when only a new VM can be made equal to the image: pages became executable, or the window is used up.
     bool needs_rebuild() const;
 

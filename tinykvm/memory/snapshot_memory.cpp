@@ -197,6 +197,11 @@ std::size_t GuestMemory::reset() {
     return changed;
 }
 
+bool GuestMemory::resets_quickly() const {
+    constexpr std::size_t few_pages = 64;
+    return remapped_.empty() && dirty_.size() <= few_pages && !needs_rebuild();
+}
+
 bool GuestMemory::needs_rebuild() const {
     if (!image_) return false;
     const std::uint64_t growth = window_.allocated() - image_->window_end;
