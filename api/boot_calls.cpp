@@ -18,10 +18,8 @@ void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
 }
 
 void GuestCalls::note(std::string_view line) {
-    if (phase_ == Phase::boot) {
-        if (boot_log_) {
-            boot_log_(line);
-        }
+    if (boot_log_) {
+        boot_log_(line);
     } else if (log_.size() < max_log_lines) {
         log_.emplace_back(line);
     } else {

@@ -36,8 +36,8 @@ class GuestCalls final : public HostCalls {
         returning  // a paused program that is not ephemeral, on its way back to its waiting call
     };
     void begin_boot(std::function<void(std::string_view)> log);
-    // The request is borrowed. What a first attempt logged stays unless `keep_log` is false.
-    void begin_request(const Request& request, bool keep_log);
+    // The request is borrowed. What was logged since take_log() stays: by a first attempt, or while the VM was made.
+    void begin_request(const Request& request);
     void begin_return() {
         phase_ = Phase::returning;
         waits_ = false;

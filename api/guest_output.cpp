@@ -20,12 +20,13 @@ void GuestOutput::connect(Options& options, bool log) {
             attached->write(text);
         }
     };
+    options.warn = [](std::string_view line) {
+        if (attached != nullptr) {
+            attached->line_(printable(line));
+        }
+    };
     if (log) {
-        options.log = [](std::string_view line) {
-            if (attached != nullptr) {
-                attached->line_(printable(line));
-            }
-        };
+        options.log = options.warn;
     }
 }
 

@@ -9,7 +9,7 @@
 
 namespace tinykvm::api {
 
-void GuestCalls::begin_request(const Request& request, bool keep_log) {
+void GuestCalls::begin_request(const Request& request) {
     phase_ = Phase::request;
     request_ = &request;
     request_headers_.begin(request.headers);
@@ -17,10 +17,6 @@ void GuestCalls::begin_request(const Request& request, bool keep_log) {
     cacheability_.reset();
     response_.reset();
     waits_ = false;
-    if (!keep_log) {
-        log_.clear();
-        lines_lost_ = 0;
-    }
 }
 
 HostCallResult GuestCalls::set_cacheable(const HostCall& call, GuestMemory&) {

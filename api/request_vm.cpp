@@ -79,7 +79,7 @@ Outcome RequestVm::run(const ClientGone& gone) {
     layout_.finish();
     counters_.add(Counter::requests, 1);
     ran_ = true;
-    calls_.begin_request(request_, false);
+    calls_.begin_request(request_);
     std::unique_lock lock(mutex_);
     life_.move_to(VmState::running);
     spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));

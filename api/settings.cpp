@@ -137,6 +137,62 @@ constexpr Setting table[] = {
          c.max_request_memory = mebibytes(v);
          return std::string();
      }},
+    {"limit_workmem_after_req", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "What of the memory that requests changed or added a VM keeps for its next request; what is beyond is given back "
+     "to the host after each request. Kept memory is made equal to the program as it was when it started to wait, "
+     "which costs some 0.3 us for each page of 4 KiB; memory given back costs the next request that touches it much "
+     "more, 1 to 25 us for each page. Pages that no request changes any more are given back after a while in any "
+     "case. 0: no limit but `max_request_memory`.",
+     [](ProgramConfig& c, const json& v) {
+         c.limit_workmem_after_req = mebibytes(v);
+         return std::string();
+     }},
+    {"ephemeral_keep_working_memory", Kind::boolean, 0, 0, "true", "",
+     "Keep the memory that requests changed or added, made equal again, for the next request. With false all of it is "
+     "given back to the host after each request: VMs that wait take least memory, requests more time.",
+     [](ProgramConfig& c, const json& v) {
+         c.ephemeral_keep_working_memory = v.get<bool>();
+         return std::string();
+     }},
+    {"transparent_hugepages", Kind::boolean, 0, 0, "false", "",
+     "Ask the host for transparent huge pages of 2 MiB behind the memory of the program and of requests "
+     "(`/sys/kernel/mm/transparent_hugepage/enabled` must not be `never`). The host gives them where it can; memory "
+     "becomes resident in steps of up to 2 MiB then, of which limits still count the pages of 4 KiB that were changed.",
+     [](ProgramConfig& c, const json& v) {
+         c.transparent_hugepages = v.get<bool>();
+         return std::string();
+     }},
+    {"hugepages", Kind::boolean, 0, 0, "false", "",
+     "Use reserved huge pages (`/proc/sys/vm/nr_hugepages`) behind the program's memory while it boots: "
+     "`hugepage_arena_size` of them, or `max_memory` when that is not set.",
+     [](ProgramConfig& c, const json& v) {
+         c.hugepages = v.get<bool>();
+         return std::string();
+     }},
+    {"hugepage_arena_size", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "How much of the program's memory may be reserved huge pages while it boots: blocks of 2 MiB that it maps as a "
+     "whole, its stack first. Where it then changes the protection of a part, or unmaps it, small pages take their "
+     "place. The program does not load when the host has too few. When it waits for requests they are given back, "
+     "and VMs share its memory in small pages.",
+     [](ProgramConfig& c, const json& v) {
+         c.hugepage_arena_size = mebibytes(v);
+         return std::string();
+     }},
+    {"request_hugepage_arena_size", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "How much of each VM's memory that is zero when requests begin may be reserved huge pages: requests and their "
+     "bodies first, then the program's unused memory, then what requests map. The pages are taken when a VM is made, "
+     "and it keeps them. Where the host has too few a VM has small pages and logs it. Limits count what is changed, "
+     "in pages of 4 KiB.",
+     [](ProgramConfig& c, const json& v) {
+         c.request_hugepage_arena_size = mebibytes(v);
+         return std::string();
+     }},
+    {"split_hugepages", Kind::boolean, 0, 0, "true", "",
+     "What requests write is copied in pages of 4 KiB, whatever the program's memory was made of. It is always so; "
+     "`false` is refused.",
+     [](ProgramConfig&, const json& v) {
+         return v.get<bool>() ? std::string() : std::string("this version copies pages of 4 KiB only");
+     }},
     {"main_arguments", Kind::texts, 0, most_text, "[]", "", "Arguments of `main()` after the program's name.",
      [](ProgramConfig& c, const json& v) {
          c.main_arguments = texts(v);
@@ -201,9 +257,8 @@ constexpr Setting table[] = {
 };
 
 constexpr std::string_view later[] = {
-    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time", "limit_workmem_after_req",
-    "shared_memory", "address_space", "hugepages", "hugepage_arena_size", "request_hugepage_arena_size",
-    "split_hugepages", "transparent_hugepages", "ephemeral_keep_working_memory", "control_ephemeral", "soft_reset",
+    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
+    "shared_memory", "address_space", "control_ephemeral", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",

@@ -295,7 +295,7 @@ void RequestVm::answer_after_failure(const std::string& what) {
             layout_.append_body(kept_body_);
             const GuestAddr text = layout_.add_string(printable(what));
             layout_.finish();
-            calls_.begin_request(request_, true);
+            calls_.begin_request(request_);
             const abi::Request& request = layout_.request();
             call(abi::Callback::on_error,
                  std::array{request.url, request.arg, text, layout_.request_address()},

@@ -26,7 +26,15 @@ GuestMemory::Limits boot_limits(const Options& options) {
     return {options.max_memory, "max_memory", options.max_address_space};
 }
 GuestMemory::Limits request_limits(const Options& options) {
-    return {options.max_request_memory, "max_request_memory", options.max_address_space};
+    return {options.max_request_memory, "max_request_memory", options.max_address_space, options.max_kept_memory};
+}
+
+HugePages boot_huge_pages(const Options& options) {
+    return {options.transparent_huge_pages, options.huge_page_arena, "hugepages (hugepage_arena_size)", true, {}};
+}
+HugePages request_huge_pages(const Options& options) {
+    return {options.transparent_huge_pages, options.request_huge_page_arena, "request_hugepage_arena_size", false,
+            options.warn};
 }
 
 // Where the guest sees its program: the name it was loaded by.
@@ -51,7 +59,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
     : platform_(x86::Platform::instance()),
       options_(std::move(options)),
       vcpu_(vm_, platform_.cpuid()),
-      memory_(vm_, boot_limits(options_)),
+      memory_(vm_, boot_limits(options_), boot_huge_pages(options_)),
       programs_{elf::load(memory_, program, elf::program_base)},
       process_(memory_, options_,
                linux_abi::ProcessState::at_start(options_, programs_.front().end, program_path(*program))) {
@@ -73,7 +81,7 @@ Guest::Guest(const SnapshotContents& snapshot)
     : platform_(x86::Platform::instance()),
       options_(snapshot.options),
       vcpu_(vm_, platform_.cpuid()),
-      memory_(vm_, snapshot.memory, request_limits(options_)),
+      memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_)),
       programs_(snapshot.programs),
       process_(memory_, options_, snapshot.process) {
     prepare_vcpu();
@@ -445,6 +453,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     if (disorderly_) throw MachineError("only a program that waits in a host call can be frozen");
     auto snapshot = std::make_unique<SnapshotContents>();
     const std::size_t area = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);
+    memory_.use_small_pages();  // the request area is only named here, each fork has its own memory there
     auto place = memory_.find_free(area, 0, large_page_size);
     if (!place || memory_.map(*place, area, {.read = true, .write = true}, "[request]") != 0)
         throw MachineError("no address space left for requests of max_request_memory");
@@ -461,7 +470,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     return snapshot;
 }
 
-bool Guest::resets_quickly() const {
+bool Guest::resets_quickly() {
     return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
 }
 

@@ -60,7 +60,7 @@ class Guest {
     // Equal to the snapshot again. False: only a new Guest can be.
     bool restore(const SnapshotContents& snapshot);
     // Is that nothing but copying a few pages and setting registers? It then succeeds.
-    bool resets_quickly() const;
+    bool resets_quickly();
     void interrupt() noexcept;
 
     // Calls without entering (guest_polling.cpp); see Fork.

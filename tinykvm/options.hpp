@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,11 +31,22 @@ struct Options {
     // --- limits, bytes; counted in whole pages the guest changed or added ---
     std::size_t max_memory = std::size_t{256} << 20;         // while it boots
     std::size_t max_request_memory = std::size_t{64} << 20;  // a fork, beyond the snapshot
+    // What of its changed memory a fork may keep resident for its next request; the rest is given back to the host
+    // at each reset. 0: all is given back.
+    std::size_t max_kept_memory = std::numeric_limits<std::size_t>::max();
     // Most guest address space that may be accessible at a time. Reserving it costs the host nothing but
     // 0.2 % of what is touched; mmap beyond it is ENOMEM.
     std::size_t max_address_space = std::size_t{3} << 30;
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
+
+    // --- huge pages of the host, of 2 MiB, behind whole blocks of zero memory; bytes ---
+    // Ask for transparent ones. Guest memory then becomes resident in steps of up to 2 MiB.
+    bool transparent_huge_pages = false;
+    // How much comes from reserved ones (/proc/sys/vm/nr_hugepages) while it boots. Too few: MachineError.
+    std::size_t huge_page_arena = 0;
+    // The same for each fork, the request area first. Too few: small pages, and a warning.
+    std::size_t request_huge_page_arena = 0;
 
     // --- where its output goes ---
     // Called on the thread that runs the guest with what it writes to fd 1 or 2. Null: discarded.
@@ -43,6 +55,8 @@ struct Options {
     bool host_stdin = false;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
+    // Receives one line when something is not as configured but works. Null: silent.
+    std::function<void(std::string_view line)> warn;
     bool log_system_calls = false;  // every system call too
 };
 

@@ -174,7 +174,7 @@ TEST_F(ApiResponse, CallsSurviveEveryArgument) {
         for (const std::uint64_t pointer : bad_pointers) {
             for (const std::uint64_t length : lengths) {
                 for (const std::uint64_t where : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, pointer}) {
-                    calls.begin_request(request, false);
+                    calls.begin_request(request);
                     for (const auto& args : {std::array<std::uint64_t, 6>{where, pointer, length, pointer, length, 0},
                                              std::array<std::uint64_t, 6>{pointer, length, 0, pointer, length, 0}}) {
                         const HostCallResult result = calls.handle({number, args}, memory());
@@ -194,7 +194,7 @@ TEST_F(ApiResponse, CallsThatWriteStayInsideTheBuffer) {
     Request request;
     request.method = "METHOD";
     request.headers = headers;
-    calls.begin_request(request, false);
+    calls.begin_request(request);
     const GuestAddr out = area.begin + 4096;
     const std::string canary(32, '#');
     for (std::uint64_t room = 0; room < 10; room++) {
@@ -214,7 +214,7 @@ TEST_F(ApiResponse, CallsThatWriteStayInsideTheBuffer) {
 TEST_F(ApiResponse, LogIsBounded) {
     GuestCalls calls({1 << 20, 1 << 20, false});
     const Request request;
-    calls.begin_request(request, false);
+    calls.begin_request(request);
     for (int i = 0; i < 1000; i++) {
         EXPECT_EQ(calls.handle({0x7F000, {area.begin, 1 << 20, 0, 0, 0, 0}}, memory()).value, 1024);
     }

@@ -1,10 +1,12 @@
 // The cross-request battery (PITFALLS group A): whatever a request did, the next one sees what a first-ever request
-// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs (10,000; 100,000 on demand; fewer on emulated machines).
+// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated machines).
 #include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <limits>
 #include <random>
 
 #include "polled_fork.hpp"
@@ -17,9 +19,24 @@ using test::in_seconds;
 using test::patience;
 using test::PolledFork;
 
-class Battery : public testing::Test {
+// What becomes of a fork's memory between two requests.
+struct Mode {
+    const char* name;
+    std::size_t kept;
+    bool transparent_huge_pages;
+};
+constexpr Mode modes[] = {
+    {"kept", std::numeric_limits<std::size_t>::max(), false},
+    {"shrunk", 20 * page_size, false},
+    {"notKept", 0, false},
+    {"transparentHugePages", std::numeric_limits<std::size_t>::max(), true},
+};
+
+class Battery : public testing::TestWithParam<Mode> {
   protected:
     Battery() {
+        options_.max_kept_memory = GetParam().kept;
+        options_.transparent_huge_pages = GetParam().transparent_huge_pages;
         directory_ = std::filesystem::temp_directory_path() / ("tinykvm-battery-" + std::to_string(::getpid()));
         std::filesystem::create_directories(directory_);
         std::ofstream(directory_ / "file") << "0123456789";
@@ -29,7 +46,7 @@ class Battery : public testing::Test {
 
     static int pairs() {
         const char* text = std::getenv("TINYKVM_BATTERY_PAIRS");
-        return text ? std::atoi(text) : 10000;
+        return (text ? std::atoi(text) : 10000) / static_cast<int>(std::size(modes));
     }
 
     std::filesystem::path directory_;
@@ -60,7 +77,10 @@ std::size_t hash_memory(Fork& fork) {
     return hash;
 }
 
-TEST_F(Battery, ARequestNeverSeesTheOneBefore) {
+INSTANTIATE_TEST_SUITE_P(Modes, Battery, testing::ValuesIn(modes),
+                         [](const auto& mode) { return std::string(mode.param.name); });
+
+TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     Fork fresh(guest.snapshot);
     const View expected = look(guest, fresh);
@@ -71,7 +91,7 @@ TEST_F(Battery, ARequestNeverSeesTheOneBefore) {
         ASSERT_EQ(look(guest, another), expected) << "two fresh forks differ: the battery itself is wrong";
     }
     Fork fork(guest.snapshot);
-    std::mt19937_64 random(5);
+    std::mt19937_64 random(5 + static_cast<unsigned>(GetParam().name[0]));
     const int n = pairs();
     for (int i = 0; i < n; ++i) {
         const std::uint64_t tag = random() | 1;
@@ -102,7 +122,7 @@ TEST_F(Battery, ARequestNeverSeesTheOneBefore) {
 
 // Through the mailbox ("Calls without entering"): what a request of any kind left behind, no later one sees, however
 // that is called. Fewer pairs, because two threads that spin are slow beside other work.
-TEST_F(Battery, ARequestInAGuestThatWaitsNeverSeesTheOneBefore) {
+TEST_P(Battery, ARequestInAGuestThatWaitsNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     const auto look_entered = [&](PolledFork& polled) {
         EXPECT_TRUE(polled.wait());
@@ -142,7 +162,7 @@ TEST_F(Battery, ARequestInAGuestThatWaitsNeverSeesTheOneBefore) {
     }
 }
 
-TEST_F(Battery, RecycledMemoryIsTheSnapshotByteForByte) {
+TEST_P(Battery, RecycledMemoryIsTheSnapshotByteForByte) {
     BootedGuest guest("battery", options_);
     Fork fresh(guest.snapshot), fork(guest.snapshot);
     const std::size_t expected = hash_memory(fresh);
@@ -157,7 +177,7 @@ TEST_F(Battery, RecycledMemoryIsTheSnapshotByteForByte) {
 }
 
 // A2: the directory a request changed to is gone before the next one looks.
-TEST_F(Battery, WorkingDirectoryIsTheSnapshots) {
+TEST_P(Battery, WorkingDirectoryIsTheSnapshots) {
     BootedGuest guest("battery", options_);
     Fork fork(guest.snapshot);
     const View expected = look(guest, fork);

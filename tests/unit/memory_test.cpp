@@ -1,8 +1,11 @@
 // GuestMemory without a running guest: bytes, mappings, limits, image and reset.
 #include "tinykvm/memory/guest_memory.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -200,6 +203,87 @@ TEST(Memory, LimitOfAForkCountsWhatDiffers) {
     EXPECT_EQ(fork.read_bytes(base, 5), std::string(5, '\0'));
 }
 
+// Pages of guest memory the host has private copies of: neither the image's nor the zero page.
+std::size_t resident(GuestMemory& memory, GuestAddr begin, std::size_t pages) {
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.readable(begin, pages * page_size).data());
+    std::vector<std::uint64_t> entries(pages);
+    const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(::pread(fd, entries.data(), pages * 8, static_cast<off_t>(at / page_size * 8)),
+              static_cast<ssize_t>(pages * 8));
+    ::close(fd);
+    // Mapped here alone, and not a file's.
+    return static_cast<std::size_t>(
+        std::count_if(entries.begin(), entries.end(), [](std::uint64_t e) { return (e >> 56 & 1) && !(e >> 61 & 1); }));
+}
+
+// An image with 32 pages of data and then zero, a fork that has changed both, reset.
+class MemoryWorkingSet : public testing::Test {
+  protected:
+    static constexpr int data = 32, all = 96;
+
+    GuestMemory::Limits keeping(std::size_t pages) {
+        GuestMemory::Limits l = limits();
+        l.kept = pages * page_size;
+        return l;
+    }
+    std::shared_ptr<const MemoryImage> image() {
+        kvm::Vm vm;
+        GuestMemory booted(vm, limits());
+        EXPECT_EQ(booted.map(base, all * page_size, rw), 0);
+        for (int i = 0; i < data; ++i) EXPECT_TRUE(booted.write(base + i * page_size, "image", 5));
+        return booted.make_image();
+    }
+    static void dirty(GuestMemory& fork, int first, int last) {
+        for (int i = first; i < last; ++i) ASSERT_TRUE(fork.write(base + i * page_size + 1, "other", 5));
+    }
+    static void expect_image(GuestMemory& fork) {
+        for (int i = 0; i < all; ++i)
+            ASSERT_EQ(fork.read_bytes(base + i * page_size, 7),
+                      i < data ? std::string("image\0\0", 7) : std::string(7, '\0'))
+                << i;
+    }
+};
+
+TEST_F(MemoryWorkingSet, StaysResidentAndEqual) {
+    kvm::Vm vm;
+    GuestMemory fork(vm, image(), limits());
+    for (int round = 0; round < 3; ++round) {
+        dirty(fork, 0, all);
+        EXPECT_EQ(fork.reset(), std::size_t{all});
+        EXPECT_EQ(resident(fork, base, all), std::size_t{all});
+        expect_image(fork);
+    }
+}
+
+TEST_F(MemoryWorkingSet, BeyondTheLimitIsGivenBack) {
+    for (const std::size_t limit : {0, 1, 20, 40, 95}) {
+        kvm::Vm vm;
+        GuestMemory fork(vm, image(), keeping(limit));
+        for (int round = 0; round < 3; ++round) {
+            dirty(fork, 0, all);
+            EXPECT_EQ(fork.reset(), std::size_t{all});
+            EXPECT_EQ(resident(fork, base, all), limit);
+            EXPECT_EQ(fork.changed_bytes(), limit * page_size);
+            expect_image(fork);
+        }
+    }
+}
+
+TEST_F(MemoryWorkingSet, PagesNoRequestChangesAnyMoreAreGivenBack) {
+    kvm::Vm vm;
+    GuestMemory fork(vm, image(), limits());
+    dirty(fork, 0, all);
+    EXPECT_EQ(fork.reset(), std::size_t{all});
+    for (int round = 0; round < 200; ++round) {
+        // In turns, so that each is idle for a while.
+        dirty(fork, round % 2 ? 0 : 40, round % 2 ? 10 : 50);
+        EXPECT_EQ(fork.reset(), 10u);
+        expect_image(fork);
+        EXPECT_EQ(resident(fork, base, 10), 10u) << round;
+    }
+    EXPECT_EQ(resident(fork, base, all), 20u);
+}
+
 // Data scattered all over must not cost every fork thousands of mappings of the host.
 TEST(Memory, ScatteredDataMakesAnImageOfFewPieces) {
     kvm::Vm vm, vm1;
@@ -231,8 +315,43 @@ TEST(Memory, RegionsARequestMayAddAreLimited) {
     EXPECT_EQ(fork.protect(base, page_size, ro), 0);
 }
 
+// Many small changes of mappings are undone together; when they are all over the place, a new VM is cheaper.
+TEST(Memory, ManyScatteredMappingsAskForARebuild) {
+    kvm::Vm vm, vm1, vm2;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 4 * MiB, rw), 0);
+    ASSERT_TRUE(booted.write(base + 5 * page_size, "image", 5));
+    auto image = booted.make_image();
+    GuestMemory near(vm1, image, limits()), far(vm2, image, limits());
+    ASSERT_TRUE(near.write(base + 5 * page_size, "other", 5));
+    for (std::uint64_t i = 0; i < 60; ++i) ASSERT_EQ(near.protect(base + 8 * i * page_size, page_size, ro), 0);
+    EXPECT_FALSE(near.needs_rebuild());
+    EXPECT_EQ(near.reset(), 1u);
+    EXPECT_EQ(near.read_bytes(base + 5 * page_size, 5), "image");
+    EXPECT_TRUE(near.is_writable(base, 4 * MiB));
+
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        const GuestAddr begin = base + i * 4 * page_size;
+        ASSERT_EQ(far.needs_rebuild(), i > 64) << i;
+        ASSERT_TRUE(far.write(begin, "a page worth keeping", 20));
+        ASSERT_EQ(far.unmap(begin + page_size, page_size), 0);
+    }
+}
+
 // Everything a fork does to bytes and mappings, at random, against a model; then reset, and all is as in the image.
-TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
+struct HistoryMode {
+    std::size_t kept;
+    HugePages huge_pages;
+};
+class MemoryHistory : public testing::TestWithParam<HistoryMode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, MemoryHistory,
+                         testing::Values(HistoryMode{limits().kept, {}}, HistoryMode{100 * page_size, {}},
+                                         HistoryMode{0, {}}, HistoryMode{limits().kept, {.transparent = true}},
+                                         // Small pages where the host has none reserved.
+                                         HistoryMode{limits().kept, {.reserved = 6 * MiB}},
+                                         HistoryMode{100 * page_size, {.reserved = 6 * MiB}}));
+
+TEST_P(MemoryHistory, EndsWithTheImage) {
     std::mt19937_64 random(7);
     kvm::Vm vm, vm1;
     GuestMemory booted(vm, limits());
@@ -248,11 +367,15 @@ TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
             ASSERT_EQ(booted.protect(base + (i + 20) * page_size, 5 * page_size, none), 0);
         }
     }
+    ASSERT_EQ(booted.map(base + pages * page_size, 4 * MiB, rw), 0);
     auto image = booted.make_image();
-    GuestMemory fork(vm1, image, limits());
+    GuestMemory::Limits with_kept = limits();
+    with_kept.kept = GetParam().kept;
+    GuestMemory fork(vm1, image, with_kept, GetParam().huge_pages);
+    constexpr int last = pages + 1024;
     auto contents = [&] {
         std::map<int, std::string> all;
-        for (int p = 0; p < pages + 50; ++p)
+        for (int p = 0; p < last + 50; ++p)
             if (auto bytes = fork.read_bytes(base + p * page_size, page_size)) all[p] = *bytes;
         return all;
     };
@@ -261,7 +384,7 @@ TEST(Memory, AfterAnyHistoryResetEqualsTheImage) {
     for (int round = 0; round < 60; ++round) {
         std::map<int, std::string> model = contents();
         for (int step = 0; step < 80; ++step) {
-            const int first = static_cast<int>(random() % pages), count = 1 + static_cast<int>(random() % 40);
+            const int first = static_cast<int>(random() % last), count = 1 + static_cast<int>(random() % 40);
             const GuestAddr begin = base + first * page_size;
             const std::size_t size = count * page_size;
             switch (random() % 6) {

@@ -46,6 +46,7 @@ class DirtyPages {
         for (; first < last; ++first) n += !contains(first);
         return n;
     }
+    bool contains_any(std::uint64_t first, std::uint64_t last) const { return missing(first, last) < last - first; }
     std::size_t size() const { return count_; }
 
     // Calls visit(page) in ascending order; the set must not grow meanwhile, pages visited may be removed.

@@ -6,6 +6,7 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/memory/host_page.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/x86/descriptors.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -33,32 +34,29 @@ std::size_t window_size(std::size_t address_space) {
     return std::max(address_space, min_address_space) & ~(large_page_size - 1);
 }
 
-bool is_zero(const std::byte* page) {
-    std::uint64_t first;
-    std::memcpy(&first, page, sizeof first);
-    return first == 0 && std::memcmp(page, page + sizeof first, page_size - sizeof first) == 0;
-}
-
 }  // namespace
 
-GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits)
-    : limits_(std::move(limits)), window_(vm, window_size(limits_.address_space)), tables_(window_) {
+GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages)
+    : limits_(std::move(limits)),
+      window_(vm, window_size(limits_.address_space), std::move(huge_pages)),
+      tables_(window_) {
     if (!window_.allocate(large_page_size)) throw MachineError("no room for a guest's system block");
-    window_.map_zero(0, large_page_size, {.read = true, .write = true});
+    window_.protect(0, large_page_size, {.read = true, .write = true});
     tables_.create();
     create_system_block();
 }
 
-GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits)
+GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits,
+                         HugePages huge_pages)
     : limits_(std::move(limits)),
       image_(std::move(image)),
-      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end))),
+      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end)), std::move(huge_pages)),
       tables_(window_),
       blocks_(image_->blocks),
       regions_(image_->regions) {
     window_.adopt(image_->window_end, spare_space);
     tables_.restore(image_->page_tables);
-    map_pieces(0, image_->window_end);
+    map_image();
 }
 
 GuestMemory::~GuestMemory() = default;
@@ -236,16 +234,29 @@ void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
         remapped_.push_back({begin, end});
     if (remapped_.size() < merge_at_) return;
     // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
+    join_remapped(false);
+    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
+}
+
+// Puts the list in order and makes one of ranges that touch; `over_unchanged`: also of those with nothing but guest
+// memory nobody changed between them.
+void GuestMemory::join_remapped(bool over_unchanged) {
+    if (remapped_.empty()) return;
     std::sort(remapped_.begin(), remapped_.end(), [](Range a, Range b) { return a.begin < b.begin; });
+    auto joins = [&](Range a, Range b) {
+        if (b.begin <= a.end) return true;
+        // Whole blocks between them may hold page tables, which are not in the set of changed pages.
+        return over_unchanged && b.begin / large_page_size - (a.end - 1) / large_page_size <= 1 &&
+               !dirty_.contains_any(a.end / page_size, b.begin / page_size);
+    };
     std::size_t last = 0;
     for (std::size_t i = 1; i < remapped_.size(); ++i) {
-        if (remapped_[i].begin <= remapped_[last].end)
+        if (joins(remapped_[last], remapped_[i]))
             remapped_[last].end = std::max(remapped_[last].end, remapped_[i].end);
         else
             remapped_[++last] = remapped_[i];
     }
     remapped_.resize(last + 1);
-    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
 }
 
 bool GuestMemory::too_many_regions() const {
@@ -376,6 +387,23 @@ bool GuestMemory::is_remapped(std::uint64_t offset) const {
                        [&](Range range) { return range.begin <= offset && offset < range.end; });
 }
 
+bool GuestMemory::is_unchanged(std::uint64_t page) const {
+    const std::byte* now = window_.host(page * page_size);
+    const std::byte* base = image_ ? image_->page(page) : nullptr;
+    return base ? std::memcmp(now, base, page_size) == 0 : is_zero(now);
+}
+
+// `pages`: ascending where they are neighbours.
+void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
+    for (std::size_t i = 0; i < pages.size();) {
+        const std::uint64_t first = pages[i];
+        std::uint64_t last = first;
+        while (i < pages.size() && pages[i] == last) ++i, ++last;
+        window_.drop_changes(first * page_size, (last - first) * page_size);
+        dirty_.remove(first, last);
+    }
+}
+
 // Pages kept from earlier requests, or written with what they held already, do not count.
 void GuestMemory::forget_unchanged() {
     std::vector<std::uint64_t> unchanged;
@@ -384,19 +412,14 @@ void GuestMemory::forget_unchanged() {
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page) {
                 if (!dirty_.contains(page)) continue;
-                const std::byte* now = window_.host(page * page_size);
-                const std::byte* base = image_ ? image_->page(page) : nullptr;
                 // Dropping the private copy must bring back what was compared with; behind a changed mapping
                 // that is certain for zero pages only.
-                if (base && is_remapped(page * page_size)) continue;
-                if (base ? std::memcmp(now, base, page_size) == 0 : is_zero(now)) unchanged.push_back(page);
+                if (image_ && image_->page(page) && is_remapped(page * page_size)) continue;
+                if (is_unchanged(page)) unchanged.push_back(page);
             }
         });
     }
-    for (std::uint64_t page : unchanged) {
-        window_.drop_changes(page * page_size, page_size);
-        dirty_.remove(page);
-    }
+    give_back(unchanged);
 }
 
 }  // namespace tinykvm

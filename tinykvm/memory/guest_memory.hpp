@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,12 +41,13 @@ class GuestMemory {
         std::size_t bytes = 0;          // what may be changed or added
         std::string name;               // the configuration key that says so
         std::size_t address_space = 0;  // accessible guest addresses, bytes
+        std::size_t kept = std::numeric_limits<std::size_t>::max();  // what reset() may leave resident, bytes
     };
 
     // An empty address space, for booting.
-    GuestMemory(kvm::Vm& vm, Limits limits);
+    GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages = {});
     // A copy-on-write view of an image.
-    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits);
+    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages = {});
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
@@ -116,18 +118,23 @@ class GuestMemory {
 
     // The image of what is mapped now. The memory must not be used afterwards. Throws MachineError.
     std::shared_ptr<const MemoryImage> make_image();
-    // Equal to the image again; returns the number of pages restored. Throws MachineError when the host refuses.
+    // Equal to the image again; returns the number of pages made equal. Pages stay resident up to limits().kept,
+    // and as long as requests change them now and then; the rest is given back to the host. Throws MachineError
+    // when the host refuses.
     std::size_t reset();
     // Does reset() only copy a few pages?
-    bool resets_quickly() const;
-    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up.
-    bool needs_rebuild() const;
+    bool resets_quickly();
+    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up;
+    // or when that is cheaper, because there are too many mappings to undo.
+    bool needs_rebuild();
 
     // --- For the machine underneath
 
     std::uint64_t page_table_root() const { return tables_.root(); }
     // The system block (x86/layout.hpp), readable and writable for the host.
     std::byte* system_block() const { return window_.host(0); }
+    void use_small_pages() { window_.use_small_pages(); }
+    std::size_t reserved_huge() const { return window_.reserved_huge(); }
     // Puts a page of a memfd shared with other VMs at the clock page.
     void map_clock_page(int fd);
 
@@ -153,8 +160,13 @@ class GuestMemory {
     void make_zero(std::uint64_t offset, std::size_t size, Protection protection);
     void note_remapped(std::uint64_t begin, std::uint64_t end);
     bool is_remapped(std::uint64_t offset) const;
+    bool is_unchanged(std::uint64_t page) const;
+    void give_back(const std::vector<std::uint64_t>& pages);
     void forget_unchanged();
-    void map_pieces(std::uint64_t begin, std::uint64_t end);
+    void map_image();
+    void join_remapped(bool over_unchanged);
+    void restore_mappings();
+    void map_as_image(Range range);
 
     Limits limits_;
     std::shared_ptr<const MemoryImage> image_;
@@ -163,6 +175,8 @@ class GuestMemory {
     AddressBlocks blocks_;
     Regions regions_;
     DirtyPages dirty_;
+    DirtyPages used_;              // pages that differed from the image at a reset of this period
+    unsigned resets_ = 0;          // of this period
     std::vector<Range> remapped_;  // where mappings may differ from the image's
     std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;

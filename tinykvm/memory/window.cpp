@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/memory/host_page.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -15,20 +16,20 @@ namespace {
 // Every slot costs KVM a grace period (50 us and more), every MiB in it some 0.3 us: slots grow by doubling.
 constexpr std::uint64_t first_slot = std::uint64_t{32} << 20;
 
-int host_protection(Protection p) {
-    if (p.write) return PROT_READ | PROT_WRITE;
-    return p.read || p.execute ? PROT_READ : PROT_NONE;
-}
-
 }  // namespace
 
-Window::Window(kvm::Vm& vm, std::size_t size)
+Window::Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages)
     : vm_(&vm),
       reservation_("cannot reserve address space for a guest", size + large_page_size, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) {
-    // Blocks are 2 MiB on the host as well, so that large pages can back them.
-    const auto begin = reinterpret_cast<std::uintptr_t>(reservation_.data());
-    reservation_.trim((large_page_size - begin % large_page_size) % large_page_size, size);
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+      transparent_(huge_pages.transparent),
+      reserved_(align(reservation_, size), std::move(huge_pages)) {}
+
+// Blocks are 2 MiB on the host as well, so that huge pages can back them.
+std::byte* Window::align(Mapping& reservation, std::size_t size) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(reservation.data());
+    reservation.trim((large_page_size - begin % large_page_size) % large_page_size, size);
+    return reservation.data();
 }
 
 std::optional<std::uint64_t> Window::allocate(std::size_t size) {
@@ -54,6 +55,7 @@ void Window::cover(std::uint64_t end) {
 
 void Window::replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
                      std::uint64_t fd_offset) {
+    reserved_.before_mapping(offset, size);
     if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) == MAP_FAILED)
         throw MachineError::from_errno(what, errno);
 }
@@ -61,6 +63,25 @@ void Window::replace(const char* what, std::uint64_t offset, std::size_t size, i
 void Window::map_zero(std::uint64_t offset, std::size_t size, Protection protection) {
     replace("cannot map guest memory", offset, size, host_protection(protection),
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    use_huge_pages(offset, size, protection);
+}
+
+void Window::map_first(std::uint64_t offset, std::size_t size, Protection protection) {
+    // mmap over a mapping notifies every VM of the process, 0.2 us each; mprotect only those with pages there.
+    protect(offset, size, protection);
+    use_huge_pages(offset, size, protection);
+}
+
+void Window::use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection) {
+    if (!protection.write) return;
+    reserved_.back(offset, size);
+    // A wish: kernels without transparent huge pages refuse it.
+    if (transparent_ && size >= large_page_size) (void)::madvise(host(offset), size, MADV_HUGEPAGE);
+}
+
+void Window::use_small_pages() {
+    transparent_ = false;
+    reserved_.stop();
 }
 
 void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd,
@@ -78,13 +99,17 @@ void Window::unmap(std::uint64_t offset, std::size_t size) {
 }
 
 void Window::protect(std::uint64_t offset, std::size_t size, Protection protection) {
+    reserved_.before_protecting(offset, size, protection);
     if (::mprotect(host(offset), size, host_protection(protection)) != 0)
         throw MachineError::from_errno("cannot protect guest memory", errno);
 }
 
 void Window::drop_changes(std::uint64_t offset, std::size_t size) {
-    if (::madvise(host(offset), size, MADV_DONTNEED) != 0)
-        throw MachineError::from_errno("cannot release guest memory", errno);
+    // Reserved huge pages are not given back: nobody could promise that there is one again later.
+    reserved_.make_zero(offset, size, [&](std::uint64_t from, std::size_t length) {
+        if (::madvise(host(from), length, MADV_DONTNEED) != 0)
+            throw MachineError::from_errno("cannot release guest memory", errno);
+    });
 }
 
 }  // namespace tinykvm

@@ -12,14 +12,15 @@
 
 #include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/memory/huge_blocks.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm {
 
 class Window {
   public:
-    // Reserves `size` bytes of host addresses. Nothing is accessible yet. Throws MachineError.
-    Window(kvm::Vm& vm, std::size_t size);
+    // Reserves `size` bytes of host addresses: zero memory without rights. Throws MachineError.
+    Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages = {});
 
     std::byte* host(std::uint64_t offset) const { return reservation_.data() + offset; }
     std::size_t size() const { return reservation_.size(); }
@@ -30,8 +31,11 @@ class Window {
     // Takes over [0, end), which a snapshot has given out, with room for `spare` more bytes in the same slot.
     void adopt(std::uint64_t end, std::size_t spare);
 
-    // Fresh zero pages.
+    // Fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when those that are required
+    // are missing.
     void map_zero(std::uint64_t offset, std::size_t size, Protection protection);
+    // The same, faster, where nothing was ever mapped.
+    void map_first(std::uint64_t offset, std::size_t size, Protection protection);
     // Pages of an image, copied when written.
     void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
     // Pages of a file shared with others, read-only.
@@ -40,16 +44,25 @@ class Window {
     void unmap(std::uint64_t offset, std::size_t size);
     // Contents stay; the guest's (and the host's) rights change.
     void protect(std::uint64_t offset, std::size_t size, Protection protection);
-    // Back to what is mapped there: zero or the image's pages. Frees private copies.
+    // Back to what is mapped there: zero or the image's pages. Frees private copies, but for reserved huge pages.
     void drop_changes(std::uint64_t offset, std::size_t size);
 
+    // No more huge pages from now on.
+    void use_small_pages();
+    // Bytes in reserved huge pages.
+    std::size_t reserved_huge() const { return reserved_.size(); }
+
   private:
+    static std::byte* align(Mapping& reservation, std::size_t size);
+    void use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection);
     void cover(std::uint64_t end);
     void replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
                  std::uint64_t fd_offset);
 
     kvm::Vm* vm_;
     Mapping reservation_;
+    bool transparent_;
+    HugeBlocks reserved_;
     std::uint64_t allocated_ = 0;
     std::uint64_t covered_ = 0;  // memory slots reach up to here
 };

@@ -41,7 +41,7 @@ std::uint64_t PageTables::new_table() {
     if (state_.next == state_.end) {
         auto block = window_->allocate(large_page_size);
         if (!block) return 0;
-        window_->map_zero(*block, large_page_size, {.read = true, .write = true});
+        window_->protect(*block, large_page_size, {.read = true, .write = true});
         state_.next = *block;
         state_.end = *block + large_page_size;
         state_.blocks.push_back(*block);
