@@ -30,7 +30,8 @@ TEST(ApiConfig, EveryKeyOfTheSpecificationIsKnown) {
     for (const char* key : {"filename", "group", "concurrency", "max_boot_time", "max_request_time", "max_queue_time",
                             "max_memory", "max_request_memory", "limit_workmem_after_req",
                             "ephemeral_keep_working_memory", "transparent_hugepages", "hugepages",
-                            "hugepage_arena_size", "request_hugepage_arena_size", "split_hugepages", "main_arguments", "environment", "allowed_paths",
+                            "hugepage_arena_size", "request_hugepage_arena_size", "split_hugepages",
+                            "main_arguments", "environment", "allowed_paths",
                             "current_working_directory", "ephemeral", "on_error", "verbose", "stdout"}) {
         const std::string said = complaint("{\"" + std::string(key) + "\": {}}");
         EXPECT_EQ(said.find("configuration of \"p\": key \"" + std::string(key) + "\": value {}; allowed is "), 0U)

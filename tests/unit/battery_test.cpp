@@ -1,5 +1,6 @@
 // The cross-request battery (PITFALLS group A): whatever a request did, the next one sees what a first-ever request
-// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated machines).
+// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated
+// machines).
 #include <sys/stat.h>
 
 #include <cstdlib>
