@@ -1,0 +1,33 @@
+// Everything from the program's file (in the page cache) to a snapshot: read and check the file, make the VM,
+// run the program until it waits, freeze.
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "tests/bench/micro/micro.hpp"
+#include "tinykvm/cli/waiting_program.hpp"
+
+namespace tinykvm::bench {
+
+void load_time(Effort effort) {
+    std::printf("%-24s %12s %12s %12s\n", "", "read ms", "boot ms", "ready ms");
+    for (const auto& [name, path] : {std::pair{"hello, static glibc", "/programs/hello"},
+                                     std::pair{"hello, static musl", "/bench/hello_musl"}}) {
+        std::vector<double> reads, boots, both;
+        for (int round = -1; round < effort.rounds(40); ++round) {
+            std::shared_ptr<const Program> file;
+            std::optional<cli::WaitingProgram> program;
+            const double read =
+                microseconds_of([&] { file = Program::from_file(build_folder + path); }) / 1000;
+            const double boot = microseconds_of([&] { program.emplace(file); }) / 1000;
+            if (round < 0) continue;
+            reads.push_back(read);
+            boots.push_back(boot);
+            both.push_back(read + boot);
+        }
+        std::printf("%-24s %12.2f %12.2f %12.2f\n", name, median(std::move(reads)), median(std::move(boots)),
+                    median(std::move(both)));
+    }
+}
+
+}  // namespace tinykvm::bench
