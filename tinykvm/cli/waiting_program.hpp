@@ -16,6 +16,7 @@
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
 #include "tinykvm/snapshot.hpp"
+#include "tinykvm/statistics.hpp"
 
 namespace tinykvm::cli {
 
@@ -31,6 +32,7 @@ class WaitingProgram {
         const Stop stop = machine.run(&calls_, Clock::now() + patience);
         if (stop.reason != Stop::Reason::host_call)
             throw MachineError(program_->name() + " ended instead of waiting for requests");
+        boot_statistics_ = machine.statistics();
         snapshot_ = std::move(machine).freeze();
     }
 
@@ -42,6 +44,8 @@ class WaitingProgram {
     }
 
     const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
+    // What starting it cost.
+    const Statistics& boot_statistics() const { return boot_statistics_; }
 
   private:
     static constexpr std::chrono::seconds patience{60};
@@ -67,6 +71,7 @@ class WaitingProgram {
     std::shared_ptr<const Program> program_;
     Calls calls_;
     std::shared_ptr<const Snapshot> snapshot_;
+    Statistics boot_statistics_;
 };
 
 }  // namespace tinykvm::cli

@@ -10,10 +10,13 @@
 namespace tinykvm::bench {
 
 void load_time(Effort effort) {
-    std::printf("%-24s %12s %12s %12s\n", "", "read ms", "boot ms", "ready ms");
+    std::printf("%-22s %10s %10s %10s %8s %10s %12s\n", "", "read ms", "boot ms", "ready ms", "exits",
+                "KVM calls", "image pages");
     for (const auto& [name, path] : {std::pair{"hello, static glibc", "/programs/hello"},
                                      std::pair{"hello, static musl", "/bench/hello_musl"}}) {
         std::vector<double> reads, boots, both;
+        Statistics counts;
+        std::size_t pages = 0;
         for (int round = -1; round < effort.rounds(40); ++round) {
             std::shared_ptr<const Program> file;
             std::optional<cli::WaitingProgram> program;
@@ -21,12 +24,16 @@ void load_time(Effort effort) {
                 microseconds_of([&] { file = Program::from_file(build_folder + path); }) / 1000;
             const double boot = microseconds_of([&] { program.emplace(file); }) / 1000;
             if (round < 0) continue;
+            counts = program->boot_statistics();
+            pages = program->snapshot()->image_bytes() / page_size;
             reads.push_back(read);
             boots.push_back(boot);
             both.push_back(read + boot);
         }
-        std::printf("%-24s %12.2f %12.2f %12.2f\n", name, median(std::move(reads)), median(std::move(boots)),
-                    median(std::move(both)));
+        std::printf("%-22s %10.2f %10.2f %10.2f %8llu %10llu %12zu\n", name, median(std::move(reads)),
+                    median(std::move(boots)), median(std::move(both)),
+                    static_cast<unsigned long long>(counts.exits),
+                    static_cast<unsigned long long>(counts.kvm_calls), pages);
     }
 }
 

@@ -12,7 +12,7 @@ namespace tinykvm::bench {
 struct Effort {
     bool quick = false;
 
-    int rounds(int wanted) const { return quick ? 2 : wanted; }
+    int rounds(int wanted) const { return quick ? 1 : wanted; }
 };
 
 void reset_cost(Effort effort);
