@@ -12,16 +12,16 @@ namespace tinykvm::bench {
 void load_time(Effort effort) {
     std::printf("%-22s %10s %10s %10s %8s %10s %12s\n", "", "read ms", "boot ms", "ready ms", "exits",
                 "KVM calls", "image pages");
-    for (const auto& [name, path] : {std::pair{"hello, static glibc", "/programs/hello"},
-                                     std::pair{"hello, static musl", "/bench/hello_musl"}}) {
+    for (const auto& [name, below] : {std::pair{"hello, static glibc", "/programs/hello"},
+                                      std::pair{"hello, static musl", "/bench/hello_musl"}}) {
+        const std::string path = build_folder + below;
         std::vector<double> reads, boots, both;
         Statistics counts;
         std::size_t pages = 0;
         for (int round = -1; round < effort.rounds(40); ++round) {
             std::shared_ptr<const Program> file;
             std::optional<cli::WaitingProgram> program;
-            const double read =
-                microseconds_of([&] { file = Program::from_file(build_folder + path); }) / 1000;
+            const double read = microseconds_of([&] { file = Program::from_file(path); }) / 1000;
             const double boot = microseconds_of([&] { program.emplace(file); }) / 1000;
             if (round < 0) continue;
             counts = program->boot_statistics();

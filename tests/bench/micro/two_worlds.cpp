@@ -19,7 +19,7 @@ constexpr std::chrono::seconds patience{120};
 TwoWorlds::TwoWorlds(std::string path) : path_(std::move(path)), program_(Program::from_file(path_)) {}
 
 std::string TwoWorlds::natively(const std::vector<std::string>& arguments) const {
-    std::string command = path_, output;
+    std::string command = "'" + path_ + "'", output;
     for (const std::string& argument : arguments) command += " " + argument;
     std::FILE* pipe = ::popen(command.c_str(), "re");
     if (pipe == nullptr) throw MachineError("cannot run " + path_);
