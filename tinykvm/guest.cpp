@@ -58,6 +58,7 @@ bool Guest::Vectors::load(std::span<const std::byte> image) {
 Guest::Guest(std::shared_ptr<const Program> program, Options options)
     : platform_(x86::Platform::instance()),
       options_(std::move(options)),
+      vm_(options_.max_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, boot_limits(options_), boot_huge_pages(options_)),
       programs_{elf::load(memory_, program, elf::program_base)},
@@ -80,6 +81,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
 Guest::Guest(const SnapshotContents& snapshot)
     : platform_(x86::Platform::instance()),
       options_(snapshot.options),
+      vm_(options_.max_request_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_)),
       programs_(snapshot.programs),

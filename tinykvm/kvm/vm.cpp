@@ -1,5 +1,7 @@
 #include "tinykvm/kvm/vm.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
@@ -11,9 +13,13 @@ namespace {
 // Three pages below 4 GiB that Intel's KVM wants for itself (Documentation/virt/kvm/api.rst, KVM_SET_TSS_ADDR).
 // Nothing of ours is there: the window begins at 4 GiB.
 constexpr unsigned long tss_address = 0xFFFBD000;
+
+constexpr std::size_t least_ring_entries = 2048, most_ring_entries = 65536;  // the most of all kernels
 }  // namespace
 
-Vm::Vm(const System& system) : system_(&system) {
+Vm::Vm(std::size_t written_pages, const System& system)
+    : system_(&system),
+      dirty_ring_entries_(std::bit_floor(std::clamp(written_pages, least_ring_entries, most_ring_entries))) {
     int fd;
     do {
         fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);
@@ -25,7 +31,7 @@ Vm::Vm(const System& system) : system_(&system) {
 
     kvm_enable_cap ring{};
     ring.cap = KVM_CAP_DIRTY_LOG_RING;
-    ring.args[0] = dirty_ring_entries * sizeof(kvm_dirty_gfn);
+    ring.args[0] = dirty_ring_entries_ * sizeof(kvm_dirty_gfn);
     if (::ioctl(fd, KVM_ENABLE_CAP, &ring) < 0)
         throw MachineError::from_errno("cannot enable the dirty ring (KVM_CAP_DIRTY_LOG_RING)", errno);
 }

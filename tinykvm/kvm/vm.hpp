@@ -15,8 +15,9 @@ namespace tinykvm::kvm {
 
 class Vm {
   public:
-    // Throws MachineError.
-    explicit Vm(const System& system = System::instance());
+    // The dirty ring gets room for about `written_pages`, within what KVM allows, at 16 bytes a page. A guest that
+    // writes more pages than fit leaves its VM, and each page costs it a fault again. Throws MachineError.
+    explicit Vm(std::size_t written_pages = 0, const System& system = System::instance());
 
     // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
     // Writes to it are logged in the vCPU's dirty ring, as page numbers counted from the first slot's begin.
@@ -30,10 +31,11 @@ class Vm {
     int fd() const { return fd_.get(); }
     const System& system() const { return *system_; }
 
-    static constexpr std::size_t dirty_ring_entries = 2048;
+    std::size_t dirty_ring_entries() const { return dirty_ring_entries_; }
 
   private:
     const System* system_;
+    std::size_t dirty_ring_entries_;
     FileDescriptor fd_;
     std::vector<Slot> slots_;
 };
