@@ -38,7 +38,7 @@ struct ProgramConfig {
     std::chrono::microseconds max_queue_time = std::chrono::seconds(60);
     std::size_t max_memory = std::size_t{256} << 20;
     std::size_t max_request_memory = std::size_t{64} << 20;
-    std::size_t limit_workmem_after_req = std::size_t{16} << 20;
+    std::size_t limit_workmem_after_req = 0;  // 0: no limit
     bool ephemeral_keep_working_memory = true;
     bool transparent_hugepages = false;
     bool hugepages = false;

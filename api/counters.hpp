@@ -18,6 +18,8 @@ enum class Counter {
     resets,          // request VMs made equal to their snapshot again
     pages_restored,  // by those resets
     exits,           // times request VMs left guest mode
+    guest_faults,    // exceptions that request VMs' handlers saw
+    kvm_calls,       // system calls on KVM for request VMs
     cpu_time,        // microseconds request VMs ran
     queue_wait,      // microseconds requests waited for a VM
     queue_timeouts,

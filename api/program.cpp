@@ -51,7 +51,11 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.allowed_paths = config.allowed_paths;
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
-    options.max_kept_memory = config.ephemeral_keep_working_memory ? config.limit_workmem_after_req : 0;
+    if (!config.ephemeral_keep_working_memory) {
+        options.max_kept_memory = 0;
+    } else if (config.limit_workmem_after_req != 0) {
+        options.max_kept_memory = config.limit_workmem_after_req;
+    }
     options.transparent_huge_pages = config.transparent_hugepages;
     options.huge_page_arena = config.hugepage_arena_size;
     if (config.hugepages && config.hugepage_arena_size == 0) {

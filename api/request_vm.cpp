@@ -33,6 +33,7 @@ RequestVm::~RequestVm() { thread_.join(); }
 void RequestVm::reserve() {
     const std::lock_guard lock(mutex_);
     life_.move_to(VmState::reserved);
+    served_.emplace();
     interrupted_.reset();
 }
 
@@ -182,6 +183,11 @@ void RequestVm::release() {
     {
         const std::lock_guard lock(mutex_);
         life_.move_to(VmState::resetting);
+        served_.reset();
+        if (must_reset_ && !inside_guest_ && fork_->quick_reset()) {
+            calls_.adopt(program_->registration);
+            must_reset_ = false;
+        }
         if (needs_its_thread()) {
             changed_.notify_all();
             if (inside_guest_) {

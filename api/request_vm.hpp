@@ -136,6 +136,7 @@ class RequestVm {
     bool inside_guest_ = false;            // guarded by mutex_; the thread is, or goes there
     SpinTime spin_time_;                   // guarded by mutex_
     Clock::time_point idle_since_;         // guarded by mutex_
+    std::optional<ServedRequest> served_;  // guarded by mutex_; while somebody holds the VM
     std::optional<FailureKind> interrupted_;  // guarded by mutex_
 
     // Whose turn it is follows from the state: the thread's in building, running and resetting, else the

@@ -137,13 +137,12 @@ constexpr Setting table[] = {
          c.max_request_memory = mebibytes(v);
          return std::string();
      }},
-    {"limit_workmem_after_req", Kind::mebibytes, 0, most_mebibytes, "16", "",
+    {"limit_workmem_after_req", Kind::mebibytes, 0, most_mebibytes, "0", "",
      "What of the memory that requests changed or added a VM keeps for its next request; what is beyond is given back "
      "to the host after each request. Kept memory is made equal to the program as it was when it started to wait, "
-     "which costs some 0.3 us for each page of 4 KiB behind the response; memory given back costs the next request that "
-     "touches it much more, 1 to 25 us for each page. Pages that no request changes any more are given back after a "
-     "while in any case. As many MiB as usual requests change is best; each VM needs 0.5 to 1 % of it in the kernel "
-     "at any time. 0: keep nothing.",
+     "which costs some 0.3 us for each page of 4 KiB; memory given back costs the next request that touches it much "
+     "more, 1 to 25 us for each page. Pages that no request changes any more are given back after a while in any "
+     "case. 0: no limit but `max_request_memory`.",
      [](ProgramConfig& c, const json& v) {
          c.limit_workmem_after_req = mebibytes(v);
          return std::string();

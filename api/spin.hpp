@@ -10,8 +10,8 @@
 
 namespace tinykvm::api {
 
-// The right of one thread to spin. There are half as many as CPUs in this process, so that spinning never takes the
-// CPUs of those who have something to do; none on a machine with one CPU.
+// The right of one thread to spin. Whoever spins takes a CPU from nobody: spinning threads and requests that are being
+// served are together never more than the CPUs, and half of them at most spin; none does on a machine with one.
 //
 // Thread safety: as an atomic flag.
 class SpinPermit {
@@ -21,8 +21,9 @@ class SpinPermit {
         if (held_.load()) {
             return true;
         }
-        if (free_.fetch_sub(1) <= 0) {
-            free_.fetch_add(1);
+        const int before = spinning_.fetch_add(1);
+        if (before >= cpus / 2 || before + served_.load() >= cpus) {
+            spinning_.fetch_sub(1);
             return false;
         }
         held_ = true;
@@ -30,13 +31,24 @@ class SpinPermit {
     }
     void give_back() {
         if (held_.exchange(false)) {
-            free_.fetch_add(1);
+            spinning_.fetch_sub(1);
         }
     }
 
   private:
-    static inline std::atomic<int> free_{static_cast<int>(std::thread::hardware_concurrency() / 2)};
+    friend class ServedRequest;
+    static inline const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+    static inline std::atomic<int> spinning_{0}, served_{0};
     std::atomic<bool> held_{false};
+};
+
+// Lives as long as a request that somebody works on.
+class ServedRequest {
+  public:
+    ServedRequest() { SpinPermit::served_.fetch_add(1); }
+    ~ServedRequest() { SpinPermit::served_.fetch_sub(1); }
+    ServedRequest(const ServedRequest&) = delete;
+    ServedRequest& operator=(const ServedRequest&) = delete;
 };
 
 // How long a VM waits inside its guest for the next request. With `auto` it follows the gaps between requests: as

@@ -144,6 +144,8 @@ bool RequestVm::build(std::string& why) {
 void RequestVm::count_statistics() {
     const Statistics now = fork_->statistics();
     counters_.add(Counter::exits, now.exits - counted_.exits);
+    counters_.add(Counter::guest_faults, now.guest_faults - counted_.guest_faults);
+    counters_.add(Counter::kvm_calls, now.kvm_calls - counted_.kvm_calls);
     counters_.add(Counter::resets, now.resets - counted_.resets);
     counters_.add(Counter::pages_restored, now.pages_restored - counted_.pages_restored);
     counted_ = now;

@@ -32,6 +32,8 @@ std::uint64_t* field(api::Counter counter) {
         case api::Counter::resets: return &segment->resets;
         case api::Counter::pages_restored: return &segment->pages_restored;
         case api::Counter::exits: return &segment->exits;
+        case api::Counter::guest_faults: return &segment->guest_faults;
+        case api::Counter::kvm_calls: return &segment->kvm_calls;
         case api::Counter::cpu_time: return &segment->cpu_time;
         case api::Counter::queue_wait: return &segment->queue_wait;
         case api::Counter::queue_timeouts: return &segment->queue_timeouts;

@@ -44,6 +44,8 @@ void Fork::reset() {
     guest_->set_statistics(statistics);
 }
 
+bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->restore(snapshot_->contents()); }
+
 GuestMemory& Fork::memory() { return guest_->memory(); }
 Fork::Area Fork::request_area() const { return snapshot_->contents().request_area; }
 const Statistics& Fork::statistics() const {

@@ -1,6 +1,7 @@
 // A VM made from a Snapshot, for one request at a time. Life: fork -> call -> reset -> call -> ...
 //
-// Thread safety: one thread at a time; any thread; but see "Calls without entering". Holds its snapshot, owns its VM and memory.
+// Thread safety: one thread at a time; any thread; but see "Calls without entering".
+// Holds its snapshot, owns its VM and memory.
 #pragma once
 
 #include <array>
@@ -74,6 +75,10 @@ class Fork {
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
     // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).
     void reset();
+
+    // The same when that takes no system call and a few microseconds at most, as after a short orderly call. False:
+    // nothing has changed, and reset() is the way.
+    bool quick_reset();
 
     // Guest memory between calls: requests are laid out in it, answers are taken out of it. What the host
     // writes is undone by reset() like what the guest writes.

@@ -58,6 +58,7 @@ bool Guest::Vectors::load(std::span<const std::byte> image) {
 Guest::Guest(std::shared_ptr<const Program> program, Options options)
     : platform_(x86::Platform::instance()),
       options_(std::move(options)),
+      vm_(options_.max_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, boot_limits(options_), boot_huge_pages(options_)),
       programs_{elf::load(memory_, program, elf::program_base)},
@@ -80,7 +81,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
 Guest::Guest(const SnapshotContents& snapshot)
     : platform_(x86::Platform::instance()),
       options_(snapshot.options),
-      vm_(kvm::System::instance(), std::min(options_.max_kept_memory, options_.max_request_memory) / page_size),
+      vm_(options_.max_request_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_)),
       programs_(snapshot.programs),
@@ -469,6 +470,10 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     snapshot->options = std::move(options_);
     snapshot->memory = memory_.make_image();
     return snapshot;
+}
+
+bool Guest::resets_quickly() {
+    return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
 }
 
 bool Guest::restore(const SnapshotContents& snapshot) {

@@ -59,6 +59,8 @@ class Guest {
     std::unique_ptr<const SnapshotContents> freeze();
     // Equal to the snapshot again. False: only a new Guest can be.
     bool restore(const SnapshotContents& snapshot);
+    // Is that nothing but copying a few pages and setting registers? It then succeeds.
+    bool resets_quickly();
     void interrupt() noexcept;
 
     // Calls without entering (guest_polling.cpp); see Fork.

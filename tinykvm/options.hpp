@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,8 @@ struct Options {
     std::size_t max_memory = std::size_t{256} << 20;         // while it boots
     std::size_t max_request_memory = std::size_t{64} << 20;  // a fork, beyond the snapshot
     // What of its changed memory a fork may keep resident for its next request; the rest is given back to the host
-    // at each reset. 0: all is given back. Keeping much costs the kernel 0.5 to 1 % of it for each fork, used or not.
-    std::size_t max_kept_memory = std::size_t{16} << 20;
+    // at each reset. 0: all is given back.
+    std::size_t max_kept_memory = std::numeric_limits<std::size_t>::max();
     // Most guest address space that may be accessible at a time. Reserving it costs the host nothing but
     // 0.2 % of what is touched; mmap beyond it is ENOMEM.
     std::size_t max_address_space = std::size_t{3} << 30;

@@ -1,12 +1,13 @@
-# What ./demo and ./check share: packages, building, asking for KVM. Sourced.
+# What ./demo, ./check and tests/bench/run share: packages, building, asking for KVM. Sourced.
 # shellcheck shell=bash
 
-# shellcheck disable=SC2034 # demo and check read these
+# shellcheck disable=SC2034 # demo, check and tests/bench/run read these
 build_packages=(cmake g++ ninja-build pkg-config python3 libelf-dev libvarnishapi-dev varnish nlohmann-json3-dev
     libsimdjson-dev)
 demo_packages=("${build_packages[@]}" curl iso-codes)
+bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" clang libgtest-dev musl-tools shellcheck)
+check_packages=("${demo_packages[@]}" "${bench_packages[@]}" clang libgtest-dev shellcheck)
 
 # A heading, bold on a terminal.
 say() {

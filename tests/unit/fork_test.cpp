@@ -176,27 +176,22 @@ TEST(Fork, MoreMemoryThanTheRingHoldsIsRestored) {
     }
 }
 
-// As many pages as are kept by default take no fault, once they were touched: first touches take some 100 ms here.
-TEST(Fork, APageThatIsKeptIsTouchedWithoutLeavingTheGuest) {
-    Options options;
-    options.max_kept_memory = 28 * MiB;
-    BootedGuest guest("worker", options);
+// A large working set that is kept fits in the dirty ring, whatever number of requests changes it.
+TEST(Fork, ALargeWorkingSetDoesNotFillTheRing) {
+    BootedGuest guest("worker");
     Fork fork(guest.snapshot);
     guest.call(fork, "touch", {0, 7000});
     fork.reset();
     guest.call(fork, "touch", {0, 7000});
     EXPECT_EQ(guest.call(fork, "sum", {0, 7000}), 7000u);
     fork.reset();
-    // A page the ring reports again has been faulted on again: none is.
     const std::uint64_t exits = fork.statistics().exits, dirty = fork.memory().changed_bytes();
-    const auto begin = Clock::now();
     for (int i = 0; i < 50; ++i) {
         guest.call(fork, "touch", {0, 7000});
         fork.reset();
     }
     EXPECT_EQ(fork.statistics().exits - exits, 50u);  // no full ring
     EXPECT_EQ(fork.memory().changed_bytes(), dirty);
-    EXPECT_LT(Clock::now() - begin, std::chrono::seconds(60));
 }
 
 TEST(Fork, ExhaustingMemoryNamesTheLimit) {

@@ -1,7 +1,5 @@
 // Calls of a fork that is entered and waits for them (Fork, "Calls without entering").
-#include <thread>
-
-#include "booted_guest.hpp"
+#include "polled_fork.hpp"
 
 namespace tinykvm {
 namespace {
@@ -10,62 +8,8 @@ using namespace std::chrono_literals;
 using test::BootedGuest;
 using test::error_of;
 using test::in_seconds;
-using test::patience;
-
-constexpr auto long_wait = 300s;
-
-// A fork with a thread that runs it, and the other thread's side of calls.
-class PolledFork {
-  public:
-    explicit PolledFork(BootedGuest& guest) : fork(guest.snapshot), guest_(guest) {}
-    ~PolledFork() {
-        fork.recall();
-        join();
-    }
-
-    // False: this host cannot.
-    bool wait(std::chrono::microseconds time = long_wait) {
-        if (!fork.prepare_wait(time)) return false;
-        runner_ = std::thread([this] {
-            try {
-                stop = fork.wait_for_call(guest_.calls);
-            } catch (const std::exception& e) {
-                error = e.what();
-            }
-            left = true;
-        });
-        return true;
-    }
-    void join() {
-        if (runner_.joinable()) runner_.join();
-    }
-    bool post(const std::string& function, std::vector<std::uint64_t> arguments, Deadline deadline = patience()) {
-        left = false;
-        stop.reset();
-        error.clear();
-        guest_.calls.answered = false;
-        guest_.calls.notes.clear();
-        return fork.post(guest_.calls.functions.at(function), arguments, deadline);
-    }
-    // Through the mailbox until the guest has left. True when the mailbox brought the end.
-    bool listen(std::optional<std::chrono::microseconds> again = {}) {
-        while (!left)
-            if (fork.take_call(guest_.calls, again)) return true;
-        return false;
-    }
-
-    Fork fork;
-    std::atomic<bool> left = false;
-    std::optional<Stop> stop;
-    std::string error;
-
-  private:
-    BootedGuest& guest_;
-    std::thread runner_;
-};
-
-#define WAIT_OR_SKIP(polled, ...) \
-    if (!(polled).wait(__VA_ARGS__)) GTEST_SKIP() << "guests have no time-stamp counter here"
+using test::long_wait;
+using test::PolledFork;
 
 TEST(Polling, AnAnswerComesWithoutAnExitAndOnlyLeavingIsOne) {
     BootedGuest guest("worker");

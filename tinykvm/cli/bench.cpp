@@ -1,24 +1,23 @@
 // `tinykvm bench`: what a request costs here, side by side with the least anything can cost on this KVM.
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tinykvm/cli/command.hpp"
+#include "tinykvm/cli/waiting_program.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/fork.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
-#include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/program.hpp"
-#include "tinykvm/snapshot.hpp"
 #include "tinykvm/x86/platform.hpp"
 
 extern "C" const std::byte tinykvm_bench_guest[], tinykvm_bench_guest_end[];
@@ -30,29 +29,8 @@ namespace {
 using Microseconds = std::chrono::duration<double, std::micro>;
 
 constexpr std::size_t most_rounds = 5000, least_rounds = 20, warm_up_rounds = 10;
-constexpr std::chrono::seconds row_time{2}, deadline{60};
+constexpr std::chrono::seconds row_time{2};
 constexpr std::size_t some_pages = 64;
-
-// The three calls of guest-api/kvm_api.h the program makes.
-class Calls final : public HostCalls {
-  public:
-    HostCallResult handle(const HostCall& call, GuestMemory&) override {
-        switch (call.number) {
-            case 0x10000:  // register_func
-                callback_ = call.args[1];
-                return HostCallResult::resume(0);
-            case 0x10001:  // wait_for_requests
-            case 0x10010:  // backend_response
-                return HostCallResult::stop();
-            default:
-                return HostCallResult::resume(-ENOSYS);
-        }
-    }
-    GuestAddr callback() const { return callback_; }
-
-  private:
-    GuestAddr callback_ = 0;
-};
 
 // Nothing but KVM_RUN: a guest that stores to the doorbell for ever.
 class Floor {
@@ -130,60 +108,90 @@ Statistics counts_of(const Fork& fork, const std::function<void()>& round) {
     return after;
 }
 
+// A call of a guest that is entered already (Fork, "Calls without entering"), from handing it over to its answer.
+// With `reset` the fork leaves, is reset and enters again behind each answer. nullopt: this host cannot.
+std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
+    constexpr std::chrono::seconds wait{60};
+    Fork fork(program.snapshot());
+    if (!fork.prepare_wait(wait)) return std::nullopt;
+    std::atomic<bool> waits{true}, end{false};
+    std::thread runner([&] {
+        while (fork.wait_for_call(program.calls()) && !end) {
+            fork.reset();
+            fork.prepare_wait(wait);
+            waits = true;
+        }
+    });
+    const auto again = reset ? std::nullopt : std::optional<std::chrono::microseconds>(wait);
+    const auto entered = [&] {
+        while (!waits) {}
+        // Entering takes its time, too.
+        for (const auto until = Clock::now() + (reset ? std::chrono::microseconds(150) : std::chrono::microseconds(0));
+             Clock::now() < until;) {}
+    };
+    const auto round = [&] {
+        waits = !reset;
+        if (!program.post(fork)) throw MachineError("a guest that was entered does not wait");
+        while (!fork.take_call(program.calls(), again)) {}
+    };
+    Row row = measure(reset ? "entered call, reset behind" : "entered call", entered, round);
+    entered();
+    row.counts = counts_of(fork, [&] {
+        round();
+        while (!waits) {}
+    });
+    end = true;
+    fork.recall();
+    runner.join();
+    return row;
+}
+
 std::vector<Row> measure_all() {
-    const auto program = Program::from_bytes({tinykvm_bench_guest, tinykvm_bench_guest_end}, "bench guest");
-    Calls calls;
-    const auto boot = [&] {
-        Machine machine(program, Options{});
-        machine.run(&calls, Clock::now() + deadline);
-        return std::move(machine).freeze();
-    };
-    const auto snapshot = boot();
-    const auto call = [&](Fork& fork, std::uint64_t pages) {
-        const std::array<std::uint64_t, 2> arguments = {pages, 0};
-        const Stop stop = fork.call(calls.callback(), arguments, calls, Clock::now() + deadline);
-        if (stop.reason != Stop::Reason::host_call) throw MachineError("the bench guest did not answer");
-    };
+    WaitingProgram program(
+        Program::from_bytes({tinykvm_bench_guest, tinykvm_bench_guest_end}, "bench guest"));
 
     std::vector<Row> rows;
     Floor floor;
     rows.push_back(measure("floor", nothing, [&] { floor(); }));
 
-    Fork fork(snapshot);
+    Fork fork(program.snapshot());
     const auto add_request = [&](const char* name, const std::function<void()>& round) {
         Row row = measure(name, nothing, round);
         row.counts = counts_of(fork, round);
         rows.push_back(std::move(row));
     };
-    add_request("call", [&] { call(fork, 0); });
+    add_request("call", [&] { program.call(fork); });
     add_request("reset+call", [&] {
         fork.reset();
-        call(fork, 0);
+        program.call(fork);
     });
     add_request("reset+call, 64 pages", [&] {
         fork.reset();
-        call(fork, some_pages);
+        program.call(fork, some_pages);
     });
+
+    for (const bool reset : {false, true})
+        if (auto row = measure_entered(program, reset)) rows.push_back(*std::move(row));
 
     std::optional<Fork> another;
     rows.push_back(measure(
-        "fork", [&] { another.reset(); }, [&] { another.emplace(snapshot); }));
+        "fork", [&] { another.reset(); }, [&] { another.emplace(program.snapshot()); }));
     rows.push_back(measure(
         "fork+call", [&] { another.reset(); },
         [&] {
-            another.emplace(snapshot);
-            call(*another, 0);
+            another.emplace(program.snapshot());
+            program.call(*another);
         }));
     another.reset();
-    rows.push_back(measure("boot", nothing, [&] { boot(); }));
+    rows.push_back(measure("boot", nothing, [&] { program.boot(); }));
     return rows;
 }
 
 void print_table(const std::vector<Row>& rows) {
-    std::printf("%-22s %10s %10s %8s   %s\n", "microseconds", "median", "p99", "ratio",
+    std::printf("%-27s %10s %10s %8s   %s\n", "microseconds", "median", "p99", "ratio",
                 "exits, faults, KVM calls, pages dirtied and restored");
     for (const Row& row : rows) {
-        std::printf("%-22s %10.2f %10.2f %8.2f", row.name.c_str(), row.median, row.p99,
+        std::printf("%-27s %10.2f %10.2f %8.2f", row.name.c_str(), row.median, row.p99,
                     row.median / rows.front().median);
         if (row.counts) {
             std::printf("   %llu, %llu, %llu, %llu, %llu", static_cast<unsigned long long>(row.counts->exits),

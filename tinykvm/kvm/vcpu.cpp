@@ -38,7 +38,7 @@ Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
     if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
     fd_ = FileDescriptor(fd);
     run_ = Mapping("cannot map a virtual CPU", vm.system().run_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-    ring_ = Mapping("cannot map a dirty ring", vm_->dirty_ring_entries() * sizeof(RingEntry),
+    ring_ = Mapping("cannot map a dirty ring", vm.dirty_ring_entries() * sizeof(RingEntry),
                     PROT_READ | PROT_WRITE, MAP_SHARED, fd, KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
 
     CountedArray<kvm_cpuid_entry2> table(static_cast<std::uint32_t>(cpuid.size()));
@@ -183,8 +183,9 @@ bool Vcpu::clear_pending() {
 void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
     auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
     auto slots = vm_->slots();
-    while (ring_next_ - ring_recycled_ < vm_->dirty_ring_entries()) {
-        RingEntry& entry = entries[ring_next_ % vm_->dirty_ring_entries()];
+    const std::uint64_t ring_size = vm_->dirty_ring_entries();
+    while (ring_next_ - ring_recycled_ < ring_size) {
+        RingEntry& entry = entries[ring_next_ % ring_size];
         if (!(load_flags(entry.flags) & ring_dirty)) break;
         std::uint32_t slot = entry.slot & 0xFFFF;
         if (slot < slots.size())
@@ -195,8 +196,9 @@ void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
 
 void Vcpu::recycle_ring() {
     auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
+    const std::uint64_t ring_size = vm_->dirty_ring_entries();
     for (; ring_recycled_ < ring_next_; ++ring_recycled_)
-        std::atomic_ref<std::uint32_t>(entries[ring_recycled_ % vm_->dirty_ring_entries()].flags)
+        std::atomic_ref<std::uint32_t>(entries[ring_recycled_ % ring_size].flags)
             .fetch_or(ring_collected, std::memory_order_release);
     ++ioctls_;
     if (::ioctl(vm_->fd(), KVM_RESET_DIRTY_RINGS, 0) < 0)

@@ -14,15 +14,12 @@ namespace {
 // Nothing of ours is there: the window begins at 4 GiB.
 constexpr unsigned long tss_address = 0xFFFBD000;
 
-// A power of two; KVM keeps up to 576 for itself, and pages that come and go need some.
-std::size_t ring_entries_for(std::size_t working_set) {
-    constexpr std::size_t least = 2048, most = 65536;  // KVM_DIRTY_RING_MAX_ENTRIES
-    return std::bit_ceil(std::clamp(std::min(working_set, most) * 5 / 4 + 1024, least, most));
-}
+constexpr std::size_t least_ring_entries = 2048, most_ring_entries = 65536;  // the most of all kernels
 }  // namespace
 
-Vm::Vm(const System& system, std::size_t working_set)
-    : system_(&system), dirty_ring_entries_(ring_entries_for(working_set)) {
+Vm::Vm(std::size_t written_pages, const System& system)
+    : system_(&system),
+      dirty_ring_entries_(std::bit_floor(std::clamp(written_pages, least_ring_entries, most_ring_entries))) {
     int fd;
     do {
         fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);

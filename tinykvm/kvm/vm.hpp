@@ -15,10 +15,9 @@ namespace tinykvm::kvm {
 
 class Vm {
   public:
-    // `working_set`: pages the guest may write until its dirty ring must be recycled, after which it faults on each
-    // of them once more. Costs the kernel some 20 to 50 bytes a page, at least 32 KiB; KVM has room for 50,000.
-    // Throws MachineError.
-    explicit Vm(const System& system = System::instance(), std::size_t working_set = 0);
+    // The dirty ring gets room for about `written_pages`, within what KVM allows, at 16 bytes a page. A guest that
+    // writes more pages than fit leaves its VM, and each page costs it a fault again. Throws MachineError.
+    explicit Vm(std::size_t written_pages = 0, const System& system = System::instance());
 
     // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
     // Writes to it are logged in the vCPU's dirty ring, as page numbers counted from the first slot's begin.

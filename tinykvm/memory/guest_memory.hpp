@@ -122,6 +122,8 @@ class GuestMemory {
     // and as long as requests change them now and then; the rest is given back to the host. Throws MachineError
     // when the host refuses.
     std::size_t reset();
+    // Does reset() only copy a few pages?
+    bool resets_quickly();
     // True when only a new VM can be made equal to the image: pages became executable, or the window is used up;
     // or when that is cheaper, because there are too many mappings to undo.
     bool needs_rebuild();

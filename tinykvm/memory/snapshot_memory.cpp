@@ -234,6 +234,11 @@ std::size_t GuestMemory::reset() {
     return restored;
 }
 
+bool GuestMemory::resets_quickly() {
+    constexpr std::size_t few_pages = 64;
+    return remapped_.empty() && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
+}
+
 bool GuestMemory::needs_rebuild() {
     if (!image_) return false;
     join_remapped(true);

@@ -1,0 +1,26 @@
+// One ordinary program, run natively and in a guest.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tinykvm/program.hpp"
+
+namespace tinykvm::bench {
+
+class TwoWorlds {
+  public:
+    // A dynamically linked program sees the system's libraries and its own file.
+    explicit TwoWorlds(std::string path);
+
+    // What it writes to its standard output. Throw MachineError when it does not end with status 0.
+    std::string natively(const std::vector<std::string>& arguments) const;
+    std::string in_guest(const std::vector<std::string>& arguments) const;
+
+  private:
+    std::string path_;
+    std::shared_ptr<const Program> program_;
+};
+
+}  // namespace tinykvm::bench
