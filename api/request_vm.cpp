@@ -119,27 +119,24 @@ bool RequestVm::call_inside_guest() {
         const std::lock_guard lock(mutex_);
         guest_runs_ = true;
     }
-    const auto take_call = [this] {
-        std::optional<std::chrono::microseconds> again;
-        if (!program_->config.ephemeral && spin_permit_.obtain()) {
-            again = spin_time_.get();
-        }
-        return fork_->take_call(calls_, again);
-    };
+    std::optional<std::chrono::microseconds> again;
+    if (!program_->config.ephemeral && spin_permit_.obtain()) {
+        again = spin_time_.get();
+    }
     for (unsigned i = 1; !guest_left_.load(); ++i) {
-        if (take_call()) {
-            return conclude_inside_guest();
+        if (fork_->take_call(calls_, again)) {
+            return conclude_inside_guest(again.has_value());
         }
         if (i % 32 == 0 && Clock::now() > begin + listening_time) {
             fork_->stop_listening();
-            return take_call() && conclude_inside_guest();
+            return fork_->take_call(calls_, again) && conclude_inside_guest(again.has_value());
         }
         _mm_pause();
     }
     return false;
 }
 
-bool RequestVm::conclude_inside_guest() {
+bool RequestVm::conclude_inside_guest(bool waits_again) {
     if (!calls_.response()) {
         return false;  // the thread says what is wrong
     }
@@ -149,6 +146,7 @@ bool RequestVm::conclude_inside_guest() {
     answered_inside_ = true;
     const std::lock_guard lock(mutex_);
     guest_runs_ = false;
+    leaves_guest_ = inside_guest_ && !waits_again;
     life_.move_to(VmState::answered);
     return true;
 }
@@ -208,7 +206,7 @@ void RequestVm::release() {
 // Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.
 bool RequestVm::needs_its_thread() const {
     const bool enters = spin_time_.get().count() > 0 && !inside_guest_;
-    return must_reset_ || (ran_ && waits_paused()) || enters || closing_;
+    return must_reset_ || leaves_guest_ || (ran_ && waits_paused()) || enters || closing_;
 }
 
 }  // namespace tinykvm::api

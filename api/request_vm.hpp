@@ -99,7 +99,7 @@ class RequestVm {
     std::optional<Call> plan() const;  // nullopt: there is no callback for it
 
     bool call_inside_guest();
-    bool conclude_inside_guest();
+    bool conclude_inside_guest(bool waits_again);
     void finish_outcome();
     bool needs_its_thread() const;
 
@@ -134,6 +134,7 @@ class RequestVm {
     bool closing_ = false;                 // guarded by mutex_
     bool guest_runs_ = false;              // guarded by mutex_
     bool inside_guest_ = false;            // guarded by mutex_; the thread is, or goes there
+    bool leaves_guest_ = false;            // guarded by mutex_; the thread does, answered: it cannot be called there
     SpinTime spin_time_;                   // guarded by mutex_
     Clock::time_point idle_since_;         // guarded by mutex_
     std::optional<ServedRequest> served_;  // guarded by mutex_; while somebody holds the VM

@@ -112,7 +112,7 @@ void RequestVm::wait_inside_guest() {
         spin_permit_.give_back();
         count_statistics();
         const std::lock_guard lock(mutex_);
-        inside_guest_ = false;
+        inside_guest_ = leaves_guest_ = false;
         guest_runs_ = false;
         if (!failure && (!stop || answered_inside_)) {
             return;  // nobody called, or has his answer
