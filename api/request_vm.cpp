@@ -104,13 +104,16 @@ Outcome RequestVm::run(const ClientGone& gone) {
 // True when the request is answered. Otherwise the thread is on it, or will be.
 bool RequestVm::call_inside_guest() {
     const std::lock_guard inside(inside_);
+    {
+        const std::lock_guard lock(mutex_);
+        if (!inside_guest_) {
+            return false;  // the thread has left meanwhile, and may be at work
+        }
+    }
     guest_left_ = false;
     answered_inside_ = false;
-    const auto planned = plan();
     const auto begin = Clock::now();
-    if (!planned || planned->callback == abi::Callback::stream_post ||
-        !fork_->post(program_->registration.callback(planned->callback), planned->list(),
-                     begin + program_->config.max_request_time)) {
+    if (!post_inside_guest(begin + program_->config.max_request_time)) {
         fork_->recall();
         return false;
     }
@@ -118,22 +121,47 @@ bool RequestVm::call_inside_guest() {
     {
         const std::lock_guard lock(mutex_);
         guest_runs_ = true;
+        if (interrupted_) {
+            fork_->interrupt();
+        }
     }
     std::optional<std::chrono::microseconds> again;
     if (!program_->config.ephemeral && spin_permit_.obtain()) {
         again = spin_time_.get();
     }
-    for (unsigned i = 1; !guest_left_.load(); ++i) {
-        if (fork_->take_call(calls_, again)) {
-            return conclude_inside_guest(again.has_value());
-        }
-        if (i % 32 == 0 && Clock::now() > begin + listening_time) {
+    bool stopped = false;
+    for (unsigned i = 1; !stopped && !guest_left_.load(); ++i) {
+        const bool enough = i % 32 == 0 && Clock::now() > begin + listening_time;
+        if (enough) {
             fork_->stop_listening();
-            return fork_->take_call(calls_, again) && conclude_inside_guest(again.has_value());
+        }
+        stopped = fork_->take_call(calls_, again);
+        if (enough) {
+            break;
         }
         _mm_pause();
     }
+    if (stopped && conclude_inside_guest(again.has_value())) {
+        counters_.add(Counter::cpu_time, static_cast<std::uint64_t>(
+                                             std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)
+                                                 .count()));
+        return true;
+    }
+    spin_permit_.give_back();
     return false;
+}
+
+// False also for what only the thread can say what is wrong with.
+bool RequestVm::post_inside_guest(Deadline deadline) {
+    const auto planned = plan();
+    if (!planned || planned->callback == abi::Callback::stream_post) {
+        return false;
+    }
+    try {
+        return fork_->post(program_->registration.callback(planned->callback), planned->list(), deadline);
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 bool RequestVm::conclude_inside_guest(bool waits_again) {
@@ -184,7 +212,7 @@ void RequestVm::release() {
         served_.reset();
         if (must_reset_ && !inside_guest_ && fork_->quick_reset()) {
             calls_.adopt(program_->registration);
-            must_reset_ = false;
+            must_reset_ = ran_ = false;
         }
         if (needs_its_thread()) {
             changed_.notify_all();

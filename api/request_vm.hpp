@@ -99,6 +99,7 @@ class RequestVm {
     std::optional<Call> plan() const;  // nullopt: there is no callback for it
 
     bool call_inside_guest();
+    bool post_inside_guest(Deadline deadline);
     bool conclude_inside_guest(bool waits_again);
     void finish_outcome();
     bool needs_its_thread() const;

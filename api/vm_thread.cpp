@@ -91,8 +91,12 @@ bool RequestVm::prepare_to_wait() {
     if (time.count() == 0 || waits_paused() || !spin_permit_.obtain()) {
         return false;
     }
-    if (fork_->prepare_wait(time)) {
-        return true;
+    try {
+        if (fork_->prepare_wait(time)) {
+            return true;
+        }
+    } catch (const std::exception&) {
+        // The next request meets it, too.
     }
     spin_permit_.give_back();
     return false;

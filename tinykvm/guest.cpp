@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <utility>
 
 #include "tinykvm/debug/backtrace.hpp"
 #include "tinykvm/errors.hpp"
@@ -412,6 +411,7 @@ void Guest::interrupt() noexcept {
 
 void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                          std::span<const std::uint64_t> arguments) {
+    require_whole_instruction();
     Registers registers;
     std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
                                     &registers.rcx, &registers.r8,  &registers.r9};
@@ -428,6 +428,10 @@ void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
     enter_user(registers);
 }
 
+void Guest::require_whole_instruction() const {
+    if (mid_instruction_) throw MachineError("the VM stopped in the middle of an instruction and has to be reset");
+}
+
 GuestAddr Guest::call_stack(const SnapshotContents& snapshot) {
     constexpr std::uint64_t red_zone = 128;
     const GuestAddr stack = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
@@ -437,6 +441,7 @@ GuestAddr Guest::call_stack(const SnapshotContents& snapshot) {
 }
 
 void Guest::prepare_resume(const SnapshotContents& snapshot, std::int64_t result) {
+    require_whole_instruction();
     if (vectors_stale_) load_vectors(snapshot);
     Registers registers = user_registers();
     registers.rax = static_cast<std::uint64_t>(result);
@@ -468,6 +473,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     snapshot->process = process_.state();
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
+    mailbox().clear();
     snapshot->memory = memory_.make_image();
     return snapshot;
 }
@@ -482,7 +488,7 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     collect_dirty_pages();
     if (memory_.needs_rebuild()) return false;
     statistics_.pages_restored += memory_.reset();
-    if (std::exchange(mailbox_used_, false)) mailbox().clear();
+    mailbox().clear();
     if (process_used_) process_.restore(snapshot.process);
     process_used_ = false;
     vcpu_.set_system_registers(snapshot.system_registers);

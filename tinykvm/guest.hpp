@@ -114,6 +114,7 @@ class Guest {
     GuestAddr lay_out_stack();
     // The stack of a call, with the address on it where its function returns to.
     GuestAddr call_stack(const SnapshotContents& snapshot);
+    void require_whole_instruction() const;
     void wait_in_shim(std::chrono::microseconds wait);
     std::optional<Stop> handle_while_called(const kvm::Exit& exit, HostCalls& calls);
     x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }
@@ -157,7 +158,6 @@ class Guest {
     std::exception_ptr call_failure_;         // guarded by turn_; what take_call() ran into
     Deadline call_deadline_;                  // guarded by turn_
     std::optional<kvm::Watch> call_watch_;    // guarded by turn_
-    bool mailbox_used_ = false;               // by the host, since the last restore
 };
 
 }  // namespace tinykvm

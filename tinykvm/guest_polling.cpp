@@ -34,7 +34,7 @@ void Guest::wait_in_shim(std::chrono::microseconds wait) {
 }
 
 bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait) {
-    if (!platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
+    if (mid_instruction_ || !platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
     const bool with_vectors = vectors_stale_ && platform_.xcr0() != 0;
     if (vectors_stale_ && !with_vectors) load_vectors(snapshot);
     vectors_stale_ = false;
@@ -46,7 +46,6 @@ bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microsec
     interrupted_.store(false);
     vcpu_.acknowledge();
     disorderly_ = true;
-    mailbox_used_ = true;
     mailbox().listen(false);
     wait_in_shim(wait);
     return true;
@@ -64,13 +63,20 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
     };
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     for (;;) {
-        const kvm::Exit exit = vcpu_.run();
-        std::unique_lock lock(turn_);
+        kvm::Exit exit{.reason = kvm::Exit::Reason::failed};
+        std::exception_ptr run_failure;
+        try {
+            exit = vcpu_.run();
+        } catch (...) {
+            run_failure = std::current_exception();
+        }
+        const std::lock_guard lock(turn_);
         ++statistics_.exits;
         mid_instruction_ = mid_instruction_ || !is_whole(exit);
         std::optional<Stop> stop;
         if (wait_ == Wait::called) {
             try {
+                if (run_failure) std::rethrow_exception(run_failure);
                 stop = handle_while_called(exit, calls);
             } catch (...) {
                 const Left left{*this};
@@ -79,6 +85,7 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
             if (!stop) continue;
             disorderly_ = false;
         } else {
+            // A KVM that fails before anybody has called will do so again when somebody does.
             disorderly_ = !is_leave(exit);
             if (wait_ == Wait::concluded) stop = Stop{.reason = Stop::Reason::host_call};
         }
@@ -162,8 +169,9 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
 void Guest::stop_listening() { mailbox().listen(false); }
 
 void Guest::recall() {
-    const std::lock_guard lock(turn_);
-    if (wait_ != Wait::waiting) return;
+    // Whoever has the turn handles a call, maybe for long, or an exit: then nobody waits.
+    const std::unique_lock lock(turn_, std::try_to_lock);
+    if (!lock || wait_ != Wait::waiting) return;
     if (mailbox().change_phase(Phase::waiting, Phase::leave)) return;
     interrupted_.store(true);
     vcpu_.kick();

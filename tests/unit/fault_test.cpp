@@ -158,6 +158,22 @@ TEST(Fault, SystemBlockCannotBeTouched) {
     EXPECT_EQ(guest.call(fork, "count"), 101u);
 }
 
+// The one page of the system block a guest may write, whether it was ever called through it or not.
+TEST(Fault, TheMailboxIsEmptyForTheNextRequest) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    for (std::size_t offset : {std::size_t{0}, std::size_t{4}, std::size_t{256}, page_size - 8}) {
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_EQ(guest.call(fork, "read_from", {x86::mailbox + 256}), 0u);
+            fork.reset();
+            EXPECT_THROW(guest.call(fork, "write_and_crash", {x86::mailbox + offset, 1}), GuestFault);
+            fork.reset();
+            EXPECT_EQ(guest.call(fork, "read_from", {x86::mailbox + offset}), 0u) << offset;
+            fork.reset();
+        }
+    }
+}
+
 TEST(Fault, AGuestThatPretendsToBeTheShimGetsNothingButASystemCall) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);

@@ -180,6 +180,19 @@ TEST(Polling, AGuestThatLiesInItsMailboxHarmsOnlyItself) {
     }
 }
 
+TEST(Polling, AGuestThatWaitsAgainWithoutAStackCannotBeCalled) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    ASSERT_TRUE(polled.post("answer_without_stack", {}));
+    ASSERT_TRUE(polled.listen(long_wait));
+    EXPECT_THROW(polled.post("count", {}), MachineError);
+    polled.fork.recall();
+    polled.join();
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
 TEST(Polling, WhatAHandlerThrowsEndsTheCallOnTheOtherThread) {
     struct Thrower final : HostCalls {
         HostCallResult handle(const HostCall&, GuestMemory&) override { throw MachineError("not today"); }

@@ -97,11 +97,12 @@ void HugeBlocks::before_protecting(std::uint64_t offset, std::size_t size, Prote
 }
 
 void HugeBlocks::zero(const Blocks::value_type& block, std::uint64_t offset, std::size_t size) {
-    if (!block.second.write) protect(block.first, PROT_READ | PROT_WRITE);
-    std::memset(window_ + offset, 0, size);
-    // KVM reports a page once until the host takes it away.
+    // KVM reports a page once until the host takes it away. First that: a guest that writes meanwhile, because it goes
+    // on after its answer, is then reported.
     protect(block.first, PROT_NONE);
-    protect(block.first, host_protection(block.second));
+    protect(block.first, PROT_READ | PROT_WRITE);
+    std::memset(window_ + offset, 0, size);
+    if (!block.second.write) protect(block.first, host_protection(block.second));
 }
 
 void HugeBlocks::protect(std::uint64_t block, int protection) {

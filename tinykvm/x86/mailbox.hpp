@@ -42,6 +42,7 @@ class Mailbox {
         auto expected = static_cast<std::uint32_t>(from);
         return atomic(page_->phase).compare_exchange_strong(expected, static_cast<std::uint32_t>(to));
     }
+    // The guest may have written anything in the whole page.
     void clear() { std::memset(static_cast<void*>(page_), 0, page_size); }
     void listen(bool listening) { atomic(page_->listening).store(listening ? 1 : 0); }
 

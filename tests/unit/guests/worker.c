@@ -117,6 +117,10 @@ static void reprotect(void) {
     answer(p[4096] == 1 && p[8192] == 0xC3);
 }
 static void write_to(uint64_t address, uint64_t value) { *(volatile uint64_t *)address = value; answer(1); }
+static void write_and_crash(uint64_t address, uint64_t value) {
+    *(volatile uint64_t *)address = value;
+    __asm__ volatile("ud2");
+}
 static void read_from(uint64_t address) { answer(*(volatile uint64_t *)address); }
 
 /* Loads from the doorbell page, which KVM emulates piece by piece. */
@@ -169,6 +173,14 @@ static void lie(uint64_t kind) {
         if (kind == 5 && i > 1000) getppid();
     }
 }
+/* Answers with a stack on which nothing can be called any more. */
+static void answer_without_stack(void) {
+    uintptr_t page = (uintptr_t)__builtin_frame_address(0) & ~4095ul;
+    register uint64_t host __asm__("r10") = 0x7FFFE04800;
+    __asm__ volatile("syscall\n\tmovl %[answer], %%eax\n\tleaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:\tud2"
+                     :: "a"(10L), "D"(page - 8192), "S"(4 * 4096L), "d"(1L), [host] "r"(host), [answer] "i"(CALL_ANSWER)
+                     : "rcx", "r11", "memory");
+}
 /* Behind an answer that nobody sees yet. */
 static void note_then_answer(uint64_t notes, uint64_t value) {
     for (uint64_t i = 0; i < notes; ++i) host_call(CALL_NOTE, i, value);
@@ -184,7 +196,7 @@ int main(void) {
     OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
-    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(reprotect); OFFER(write_to); OFFER(read_from);
+    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash);
     host_call(CALL_WAIT, 0, 0);
     answer(counter); /* behind the wait: where Fork::resume goes on */
     return 0;
