@@ -85,24 +85,23 @@ bool has_zero(const json& value) {
     return value.is_string() && value.get_ref<const std::string&>().find('\0') != std::string::npos;
 }
 
+bool in_range(const Setting& setting, const json& value) {
+    return value.get<double>() >= setting.least && value.get<double>() <= setting.most;
+}
+
 void check(const Setting& setting, const json& value, const Complaint& complaint) {
     bool fits = false;
     switch (setting.kind) {
         case Kind::boolean: fits = value.is_boolean(); break;
         case Kind::integer:
         case Kind::mebibytes:
-            fits = value.is_number_integer() && value.get<double>() >= setting.least &&
-                   value.get<double>() <= setting.most;
+            fits = value.is_number_integer() && in_range(setting, value);
             break;
-        case Kind::seconds:
-            fits = value.is_number() && value.get<double>() >= setting.least &&
-                   value.get<double>() <= setting.most;
-            break;
+        case Kind::seconds: fits = value.is_number() && in_range(setting, value); break;
         case Kind::text: fits = fits_text(setting, value) && !value.get_ref<const std::string&>().empty(); break;
         case Kind::choice: fits = value.is_string(); break;
         case Kind::choice_or_microseconds:
-            fits = value.is_string() || (value.is_number_integer() && value.get<double>() >= setting.least &&
-                                         value.get<double>() <= setting.most);
+            fits = value.is_string() || (value.is_number_integer() && in_range(setting, value));
             break;
         case Kind::texts:
             fits = value.is_array() && std::all_of(value.begin(), value.end(),

@@ -21,8 +21,6 @@ namespace tinykvm::api {
 struct Poll {
     bool automatic = false;
     std::chrono::microseconds time{0};  // unless automatic; 0: they do not
-
-    bool on() const { return automatic || time.count() > 0; }
 };
 
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what

@@ -165,17 +165,24 @@ bool RequestVm::post_inside_guest(Deadline deadline) {
 }
 
 bool RequestVm::conclude_inside_guest(bool waits_again) {
-    if (!calls_.response()) {
+    if (!take_answer()) {
         return false;  // the thread says what is wrong
     }
-    outcome_.response = *std::move(calls_.response());
-    outcome_.answered = true;
     finish_outcome();
     answered_inside_ = true;
     const std::lock_guard lock(mutex_);
     guest_runs_ = false;
     leaves_guest_ = inside_guest_ && !waits_again;
     life_.move_to(VmState::answered);
+    return true;
+}
+
+bool RequestVm::take_answer() {
+    if (!calls_.response()) {
+        return false;
+    }
+    outcome_.response = *std::move(calls_.response());
+    outcome_.answered = true;
     return true;
 }
 

@@ -13,7 +13,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -101,6 +100,7 @@ class RequestVm {
     bool call_inside_guest();
     bool post_inside_guest(Deadline deadline);
     bool conclude_inside_guest(bool waits_again);
+    bool take_answer();
     void finish_outcome();
     bool needs_its_thread() const;
 
@@ -110,7 +110,8 @@ class RequestVm {
     void wait_inside_guest();
     bool serve_until_used(std::string& why);
     void serve();
-    void conclude(std::exception_ptr failure);
+    template <typename Answer>
+    void conclude(Answer answer);
     void answer_request();
     void answer_after_failure(const std::string& what);
     void record_failure();  // of the exception in flight

@@ -25,6 +25,25 @@ bool expects_body(std::string_view method) { return method == "POST" || method =
 
 }  // namespace
 
+// `answer` answers the request, or throws what ended it; there may be a second chance then. Afterwards it is the
+// holder's turn.
+template <typename Answer>
+void RequestVm::conclude(Answer answer) {
+    try {
+        answer();
+    } catch (...) {
+        record_failure();
+        const Failure& first = outcome_.failures.back();
+        if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
+            answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
+        }
+    }
+    finish_outcome();
+    const std::lock_guard lock(mutex_);
+    life_.move_to(VmState::answered);
+    changed_.notify_all();
+}
+
 void RequestVm::thread_main() {
     GuestOutput::attach(&output_);
     std::string why;
@@ -122,14 +141,12 @@ void RequestVm::wait_inside_guest() {
             return;  // nobody called, or has his answer
         }
     }
-    if (!failure) {
-        try {
-            require_answer(*stop);
-        } catch (...) {
-            failure = std::current_exception();
+    conclude([&] {
+        if (failure) {
+            std::rethrow_exception(failure);
         }
-    }
-    conclude(failure);
+        require_answer(*stop);
+    });
 }
 
 bool RequestVm::build(std::string& why) {
@@ -156,32 +173,7 @@ void RequestVm::count_statistics() {
 }
 
 void RequestVm::serve() {
-    std::exception_ptr failure;
-    try {
-        answer_request();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    conclude(failure);
-}
-
-// The request is answered, or `failure` ended it and there may be a second chance. Then it is its holder's turn.
-void RequestVm::conclude(std::exception_ptr failure) {
-    if (failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (...) {
-            record_failure();
-        }
-        const Failure& first = outcome_.failures.back();
-        if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
-            answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
-        }
-    }
-    finish_outcome();
-    const std::lock_guard lock(mutex_);
-    life_.move_to(VmState::answered);
-    changed_.notify_all();
+    conclude([this] { answer_request(); });
 }
 
 template <typename Run>
@@ -207,9 +199,7 @@ Stop RequestVm::run_guest(Run run) {
 void RequestVm::require_answer(const Stop& stop) {
     switch (stop.reason) {
         case Stop::Reason::host_call:
-            if (calls_.response()) {
-                outcome_.response = *std::move(calls_.response());
-                outcome_.answered = true;
+            if (take_answer()) {
                 return;
             }
             throw Failure(FailureKind::no_answer, "the program stopped without an answer");

@@ -184,18 +184,27 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
         const kvm::Exit exit = vcpu_.run();
         ++statistics_.exits;
         mid_instruction_ = mid_instruction_ || !is_whole(exit);
-        collect_dirty_pages();
-        if (interrupted_.load(std::memory_order_relaxed))
-            throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
-                                                   : "the program was interrupted");
-        if (auto stop = handle(exit, calls, deadline)) {
-            memory_.enforce_limit();
-            statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+        if (auto stop = handle_in_time(exit, calls, deadline)) {
             statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
             disorderly_ = false;
             return *stop;
         }
     }
+}
+
+std::optional<Stop> Guest::handle_in_time(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    collect_dirty_pages();
+    if (interrupted_.load(std::memory_order_relaxed))
+        throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
+                                               : "the program was interrupted");
+    auto stop = handle(exit, calls, deadline);
+    if (stop) measure_changes();
+    return stop;
+}
+
+void Guest::measure_changes() {
+    memory_.enforce_limit();
+    statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
 }
 
 std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {

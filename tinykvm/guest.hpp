@@ -90,6 +90,10 @@ class Guest {
         const x86::Platform& platform_;
     };
 
+    // After an exit: throws Timeout when the time is up, else handles it.
+    std::optional<Stop> handle_in_time(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    // At the end of a call: throws OutOfMemory when it changed too much.
+    void measure_changes();
     // What an exit means for the run: nullopt, the guest goes on.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     static bool is_whole(const kvm::Exit& exit);
@@ -116,7 +120,6 @@ class Guest {
     GuestAddr call_stack(const SnapshotContents& snapshot);
     void require_whole_instruction() const;
     void wait_in_shim(std::chrono::microseconds wait);
-    std::optional<Stop> handle_while_called(const kvm::Exit& exit, HostCalls& calls);
     x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }
 
     const x86::Platform& platform_;

@@ -76,8 +76,9 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
         std::optional<Stop> stop;
         if (wait_ == Wait::called) {
             try {
-                if (run_failure) std::rethrow_exception(run_failure);
-                stop = handle_while_called(exit, calls);
+                for (const auto& failure : {run_failure, call_failure_})
+                    if (failure) std::rethrow_exception(failure);
+                stop = handle_in_time(exit, &calls, call_deadline_);
             } catch (...) {
                 const Left left{*this};
                 throw;
@@ -93,20 +94,6 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
         statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
         return stop;
     }
-}
-
-std::optional<Stop> Guest::handle_while_called(const kvm::Exit& exit, HostCalls& calls) {
-    collect_dirty_pages();
-    if (call_failure_) std::rethrow_exception(call_failure_);
-    if (interrupted_.load(std::memory_order_relaxed))
-        throw Timeout(Clock::now() >= call_deadline_ ? "the program was still running at the end of its time"
-                                                     : "the program was interrupted");
-    auto stop = handle(exit, &calls, call_deadline_);
-    if (stop) {
-        memory_.enforce_limit();
-        statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
-    }
-    return stop;
 }
 
 bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments,
@@ -147,8 +134,7 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
             return false;
         }
         collect_dirty_pages();
-        memory_.enforce_limit();
-        statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+        measure_changes();
     } catch (...) {
         // The other thread throws it when the guest has left.
         call_failure_ = std::current_exception();

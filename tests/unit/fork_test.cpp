@@ -165,10 +165,16 @@ TEST(Fork, RequestMemoryLimitIsExact) {
 }
 
 TEST(Fork, MoreMemoryThanTheRingHoldsIsRestored) {
-    BootedGuest guest("worker");
+    Options options;
+    options.max_request_memory = 8190 * page_size;  // a ring of 4096 entries
+    BootedGuest guest("worker", options);
     Fork fork(guest.snapshot);
     for (int i = 0; i < 4; ++i) {
+        const std::uint64_t exits = fork.statistics().exits;
         EXPECT_EQ(guest.call(fork, "touch", {0, 8000}), 8000u);
+        if (i == 0) {
+            EXPECT_GT(fork.statistics().exits, exits + 1) << "the ring was never full";
+        }
         EXPECT_EQ(guest.call(fork, "sum", {0, 8000}), 8000u);
         fork.reset();
         EXPECT_EQ(guest.call(fork, "sum", {0, 8000}), 128u);

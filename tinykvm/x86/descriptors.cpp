@@ -8,7 +8,7 @@ extern "C" {
 extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
-    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call[];
+    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[];
 }
 
 namespace tinykvm::x86 {

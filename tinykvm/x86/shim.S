@@ -36,8 +36,16 @@ tinykvm_entries_end:
 // --- User code: one page.
         .hidden tinykvm_shim_begin
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
-        .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored, tinykvm_shim_host_call
+        .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored
 tinykvm_shim_begin:
+
+// Vector registers as in the snapshot; RAX and RDX are lost.
+        .macro  restore_vectors
+        fninit                  // XRSTOR leaves the x87 instruction and data pointers alone on older AMD CPUs
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xrstor64 tinykvm_shim_begin + SHIM_TO_VECTORS(%rip)
+        .endm
 
 // SYSCALL at CPL3: a store to the doorbell leaves the guest; the host continues at RCX.
 tinykvm_shim_syscall:
@@ -49,10 +57,7 @@ tinykvm_shim_syscall:
         .balign 16
 tinykvm_shim_call:
         movq    %rdx, %r10
-        fninit                  // XRSTOR leaves the x87 instruction and data pointers alone on older AMD CPUs
-        movl    $-1, %eax
-        movl    $-1, %edx
-        xrstor64 tinykvm_shim_begin + SHIM_TO_VECTORS(%rip)
+        restore_vectors
         movq    %r10, %rdx
         xorl    %eax, %eax
         xorl    %r10d, %r10d
@@ -68,10 +73,7 @@ tinykvm_shim_return:
 // a call is there or the time is over. Whoever waits may lose all registers.
         .balign 16
 tinykvm_shim_wait_restored:
-        fninit
-        movl    $-1, %eax
-        movl    $-1, %edx
-        xrstor64 tinykvm_shim_begin + SHIM_TO_VECTORS(%rip)
+        restore_vectors
 tinykvm_shim_wait:
         movabsq $MAILBOX, %r10
 1:      movl    MAILBOX_PHASE(%r10), %eax
@@ -110,7 +112,6 @@ tinykvm_shim_wait:
 // the value comes back in RAX, R10 and R11 are lost, no stack is used. Somebody who listens gets the call through the
 // mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
         .org    tinykvm_shim_begin + SHIM_HOST_CALL
-tinykvm_shim_host_call:
         movabsq $MAILBOX, %r10
         cmpl    $0, MAILBOX_LISTENING(%r10)
         je      .Lring
