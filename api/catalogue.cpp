@@ -10,6 +10,7 @@ namespace tinykvm::api {
 namespace {
 
 constexpr std::string_view built_in_group = "test";
+constexpr auto patience = std::chrono::seconds(5);  // with what is still in use
 
 [[noreturn]] void refuse(std::string_view name, const std::string& why) {
     throw ConfigError("configuration of \"" + printable(name, 80) + "\": " + why);
@@ -89,6 +90,15 @@ void Catalogue::cold() {
     for (const auto& [name, service] : services_) {
         service->cold();
     }
+    const Deadline until = Clock::now() + patience;
+    for (const auto& [name, service] : services_) {
+        service->wait_until_cold(until);
+    }
+}
+
+void Catalogue::end() {
+    cold();
+    services_.clear();
 }
 
 }  // namespace tinykvm::api

@@ -27,9 +27,10 @@ class Catalogue {
     std::string why_missing(std::string_view name) const;
 
     void warm();
+    // Waits some seconds for VMs in use; there should be none.
     void cold();
     // All programs go.
-    void end() { services_.clear(); }
+    void end();
 
   private:
     ProgramConfig effective(std::string_view name, const ConfigLayer& own) const;

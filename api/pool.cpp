@@ -55,8 +55,11 @@ void Pool::bury(std::unique_lock<std::mutex>& lock) {
 Lease Pool::acquire(Deadline until, const ClientGone& gone) {
     std::unique_lock lock(mutex_);
     bury(lock);
-    if (closed_) {
+    if (door_ == Door::closed) {
         throw Failure(FailureKind::closed, "the program is being shut down");
+    }
+    if (door_ == Door::retired) {
+        return {};
     }
     if (waiters_.empty() && !idle_.empty()) {
         RequestVm& vm = *idle_.back();
@@ -64,10 +67,12 @@ Lease Pool::acquire(Deadline until, const ClientGone& gone) {
         vm.reserve();
         return Lease(shared_from_this(), vm);
     }
-    return Lease(shared_from_this(), wait_in_line(lock, until, gone));
+    RequestVm* vm = wait_in_line(lock, until, gone);
+    return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
 
-RequestVm& Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone) {
+// Null: sent away.
+RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone) {
     const auto begin = Clock::now();
     Waiter me;
     waiters_.push_back(&me);
@@ -79,9 +84,9 @@ RequestVm& Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
             throw;
         }
     }
-    while (me.vm == nullptr && !me.failure) {
+    while (!me.is_done()) {
         me.served.wait_until(lock, std::min(until, Clock::now() + look_around));
-        if (me.vm != nullptr || me.failure) {
+        if (me.is_done()) {
             break;
         }
         if (Clock::now() >= until && !is_promised_a_vm(me)) {
@@ -94,11 +99,11 @@ RequestVm& Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
         } else if (Clock::now() >= until) {
             me.served.wait_for(lock, look_around);  // it is being built
         }
-        if (gone && me.vm == nullptr && !me.failure) {
+        if (gone && !me.is_done()) {
             lock.unlock();
             const bool left = gone();
             lock.lock();
-            if (left && me.vm == nullptr && !me.failure) {
+            if (left && !me.is_done()) {
                 me.failure.emplace(FailureKind::client_gone, "the client left while its request was waiting");
             }
         }
@@ -106,8 +111,8 @@ RequestVm& Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
     counters_.add(Counter::queue_wait, static_cast<std::uint64_t>(
                                            std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)
                                                .count()));
-    if (me.vm != nullptr) {
-        return *me.vm;
+    if (me.vm != nullptr || me.sent_away) {
+        return me.vm;
     }
     leave_line(me);
     throw Failure(*me.failure);
@@ -122,7 +127,7 @@ bool Pool::is_promised_a_vm(const Waiter& waiter) const {
 }
 
 void Pool::make_vms_for_waiters() {
-    while (!closed_ && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
+    while (door_ == Door::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
         // Its thread reports here, but not before we let go of the mutex.
         vms_.push_back(std::make_unique<RequestVm>(program_, counters_, static_cast<Home&>(*this)));
         building_.insert(vms_.back().get());
@@ -140,7 +145,7 @@ void Pool::fail_waiters(const Failure& failure) {
 void Pool::vm_idle(RequestVm& vm) {
     const std::lock_guard lock(mutex_);
     building_.erase(&vm);
-    if (closed_) {
+    if (door_ != Door::open) {
         return;
     }
     if (waiters_.empty()) {
@@ -161,7 +166,7 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
     dead_.push_back(std::move(*at));
     vms_.erase(at);
     withdrawn_.notify_all();
-    if (closed_) {
+    if (door_ != Door::open) {
         return;
     }
     const Failure failure(FailureKind::host, "no VM for the program: " + why);
@@ -178,20 +183,48 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
     }
 }
 
+void Pool::retire() {
+    const std::lock_guard lock(mutex_);
+    if (door_ != Door::open) {
+        return;
+    }
+    door_ = Door::retired;
+    for (Waiter* waiter : waiters_) {
+        waiter->sent_away = true;
+        waiter->served.notify_one();
+    }
+    waiters_.clear();
+    idle_.clear();
+    dismiss_vms();
+}
+
+// May be repeated, and should: an interrupt that comes before the guest runs may be lost.
+void Pool::dismiss_vms() {
+    for (const auto& vm : vms_) {
+        door_ == Door::retired ? vm->retire() : vm->shut_down();
+    }
+}
+
 void Pool::close(std::chrono::milliseconds patience) {
     const Deadline until = Clock::now() + patience;
     std::unique_lock lock(mutex_);
-    closed_ = true;
+    door_ = Door::closed;
     fail_waiters(Failure(FailureKind::closed, "the program is being shut down"));
     idle_.clear();
     do {
-        // Repeated, because an interrupt that comes before the guest runs may be lost.
-        for (const auto& vm : vms_) {
-            vm->shut_down();
-        }
+        dismiss_vms();
     } while (!vms_.empty() && Clock::now() < until &&
              !withdrawn_.wait_until(lock, std::min(until, Clock::now() + look_around), [this] { return vms_.empty(); }));
     bury(lock);
+}
+
+bool Pool::has_ended() {
+    std::unique_lock lock(mutex_);
+    if (door_ != Door::open) {
+        dismiss_vms();
+    }
+    bury(lock);
+    return vms_.empty() && dead_.empty();
 }
 
 }  // namespace tinykvm::api

@@ -45,13 +45,18 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters);
     ~Pool();
 
-    // Waits in line until a VM is free, or `until`. Throws Failure: busy, client_gone, closed, or host when no
-    // VM can be made.
+    // Waits in line until a VM is free, or `until`. Empty when the pool is retired. Throws Failure: busy,
+    // client_gone, closed, or host when no VM can be made.
     Lease acquire(Deadline until, const ClientGone& gone);
 
+    // Another pool takes over: who waits is sent away, free VMs go, and the others when they are given back.
+    void retire();
     // Ends everything: who waits fails, guests that run are interrupted, free VMs go. Waits at most `patience`
     // for VMs that somebody holds; those end when they are given back.
     void close(std::chrono::milliseconds patience);
+    // For one that is retired or closed: have all VMs gone, and their threads? To be asked now and then, because it
+    // also repeats interrupts that came too early.
+    bool has_ended();
 
     // For tests and displays.
     struct Occupancy {
@@ -63,17 +68,22 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     struct Waiter {
         std::condition_variable served;
         RequestVm* vm = nullptr;
+        bool sent_away = false;
         std::optional<Failure> failure;
+
+        bool is_done() const { return vm != nullptr || sent_away || failure; }
     };
+    enum class Door { open, retired, closed };
 
     void vm_idle(RequestVm& vm) override;
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
-    RequestVm& wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone);
+    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone);
     void leave_line(Waiter& waiter);
     bool is_promised_a_vm(const Waiter& waiter) const;
     void make_vms_for_waiters();
     void fail_waiters(const Failure& failure);
+    void dismiss_vms();
     void bury(std::unique_lock<std::mutex>& lock);
 
     const std::shared_ptr<const BootedProgram> program_;
@@ -86,7 +96,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     std::vector<RequestVm*> idle_;                  // the last one in is the first one out: its memory is warm
     std::deque<Waiter*> waiters_;
     std::set<RequestVm*> building_;                 // have never been idle yet
-    bool closed_ = false;
+    Door door_ = Door::open;
 };
 
 }  // namespace tinykvm::api

@@ -79,9 +79,10 @@ struct AttachedOutput {
 };
 
 std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const ProgramConfig& config,
-                                                 GuestCalls& calls, GuestOutput& output, BootControl& control) {
+                                                 const std::shared_ptr<const Program>& binary, GuestCalls& calls,
+                                                 GuestOutput& output, BootControl& control) {
     const AttachedOutput attached(output);
-    Machine machine(Program::from_file(config.filename), options_for(name, config));
+    Machine machine(binary, options_for(name, config));
     const Stop stop = [&] {
         const RunningMachine running(control, machine);
         return machine.run(&calls, Clock::now() + config.max_boot_time);
@@ -98,13 +99,14 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
                     [](GuestAddr address) { return address == 0; })) {
         throw Failure(FailureKind::not_ready, "the program waits for requests but registered no callback");
     }
-    return std::make_shared<BootedProgram>(
-        BootedProgram{name, config, registration, std::move(machine).freeze()});
+    return std::make_shared<BootedProgram>(BootedProgram{name, config, registration, std::move(machine).freeze(),
+                                                         binary->bytes().size(), binary->type()});
 }
 
 }  // namespace
 
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
+                                                  std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control) {
     GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose});
@@ -113,7 +115,10 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
     output.log_output(config.standard_output);
     std::string why, report;
     try {
-        return run_to_wait(name, config, calls, output, control);
+        if (!binary) {
+            binary = Program::from_file(config.filename);
+        }
+        return run_to_wait(name, config, binary, calls, output, control);
     } catch (const GuestFault& fault) {
         why = std::string("the program crashed while it booted: ") + fault.what();
         report = fault.report();

@@ -1,6 +1,7 @@
 // A program that has booted: its snapshot, and what it registered.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 
 namespace tinykvm {
 class Machine;
+class Program;
 }
 
 namespace tinykvm::api {
@@ -23,6 +25,8 @@ struct BootedProgram {
     ProgramConfig config;
     Registration registration;
     std::shared_ptr<const Snapshot> snapshot;
+    std::size_t binary_size;  // bytes
+    std::string binary_type;  // "static", "static-pie" or "dynamic"
 };
 
 // Lets another thread end a boot.
@@ -40,9 +44,10 @@ class BootControl {
     bool cancelled_ = false;
 };
 
-// Loads and runs the program until it waits for requests, on this thread. `log` gets what it says meanwhile.
-// Throws Failure (not_ready) with the reason.
+// Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null the file of the
+// configuration. `log` gets what it says meanwhile. Throws Failure (not_ready) with the reason.
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
+                                                  std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control);
 

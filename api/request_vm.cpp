@@ -37,15 +37,17 @@ void RequestVm::reserve() {
     interrupted_.reset();
 }
 
-void RequestVm::shut_down() {
-    {
-        const std::lock_guard lock(mutex_);
-        closing_ = true;
-        changed_.notify_all();
-        if (inside_guest_) {
-            fork_->recall();
-        }
+void RequestVm::retire() {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    changed_.notify_all();
+    if (inside_guest_) {
+        fork_->recall();
     }
+}
+
+void RequestVm::shut_down() {
+    retire();
     interrupt(FailureKind::closed);
 }
 

@@ -68,7 +68,9 @@ class RequestVm {
 
     // --- For the pool, any thread
     void reserve();
-    // Ends the thread as soon as nobody holds the VM; interrupts a guest that runs. May be repeated.
+    // Ends the thread as soon as nobody holds the VM.
+    void retire();
+    // The same, and interrupts a guest that runs. May be repeated.
     void shut_down();
 
     // Ends what the guest is doing, if it runs; may be lost in the instant before that, so repeat it.

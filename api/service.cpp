@@ -1,5 +1,6 @@
 #include "api/service.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/failure.hpp"
@@ -11,161 +12,198 @@ namespace {
 constexpr auto retry_after = std::chrono::seconds(1);
 constexpr auto look_around = std::chrono::milliseconds(100);
 constexpr auto patience_with_vms = std::chrono::seconds(5);
+// What a boot takes outside of its guest: reading files, making the snapshot.
+constexpr auto patience_with_boots = std::chrono::seconds(10);
 
 }  // namespace
 
-Service::Service(std::string name, const ServiceHost& host) : name_(std::move(name)), host_(host) {}
+Service::Service(std::string name, const ServiceHost& host)
+    : name_(std::move(name)), host_(host), reaper_("kvm:" + name_) {}
 
-Service::~Service() { cold(); }
+Service::~Service() {
+    cold();
+    wait_until_cold(Clock::now() + patience_with_vms);
+}
 
 bool Service::configure(ProgramConfig config) {
     const std::lock_guard lock(mutex_);
-    if (boot_) {
+    if (was_started_) {
         return false;
     }
     config_ = std::move(config);
     return true;
 }
 
-void Service::run_boot(Boot& boot) const {
-    const auto begin = Clock::now();
-    std::shared_ptr<const BootedProgram> program;
-    std::string failure;
-    try {
-        program = boot_program(
-            boot.name, boot.config, [&](std::string_view line) { host_.log(boot.name, line); }, boot.control);
-        if (boot.config.verbose) {
-            const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-            host_.log(boot.name, "booted in " + std::to_string(time.count()) + " us");
-        }
-    } catch (const Failure& error) {
-        failure = error.what();
-        host_.log(boot.name, "did not boot: " + failure);
-        for (std::string_view report = error.report(); !report.empty();) {
-            const std::size_t end = report.find('\n');
-            host_.log(boot.name, report.substr(0, end));
-            report.remove_prefix(end == std::string_view::npos ? report.size() : end + 1);
-        }
-    } catch (const std::exception& error) {
-        failure = error.what();
-    }
-    const std::lock_guard lock(boot.mutex);
-    boot.program = std::move(program);
-    boot.failure = std::move(failure);
-    boot.ended = Clock::now();
-    boot.done = true;
-    boot.over.notify_all();
+void Service::set_main_arguments(std::vector<std::string> arguments) {
+    const std::lock_guard lock(mutex_);
+    main_arguments_ = std::move(arguments);
 }
 
-// Of one that is over, only the thread goes. Called with the mutex of the service.
-void Service::give_up_boot() {
-    if (!boot_) {
-        return;
+// Called with the mutex.
+std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
+    if (is_cold_) {
+        throw Failure(FailureKind::closed, "the VCL is cold");
     }
-    {
-        std::unique_lock lock(boot_->mutex);
-        while (!boot_->done) {
-            boot_->control.cancel();
-            boot_->over.wait_for(lock, look_around);
-        }
+    ProgramConfig config = config_;
+    if (main_arguments_) {
+        config.main_arguments = *main_arguments_;
     }
-    thread_.join();
-    if (!boot_->program) {
-        boot_.reset();
-    }
+    was_started_ = true;
+    return Boot::begin(name_, std::move(config), std::move(binary), host_);
 }
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
-std::shared_ptr<Service::Boot> Service::current_boot() {
+std::shared_ptr<Boot> Service::current_boot() {
     const std::lock_guard lock(mutex_);
-    if (boot_) {
-        const std::lock_guard boot_lock(boot_->mutex);
-        if (!boot_->done || boot_->program || Clock::now() < boot_->ended + retry_after) {
-            return boot_;
-        }
+    const bool failed_a_while_ago =
+        boot_ && boot_->end() == Boot::End::failed && Clock::now() >= boot_->ended_at() + retry_after;
+    if (!boot_ || failed_a_while_ago) {
+        boot_ = begin_boot(nullptr);
     }
-    auto boot = std::make_shared<Boot>();
-    boot->name = name_;
-    boot->config = config_;
-    thread_.join();  // of the failed one: it is about to end
-    thread_ = Thread("kvm:" + name_, [this, boot] { run_boot(*boot); });
-    boot_ = boot;
-    host_.counters.add(Counter::boots, 1);
-    return boot;
+    return boot_;
 }
 
 void Service::start() { (void)current_boot(); }
 
 void Service::wait_until_booted(const ClientGone& gone) { (void)await_boot(gone); }
 
-std::shared_ptr<Service::Boot> Service::await_boot(const ClientGone& gone) {
-    const std::shared_ptr<Boot> boot = current_boot();
-    std::unique_lock lock(boot->mutex);
-    while (!boot->over.wait_for(lock, look_around, [&] { return boot->done; })) {
-        lock.unlock();
-        if (gone && gone()) {
-            throw Failure(FailureKind::client_gone, "the client left while the program booted");
+std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone) {
+    // One boot ends in time by itself; this is for a program that is unloaded again and again meanwhile.
+    const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
+    for (;;) {
+        const std::shared_ptr<Boot> boot = current_boot();
+        std::optional<Boot::End> end;
+        while (!(end = boot->wait(Clock::now() + look_around))) {
+            if (gone && gone()) {
+                throw Failure(FailureKind::client_gone, "the client left while the program booted");
+            }
         }
-        lock.lock();
-    }
-    if (!boot->program) {
-        if (!std::exchange(boot->failure_counted, true)) {
-            host_.counters.add(Counter::boots_failed, 1);
+        switch (*end) {
+            case Boot::End::booted: return boot;
+            case Boot::End::failed:
+                throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure());
+            case Boot::End::called_off: break;
         }
-        throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure);
+        if (Clock::now() >= until) {
+            throw Failure(FailureKind::not_ready, "the program was unloaded each time before it had booted");
+        }
     }
-    return boot;
 }
 
 bool Service::ready() const {
     const std::lock_guard lock(mutex_);
-    if (!boot_) {
-        return false;
-    }
-    const std::lock_guard boot_lock(boot_->mutex);
-    return boot_->program != nullptr;
+    return boot_ && boot_->end() == Boot::End::booted;
 }
 
 bool Service::healthy() const {
     const std::lock_guard lock(mutex_);
-    if (!boot_) {
-        return true;
-    }
-    const std::lock_guard boot_lock(boot_->mutex);
-    return !boot_->done || boot_->program || Clock::now() >= boot_->ended + retry_after;
+    return !boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after;
 }
 
-std::shared_ptr<Pool> Service::pool_for(const Boot& boot) {
+// Null when the boot is not that of the current generation any more.
+std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
     const std::lock_guard lock(mutex_);
-    if (cold_) {
+    if (is_cold_) {
         throw Failure(FailureKind::closed, "the VCL is cold");
     }
+    if (boot != boot_) {
+        return nullptr;
+    }
     if (!pool_) {
-        pool_ = std::make_shared<Pool>(boot.program, host_.counters);
+        pool_ = std::make_shared<Pool>(boot->program(), host_.counters);
     }
     return pool_;
 }
 
 Lease Service::acquire(const ClientGone& gone) {
-    const std::shared_ptr<Boot> boot = await_boot(gone);
-    return pool_for(*boot)->acquire(Clock::now() + config_.max_queue_time, gone);
+    std::optional<Deadline> until;  // the time of boots is not that in line
+    for (;;) {
+        const auto begin = Clock::now();
+        const std::shared_ptr<Boot> boot = await_boot(gone);
+        until = until ? *until + (Clock::now() - begin) : Clock::now() + config_.max_queue_time;
+        const std::shared_ptr<Pool> pool = pool_of(boot);
+        if (Lease lease = pool ? pool->acquire(*until, gone) : Lease()) {
+            return lease;
+        }
+    }
+}
+
+// Called with the mutex, like the following.
+void Service::give_up(const std::shared_ptr<Boot>& boot) {
+    boot->call_off();
+    if (!boot->has_stopped()) {
+        reaper_.watch([boot] { return boot->has_stopped(); });
+    }
+}
+
+void Service::retire_pool() {
+    if (const std::shared_ptr<Pool> pool = std::exchange(pool_, nullptr)) {
+        pool->retire();
+        std::erase_if(retired_pools_, [](const auto& one) { return one.expired(); });
+        retired_pools_.push_back(pool);
+        reaper_.watch([pool] { return pool->has_ended(); });
+    }
+}
+
+void Service::retire_generation() {
+    if (const std::shared_ptr<Boot> boot = std::exchange(boot_, nullptr)) {
+        give_up(boot);
+    }
+    retire_pool();
+}
+
+bool Service::unload() {
+    const std::lock_guard lock(mutex_);
+    const bool was_loaded = boot_ && boot_->end() != Boot::End::failed;
+    retire_generation();
+    return was_loaded;
+}
+
+void Service::update(std::shared_ptr<const Program> binary) {
+    std::shared_ptr<Boot> boot;
+    {
+        const std::lock_guard lock(mutex_);
+        if (update_) {
+            throw Failure(FailureKind::busy, "another live update of the program is under way");
+        }
+        boot = update_ = begin_boot(std::move(binary));
+    }
+    const auto end = boot->wait(Clock::now() + config_.max_boot_time + patience_with_boots);
+    const std::lock_guard lock(mutex_);
+    update_.reset();
+    if (is_cold_ || end == Boot::End::called_off) {
+        throw Failure(FailureKind::closed, "the VCL became cold meanwhile");
+    }
+    if (!end) {
+        give_up(boot);
+        throw Failure(FailureKind::not_ready, "the program did not boot in time");
+    }
+    if (end == Boot::End::failed) {
+        throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure());
+    }
+    retire_generation();
+    boot_ = boot;
 }
 
 void Service::warm() {
     const std::lock_guard lock(mutex_);
-    cold_ = false;
+    is_cold_ = false;
 }
 
 void Service::cold() {
-    std::shared_ptr<Pool> pool;
-    {
-        const std::lock_guard lock(mutex_);
-        cold_ = true;
-        give_up_boot();
-        pool = std::exchange(pool_, nullptr);
+    const std::lock_guard lock(mutex_);
+    is_cold_ = true;
+    if (update_) {
+        give_up(update_);
     }
-    if (pool) {
-        pool->close(patience_with_vms);
+    if (boot_ && boot_->end() != Boot::End::booted) {
+        retire_generation();
+    }
+    retire_pool();
+    for (const auto& one : retired_pools_) {
+        if (const auto pool = one.lock()) {
+            pool->close(std::chrono::milliseconds(0));
+        }
     }
 }
 

@@ -1,40 +1,40 @@
-// A configured program: it boots when it is started or first needed, then has a pool of request VMs.
+// A configured program. It boots when it is started or first needed, then has a pool of request VMs. It can be unloaded,
+// to boot again for the next request, or be replaced by a new binary, which boots beside it.
+//
+// One boot and its pool are a generation. A request is served by one generation: those that run when theirs is replaced
+// finish there, those that still wait for a boot or a VM get the new one. What is left of the old one goes behind them,
+// watched by the reaper.
 //
 // Thread safety: any thread, except configure() and the destructor.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "api/counters.hpp"
+#include "api/boot.hpp"
 #include "api/pool.hpp"
 #include "api/program.hpp"
-#include "api/thread.hpp"
+#include "api/reaper.hpp"
 
 namespace tinykvm::api {
-
-// What a service needs from the process it lives in.
-struct ServiceHost {
-    CounterSink& counters;
-    // A line about a program that belongs to no request. Any thread.
-    void (*log)(const std::string& program, std::string_view line);
-};
 
 class Service {
   public:
     Service(std::string name, const ServiceHost& host);
-    // Waits for a boot to be given up, and for VMs in use; there should be none.
+    // cold(), and waits some seconds for everything to end; nobody should hold a lease any more.
     ~Service();
 
     const std::string& name() const { return name_; }
+    // As configured; main arguments may have been replaced since.
     const ProgramConfig& config() const { return config_; }
     // Before the program was started; false afterwards.
     bool configure(ProgramConfig config);
+    // Instead of those of the configuration, from the next boot on.
+    void set_main_arguments(std::vector<std::string> arguments);
 
     // Begins to boot the program, unless it did already.
     void start();
@@ -48,40 +48,43 @@ class Service {
     // boot is tried again when a second has passed.
     Lease acquire(const ClientGone& gone);
 
-    // cold: request VMs and all threads go, a boot under way is given up; a booted program stays. warm: they may
+    // The next request boots the program again, from its file. True when it was loaded, or being loaded; the failure
+    // of a boot is forgotten, too.
+    bool unload();
+    // Boots `binary` beside the program that runs, if any, and replaces it when that went well. Waits for that, at most
+    // max_boot_time and some seconds. Throws Failure: not_ready with the reason, busy when there is another update
+    // under way, closed; nothing has changed then.
+    void update(std::shared_ptr<const Program> binary);
+
+    // cold: request VMs and all threads go, boots under way are given up; a booted program stays. warm: they may
     // come again.
     void warm();
     void cold();
+    // After cold(): have they gone? Waits for it until then.
+    bool wait_until_cold(Deadline until) { return reaper_.wait(until); }
 
   private:
-    // Shared by the thread that boots and those that wait for it.
-    struct Boot {
-        std::string name;
-        ProgramConfig config;
-        BootControl control;
-        std::mutex mutex;  // guards everything below; taken after that of the service
-        std::condition_variable over;
-        bool done = false;
-        std::shared_ptr<const BootedProgram> program;  // null: failed
-        std::string failure;
-        bool failure_counted = false;
-        Clock::time_point ended;
-    };
-    void run_boot(Boot& boot) const;
-    void give_up_boot();
+    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
     std::shared_ptr<Boot> current_boot();
     std::shared_ptr<Boot> await_boot(const ClientGone& gone);
-    std::shared_ptr<Pool> pool_for(const Boot& boot);
+    std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
+    void give_up(const std::shared_ptr<Boot>& boot);
+    void retire_generation();
+    void retire_pool();
 
     const std::string name_;
     const ServiceHost host_;
     ProgramConfig config_;
+    Reaper reaper_;
 
-    mutable std::mutex mutex_;   // guards everything below
-    std::shared_ptr<Boot> boot_;  // the last one; null: never started
-    Thread thread_;               // of boot_
-    std::shared_ptr<Pool> pool_;
-    bool cold_ = false;
+    mutable std::mutex mutex_;  // guards everything below; taken before those of boots and pools
+    std::optional<std::vector<std::string>> main_arguments_;
+    bool was_started_ = false;
+    bool is_cold_ = false;
+    std::shared_ptr<Boot> boot_;                      // of the current generation; null: not loaded
+    std::shared_ptr<Pool> pool_;                      // of boot_; null: no request came yet
+    std::shared_ptr<Boot> update_;                    // what shall replace them
+    std::vector<std::weak_ptr<Pool>> retired_pools_;  // some of them have gone
 };
 
 }  // namespace tinykvm::api

@@ -28,7 +28,7 @@ inline ProgramConfig guest_config(const std::string& name) {
 
 inline std::shared_ptr<const BootedProgram> boot(const ProgramConfig& config) {
     BootControl control;
-    return boot_program("p", config, nullptr, control);
+    return boot_program("p", config, nullptr, nullptr, control);
 }
 
 struct TestCounters final : CounterSink {
