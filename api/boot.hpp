@@ -13,6 +13,7 @@
 
 #include "api/counters.hpp"
 #include "api/program.hpp"
+#include "api/self_requests.hpp"
 
 namespace tinykvm::api {
 
@@ -21,6 +22,8 @@ struct ServiceHost {
     CounterSink& counters;
     // A line about a program that belongs to no request. Any thread.
     void (*log)(const std::string& program, std::string_view line);
+    // Of the configuration; null: none can be made.
+    std::shared_ptr<SelfRequests> self_requests = nullptr;
 };
 
 class Boot {

@@ -94,6 +94,7 @@ void Catalogue::cold() {
     for (const auto& [name, service] : services_) {
         service->wait_until_cold(until);
     }
+    host_.self_requests->close_idle();
 }
 
 void Catalogue::end() {

@@ -9,13 +9,15 @@
 #include <string_view>
 
 #include "api/config.hpp"
+#include "api/self_requests.hpp"
 #include "api/service.hpp"
 
 namespace tinykvm::api {
 
 class Catalogue {
   public:
-    explicit Catalogue(const ServiceHost& host) : host_(host) {}
+    explicit Catalogue(const ServiceHost& host)
+        : host_{host.counters, host.log, std::make_shared<SelfRequests>(host.counters)} {}
 
     // Defines a program (an object with a filename) or a group (without), or adds to what was said about it
     // before. Throws ConfigError; nothing has changed then. Returns the program; null for a group.
@@ -25,6 +27,9 @@ class Catalogue {
     Service* find(std::string_view name) const;
     // Why there is none, for a log.
     std::string why_missing(std::string_view name) const;
+
+    // How its programs and chains make requests to Varnish itself.
+    SelfRequests& self_requests() { return *host_.self_requests; }
 
     void warm();
     // Waits some seconds for VMs in use; there should be none.

@@ -23,6 +23,9 @@ enum class Counter {
     cpu_time,        // microseconds request VMs ran
     queue_wait,      // microseconds requests waited for a VM
     queue_timeouts,
+    fetch_time,     // microseconds programs and chains waited for what they fetched
+    self_requests,  // requests to Varnish itself that were asked for, with those that failed
+    self_requests_failed,  // those without a response
 };
 
 // Called by any thread, at any time until the last service is gone.

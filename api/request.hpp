@@ -15,6 +15,7 @@ struct Request {
     std::string_view content_type;
     std::span<const std::string_view> headers;  // "Name: value"
     bool warmup = false;
+    unsigned depth = 0;  // how many self-requests it is inside of (api/self_requests.hpp)
 };
 
 }  // namespace tinykvm::api

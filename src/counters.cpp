@@ -37,6 +37,9 @@ std::uint64_t* field(api::Counter counter) {
         case api::Counter::cpu_time: return &segment->cpu_time;
         case api::Counter::queue_wait: return &segment->queue_wait;
         case api::Counter::queue_timeouts: return &segment->queue_timeouts;
+        case api::Counter::fetch_time: return &segment->fetch_time;
+        case api::Counter::self_requests: return &segment->self_requests;
+        case api::Counter::self_requests_failed: return &segment->self_requests_failed;
     }
     return nullptr;
 }

@@ -25,6 +25,20 @@ VCL_BOOL vmod_configure(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL
     });
 }
 
+VCL_BOOL vmod_init_self_requests(VRT_CTX, struct vmod_priv* priv, VCL_STRING unix_socket, VCL_STRING http_prefix,
+                                 VCL_INT max_concurrent_requests) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "init_self_requests", 0U, [&] {
+        if (!in_vcl_init(ctx)) {
+            VRT_fail(ctx, "tinykvm.init_self_requests() is for vcl_init");
+            return 0U;
+        }
+        state_of(priv).catalogue().self_requests().configure(std::string(view(unix_socket)),
+                                                             std::string(view(http_prefix)), max_concurrent_requests);
+        return 1U;
+    });
+}
+
 VCL_BOOL vmod_start(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_BOOL async, VCL_BOOL debug) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "start", 0U, [&] {

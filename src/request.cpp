@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
-#include "api/field.hpp"
+#include <algorithm>
+
+#include "api/self_requests.hpp"
 
 namespace tinykvm::vmod {
 
@@ -29,6 +31,10 @@ void VarnishRequest::take_headers(const struct http* message) {
     for (unsigned i = HTTP_HDR_FIRST; i < message->nhd; i++) {
         const std::string_view line = field_of(message, i);
         if (line.empty()) {
+            continue;
+        }
+        if (const auto depth = api::self_request_depth(line)) {
+            request_.depth = std::max(request_.depth, *depth);  // the program has no use for it
             continue;
         }
         headers_.push_back(line);

@@ -1,0 +1,164 @@
+#include "api/self_requests.hpp"
+
+#include <sys/random.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+
+#include "api/field.hpp"
+#include "api/guest_text.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr std::string_view depth_header = "X-Tinykvm-Depth";
+constexpr std::size_t most_kept_connections = 16;
+constexpr long most_concurrent = 10000;
+
+// Tells our own header from one that somebody made up. The same for all configurations, so that a loop may go
+// through several.
+const std::string& secret() {
+    static const std::string text = [] {
+        std::uint64_t random[2] = {};
+        if (getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+            throw HttpFailure(FailureKind::host, EIO, "there are no random numbers");
+        }
+        return hex(random[0]) + hex(random[1]);
+    }();
+    return text;
+}
+
+std::string depth_line(unsigned depth) {
+    return std::string(depth_header) + ": " + std::to_string(depth) + " " + secret();
+}
+
+[[noreturn]] void refuse(const char* argument, const std::string& value, const char* allowed) {
+    throw ConfigError(std::string(argument) + " \"" + printable(value, 200) + "\": allowed is " + allowed);
+}
+
+}  // namespace
+
+std::optional<unsigned> self_request_depth(std::string_view header_line) {
+    const std::size_t colon = header_line.find(':');
+    if (colon == std::string_view::npos || !same_name(header_line.substr(0, colon), depth_header)) {
+        return std::nullopt;
+    }
+    std::string why;
+    const auto parts = parse_field(header_line, why);
+    if (!parts) {
+        return 0;
+    }
+    const std::size_t space = parts->value.find(' ');
+    unsigned depth = 0;
+    const char* begin = parts->value.data();
+    const char* end = begin + std::min(space, parts->value.size());
+    const auto [stop, error] = std::from_chars(begin, end, depth);
+    const bool ours = space != std::string_view::npos && parts->value.substr(space + 1) == secret();
+    return error == std::errc() && stop == end && ours ? depth : 0;
+}
+
+void SelfRequests::configure(const std::string& unix_socket, const std::string& http_prefix, long max_concurrent) {
+    if (!unix_socket.empty() &&
+        (unix_socket.front() != '/' || unix_socket.size() >= sizeof sockaddr_un{}.sun_path)) {
+        refuse("unix_socket", unix_socket, "an absolute path of at most 107 bytes, or \"\" for none");
+    }
+    HttpUrl origin;
+    try {
+        origin = parse_http_url(http_prefix);
+    } catch (const HttpFailure& failure) {
+        throw ConfigError(std::string("http_prefix: ") + failure.what());
+    }
+    if (origin.has_credentials || http_prefix.find_first_of("?#") != std::string::npos) {
+        refuse("http_prefix", http_prefix, "an http or https URL without user, '?' and '#'");
+    }
+    if (max_concurrent < 1 || max_concurrent > most_concurrent) {
+        refuse("max_concurrent_requests", std::to_string(max_concurrent), "a whole number from 1 to 10000");
+    }
+    std::string prefix = http_prefix;
+    prefix.erase(prefix.find_last_not_of('/') + 1);
+    const auto maximum = static_cast<std::size_t>(max_concurrent);
+    target_.reset(new Target{unix_socket, prefix, origin, static_cast<unsigned>(maximum),
+                             HttpClient(std::min(maximum, most_kept_connections))});
+}
+
+HttpResponse SelfRequests::fetch(const SelfRequest& request) {
+    counters_.add(Counter::self_requests, 1);
+    const auto begin = Clock::now();
+    struct Counted {
+        CounterSink& counters;
+        const Clock::time_point begin;
+        bool failed = true;
+        ~Counted() {
+            const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+            counters.add(Counter::fetch_time, static_cast<std::uint64_t>(time.count()));
+            counters.add(Counter::self_requests_failed, failed ? 1 : 0);
+        }
+    } counted{counters_, begin};
+    HttpResponse response = fetch_counted(request);
+    counted.failed = false;
+    return response;
+}
+
+HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
+    const std::string which = "self-request for " + printable(request.path, 200) + ": ";
+    if (!target_) {
+        throw HttpFailure(FailureKind::host, ENOTCONN,
+                          which + "call tinykvm.init_self_requests() in vcl_init to allow them");
+    }
+    if (!request.path.starts_with('/')) {
+        throw HttpFailure(FailureKind::host, EINVAL, which + "its path does not begin with '/'");
+    }
+    if (request.depth >= max_depth) {
+        throw HttpFailure(FailureKind::host, ELOOP,
+                          which + "it would be inside of " + std::to_string(request.depth) +
+                              " others, which is the maximum; mostly this is a loop, a page that asks for itself");
+    }
+    struct Place {
+        std::atomic<unsigned>& running;
+        const unsigned before;
+        explicit Place(std::atomic<unsigned>& counter) : running(counter), before(counter.fetch_add(1)) {}
+        ~Place() { running.fetch_sub(1); }
+    } place(running_);
+    if (place.before >= target_->max_concurrent) {
+        throw HttpFailure(FailureKind::busy, EAGAIN,
+                          which + std::to_string(target_->max_concurrent) +
+                              " run already, the maximum set with init_self_requests(); mostly this is a loop, a page "
+                              "that asks for itself");
+    }
+
+    HttpRequest http;
+    http.method = request.method;
+    http.url = target_->prefix + request.path;
+    http.unix_socket = target_->unix_socket;
+    for (const std::string& line : request.headers) {
+        if (!self_request_depth(line)) {
+            http.headers.push_back(line);
+        }
+    }
+    http.headers.push_back(depth_line(request.depth + 1));
+    http.body = request.body;
+    http.with_body = request.with_body;
+    http.deadline = request.deadline;
+    http.cancelled = request.cancelled;
+    http.max_body = request.max_body;
+    http.max_redirects = request.max_redirects;
+    http.check_url = [&](const HttpUrl& url) {
+        if (!url.same_origin(target_->origin)) {
+            throw HttpFailure(FailureKind::host, EACCES, which + "it was redirected away from Varnish");
+        }
+    };
+    return target_->client.fetch(http);
+}
+
+void SelfRequests::close_idle() {
+    if (target_) {
+        target_->client.close_idle();
+    }
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,76 @@
+// Requests to Varnish itself, of programs and chains: one object per configuration (VCL).
+//
+// Two things end a loop, a page that is made of itself: each request carries how many requests it is inside of, and
+// there is a maximum of requests at a time.
+//
+// Thread safety: configure() while nobody else uses the object; the rest from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/config.hpp"
+#include "api/counters.hpp"
+#include "api/http_client.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::api {
+
+struct SelfRequest {
+    std::string method = "GET";
+    std::string path;                  // begins with '/', may have a query
+    std::vector<std::string> headers;  // "Name: value"; Host is that of the prefix unless said
+    std::span<const std::byte> body;   // borrowed
+    bool with_body = false;            // is there one, even if it is empty?
+    unsigned max_redirects = 0;        // followed as long as they stay with Varnish; 0: not
+
+    unsigned depth = 0;  // Request::depth of the request it is made for
+    Deadline deadline{};
+    std::function<bool()> cancelled;  // asked at least every 100 ms; null: never
+    std::size_t max_body = std::size_t{64} << 20;
+};
+
+class SelfRequests {
+  public:
+    // Self-requests inside of each other, at most.
+    static constexpr unsigned max_depth = 10;
+
+    explicit SelfRequests(CounterSink& counters) : counters_(counters) {}
+
+    // With a unix socket (the path of a listening socket of Varnish) requests go there, and the prefix only says what
+    // the URL is. Throws ConfigError.
+    void configure(const std::string& unix_socket, const std::string& http_prefix, long max_concurrent);
+
+    // Waits for the response. Any status is one. Throws HttpFailure; beyond those of HttpClient: ENOTCONN (not
+    // configured), EAGAIN (the maximum is reached), ELOOP (the depth is).
+    HttpResponse fetch(const SelfRequest& request);
+
+    // Connections kept for the next request go.
+    void close_idle();
+
+  private:
+    struct Target {
+        std::string unix_socket, prefix;
+        HttpUrl origin;
+        unsigned max_concurrent;
+        HttpClient client;
+    };
+    HttpResponse fetch_counted(const SelfRequest& request);
+
+    CounterSink& counters_;
+    std::unique_ptr<Target> target_;  // null: not configured
+    std::atomic<unsigned> running_{0};
+};
+
+// What the header of ours in a request says: how many self-requests it is inside of. Nullopt: it is another header.
+// Only what this process wrote counts; a client that makes it up is at depth 0 like any other.
+std::optional<unsigned> self_request_depth(std::string_view header_line);
+
+}  // namespace tinykvm::api
