@@ -25,7 +25,7 @@ const CallTable::Entry* CallTable::find(std::uint32_t number) {
         {0x10032, "sys_regex_match", nullptr, always},
         {0x10033, "sys_regex_subst", nullptr, always},
         {0x10035, "sys_regex_copyto", nullptr, always},
-        {0x10700, "shared_memory_area", nullptr, always},
+        {0x10700, "shared_memory_area", &GuestCalls::shared_memory_area, always},
         {0x10703, "sys_make_ephemeral", nullptr, always},
         {0x10706, "sys_is_storage", &GuestCalls::is_storage, always},
         {0x10707, "sys_storage_allow", nullptr, always},

@@ -37,6 +37,7 @@ struct ProgramConfig {
     std::size_t max_memory = std::size_t{256} << 20;
     std::size_t max_request_memory = std::size_t{64} << 20;
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
+    std::size_t shared_memory = 0;
     bool ephemeral_keep_working_memory = true;
     bool transparent_hugepages = false;
     bool hugepages = false;

@@ -73,6 +73,7 @@ class GuestCalls final : public HostCalls {
     HostCallResult is_debug(const HostCall& call, GuestMemory& memory);
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
     HostCallResult log(const HostCall& call, GuestMemory& memory);
+    HostCallResult shared_memory_area(const HostCall& call, GuestMemory& memory);
 
     HostCallResult stop_waiting(Registration::Waiting waiting, const char* name);
     HeaderEdit* message(std::uint64_t where);

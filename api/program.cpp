@@ -51,6 +51,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.allowed_paths = config.allowed_paths;
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
+    options.shared_memory = config.shared_memory;
     if (!config.ephemeral_keep_working_memory) {
         options.max_kept_memory = 0;
     } else if (config.limit_workmem_after_req != 0) {

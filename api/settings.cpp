@@ -154,6 +154,15 @@ constexpr Setting table[] = {
          c.ephemeral_keep_working_memory = v.get<bool>();
          return std::string();
      }},
+    {"shared_memory", Kind::mebibytes, 0, most_mebibytes, "0", "",
+     "Memory that all VMs of the program see: what one writes there the others read at once, and it outlives requests, "
+     "their failures and the VMs. It is zero when the program starts to boot, and again when the program is loaded "
+     "anew. The program finds it with `SHM_ALLOC_TYPE()` and its relatives. It is taken from the host when the program "
+     "starts (a program does not load when the host has too little) and counts in none of the other limits.",
+     [](ProgramConfig& c, const json& v) {
+         c.shared_memory = mebibytes(v);
+         return std::string();
+     }},
     {"transparent_hugepages", Kind::boolean, 0, 0, "false", "",
      "Ask the host for transparent huge pages of 2 MiB behind the memory of the program and of requests "
      "(`/sys/kernel/mm/transparent_hugepage/enabled` must not be `never`). The host gives them where it can; memory "
@@ -258,7 +267,7 @@ constexpr Setting table[] = {
 
 constexpr std::string_view later[] = {
     "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
-    "shared_memory", "address_space", "control_ephemeral", "soft_reset",
+    "address_space", "control_ephemeral", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",

@@ -111,6 +111,7 @@ enum kvm_api_call {
     KVM_HTTP_SET = 0x10021,
     KVM_HTTP_FIND = 0x10022,
     KVM_HTTP_METHOD = 0x10023,
+    KVM_SHARED_MEMORY_AREA = 0x10700,
     KVM_IS_STORAGE = 0x10706,
     KVM_MEMINFO = 0x10A00,
     KVM_LOG = 0x7F000,
@@ -379,6 +380,57 @@ struct meminfo {
 static inline long get_meminfo(struct meminfo* info) {
     return kvm_call(KVM_MEMINFO, (long)info, 0, 0, 0, 0, 0);
 }
+
+/* ---- Memory that all VMs of the program share -------------------------------------------------------- */
+
+/* What the configuration key `shared_memory` gives the program: readable and writable, zero when main() starts, the
+ * same in all VMs, never reset. Every VM may write to it while another reads: use atomic operations, and do not believe
+ * what was checked before it was copied. It cannot be unmapped, protected or executed, and nobody can be waited for in
+ * it but by looking again. */
+struct shared_memory_info {
+    uint64_t ptr;
+    uint64_t end; /* both 0: there is none */
+};
+static inline struct shared_memory_info shared_memory_area(void) {
+    struct shared_memory_info area;
+    register long host __asm__("r10") = 0x7FFFE04800L;
+    long begin = KVM_SHARED_MEMORY_AREA, end = 0;
+    __asm__ volatile("leaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:"
+                     : "+a"(begin), "+d"(end), [host] "+r"(host)
+                     :
+                     : "r11", "cc", "memory");
+    area.ptr = (uint64_t)begin;
+    area.end = (uint64_t)end;
+    return area;
+}
+
+/* Pieces of it, one behind the other, for good; NULL when it is used up. In main(), so that all requests know of them,
+ * and in one source file, because each counts for itself.
+ *     static uint64_t* counter;
+ *     counter = SHM_ALLOC_TYPE(uint64_t);     a type
+ *     counter = SHM_ALLOC(*counter);          what an expression has for a type
+ *     table = SHM_ALLOC_BYTES(65536);         void*, aligned to 16 bytes */
+static inline void* kvm_shared_alloc(size_t size, size_t alignment) {
+    static struct shared_memory_info rest;
+    uint64_t begin;
+    if (rest.ptr == 0) {
+        rest = shared_memory_area();
+    }
+    begin = (rest.ptr + (alignment - 1)) & ~(uint64_t)(alignment - 1);
+    if (rest.ptr == 0 || begin > rest.end || size > rest.end - begin) {
+        return NULL;
+    }
+    rest.ptr = begin + size;
+    return (void*)begin;
+}
+#define SHM_ALLOC_BYTES(size) kvm_shared_alloc(size, 16)
+#ifdef __cplusplus
+#define SHM_ALLOC_TYPE(type) ((type*)kvm_shared_alloc(sizeof(type), alignof(type)))
+#define SHM_ALLOC(value) SHM_ALLOC_TYPE(__typeof__(value))
+#else
+#define SHM_ALLOC_TYPE(type) ((type*)kvm_shared_alloc(sizeof(type), _Alignof(type)))
+#define SHM_ALLOC(value) SHM_ALLOC_TYPE(__typeof__(value))
+#endif
 
 /* ---- Files inside the binary -------------------------------------------------------------------------- */
 

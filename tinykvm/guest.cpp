@@ -68,6 +68,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
     auto vdso = linux_abi::vdso_image();
     std::memcpy(memory_.system_block() + x86::vdso_offset, vdso.data(), vdso.size());
     map_stack();
+    map_shared_memory();
     load_interpreter();
 
     Registers registers;
@@ -126,6 +127,12 @@ void Guest::map_stack() {
                     "[stack]") != 0 ||
         memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
         throw LoadError(programs_.front().program->name() + ": no room for a stack");
+}
+
+void Guest::map_shared_memory() {
+    if (options_.shared_memory == 0) return;
+    if (!memory_.share(std::make_shared<const SharedMemory>(page_ceil(options_.shared_memory))))
+        throw LoadError(programs_.front().program->name() + ": no address space left for shared_memory");
 }
 
 GuestAddr Guest::stack_bottom() const {
@@ -271,6 +278,7 @@ std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, 
         result = calls->handle(call, memory_);
     }
     registers.rax = static_cast<std::uint64_t>(result.value);
+    registers.rdx = result.second.value_or(registers.rdx);
     enter_user(registers);
     if (result.next == HostCallResult::Next::stop) return Stop{.reason = Stop::Reason::host_call};
     return std::nullopt;

@@ -114,6 +114,7 @@ class Guest {
     void load_vectors(const SnapshotContents& snapshot);
     void load_interpreter();
     void map_stack();
+    void map_shared_memory();
     GuestAddr stack_bottom() const;
     GuestAddr lay_out_stack();
     // The stack of a call, with the address on it where its function returns to.

@@ -129,7 +129,7 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
         const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments()};
         const HostCallResult result = calls.handle(call, memory_);
         if (result.next == HostCallResult::Next::resume) {
-            mailbox().set_result(static_cast<std::uint64_t>(result.value));
+            mailbox().set_result(static_cast<std::uint64_t>(result.value), result.second);
             mailbox().set_phase(Phase::reply);
             return false;
         }

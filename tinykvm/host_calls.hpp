@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/registers.hpp"
@@ -23,8 +24,10 @@ struct HostCallResult {
     };
     Next next = Next::resume;
     std::int64_t value = 0;
+    std::optional<std::uint64_t> second{};  // in rdx, of a call with two values; else rdx is as it was
 
     static HostCallResult resume(std::int64_t value) { return {Next::resume, value}; }
+    static HostCallResult resume(std::int64_t value, std::uint64_t second) { return {Next::resume, value, second}; }
     static HostCallResult stop() { return {Next::stop, 0}; }
 };
 

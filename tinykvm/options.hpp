@@ -37,6 +37,9 @@ struct Options {
     // Most guest address space that may be accessible at a time. Reserving it costs the host nothing but
     // 0.2 % of what is touched; mmap beyond it is ENOMEM.
     std::size_t max_address_space = std::size_t{3} << 30;
+    // Memory that all VMs of the program see, zero at first, never reset; counted in none of the limits above. Taken
+    // from the host while it boots.
+    std::size_t shared_memory = 0;
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
 

@@ -25,12 +25,14 @@ struct Mode {
     const char* name;
     std::size_t kept;
     bool transparent_huge_pages;
+    std::size_t shared_memory = 0;
 };
 constexpr Mode modes[] = {
     {"kept", std::numeric_limits<std::size_t>::max(), false},
     {"shrunk", 20 * page_size, false},
     {"notKept", 0, false},
     {"transparentHugePages", std::numeric_limits<std::size_t>::max(), true},
+    {"sharedMemory", std::numeric_limits<std::size_t>::max(), false, std::size_t{3} << 20},
 };
 
 class Battery : public testing::TestWithParam<Mode> {
@@ -38,6 +40,7 @@ class Battery : public testing::TestWithParam<Mode> {
     Battery() {
         options_.max_kept_memory = GetParam().kept;
         options_.transparent_huge_pages = GetParam().transparent_huge_pages;
+        options_.shared_memory = GetParam().shared_memory;
         directory_ = std::filesystem::temp_directory_path() / ("tinykvm-battery-" + std::to_string(::getpid()));
         std::filesystem::create_directories(directory_);
         std::ofstream(directory_ / "file") << "0123456789";

@@ -39,6 +39,8 @@ class Calls final : public HostCalls {
                 answered = true;
                 return HostCallResult::stop();
             case 4: notes.emplace_back(call.args[0], call.args[1]); return HostCallResult::resume(0);
+            case 5:
+                return HostCallResult::resume(static_cast<std::int64_t>(call.args[0] + 1), call.args[0] + 2);
             default: return HostCallResult::resume(-1);
         }
     }

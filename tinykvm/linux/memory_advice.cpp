@@ -1,4 +1,4 @@
-// madvise, mincore, msync and mlock: mostly words, as guest memory is never swapped by us and never shared.
+// madvise, mincore, msync and mlock: mostly words, as guest memory is never swapped by us.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -25,6 +25,7 @@ int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
 bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
 
 std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
+    const int advice = call.int_arg(2);
     const Regions& regions = call.memory.regions();
     bool holes = false;
     for (GuestAddr at = begin; at < end;) {
@@ -39,6 +40,11 @@ std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
         }
         if (is_file_copy(*region)) return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
+        if (call.memory.shared().overlaps(at, stop)) {  // what is shared stays
+            if (advice == MADV_FREE) return -EINVAL;
+            at = stop;
+            continue;
+        }
         if (const int error = call.memory.discard(at, stop - at)) return -error;
         call.waiter.check();
         at = stop;

@@ -80,6 +80,7 @@ std::int64_t sys_mremap(Call& call) {
     if (!is_user_range(from, old_size)) return -EFAULT;
     const Region* region = call.memory.regions().find(from);
     if (!region) return -EFAULT;
+    if (call.memory.shared().overlaps(from, from + old_size)) return -EPERM;
     if (new_size < old_size) {
         // First the rest goes, whatever mappings it is made of; what is moved then must be one.
         if (const int error = call.memory.unmap(from + new_size, old_size - new_size)) return -error;

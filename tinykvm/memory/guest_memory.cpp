@@ -7,7 +7,6 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/host_page.hpp"
-#include "tinykvm/memory/image.hpp"
 #include "tinykvm/x86/descriptors.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -27,6 +26,9 @@ constexpr std::size_t worth_a_mapping = std::size_t{256} << 10;
 constexpr std::size_t min_address_space = std::size_t{64} << 20;
 // Room in a fork's first memory slot for what requests map beyond the snapshot.
 constexpr std::size_t spare_space = std::size_t{8} << 20;
+
+// Most of a string that is copied before its end is looked for.
+constexpr std::size_t read_at_once = 512;
 
 constexpr std::uint64_t system_pages = large_page_size / page_size;
 
@@ -53,7 +55,8 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
       window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end)), std::move(huge_pages)),
       tables_(window_),
       blocks_(image_->blocks),
-      regions_(image_->regions) {
+      regions_(image_->regions),
+      shared_(image_->shared) {
     window_.adopt(image_->window_end, spare_space);
     tables_.restore(image_->page_tables);
     map_image();
@@ -83,7 +86,9 @@ void GuestMemory::create_system_block() {
     regions_.insert({x86::vdso, x86::vdso + x86::vdso_max_size, code, "[vdso]"});
 }
 
-void GuestMemory::map_clock_page(int fd) { window_.map_shared(x86::clock_page_offset, page_size, fd); }
+void GuestMemory::map_clock_page(int fd) {
+    window_.map_shared(x86::clock_page_offset, page_size, {.read = true}, fd, 0);
+}
 
 // --- Bytes
 
@@ -173,11 +178,14 @@ std::optional<std::string> GuestMemory::read_string(GuestAddr from, std::size_t 
     while (text.size() < max) {
         auto part = readable(from, max - text.size());
         if (part.empty()) return std::nullopt;
-        const auto* begin = reinterpret_cast<const char*>(part.data());
-        const std::size_t length = ::strnlen(begin, part.size());
-        text.append(begin, length);
-        if (length < part.size()) return text;
-        from += part.size();
+        // Copied before it is looked at: another VM may write there.
+        const std::size_t begin = text.size(), size = std::min<std::size_t>(part.size(), read_at_once);
+        text.append(reinterpret_cast<const char*>(part.data()), size);
+        if (const std::size_t end = text.find('\0', begin); end != std::string::npos) {
+            text.resize(end);
+            return text;
+        }
+        from += size;
     }
     return std::nullopt;
 }
@@ -268,6 +276,7 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     if (!valid(begin, size)) return EINVAL;
     if (too_many_regions()) return ENOMEM;
     const GuestAddr end = begin + size;
+    if (shared_.overlaps(begin, end)) return EPERM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
         if (protection.accessible())
@@ -286,6 +295,7 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
     if (!regions_.overlaps(begin, end)) return 0;
+    if (shared_.overlaps(begin, end)) return EPERM;
     // Giving back is always possible; a hole makes two regions of one.
     const Region* around = regions_.find(begin);
     if (around && around->begin < begin && end < around->end && too_many_regions()) return ENOMEM;
@@ -302,6 +312,7 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
     if (!regions_.covered(begin, end) || too_many_regions()) return ENOMEM;
+    if (shared_.overlaps(begin, end)) return EPERM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
         window_.protect(offset, length, protection);
@@ -316,6 +327,7 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
     if (!regions_.covered(begin, end)) return ENOMEM;
+    if (shared_.overlaps(begin, end)) return EPERM;
     for (GuestAddr at = begin; at < end;) {
         const Region region = *regions_.find(at);
         const GuestAddr to = std::min(end, region.end);
@@ -357,15 +369,28 @@ std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint
     return regions_.find_free(size, x86::system_end, x86::user_end, alignment);
 }
 
+bool GuestMemory::share(std::shared_ptr<const SharedMemory> memory) {
+    constexpr Protection read_write{.read = true, .write = true};
+    const std::size_t blocks = (memory->size() + large_page_size - 1) & ~(large_page_size - 1);
+    const auto begin = find_free(blocks, 0, large_page_size);
+    if (!begin) return false;
+    const GuestAddr end = *begin + memory->size();
+    if (!give_place(*begin, end) || !grant(*begin, end, read_write)) return false;
+    shared_ = {std::move(memory), *begin, end, blocks_.find(*begin)->offset + (*begin - blocks_.find(*begin)->begin)};
+    window_.map_shared(shared_.offset, shared_.memory->size(), read_write, shared_.memory->fd(), 0);
+    regions_.insert({*begin, end, read_write, "[shared]"});
+    return true;
+}
+
 // --- Accounting
 
 void GuestMemory::note_guest_writes(std::span<const std::uint64_t> pages) {
     for (std::uint64_t page : pages)
-        if (page >= system_pages) dirty_.add(page);
+        if (page >= system_pages && !shared_.holds_page(page)) dirty_.add(page);
 }
 
 void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
-    if (size == 0) return;
+    if (size == 0 || shared_.holds_page(offset / page_size)) return;
     const std::uint64_t first = offset / page_size, last = (offset + size - 1) / page_size + 1;
     const std::size_t fresh = dirty_.missing(first, last);
     if ((dirty_.size() + fresh) * page_size > limits_.bytes) {

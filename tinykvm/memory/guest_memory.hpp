@@ -23,6 +23,7 @@
 
 #include "tinykvm/memory/address_blocks.hpp"
 #include "tinykvm/memory/dirty_pages.hpp"
+#include "tinykvm/memory/image.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/window.hpp"
 #include "tinykvm/types.hpp"
@@ -30,7 +31,6 @@
 
 namespace tinykvm {
 
-struct MemoryImage;
 namespace kvm {
 class Vm;
 }
@@ -89,7 +89,8 @@ class GuestMemory {
     bool is_writable(GuestAddr address, std::size_t size) const;
 
     // --- Mappings, in the terms of Linux. Addresses and sizes are page aligned, sizes not 0, ranges below
-    // x86::user_end. Each returns 0 or a positive errno value; on an error nothing has changed.
+    // x86::user_end. Each returns 0 or a positive errno value; on an error nothing has changed. Shared memory stays
+    // where it is: EPERM.
 
     // Fresh zero pages, replacing what was there.
     [[nodiscard]] int map(GuestAddr begin, std::size_t size, Protection protection, std::string name = {});
@@ -102,6 +103,12 @@ class GuestMemory {
     std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
                                        std::size_t alignment = page_size) const;
     const Regions& regions() const { return regions_; }
+
+    // Maps `memory`, readable and writable, at a place of its choice; while the program boots, at most once. It is not
+    // counted as changed, is the same in all forks, and reset() leaves it alone: other VMs may write to it at any
+    // time, also while the host reads. False when there is no room.
+    [[nodiscard]] bool share(std::shared_ptr<const SharedMemory> memory);
+    const SharedArea& shared() const { return shared_; }
 
     // --- Accounting
 
@@ -174,6 +181,7 @@ class GuestMemory {
     x86::PageTables tables_;
     AddressBlocks blocks_;
     Regions regions_;
+    SharedArea shared_;
     DirtyPages dirty_;
     DirtyPages used_;              // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;          // of this period

@@ -5,24 +5,39 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/memory/address_blocks.hpp"
 #include "tinykvm/memory/regions.hpp"
+#include "tinykvm/memory/shared_memory.hpp"
 #include "tinykvm/types.hpp"
 #include "tinykvm/x86/page_tables.hpp"
 
 namespace tinykvm {
 
+// Where in a guest its shared memory is.
+struct SharedArea {
+    std::shared_ptr<const SharedMemory> memory;  // null: there is none
+    GuestAddr begin = 0, end = 0;
+    std::uint64_t offset = 0;  // in the window
+
+    bool overlaps(GuestAddr from, GuestAddr to) const { return from < end && begin < to; }
+    bool holds_page(std::uint64_t window_page) const {
+        return window_page - offset / page_size < (end - begin) / page_size;
+    }
+};
+
 struct MemoryImage {
     // What a fork maps: sorted by offset, disjoint; what is in none of them is not accessible.
     struct Piece {
+        enum class Backing { zero, file, shared };
         std::uint64_t offset, size;  // in the window
         Protection protection;
-        bool from_file;              // else zero pages
-        std::uint64_t file_offset;
+        Backing backing;
+        std::uint64_t file_offset;   // of `file`, or of the shared memory
     };
 
     FileDescriptor file;             // memfd, sealed
@@ -32,6 +47,7 @@ struct MemoryImage {
     std::uint64_t window_end = 0;
     AddressBlocks blocks;
     Regions regions;
+    SharedArea shared;
     x86::PageTables::State page_tables;
 
     // The page's contents; nullptr: zero.

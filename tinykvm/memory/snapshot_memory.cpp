@@ -10,7 +10,6 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/host_page.hpp"
-#include "tinykvm/memory/image.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -29,6 +28,8 @@ constexpr std::size_t max_ranges_to_undo = 64;
 // the distance is doubled until a fork needs no more than so many mappings for data.
 constexpr std::uint64_t first_gap_pages = 16;
 constexpr std::size_t max_data_runs = 256;
+
+using Backing = MemoryImage::Piece::Backing;
 
 struct PageRun {
     std::uint64_t first, last;  // window pages [first, last)
@@ -91,11 +92,11 @@ class ImageWriter {
     }
     void add_zero(std::uint64_t first, std::uint64_t last, Protection protection) {
         if (first == last || !protection.accessible()) return;
-        image_.pieces.push_back({first * page_size, (last - first) * page_size, protection, false, 0});
+        image_.pieces.push_back({first * page_size, (last - first) * page_size, protection, Backing::zero, 0});
     }
     void add_data(const PageRun& run, Protection protection) {
         const std::size_t size = (run.last - run.first) * page_size;
-        image_.pieces.push_back({run.first * page_size, size, protection, true, written_ * page_size});
+        image_.pieces.push_back({run.first * page_size, size, protection, Backing::file, written_ * page_size});
         for (std::uint64_t page = run.first; page < run.last; ++page)
             image_.page_numbers[page] = static_cast<std::uint32_t>(written_ + (page - run.first) + 1);
         const std::byte* from = window_.host(run.first * page_size);
@@ -132,6 +133,7 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
     for (const auto& entry : regions_) {
         const Region& region = entry.second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
+        if (shared_.overlaps(region.begin, region.end)) continue;
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             if (!region.protection.accessible()) window_.protect(offset, size, {.read = true});
             add(offset, size, region.protection, [&](std::uint64_t page) { return dirty_.contains(page); });
@@ -140,6 +142,14 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
 
     auto image = std::make_shared<MemoryImage>();
     ImageWriter(*image, window_).write(std::move(parts));
+    if (shared_.memory) {
+        const MemoryImage::Piece piece{shared_.offset, shared_.memory->size(), regions_.find(shared_.begin)->protection,
+                                       Backing::shared, 0};
+        const auto place = std::find_if(image->pieces.begin(), image->pieces.end(),
+                                        [&](const auto& other) { return other.offset > piece.offset; });
+        image->pieces.insert(place, piece);
+    }
+    image->shared = shared_;
     image->window_end = window_.allocated();
     image->blocks = blocks_;
     image->regions = regions_;
@@ -152,16 +162,20 @@ void GuestMemory::map_image() {
     const auto& pieces = image_->pieces;
     // From the end: the request area is last, and comes first for huge pages.
     for (std::size_t i = pieces.size(); i-- > 0;)
-        if (!pieces[i].from_file) window_.map_first(pieces[i].offset, pieces[i].size, pieces[i].protection);
+        if (pieces[i].backing == Backing::zero)
+            window_.map_first(pieces[i].offset, pieces[i].size, pieces[i].protection);
     for (std::size_t i = 0; i < pieces.size();) {
         const MemoryImage::Piece& first = pieces[i];
-        if (!first.from_file) {
+        if (first.backing != Backing::file) {
+            if (first.backing == Backing::shared)
+                window_.map_shared(first.offset, first.size, first.protection, shared_.memory->fd(), first.file_offset);
             ++i;
             continue;
         }
         // Pieces that go on where the one before ended differ in protection alone.
         std::size_t size = 0, last = i;
-        for (; last < pieces.size() && pieces[last].from_file && pieces[last].offset == first.offset + size &&
+        for (; last < pieces.size() && pieces[last].backing == Backing::file &&
+               pieces[last].offset == first.offset + size &&
                pieces[last].file_offset == first.file_offset + size;
              ++last)
             size += pieces[last].size;
@@ -180,11 +194,14 @@ void GuestMemory::map_as_image(Range range) {
         const std::uint64_t to = std::min(range.end, piece->offset + piece->size);
         if (at < piece->offset) window_.unmap(at, piece->offset - at);
         at = std::max(at, piece->offset);
-        if (piece->from_file)
-            window_.map_copy(at, to - at, piece->protection, image_->file.get(),
-                             piece->file_offset + (at - piece->offset));
-        else
-            window_.map_zero(at, to - at, piece->protection);
+        const std::uint64_t in_file = piece->file_offset + (at - piece->offset);
+        switch (piece->backing) {
+            case Backing::zero: window_.map_zero(at, to - at, piece->protection); break;
+            case Backing::file: window_.map_copy(at, to - at, piece->protection, image_->file.get(), in_file); break;
+            case Backing::shared:
+                window_.map_shared(at, to - at, piece->protection, shared_.memory->fd(), in_file);
+                break;
+        }
         at = to;
     }
     if (at < range.end) window_.unmap(at, range.end - at);

@@ -90,8 +90,9 @@ void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protect
             fd_offset);
 }
 
-void Window::map_shared(std::uint64_t offset, std::size_t size, int fd) {
-    replace("cannot map a shared page", offset, size, PROT_READ, MAP_SHARED, fd, 0);
+void Window::map_shared(std::uint64_t offset, std::size_t size, Protection protection, int fd,
+                        std::uint64_t fd_offset) {
+    replace("cannot map shared memory", offset, size, host_protection(protection), MAP_SHARED, fd, fd_offset);
 }
 
 void Window::unmap(std::uint64_t offset, std::size_t size) {

@@ -38,8 +38,8 @@ class Window {
     void map_first(std::uint64_t offset, std::size_t size, Protection protection);
     // Pages of an image, copied when written.
     void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
-    // Pages of a file shared with others, read-only.
-    void map_shared(std::uint64_t offset, std::size_t size, int fd);
+    // Pages of a file shared with others.
+    void map_shared(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
     // Nothing: contents are gone, any access ends in an error.
     void unmap(std::uint64_t offset, std::size_t size);
     // Contents stay; the guest's (and the host's) rights change.

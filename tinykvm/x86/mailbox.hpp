@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "tinykvm/types.hpp"
 #include "tinykvm/x86/shim_ports.h"
@@ -53,7 +54,11 @@ class Mailbox {
         for (std::size_t i = 0; i < arguments.size(); ++i) put(page_->arguments[i], arguments[i]);
         put(page_->stack, stack);
     }
-    void set_result(std::uint64_t value) { put(page_->result, value); }
+    // `second` goes where the call's third argument was, which comes back in RDX in any case.
+    void set_result(std::uint64_t value, std::optional<std::uint64_t> second) {
+        put(page_->result, value);
+        if (second) put(page_->arguments[2], *second);
+    }
     std::uint64_t target() const { return get(page_->target); }
     Words arguments() const {
         Words words;

@@ -109,8 +109,8 @@ tinykvm_shim_wait:
         jmp     *%r11
 
 // How programs call the host: number in EAX, arguments in RDI, RSI, RDX, RCX, R8, R9, the address to go on at in R11;
-// the value comes back in RAX, R10 and R11 are lost, no stack is used. Somebody who listens gets the call through the
-// mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
+// the value comes back in RAX, a second one in RDX, R10 and R11 are lost, no stack is used. Somebody who listens gets
+// the call through the mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
         .org    tinykvm_shim_begin + SHIM_HOST_CALL
         movabsq $MAILBOX, %r10
         cmpl    $0, MAILBOX_LISTENING(%r10)
@@ -150,6 +150,7 @@ tinykvm_shim_wait:
 .Lreply:
         movl    $MAILBOX_RUNNING, MAILBOX_PHASE(%r10)
         movq    MAILBOX_RESULT(%r10), %rax
+        movq    MAILBOX_ARGUMENTS + 16(%r10), %rdx
         movq    MAILBOX_LINK(%r10), %r11
         jmp     *%r11
 tinykvm_shim_end:

@@ -8,6 +8,7 @@ enum {
     CALL_WAIT = 2,    // wait(): frozen here
     CALL_ANSWER = 3,  // answer(value): ends the call
     CALL_NOTE = 4,    // note(value): goes on
+    CALL_PAIR = 5,    // pair(value): value + 1 and value + 2
 };
 
 static inline long host_call(uint32_t number, uint64_t a, uint64_t b) {
@@ -16,6 +17,17 @@ static inline long host_call(uint32_t number, uint64_t a, uint64_t b) {
     __asm__ volatile("leaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:"
                      : "+a"(result), [host] "+r"(host)
                      : "D"(a), "S"(b)
+                     : "r11", "cc", "memory");
+    return result;
+}
+
+// A call with two values.
+static inline long host_call_2(uint32_t number, uint64_t a, uint64_t *second) {
+    long result = number;
+    register uint64_t host __asm__("r10") = 0x7FFFE04800;
+    __asm__ volatile("leaq 1f(%%rip), %%r11\n\tjmp *%[host]\n1:"
+                     : "+a"(result), "+d"(*second), [host] "+r"(host)
+                     : "D"(a)
                      : "r11", "cc", "memory");
     return result;
 }

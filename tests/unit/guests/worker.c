@@ -186,6 +186,35 @@ static void note_then_answer(uint64_t notes, uint64_t value) {
     for (uint64_t i = 0; i < notes; ++i) host_call(CALL_NOTE, i, value);
     answer(value);
 }
+/* 1: both values of a call came, and RDX is untouched by calls with one. */
+static void take_pair(uint64_t value) {
+    uint64_t second = 77, same = 78;
+    long first = host_call_2(CALL_PAIR, value, &second);
+    host_call_2(CALL_NOTE, value, &same);
+    answer(first == (long)value + 1 && second == value + 2 && same == 78);
+}
+static void linux_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = 0;
+    __asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    answer(number);
+}
+static void increment(uint64_t address, uint64_t times) {
+    while (times--) __atomic_add_fetch((uint64_t *)address, 1, __ATOMIC_RELAXED);
+    answer(1);
+}
+static void touch_range(uint64_t begin, uint64_t end) {
+    uint64_t pages = 0;
+    for (; begin < end; begin += 4096, ++pages) *(volatile char *)begin = 1;
+    answer(pages);
+}
+static void execute(uint64_t address) { ((void (*)(void))address)(); }
+/* A string that is "" and "aaaaaaa..." in turns, for ever. */
+static void change_string(uint64_t address) {
+    for (char *text = (char *)address;;) {
+        for (int i = 64; i-- > 0;) ((volatile char *)text)[i] = 'a';
+        for (int i = 64; i-- > 0;) ((volatile char *)text)[i] = 0;
+    }
+}
 static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
 
 int main(void) {
@@ -196,7 +225,7 @@ int main(void) {
     OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
-    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash);
+    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(take_pair); OFFER(linux_call); OFFER(increment); OFFER(touch_range); OFFER(execute); OFFER(change_string); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash);
     host_call(CALL_WAIT, 0, 0);
     answer(counter); /* behind the wait: where Fork::resume goes on */
     return 0;

@@ -1,0 +1,26 @@
+// Memory that all VMs of a program see: the one it boots in and all its forks. Zero at first, never reset.
+//
+// Thread safety: the object is immutable; what is in the memory changes under everybody's eyes.
+#pragma once
+
+#include <cstddef>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+
+namespace tinykvm {
+
+class SharedMemory {
+  public:
+    // Takes `size` bytes from the host at once: later there would be nobody to tell that they are missing, and an
+    // access would end in SIGBUS. Throws MachineError, naming the option shared_memory.
+    explicit SharedMemory(std::size_t size);
+
+    int fd() const { return file_.get(); }  // a memfd that keeps its size
+    std::size_t size() const { return size_; }
+
+  private:
+    FileDescriptor file_;
+    std::size_t size_;
+};
+
+}  // namespace tinykvm
