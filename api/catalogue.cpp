@@ -80,6 +80,12 @@ std::string Catalogue::why_missing(std::string_view name) const {
                                   : "there is no program " + quoted;
 }
 
+void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
+    for (const auto& [name, service] : services_) {
+        visit(*service);
+    }
+}
+
 void Catalogue::warm() {
     for (const auto& [name, service] : services_) {
         service->warm();

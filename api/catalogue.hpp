@@ -3,6 +3,7 @@
 // Thread safety: configure() while nobody else uses the object; the rest from any thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +31,9 @@ class Catalogue {
 
     // How its programs and chains make requests to Varnish itself.
     SelfRequests& self_requests() { return *host_.self_requests; }
+
+    // In the order of their names.
+    void for_each(const std::function<void(Service&)>& visit) const;
 
     void warm();
     // Waits some seconds for VMs in use; there should be none.

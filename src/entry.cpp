@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "src/backend.hpp"
+#include "src/control.hpp"
 #include "src/guard.hpp"
 #include "src/immediate.hpp"
 #include "src/log.hpp"
@@ -96,6 +97,24 @@ VCL_INT vmod_synth(VRT_CTX, struct vmod_priv* priv, VCL_INT status, VCL_STRING p
     return guarded(ctx, "synth", VCL_INT{0}, [&]() -> VCL_INT {
         const ProgramBackend* backend = state_of(priv).find(ctx, program);
         return backend != nullptr ? run_synth(ctx, *backend, status, url, arg) : 0;
+    });
+}
+
+VCL_INT vmod_invalidate_programs(VRT_CTX, struct vmod_priv* priv, VCL_STRING regex) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "invalidate_programs", VCL_INT{0},
+                   [&] { return invalidate_programs(ctx, state_of(priv), regex); });
+}
+
+VCL_BOOL vmod_main_arguments(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRANDS arguments) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "main_arguments", 0U, [&] {
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        if (backend == nullptr) {
+            return 0U;
+        }
+        set_main_arguments(*backend, arguments);
+        return 1U;
     });
 }
 

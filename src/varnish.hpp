@@ -17,6 +17,7 @@ extern "C" {
 
 #include "cache/cache_filter.h"
 #include "vcl.h"
+#include "vre.h"
 #include "vsb.h"
 #include "vtim.h"
 

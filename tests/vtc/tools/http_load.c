@@ -2,11 +2,11 @@
  * A client for what varnishtest's own cannot do: large bodies, and many connections at once.
  *
  *   http_load ADDRESS PORT fetch URL            one GET; prints "STATUS LENGTH SUM", the sum of the body's bytes
- *   http_load ADDRESS PORT load CONNECTIONS REQUESTS URL=STATUS[,STATUS]...
+ *   http_load ADDRESS PORT load CONNECTIONS REQUESTS URL=STATUS[,STATUS]...[:BODY[|BODY]...]...
  *
  * load: every connection makes REQUESTS requests, one after the other, taking turns through the URLs. Each answer must
- * have one of the statuses of its URL (0: the connection may also just end) and, when it is 200, a body. Prints
- * "N as expected, N not" and the first surprises. */
+ * have one of the statuses of its URL (0: the connection may also just end) and, when it is 200, a body: one of those
+ * that are named, or any. Prints "N as expected, N not" and the first surprises. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -28,6 +28,7 @@ struct answer {
     int status;
     size_t length;
     unsigned long sum;
+    char body[256]; /* its begin */
 };
 
 struct connection {
@@ -73,7 +74,7 @@ static int open_connection(struct connection *c)
 /* Status 0: there was no whole answer. */
 static struct answer request(struct connection *c, const char *url)
 {
-    struct answer answer = {0, 0, 0};
+    struct answer answer = {0};
     char line[4096];
     int status = 0, chunked = 0, size = snprintf(line, sizeof line, "GET %s HTTP/1.1\r\nHost: load\r\n\r\n", url);
     long length = -1;
@@ -100,7 +101,10 @@ static struct answer request(struct connection *c, const char *url)
         for (long left = length; left > 0; left--) {
             if (c->begin == c->end && !fill(c))
                 return answer;
-            answer.sum += (unsigned char)c->buffer[c->begin++];
+            char byte = c->buffer[c->begin++];
+            answer.sum += (unsigned char)byte;
+            if (answer.length + 1 < sizeof answer.body)
+                answer.body[answer.length] = byte;
             answer.length++;
         }
         if (chunked && !read_line(c, line, sizeof line))
@@ -110,12 +114,32 @@ static struct answer request(struct connection *c, const char *url)
     return answer;
 }
 
-static int is_expected(const char *list, struct answer answer)
+/* Is `word` one of those between the separators? */
+static int is_one_of(const char *list, size_t size, char separator, const char *word)
 {
-    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
-        if (atoi(at) == answer.status)
-            return answer.status != 200 || answer.length > 0;
+    const size_t length = strlen(word);
+    for (const char *at = list, *end = list + size; at < end;) {
+        const char *next = memchr(at, separator, (size_t)(end - at));
+        if (next == NULL)
+            next = end;
+        if ((size_t)(next - at) == length && memcmp(at, word, length) == 0)
+            return 1;
+        at = next + 1;
+    }
     return 0;
+}
+
+static int is_expected(const char *list, const struct answer *answer)
+{
+    char status[16];
+    const size_t statuses = strcspn(list, ":");
+    snprintf(status, sizeof status, "%d", answer->status);
+    if (!is_one_of(list, statuses, ',', status))
+        return 0;
+    if (answer->status != 200)
+        return 1;
+    const char *bodies = list + statuses;
+    return *bodies == ':' ? is_one_of(bodies + 1, strlen(bodies + 1), '|', answer->body) : answer->length > 0;
 }
 
 static void *work(void *argument)
@@ -125,13 +149,13 @@ static void *work(void *argument)
     int is_open = open_connection(c);
     for (int i = 0; i < requests; i++) {
         int which = (int)((first + i) % url_count);
-        struct answer answer = {0, 0, 0};
+        struct answer answer = {0};
         if (is_open)
             answer = request(c, urls[which]);
-        if (is_expected(expected[which], answer)) {
+        if (is_expected(expected[which], &answer)) {
             __atomic_fetch_add(&good, 1, __ATOMIC_RELAXED);
         } else if (__atomic_fetch_add(&bad, 1, __ATOMIC_RELAXED) < 10) {
-            printf("%s: status %d, %zu bytes\n", urls[which], answer.status, answer.length);
+            printf("%s: status %d, %zu bytes: %s\n", urls[which], answer.status, answer.length, answer.body);
         }
         if (answer.status == 0) {
             close(c->fd);
@@ -148,7 +172,7 @@ static int load(int argc, char **argv)
     int connections = atoi(argv[0]);
     requests = atoi(argv[1]);
     for (int i = 2; i < argc && url_count < max_urls; i++) {
-        char *statuses = strrchr(argv[i], '=');
+        char *statuses = strchr(argv[i], '=');
         if (statuses == NULL)
             return 2;
         *statuses = '\0';
@@ -183,7 +207,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[3], "fetch") == 0) {
         struct connection *c = malloc(sizeof *c);
-        struct answer answer = {0, 0, 0};
+        struct answer answer = {0};
         if (open_connection(c))
             answer = request(c, argv[4]);
         printf("%d %zu %lu\n", answer.status, answer.length, answer.sum);

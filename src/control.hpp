@@ -1,0 +1,17 @@
+// What VCL does to programs rather than with them.
+#pragma once
+
+#include "src/varnish.hpp"
+
+namespace tinykvm::vmod {
+
+struct ProgramBackend;
+class VclState;
+
+// How many were unloaded. Throws std::runtime_error for a bad regular expression; nothing has happened then.
+VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex);
+
+// Throws std::runtime_error when they are too many or too long.
+void set_main_arguments(const ProgramBackend& backend, VCL_STRANDS arguments);
+
+}  // namespace tinykvm::vmod

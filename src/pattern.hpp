@@ -1,0 +1,26 @@
+// A regular expression of VCL that was not known when the VCL was compiled. It matches as `~` does: anywhere in the
+// text, unless it has anchors.
+#pragma once
+
+#include <string_view>
+
+#include "src/varnish.hpp"
+
+namespace tinykvm::vmod {
+
+class Pattern {
+  public:
+    // An empty or null text matches everything. Throws std::runtime_error that says what is wrong with it, and where.
+    explicit Pattern(const char* text);
+    ~Pattern();
+    Pattern(const Pattern&) = delete;
+    Pattern& operator=(const Pattern&) = delete;
+
+    // Throws std::runtime_error when finding out takes too many steps.
+    bool matches(std::string_view text) const;
+
+  private:
+    vre_t* compiled_ = nullptr;  // null: matches everything
+};
+
+}  // namespace tinykvm::vmod
