@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "api/failure.hpp"
 
@@ -17,15 +18,9 @@ constexpr GuestAddr body_alignment = 64;  // SIMD code likes its input aligned
 
 [[noreturn]] void too_large(const std::string& what) { throw Failure(FailureKind::too_large, what); }
 
-void fresh_entropy(std::uint64_t (&words)[2]) {
-    auto* to = reinterpret_cast<unsigned char*>(words);
-    for (std::size_t done = 0; done < sizeof words;) {
-        const ssize_t got = getrandom(to + done, sizeof words - done, 0);
-        if (got < 0 && errno != EINTR) {
-            throw Failure(FailureKind::host, std::string("getrandom: ") + std::strerror(errno));
-        }
-        done += got > 0 ? static_cast<std::size_t>(got) : 0;
-    }
+template <typename T>
+void put_at(std::vector<std::byte>& bytes, std::size_t offset, const T& value) {
+    std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
 }  // namespace
@@ -42,19 +37,35 @@ void RequestLayout::write(GuestAddr to, const void* from, std::size_t size) {
     }
 }
 
-void RequestLayout::put(const void* from, std::size_t size) {
+std::uint64_t RequestLayout::random_word() {
+    if (random_words_left_ == 0) {
+        auto* to = reinterpret_cast<std::byte*>(random_words_.data());
+        for (std::size_t done = 0; done < sizeof random_words_;) {
+            const ssize_t got = getrandom(to + done, sizeof random_words_ - done, 0);
+            if (got < 0 && errno != EINTR) {
+                throw Failure(FailureKind::host, std::string("getrandom: ") + std::strerror(errno));
+            }
+            done += got > 0 ? static_cast<std::size_t>(got) : 0;
+        }
+        random_words_left_ = random_words_.size();
+    }
+    return std::exchange(random_words_[--random_words_left_], 0);
+}
+
+void RequestLayout::take(std::size_t size) {
     if (size > end_ - cursor_) {
         too_large("the request does not fit in max_request_memory (" + std::to_string(end_ - begin_) +
                   " bytes)");
     }
-    write(cursor_, from, size);
     cursor_ += size;
 }
 
-GuestAddr RequestLayout::put_string(std::string_view text) {
+GuestAddr RequestLayout::head_string(std::string_view text) {
     const GuestAddr at = cursor_;
-    put(text.data(), text.size());
-    put("", 1);
+    take(text.size() + 1);
+    const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
+    head_.insert(head_.end(), bytes, bytes + text.size());
+    head_.push_back(std::byte{0});
     return at;
 }
 
@@ -83,17 +94,16 @@ void RequestLayout::begin(Fork& fork, const Request& request) {
     request_.info_flags = request.warmup ? abi::info_warmup : 0;
 
     const std::size_t fixed = sizeof(abi::Request) + request.headers.size() * sizeof(abi::RequestHeader);
-    if (fixed > area.size) {
-        too_large("the request does not fit in max_request_memory");
-    }
-    cursor_ = begin_ + fixed;
-    request_.method = put_string(request.method);
-    request_.url = put_string(request.url);
-    request_.arg = put_string(request.argument);
-    request_.content_type = put_string(request.content_type);
+    cursor_ = begin_;
+    take(fixed);
+    head_.assign(fixed, std::byte{0});
+    request_.method = head_string(request.method);
+    request_.url = head_string(request.url);
+    request_.arg = head_string(request.argument);
+    request_.content_type = head_string(request.content_type);
 
     request_.headers = begin_ + sizeof(abi::Request);
-    GuestAddr slot = request_.headers;
+    std::size_t slot = sizeof(abi::Request);
     for (const std::string_view line : request.headers) {
         if (line.size() > UINT32_MAX) {
             too_large("a header of " + std::to_string(line.size()) + " bytes");
@@ -102,8 +112,8 @@ void RequestLayout::begin(Fork& fork, const Request& request) {
         const std::size_t colon = line.find(':');
         header.field_len = static_cast<std::uint32_t>(line.size());
         header.field_colon = static_cast<std::uint32_t>(colon == std::string_view::npos ? line.size() : colon);
-        header.field = put_string(line);
-        write(slot, &header, sizeof header);
+        header.field = head_string(line);
+        put_at(head_, slot, header);
         slot += sizeof header;
     }
     cursor_ = std::min(end_, (cursor_ + body_alignment - 1) & ~(body_alignment - 1));
@@ -115,7 +125,9 @@ void RequestLayout::append_body(std::span<const std::byte> data) {
         too_large("a body of more than " + std::to_string(room() + request_.content_len) +
                   " bytes does not fit in max_request_memory");
     }
-    put(data.data(), data.size());
+    const GuestAddr at = cursor_;
+    take(data.size());
+    write(at, data.data(), data.size());
     request_.content_len += data.size();
 }
 
@@ -123,12 +135,23 @@ void RequestLayout::finish() {
     if (request_.content_len == 0) {
         request_.content = 0;
     } else {
-        put("", 1);  // not part of the interface, but careless programs are saved by it
+        const GuestAddr end = cursor_;
+        take(1);
+        write(end, "", 1);  // not part of the interface, but careless programs are saved by it
     }
-    fresh_entropy(request_.prng);
-    write(begin_, &request_, sizeof request_);
+    for (std::uint64_t& word : request_.prng) {
+        word = random_word();
+    }
+    put_at(head_, 0, request_);
+    write(begin_, head_.data(), head_.size());
 }
 
-GuestAddr RequestLayout::add_string(std::string_view text) { return put_string(text); }
+GuestAddr RequestLayout::add_string(std::string_view text) {
+    const GuestAddr at = cursor_;
+    const std::string terminated(text);
+    take(terminated.size() + 1);
+    write(at, terminated.c_str(), terminated.size() + 1);
+    return at;
+}
 
 }  // namespace tinykvm::api

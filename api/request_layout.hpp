@@ -8,10 +8,12 @@
 // Thread safety: one thread at a time, while the fork stands still. Borrows the fork's memory.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "api/guest_abi.hpp"
 #include "api/request.hpp"
@@ -27,7 +29,7 @@ class RequestLayout {
     // How much more body there is room for.
     std::size_t room() const { return end_ - cursor_; }
     void append_body(std::span<const std::byte> data);
-    // Writes the kvm_request, with fresh random bits. Nothing may be appended afterwards.
+    // Writes everything but the body, with fresh random bits. No body may be appended afterwards.
     void finish();
 
     // Behind everything else; for the error handler's text.
@@ -38,13 +40,17 @@ class RequestLayout {
 
   private:
     void write(GuestAddr to, const void* from, std::size_t size);
-    void put(const void* from, std::size_t size);
-    GuestAddr put_string(std::string_view text);
+    void take(std::size_t size);
+    GuestAddr head_string(std::string_view text);
+    std::uint64_t random_word();
     std::uint16_t short_length(std::string_view text, const char* what) const;
 
     GuestMemory* memory_ = nullptr;
     GuestAddr begin_ = 0, cursor_ = 0, end_ = 0;
     abi::Request request_;
+    std::vector<std::byte> head_;  // everything but the body, as it will be at begin_
+    std::array<std::uint64_t, 64> random_words_{};  // fetched together; each is used once
+    std::size_t random_words_left_ = 0;
 };
 
 }  // namespace tinykvm::api

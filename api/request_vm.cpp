@@ -87,11 +87,21 @@ Outcome RequestVm::run(const ClientGone& gone) {
     spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
     if (inside_guest_) {
         lock.unlock();
-        if (call_inside_guest()) {
-            return std::move(outcome_);
+        if (!call_inside_guest()) {
+            lock.lock();
+            run_on_thread(lock, gone);
         }
-        lock.lock();
+    } else if (Fork::changes_threads_freely()) {
+        runs_here_ = true;
+        lock.unlock();
+        run_here(gone);
+    } else {
+        run_on_thread(lock, gone);
     }
+    return std::move(outcome_);
+}
+
+void RequestVm::run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone) {
     changed_.notify_all();
     while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() == VmState::answered; })) {
         lock.unlock();
@@ -100,7 +110,6 @@ Outcome RequestVm::run(const ClientGone& gone) {
         }
         lock.lock();
     }
-    return std::move(outcome_);
 }
 
 // True when the request is answered. Otherwise the thread is on it, or will be.

@@ -1,9 +1,10 @@
-// One fork of a program and the thread it runs on.
+// One fork of a program, and a thread for what is not the time of a client.
 //
-// Guests do not run on the threads of the server: their stacks may be small, kernels before 6.13 pay dearly
-// for a vCPU that changes threads, and what follows an answer (reset, building a new fork) is not the
-// client's time. So a request changes hands twice: its caller lays it out in guest memory and posts it, the
-// VM's thread runs the guest, the caller takes the answer straight out of guest memory and gives the VM back.
+// The caller lays its request out in guest memory, has the guest run, takes the answer straight out of guest memory and
+// gives the VM back. The guest runs on the caller's thread, on a stack of the VM's, because the threads of a server may
+// have small ones. Where a vCPU that changes threads is dear (kernels before 6.13) it runs on the VM's thread instead,
+// and the request changes hands twice. That thread also builds the fork, waits inside the guest (`poll`), and resets the
+// fork when that is more than copying a few pages.
 //
 // Thread safety: see the groups below. The pool owns it.
 #pragma once
@@ -21,10 +22,12 @@
 #include <string>
 #include <vector>
 
+#include "api/client_watch.hpp"
 #include "api/counters.hpp"
 #include "api/failure.hpp"
 #include "api/guest_calls.hpp"
 #include "api/guest_output.hpp"
+#include "api/guest_stack.hpp"
 #include "api/program.hpp"
 #include "api/request.hpp"
 #include "api/request_layout.hpp"
@@ -35,9 +38,6 @@
 #include "tinykvm/fork.hpp"
 
 namespace tinykvm::api {
-
-// Asked now and then while somebody waits: is there still a client? Null: always.
-using ClientGone = std::function<bool()>;
 
 // What became of a request.
 struct Outcome {
@@ -99,6 +99,8 @@ class RequestVm {
     };
     std::optional<Call> plan() const;  // nullopt: there is no callback for it
 
+    void run_here(const ClientGone& gone);
+    void run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone);
     bool call_inside_guest();
     bool post_inside_guest(Deadline deadline);
     bool conclude_inside_guest(bool waits_again);
@@ -137,6 +139,7 @@ class RequestVm {
     VmLife life_;                          // guarded by mutex_
     bool closing_ = false;                 // guarded by mutex_
     bool guest_runs_ = false;              // guarded by mutex_
+    bool runs_here_ = false;               // guarded by mutex_; the holder's thread runs the guest, not ours
     bool inside_guest_ = false;            // guarded by mutex_; the thread is, or goes there
     bool leaves_guest_ = false;            // guarded by mutex_; the thread does, answered: it cannot be called there
     SpinTime spin_time_;                   // guarded by mutex_
@@ -166,6 +169,7 @@ class RequestVm {
     bool answered_inside_ = false;         // guarded by inside_
     SpinPermit spin_permit_;
 
+    GuestStack stack_;  // of the holder while it runs the guest
     Thread thread_;  // last: everything above is there when it starts
 };
 

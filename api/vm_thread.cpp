@@ -1,9 +1,12 @@
-// What the thread of a request VM does: build, serve, reset, and around again.
+// What the thread of a request VM does: build, serve, reset, and around again. And serving itself, which its holder does,
+// too, where that is better.
 #include <time.h>
 
 #include <array>
 #include <exception>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "api/field.hpp"
 #include "api/guest_text.hpp"
@@ -41,7 +44,9 @@ void RequestVm::conclude(Answer answer) {
     finish_outcome();
     const std::lock_guard lock(mutex_);
     life_.move_to(VmState::answered);
-    changed_.notify_all();
+    if (!std::exchange(runs_here_, false)) {
+        changed_.notify_all();
+    }
 }
 
 void RequestVm::thread_main() {
@@ -76,7 +81,7 @@ bool RequestVm::serve_until_used(std::string& why) {
     std::unique_lock lock(mutex_);
     for (;;) {
         changed_.wait(lock, [this] {
-            return life_.state() == VmState::running || life_.state() == VmState::resetting ||
+            return (life_.state() == VmState::running && !runs_here_) || life_.state() == VmState::resetting ||
                    (closing_ && life_.state() == VmState::idle);
         });
         if (life_.state() == VmState::idle) {
@@ -98,6 +103,17 @@ bool RequestVm::serve_until_used(std::string& why) {
         }
         lock.lock();
     }
+}
+
+// On the thread of the VM's holder.
+void RequestVm::run_here(const ClientGone& gone) {
+    const std::function<void()> leave = [this] { interrupt(FailureKind::client_gone); };
+    const ClientWatch watch(gone, leave);
+    const std::uint64_t begin = thread_microseconds();
+    GuestOutput::attach(&output_);
+    stack_.run([this] { serve(); });
+    GuestOutput::attach(nullptr);
+    counters_.add(Counter::cpu_time, thread_microseconds() - begin);
 }
 
 // Makes the guest enter the place where it waits for requests. False: requests will wake this thread.

@@ -1,12 +1,14 @@
 #include "tinykvm/fork.hpp"
 
 #include "tinykvm/guest.hpp"
+#include "tinykvm/kvm/system.hpp"
 
 namespace tinykvm {
 
 Fork::Fork(std::shared_ptr<const Snapshot> snapshot)
     : snapshot_(std::move(snapshot)), guest_(std::make_unique<Guest>(snapshot_->contents())) {}
 Fork::~Fork() = default;
+bool Fork::changes_threads_freely() { return kvm::System::instance().changes_threads_freely(); }
 Fork::Fork(Fork&&) noexcept = default;
 Fork& Fork::operator=(Fork&&) noexcept = default;
 

@@ -26,6 +26,8 @@ class Fork {
     // Throws MachineError when the host is out of something.
     explicit Fork(std::shared_ptr<const Snapshot> snapshot);
     ~Fork();
+    // Is it as well to call it from another thread each time? Kernels before 6.13 take milliseconds for that.
+    static bool changes_threads_freely();
     Fork(Fork&&) noexcept;
     Fork& operator=(Fork&&) noexcept;
 

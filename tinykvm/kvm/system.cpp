@@ -1,8 +1,10 @@
 #include "tinykvm/kvm/system.hpp"
 
 #include <fcntl.h>
+#include <sys/utsname.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -47,9 +49,18 @@ std::string hint_for_open(int error) {
     }
 }
 
+// Linux 6.13 ("KVM: Protect vCPU's 'last run PID' with rwlock, not RCU").
+bool has_cheap_changes_of_threads() {
+    utsname name{};
+    int major = 0, minor = 0;
+    return ::uname(&name) == 0 && std::sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 13));
+}
+
 }  // namespace
 
 System::System() {
+    changes_threads_freely_ = has_cheap_changes_of_threads();
     fd_ = FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
     if (!fd_) {
         int error = errno;

@@ -39,6 +39,8 @@ class System {
     std::size_t run_size() const { return run_size_; }              // bytes of a vCPU's shared structure
     std::size_t vector_state_size() const { return xsave_size_; }   // bytes KVM moves as XSAVE image
     std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
+    // A vCPU may be run by another thread than last time without a grace period of RCU in between.
+    bool changes_threads_freely() const { return changes_threads_freely_; }
     // Everything we need of KVM, for `tinykvm probe`.
     std::span<const Capability> capabilities() const { return capabilities_; }
 
@@ -48,6 +50,7 @@ class System {
     // without it the first VM and the last one would each interrupt every CPU of the machine.
     FileDescriptor idle_vm_;
     std::size_t run_size_ = 0, xsave_size_ = 4096;
+    bool changes_threads_freely_ = false;
     std::vector<CpuidEntry> cpuid_;
     std::vector<Capability> capabilities_;
 };
