@@ -23,7 +23,12 @@ enum class Callback : std::uint32_t {
 inline constexpr std::uint32_t callback_limit = 16;
 
 // First argument of the sys_http_ calls.
-enum class Message : std::uint32_t { request = 0, response = 1 };
+enum class Message : std::uint32_t {
+    request = 0,
+    response = 1,
+    older_request = 4,   // the same, as programs were built with some years ago
+    older_response = 5,
+};
 
 struct RequestHeader {
     GuestAddr field = 0;  // "Name: value", zero-terminated

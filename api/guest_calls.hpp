@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/header_edit.hpp"
+#include "api/regex.hpp"
 #include "api/registration.hpp"
 #include "api/request.hpp"
 #include "api/response.hpp"
@@ -69,6 +70,11 @@ class GuestCalls final : public HostCalls {
     HostCallResult http_set(const HostCall& call, GuestMemory& memory);
     HostCallResult http_find(const HostCall& call, GuestMemory& memory);
     HostCallResult http_method(const HostCall& call, GuestMemory& memory);
+    HostCallResult regex_compile(const HostCall& call, GuestMemory& memory);
+    HostCallResult regex_free(const HostCall& call, GuestMemory& memory);
+    HostCallResult regex_match(const HostCall& call, GuestMemory& memory);
+    HostCallResult regex_subst(const HostCall& call, GuestMemory& memory);
+    HostCallResult regex_copyto(const HostCall& call, GuestMemory& memory);
     HostCallResult is_storage(const HostCall& call, GuestMemory& memory);
     HostCallResult is_debug(const HostCall& call, GuestMemory& memory);
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
@@ -79,6 +85,8 @@ class GuestCalls final : public HostCalls {
     HeaderEdit* message(std::uint64_t where);
     HostCallResult change_header(const HostCall& call, GuestMemory& memory,
                                  long (HeaderEdit::*change)(std::string_view));
+    const Regex* regex(std::uint64_t handle) const;
+    HostCallResult regex_failed(const char* call, const Regex& regex, RegexMatch::Result result);
     HostCallResult copy_out(std::string_view text, GuestAddr out, std::uint64_t room, GuestMemory& memory);
 
     Environment environment_;

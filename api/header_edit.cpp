@@ -12,20 +12,11 @@ namespace {
 // The original lines come from an HTTP parser: "Name: value", perhaps without the space.
 std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
 
-std::string_view value_of(std::string_view line) {
-    const std::size_t colon = line.find(':');
-    const std::size_t begin = line.find_first_not_of(" \t", colon == std::string_view::npos ? colon : colon + 1);
-    if (begin == std::string_view::npos) {
-        return {};
-    }
-    return line.substr(begin, line.find_last_not_of(" \t") + 1 - begin);
-}
-
 template <typename Lines>
 std::optional<std::string_view> find_in(const Lines& lines, std::string_view name) {
     for (const std::string_view line : lines) {
         if (same_name(name_of(line), name)) {
-            return value_of(line);
+            return line;
         }
     }
     return std::nullopt;
@@ -43,6 +34,10 @@ void HeaderEdit::begin(std::span<const std::string_view> lines) {
 
 std::optional<std::string_view> HeaderEdit::find(std::string_view name) const {
     return copied_ ? find_in(lines_, name) : find_in(original_, name);
+}
+
+std::vector<std::string> HeaderEdit::lines() const {
+    return copied_ ? lines_ : std::vector<std::string>(original_.begin(), original_.end());
 }
 
 void HeaderEdit::copy_lines() {

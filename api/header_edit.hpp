@@ -24,8 +24,11 @@ class HeaderEdit {
     // The lines must live as long as they are looked at.
     void begin(std::span<const std::string_view> lines);
 
-    // Value of the first field of that name.
+    // The first field of that name, "Name: value".
     std::optional<std::string_view> find(std::string_view name) const;
+
+    // All fields, as they are now.
+    std::vector<std::string> lines() const;
 
     // 0, -EINVAL (not a field a message may have) or -ENOSPC.
     long append(std::string_view line);

@@ -42,7 +42,7 @@ namespace {
 
 Options options_for(const std::string& name, const ProgramConfig& config) {
     Options options;
-    options.program_name = config.filename;
+    options.program_name = name;  // no '/' in it: how older programs know that they are in a sandbox
     options.arguments = config.main_arguments;
     options.environment = {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=",
                            "KVM_DEBUG=0"};

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 
 #include "api/guest_abi.hpp"
+#include "api/regex.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::api {
@@ -18,6 +20,8 @@ struct Registration {
     Waiting waiting = Waiting::no;
     GuestAddr paused_request = 0;  // where a paused program wants its kvm_request
     std::array<GuestAddr, abi::callback_limit> callbacks{};  // 0: not registered
+
+    std::shared_ptr<const RegexSet> regexes;  // null: none
 
     GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
 };

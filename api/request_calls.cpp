@@ -45,8 +45,10 @@ HostCallResult GuestCalls::backend_response(const HostCall& call, GuestMemory& m
 
 HeaderEdit* GuestCalls::message(std::uint64_t where) {
     switch (static_cast<abi::Message>(static_cast<std::uint32_t>(where))) {
-        case abi::Message::request: return &request_headers_;
-        case abi::Message::response: return &response_headers_;
+        case abi::Message::request:
+        case abi::Message::older_request: return &request_headers_;
+        case abi::Message::response:
+        case abi::Message::older_response: return &response_headers_;
     }
     return nullptr;
 }
@@ -80,8 +82,8 @@ HostCallResult GuestCalls::http_find(const HostCall& call, GuestMemory& memory) 
     if (!name) {
         return HostCallResult::resume(-EFAULT);
     }
-    const auto value = edit->find(*name);
-    return value ? copy_out(*value, out, room, memory) : HostCallResult::resume(0);
+    const auto field = edit->find(*name);
+    return field ? copy_out(*field, out, room, memory) : HostCallResult::resume(0);
 }
 
 HostCallResult GuestCalls::http_method(const HostCall& call, GuestMemory& memory) {

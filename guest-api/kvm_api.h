@@ -111,6 +111,11 @@ enum kvm_api_call {
     KVM_HTTP_SET = 0x10021,
     KVM_HTTP_FIND = 0x10022,
     KVM_HTTP_METHOD = 0x10023,
+    KVM_REGEX_COMPILE = 0x10030,
+    KVM_REGEX_FREE = 0x10031,
+    KVM_REGEX_MATCH = 0x10032,
+    KVM_REGEX_SUBST = 0x10033,
+    KVM_REGEX_COPYTO = 0x10035,
     KVM_SHARED_MEMORY_AREA = 0x10700,
     KVM_IS_STORAGE = 0x10706,
     KVM_MEMINFO = 0x10A00,
@@ -329,13 +334,40 @@ static inline long http_unset_str(int where, const char* name) {
     return sys_http_set(where, name, strlen(name));
 }
 
-/* Copies the value of the first field called `key` to `out` and returns its length: 0 when there is no such
- * field or it does not fit in `outlen` bytes. With `out` NULL: the length alone. No zero is added. */
+/* Copies the first field called `key` (any case), "Name: value", to `out` and returns its length: 0 when there is
+ * no such field or it does not fit in `outlen` bytes. With `out` NULL: the length alone. No zero is added. */
 static inline long sys_http_find(int where, const char* key, size_t keylen, char* out, size_t outlen) {
     return kvm_call(KVM_HTTP_FIND, where, (long)key, (long)keylen, (long)out, (long)outlen, 0);
 }
 static inline long http_find_str(int where, const char* key, char* out, size_t outlen) {
     return sys_http_find(where, key, strlen(key), out, outlen);
+}
+static inline long http_find_strlen(int where, const char* key) {
+    return sys_http_find(where, key, strlen(key), NULL, 0);
+}
+
+/* The same for its value, without name and surrounding spaces; of a field of at most 8192 bytes. */
+static inline long http_find_value(int where, const char* key, char* out, size_t outlen) {
+    char field[8192];
+    const size_t key_len = strlen(key);
+    const long length = sys_http_find(where, key, key_len, field, sizeof(field));
+    size_t begin = key_len + 1, end = length > 0 ? (size_t)length : 0;
+    if (length <= 0) {
+        return length;
+    }
+    while (begin < end && (field[begin] == ' ' || field[begin] == '\t')) {
+        begin++;
+    }
+    while (end > begin && (field[end - 1] == ' ' || field[end - 1] == '\t')) {
+        end--;
+    }
+    if (end <= begin || (out != NULL && end - begin > outlen)) {
+        return 0;
+    }
+    if (out != NULL) {
+        memcpy(out, field + begin, end - begin);
+    }
+    return (long)(end - begin);
 }
 
 /* Copies the request's method to `out`, without a zero, and returns its length; 0 when it does not fit. */
@@ -344,6 +376,41 @@ static inline long sys_http_method(char* out, size_t outlen) {
 }
 static inline long http_method(char* out, size_t outlen) {
     return sys_http_method(out, outlen);
+}
+
+/* ---- Regular expressions: one exit each -------------------------------------------------------------------
+ *
+ * Those of PCRE2, on bytes, matched by the host. What main() compiles can be used by all requests and costs them
+ * nothing; what a request compiles ends with it, whether it frees it or not. A program has at most 128 at a time.
+ * Matching that takes too much time is -ETIMEDOUT, too much memory -ENOMEM; -EBADF: there is no such expression. */
+
+/* Compiles a pattern of at most 4096 bytes and returns its handle, 0 or more; the same for the same pattern. -EINVAL:
+ * the log says what is wrong with it; -ENOSPC: there are too many. */
+static inline int sys_regex_compile(const char* pattern, size_t len) {
+    return (int)kvm_call(KVM_REGEX_COMPILE, (long)pattern, (long)len, 0, 0, 0, 0);
+}
+static inline long sys_regex_free(int regex) {
+    return kvm_call(KVM_REGEX_FREE, regex, 0, 0, 0, 0, 0);
+}
+
+/* Where in `text`, at most 1 MiB, the first match begins; -1 when there is none. */
+static inline long sys_regex_match(int regex, const char* text, size_t len) {
+    return kvm_call(KVM_REGEX_MATCH, regex, (long)text, (long)len, 0, 0, 0);
+}
+
+/* Copies `text` to `out` with the first match, or with flag 1 all of them, replaced: \0 stands for the match, \1 to
+ * \9 for its groups. All three strings end with a zero. Returns the bytes written, the zero included; -ENOSPC when
+ * they do not fit. */
+enum { KVM_REGEX_ALL = 1 };
+static inline long sys_regex_subst(int regex, const char* text, const char* replacement, char* out, size_t outlen,
+                                   int flags) {
+    return kvm_call(KVM_REGEX_SUBST, regex, (long)text, (long)replacement, (long)out, (long)outlen, flags);
+}
+
+/* Adds the header fields of `from` that match ("Name: value") to `to`, and returns how many. Those that belong to the
+ * connection are left out. */
+static inline long sys_regex_copyto(int regex, int from, int to) {
+    return kvm_call(KVM_REGEX_COPYTO, regex, from, to, 0, 0, 0);
 }
 
 /* ---- The log, and what is left ------------------------------------------------------------------------ */

@@ -63,14 +63,14 @@ TEST(ApiHeaderEdit, SeesChangesAndReportsThem) {
     const std::string_view lines[] = {"Host: a", "X-One:1", "x-one: 2", "Odd"};
     HeaderEdit edit;
     edit.begin(lines);
-    EXPECT_EQ(edit.find("x-ONE"), "1");
-    EXPECT_EQ(edit.find("Host"), "a");
+    EXPECT_EQ(edit.find("x-ONE"), "X-One:1");
+    EXPECT_EQ(edit.find("Host"), "Host: a");
     EXPECT_EQ(edit.find("Hos"), std::nullopt);
     EXPECT_EQ(edit.set("X-One: 3"), 0);
-    EXPECT_EQ(edit.find("X-One"), "3");
+    EXPECT_EQ(edit.find("X-One"), "X-One: 3");
     EXPECT_EQ(edit.append("X-Two: 4"), 0);
     EXPECT_EQ(edit.append("x-two: 5"), 0);
-    EXPECT_EQ(edit.find("X-Two"), "4");
+    EXPECT_EQ(edit.find("X-Two"), "X-Two: 4");
     EXPECT_EQ(edit.set("host"), 0);
     EXPECT_EQ(edit.find("Host"), std::nullopt);
     EXPECT_EQ(edit.set("Content-Length"), -EINVAL);
@@ -124,7 +124,9 @@ TEST(ApiCallTable, NumbersAreThoseOfTheInterface) {
         {0x10000, "register_func"},        {0x10001, "wait_for_requests"}, {0x10002, "wait_for_requests_paused"},
         {0x10005, "sys_set_cacheable"},    {0x10010, "sys_backend_response"}, {0x10020, "sys_http_append"},
         {0x10021, "sys_http_set"},         {0x10022, "sys_http_find"},     {0x10023, "sys_http_method"},
-        {0x10706, "sys_is_storage"},       {0x10A00, "get_meminfo"},       {0x7F000, "sys_log"},
+        {0x10030, "sys_regex_compile"},    {0x10031, "sys_regex_free"},    {0x10032, "sys_regex_match"},
+        {0x10033, "sys_regex_subst"},      {0x10035, "sys_regex_copyto"},  {0x10706, "sys_is_storage"},
+        {0x10A00, "get_meminfo"},       {0x7F000, "sys_log"},
         {0x7FDEB, "sys_is_debug"},
     };
     for (const auto& [number, name] : calls) {

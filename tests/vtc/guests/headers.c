@@ -4,15 +4,15 @@
 
 static void on_get(const char *url, const char *arg)
 {
-    char value[64], text[512];
-    long length = http_find_str(BEREQ, "x-asked", value, sizeof value);
+    char field[64], value[64], text[512];
+    long length = http_find_str(BEREQ, "x-asked", field, sizeof field);
+    long value_length = http_find_value(BEREQ, "x-asked", value, sizeof value);
     long alone = sys_http_find(BEREQ, "X-Asked", 7, NULL, 0);
-    long small = sys_http_find(BEREQ, "X-Asked", 7, value, 1);
-    long none = http_find_str(BEREQ, "X-None", value, sizeof value);
+    long small = sys_http_find(BEREQ, "X-Asked", 7, text, 1);
+    long none = http_find_str(BEREQ, "X-None", text, sizeof text);
     (void)url;
     (void)arg;
 
-    http_find_str(BEREQ, "X-Asked", value, sizeof value);
     http_append_str(BERESP, "X-Twice: one");
     http_append_str(BERESP, "X-Twice: two");
     http_append_str(BERESP, "X-Replaced: old");
@@ -25,7 +25,8 @@ static void on_get(const char *url, const char *arg)
              http_append_str(BERESP, "X-Bad: a\r\nX-Evil: b"), http_append_str(BERESP, "Content-Length: 5"),
              sys_http_append(BERESP, (const char *)0x10, 10));
     http_append_str(BERESP, text);
-    snprintf(text, sizeof text, "[%.*s] %ld %ld %ld %ld", (int)length, value, length, alone, small, none);
+    snprintf(text, sizeof text, "[%.*s] %ld %ld %ld %ld [%.*s] %d", (int)length, field, length, alone, small, none,
+             (int)value_length, value, (int)sys_http_find(5, "X-Replaced", 10, NULL, 0));
 
     struct ResponseHeader extra[2] = {{"X-Extra: yes", 12}, {"Transfer-Encoding: chunked", 26}};
     struct BackendResponseExtra more = {.headers = extra, .num_headers = 2};
