@@ -13,6 +13,7 @@ namespace tinykvm::api {
 void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
     phase_ = Phase::boot;
     registration_ = {};
+    registration_.ephemeral = environment_.ephemeral;
     boot_log_ = std::move(log);
     waits_ = false;
 }
@@ -96,6 +97,17 @@ HostCallResult GuestCalls::wait_for_requests_paused(const HostCall& call, GuestM
     }
     registration_.paused_request = call.args[0];
     return stop_waiting(Registration::Waiting::paused, "wait_for_requests_paused");
+}
+
+// The decision is part of what reset takes back: one that main() made holds for every VM, that of a request for its
+// own VM until it is reset.
+HostCallResult GuestCalls::make_ephemeral(const HostCall& call, GuestMemory&) {
+    if (!environment_.control_ephemeral) {
+        note("sys_make_ephemeral: the configuration does not allow it (\"control_ephemeral\")");
+        return HostCallResult::resume(-EPERM);
+    }
+    registration_.ephemeral = static_cast<std::uint32_t>(call.args[0]) != 0;
+    return HostCallResult::resume(0);
 }
 
 HostCallResult GuestCalls::is_storage(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }

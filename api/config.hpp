@@ -48,6 +48,7 @@ struct ProgramConfig {
     std::vector<PathRule> allowed_paths;
     std::string current_working_directory = "/";
     bool ephemeral = true;
+    bool control_ephemeral = false;
     Poll poll;
     OnError on_error = OnError::error;
     bool verbose = false;

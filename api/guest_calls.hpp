@@ -27,6 +27,7 @@ class GuestCalls final : public HostCalls {
     struct Environment {
         std::uint64_t max_memory = 0, max_request_memory = 0;  // bytes
         bool verbose = false;                                  // unknown calls are worth a line
+        bool ephemeral = true, control_ephemeral = false;      // may the program change that?
     };
     explicit GuestCalls(Environment environment) : environment_(environment) {}
 
@@ -45,6 +46,9 @@ class GuestCalls final : public HostCalls {
     }
     // What the program registered when it booted is true for a fork of it, too.
     void adopt(const Registration& registration) { registration_ = registration; }
+
+    // Is the VM to be reset when its request is over? What the program decided last.
+    bool is_ephemeral() const { return registration_.ephemeral; }
 
     const Registration& registration() const { return registration_; }
     // Set by sys_backend_response.
@@ -75,6 +79,7 @@ class GuestCalls final : public HostCalls {
     HostCallResult regex_match(const HostCall& call, GuestMemory& memory);
     HostCallResult regex_subst(const HostCall& call, GuestMemory& memory);
     HostCallResult regex_copyto(const HostCall& call, GuestMemory& memory);
+    HostCallResult make_ephemeral(const HostCall& call, GuestMemory& memory);
     HostCallResult is_storage(const HostCall& call, GuestMemory& memory);
     HostCallResult is_debug(const HostCall& call, GuestMemory& memory);
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);

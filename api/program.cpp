@@ -110,7 +110,8 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control) {
-    GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose});
+    GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose, config.ephemeral,
+                      config.control_ephemeral});
     calls.begin_boot(log);
     GuestOutput output(log);
     output.log_output(config.standard_output);

@@ -22,6 +22,7 @@ struct Registration {
     std::array<GuestAddr, abi::callback_limit> callbacks{};  // 0: not registered
 
     std::shared_ptr<const RegexSet> regexes;  // null: none
+    bool ephemeral = true;                    // VMs are reset after each request
 
     GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
 };

@@ -20,7 +20,8 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& 
       counters_(counters),
       home_(home),
       spin_time_(program_->config.poll),
-      calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose}),
+      calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
+              program_->registration.ephemeral, program_->config.control_ephemeral}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
                   program_->config.on_error == ProgramConfig::OnError::original;
@@ -66,7 +67,7 @@ void RequestVm::begin(const Request& request) {
     kept_body_.clear();
     answers_with_kept_body_ = false;
     outcome_ = {};
-    must_reset_ = program_->config.ephemeral;  // the layout alone changes memory
+    must_reset_ = calls_.is_ephemeral();  // the layout alone changes memory
     layout_.begin(*fork_, request_);
 }
 
@@ -137,7 +138,7 @@ bool RequestVm::call_inside_guest() {
         }
     }
     std::optional<std::chrono::microseconds> again;
-    if (!program_->config.ephemeral && spin_permit_.obtain()) {
+    if (!calls_.is_ephemeral() && spin_permit_.obtain()) {
         again = spin_time_.get();
     }
     bool stopped = false;
@@ -200,7 +201,7 @@ bool RequestVm::take_answer() {
 void RequestVm::finish_outcome() {
     output_.flush();
     outcome_.log = calls_.take_log();
-    must_reset_ = program_->config.ephemeral || !outcome_.failures.empty();
+    must_reset_ = calls_.is_ephemeral() || !outcome_.failures.empty();
     if (outcome_.answered) {
         const int hundreds = outcome_.response.status / 100;
         if (hundreds == 4 || hundreds == 5) {

@@ -229,6 +229,14 @@ constexpr Setting table[] = {
          c.ephemeral = v.get<bool>();
          return std::string();
      }},
+    {"control_ephemeral", Kind::boolean, 0, 0, "false", "",
+     "Let the program decide about `ephemeral`, with `sys_make_ephemeral()`: in `main()` for all of its VMs, in a "
+     "request for the VM that serves it. What a visitor's request leaves in memory is then the program's "
+     "responsibility. With false the call fails.",
+     [](ProgramConfig& c, const json& v) {
+         c.control_ephemeral = v.get<bool>();
+         return std::string();
+     }},
     {"poll", Kind::choice_or_microseconds, 1, 10000, "\"off\"", "\"off\", \"auto\"",
      "Wait for the next request inside the guest, spinning, for so long after the last one: a request is then handed "
      "over in a microsecond instead of the time it takes to wake a thread and enter a VM. `auto` spins only while "
@@ -267,7 +275,7 @@ constexpr Setting table[] = {
 
 constexpr std::string_view later[] = {
     "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
-    "address_space", "control_ephemeral", "soft_reset",
+    "address_space", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",

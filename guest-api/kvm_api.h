@@ -117,6 +117,7 @@ enum kvm_api_call {
     KVM_REGEX_SUBST = 0x10033,
     KVM_REGEX_COPYTO = 0x10035,
     KVM_SHARED_MEMORY_AREA = 0x10700,
+    KVM_MAKE_EPHEMERAL = 0x10703,
     KVM_IS_STORAGE = 0x10706,
     KVM_MEMINFO = 0x10A00,
     KVM_LOG = 0x7F000,
@@ -225,6 +226,14 @@ __attribute__((noreturn)) static inline void wait_for_requests(void) {
  * request (and the memory is as it was the first time, unless the program is not ephemeral). */
 static inline void wait_for_requests_paused(struct kvm_request* request) {
     kvm_call(KVM_WAIT_FOR_REQUESTS_PAUSED, (long)request, 0, 0, 0, 0, 0);
+}
+
+/* Is the VM to be made equal to what main() left, after each request (1), or not (0)? In main(): every VM of the
+ * program. In a request: the VM that serves it, beginning with the end of this request and until it is made equal
+ * again, which also happens when a request fails; then it is as main() said. -EPERM unless the program is configured
+ * with "control_ephemeral": true. */
+static inline int sys_make_ephemeral(int ephemeral) {
+    return (int)kvm_call(KVM_MAKE_EPHEMERAL, ephemeral, 0, 0, 0, 0, 0);
 }
 
 /* ---- The request in memory: no exits ------------------------------------------------------------------ */

@@ -73,6 +73,7 @@ TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
         EXPECT_EQ(from_table.allowed_paths.size(), fresh.allowed_paths.size());
         EXPECT_EQ(from_table.current_working_directory, fresh.current_working_directory);
         EXPECT_EQ(from_table.ephemeral, fresh.ephemeral);
+        EXPECT_EQ(from_table.control_ephemeral, fresh.control_ephemeral);
         EXPECT_EQ(from_table.on_error, fresh.on_error);
         EXPECT_EQ(from_table.verbose, fresh.verbose);
         EXPECT_EQ(from_table.standard_output, fresh.standard_output);
