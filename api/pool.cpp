@@ -61,14 +61,27 @@ Lease Pool::acquire(Deadline until, const ClientGone& gone) {
     if (door_ == Door::retired) {
         return {};
     }
-    if (waiters_.empty() && !idle_.empty()) {
-        RequestVm& vm = *idle_.back();
-        idle_.pop_back();
-        vm.reserve();
-        return Lease(shared_from_this(), vm);
+    if (RequestVm* vm = take_idle(); vm != nullptr) {
+        return Lease(shared_from_this(), *vm);
     }
     RequestVm* vm = wait_in_line(lock, until, gone);
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
+}
+
+Lease Pool::try_acquire() {
+    const std::lock_guard lock(mutex_);
+    RequestVm* vm = door_ == Door::open ? take_idle() : nullptr;
+    return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
+}
+
+RequestVm* Pool::take_idle() {
+    if (!waiters_.empty() || idle_.empty()) {
+        return nullptr;
+    }
+    RequestVm* vm = idle_.back();
+    idle_.pop_back();
+    vm->reserve();
+    return vm;
 }
 
 // Null: sent away.

@@ -48,6 +48,8 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     // Waits in line until a VM is free, or `until`. Empty when the pool is retired. Throws Failure: busy,
     // client_gone, closed, or host when no VM can be made.
     Lease acquire(Deadline until, const ClientGone& gone);
+    // One that is free right now; an empty lease when there is none, or others wait.
+    Lease try_acquire();
 
     // Another pool takes over: who waits is sent away, free VMs go, and the others when they are given back.
     void retire();
@@ -78,6 +80,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void vm_idle(RequestVm& vm) override;
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
+    RequestVm* take_idle();  // null: there is none, or others wait
     RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone);
     void leave_line(Waiter& waiter);
     bool is_promised_a_vm(const Waiter& waiter) const;

@@ -185,6 +185,15 @@ void Service::update(std::shared_ptr<const Program> binary) {
     boot_ = boot;
 }
 
+Lease Service::try_acquire() {
+    std::shared_ptr<Pool> pool;
+    {
+        const std::lock_guard lock(mutex_);
+        pool = pool_;
+    }
+    return pool ? pool->try_acquire() : Lease();
+}
+
 void Service::warm() {
     const std::lock_guard lock(mutex_);
     is_cold_ = false;

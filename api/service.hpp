@@ -47,6 +47,8 @@ class Service {
     // A request VM; starts the program if need be and waits for it. Throws Failure. A program that did not
     // boot is tried again when a second has passed.
     Lease acquire(const ClientGone& gone);
+    // One that is free right now; an empty lease when there is none. Starts nothing.
+    Lease try_acquire();
 
     // The next request boots the program again, from its file. True when it was loaded, or being loaded; the failure
     // of a boot is forgotten, too.

@@ -1,6 +1,8 @@
 #include "src/backend.hpp"
 
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "src/cacheability.hpp"
 #include "src/delivery.hpp"
@@ -8,27 +10,11 @@
 #include "src/header.hpp"
 #include "src/log.hpp"
 #include "src/request.hpp"
-#include "src/request_body.hpp"
 #include "src/vcl_state.hpp"
 
 namespace tinykvm::vmod {
 
 namespace {
-
-// What VCL said about this fetch; in the workspace of the task.
-struct FetchTask {
-    static constexpr unsigned expected_magic = 0x7B4D0003;
-    unsigned magic;
-    const char* url;
-    const char* argument;
-};
-
-const struct vmod_priv_methods task_methods[1] = {[] {
-    struct vmod_priv_methods methods {};
-    methods.magic = VMOD_PRIV_METHODS_MAGIC;
-    methods.type = "tinykvm_fetch";
-    return methods;
-}()};
 
 // What vcl_backend_error begins with.
 void set_error(struct busyobj* bo, api::FailureKind kind) {
@@ -42,12 +28,6 @@ void set_error(struct busyobj* bo, api::FailureKind kind) {
         bo->err_code = 503;
         bo->err_reason = "Backend fetch failed";
     }
-}
-
-int refuse(struct busyobj* bo, const Log& log, const std::string& program, const api::Failure& failure) {
-    log.failure(program, failure, SLT_FetchError);
-    set_error(bo, failure.kind());
-    return -1;
 }
 
 bool is_head(const struct busyobj* bo) {
@@ -73,7 +53,7 @@ void deliver(struct busyobj* bo, Delivery& delivery) {
 
     const bool sends_body = !has_no_body && !is_head(bo) && response.body_size != 0;
     if (!sends_body) {
-        delivery.release_vm();
+        delivery.drop_body();
     }
     if ((sends_body || response.cacheability) && !delivery.push_filter(bo->vfc)) {
         throw std::length_error("workspace_backend is too small");
@@ -85,31 +65,14 @@ void deliver(struct busyobj* bo, Delivery& delivery) {
 
 int fetch(VRT_CTX, const ProgramBackend& backend) {
     struct busyobj* bo = ctx->bo;
-    const Log log(ctx);
-    const std::string& program = backend.service->name();
-    const FetchTask* task = nullptr;
-    if (const struct vmod_priv* priv = VRT_priv_task_get(ctx, &backend); priv != nullptr) {
-        task = checked<FetchTask>(priv->priv);
-    }
-    const VarnishRequest request(bo->bereq, task != nullptr ? view(task->url) : std::string_view(),
-                                 task != nullptr ? view(task->argument) : std::string_view());
-    const api::ClientGone gone = client_gone(ctx);
-    api::Outcome outcome;
-    api::Lease lease;
-    try {
-        lease = backend.service->acquire(gone);
-        lease->begin(request.request());
-        read_request_body(bo, *lease);
-        outcome = lease->run(gone);
-    } catch (const api::Failure& failure) {
-        return refuse(bo, log, program, failure);
-    }
-    log.outcome(program, outcome, SLT_FetchError);
-    if (!outcome.answered) {
-        set_error(bo, outcome.failures.back().kind());
+    const Links* wanted = find_links_of_task(ctx, &backend);  // none: the plain backend
+    const Links plain = wanted != nullptr ? Links() : Links{{.backend = &backend}};
+    ChainResult result = run_chain(ctx, wanted != nullptr ? *wanted : plain, ChainInput::backend_request);
+    if (!result.answer) {
+        set_error(bo, result.failure);
         return -1;
     }
-    auto delivery = std::make_unique<Delivery>(std::move(lease), std::move(outcome.response));
+    auto delivery = std::make_unique<Delivery>(*std::move(result.answer));
     deliver(bo, *delivery);
     (void)delivery.release();  // finish() deletes it
     return 0;
@@ -153,21 +116,13 @@ const struct vdi_methods* director_methods() {
     return &methods;
 }
 
-VCL_BACKEND backend_for_task(VRT_CTX, ProgramBackend& backend, VCL_STRING url, VCL_STRING argument) {
-    if (ctx->bo == nullptr) {
-        return backend.director;
+VCL_BACKEND backend_for_task(VRT_CTX, Links links) {
+    const ProgramBackend& backend = *links.back().backend;
+    if (ctx->bo != nullptr) {
+        links_of_task(ctx, &backend) = std::move(links);
+    } else if (links.size() > 1) {
+        Log(ctx).error("tinykvm: to_backend() runs no chain here, only in vcl_backend_fetch");
     }
-    struct vmod_priv* priv = VRT_priv_task(ctx, &backend);
-    auto* task = static_cast<FetchTask*>(WS_Alloc(ctx->ws, sizeof(FetchTask)));
-    if (priv == nullptr || task == nullptr) {
-        throw std::length_error("workspace_backend is too small");
-    }
-    task->magic = FetchTask::expected_magic;
-    task->url = url;
-    task->argument = argument;
-    priv->priv = task;
-    priv->len = sizeof *task;
-    priv->methods = task_methods;
     return backend.director;
 }
 

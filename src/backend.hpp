@@ -1,17 +1,15 @@
 // The director of a program: fetches go through it.
 #pragma once
 
-#include "src/varnish.hpp"
+#include "src/chain.hpp"
 
 namespace tinykvm::vmod {
-
-struct ProgramBackend;
 
 // priv of such a director is a ProgramBackend.
 const struct vdi_methods* director_methods();
 
-// The backend of a program for the current task; in a fetch with what the program shall see as its URL (empty:
-// that of the request) and argument.
-VCL_BACKEND backend_for_task(VRT_CTX, ProgramBackend& backend, VCL_STRING url, VCL_STRING argument);
+// The backend that answers the current task's fetch with these links. Elsewhere it is the plain one of the last
+// program.
+VCL_BACKEND backend_for_task(VRT_CTX, Links links);
 
 }  // namespace tinykvm::vmod

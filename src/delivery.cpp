@@ -1,7 +1,7 @@
 #include "src/delivery.hpp"
 
 #include <algorithm>
-#include <stdexcept>
+#include <exception>
 #include <utility>
 
 #include "src/cacheability.hpp"
@@ -24,7 +24,11 @@ enum vfp_status filter_init(VRT_CTX, struct vfp_ctx* context, struct vfp_entry* 
 
 enum vfp_status filter_pull(struct vfp_ctx* context, struct vfp_entry* entry, void* to, ssize_t* size) {
     CHECK_OBJ_NOTNULL(context, VFP_CTX_MAGIC);
-    return checked<Delivery>(entry->priv1)->pull(context, to, size);
+    try {
+        return checked<Delivery>(entry->priv1)->pull(to, size);
+    } catch (const std::exception& error) {
+        return VFP_Error(context, "tinykvm: %s", error.what());
+    }
 }
 
 void filter_fini(struct vfp_ctx*, struct vfp_entry* entry) { entry->priv1 = nullptr; }
@@ -43,24 +47,10 @@ const struct vfp* body_filter() {
 
 }  // namespace
 
-Delivery::Delivery(api::Lease lease, api::Response response)
-    : lease_(std::move(lease)), response_(std::move(response)) {
-    if (response_.body_size > small_size) {
-        return;
+Delivery::Delivery(Answer answer) : answer_(std::move(answer)) {
+    if (response().body_size <= small_size) {
+        answer_.detach();
     }
-    small_.reserve(response_.body_size);
-    while (small_.size() < response_.body_size) {
-        const std::span<const std::byte> piece = lease_->body(response_, small_.size());
-        if (piece.empty()) {
-            throw std::runtime_error("the body is not readable any more");
-        }
-        small_.insert(small_.end(), piece.begin(), piece.end());
-    }
-    release_vm();
-}
-
-std::span<const std::byte> Delivery::rest() const {
-    return small_.empty() ? lease_->body(response_, copied_) : std::span(small_).subspan(copied_);
 }
 
 bool Delivery::push_filter(struct vfp_ctx* context) {
@@ -71,29 +61,23 @@ bool Delivery::push_filter(struct vfp_ctx* context) {
     return entry != nullptr;
 }
 
-enum vfp_status Delivery::pull(struct vfp_ctx* context, void* to, ssize_t* size) {
+enum vfp_status Delivery::pull(void* to, ssize_t* size) {
     auto* out = static_cast<std::byte*>(to);
     const std::size_t room = static_cast<std::size_t>(*size);
     std::size_t done = 0;
     *size = 0;
-    while (done < room && copied_ < response_.body_size) {
-        if (!lease_ && small_.empty()) {
-            return VFP_Error(context, "tinykvm: the body was released too early");
-        }
-        const std::span<const std::byte> piece = rest();
-        if (piece.empty()) {
-            return VFP_Error(context, "tinykvm: the body is not readable any more");
-        }
+    while (done < room && copied_ < response().body_size) {
+        const std::span<const std::byte> piece = answer_.body(copied_);
         const std::size_t part = std::min(piece.size(), room - done);
         std::memcpy(out + done, piece.data(), part);
         done += part;
         copied_ += part;
     }
     *size = static_cast<ssize_t>(done);
-    if (copied_ < response_.body_size) {
+    if (copied_ < response().body_size) {
         return VFP_OK;
     }
-    release_vm();
+    drop_body();
     return VFP_END;
 }
 

@@ -1,15 +1,12 @@
-// A response whose body is still in guest memory, as the source of a fetch. Holds the VM until the last byte
-// was copied, or the fetch ends otherwise. A small body is copied at once, and the VM is free for the next request.
+// An answer as the source of a fetch. Holds the VM its body is in until the last byte was copied, or the fetch ends
+// otherwise. A small body is copied at once, and the VM is free for the next request.
 //
 // Life: made in gethdrs, deleted in finish. One thread: the fetch's.
 #pragma once
 
 #include <cstddef>
-#include <span>
-#include <vector>
 
-#include "api/pool.hpp"
-#include "api/response.hpp"
+#include "src/answer.hpp"
 #include "src/varnish.hpp"
 
 namespace tinykvm::vmod {
@@ -20,22 +17,18 @@ class Delivery {
     unsigned magic = expected_magic;
 
     // Throws std::runtime_error when the body is not readable.
-    Delivery(api::Lease lease, api::Response response);
+    explicit Delivery(Answer answer);
 
-    const api::Response& response() const { return response_; }
-    void release_vm() { lease_.give_back(); }
+    const api::Response& response() const { return answer_.response(); }
+    void drop_body() { answer_.drop_body(); }
     // Makes this the source of the fetch. False: no workspace.
     bool push_filter(struct vfp_ctx* context);
 
-    // Copies the next `*size` bytes at most and says how many it were.
-    enum vfp_status pull(struct vfp_ctx* context, void* to, ssize_t* size);
+    // Copies the next `*size` bytes at most and says how many it were. Throws when the body is not there any more.
+    enum vfp_status pull(void* to, ssize_t* size);
 
   private:
-    std::span<const std::byte> rest() const;
-
-    api::Lease lease_;
-    api::Response response_;
-    std::vector<std::byte> small_;  // the body, when the VM is not needed for it
+    Answer answer_;
     std::size_t copied_ = 0;
 };
 

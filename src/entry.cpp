@@ -1,7 +1,10 @@
 // The functions VCL calls. Each only checks, converts and hands on.
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "src/backend.hpp"
+#include "src/chain.hpp"
 #include "src/control.hpp"
 #include "src/guard.hpp"
 #include "src/immediate.hpp"
@@ -11,6 +14,27 @@
 
 using namespace tinykvm;
 using namespace tinykvm::vmod;
+
+namespace {
+
+// What was queued in this task, which is no longer queued then, and the program that is called. Nullopt: there is no
+// such program, which is logged and counted.
+std::optional<Links> chain_to(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING argument,
+                              VCL_INT error_threshold = Link::no_threshold) {
+    VclState& state = state_of(priv);
+    Links links;
+    if (Links* queued = find_links_of_task(ctx, &state); queued != nullptr) {
+        links = std::exchange(*queued, {});
+    }
+    const ProgramBackend* backend = state.find(ctx, program);
+    if (backend == nullptr) {
+        return std::nullopt;
+    }
+    links.push_back({backend, std::string(view(url)), std::string(view(argument)), error_threshold});
+    return links;
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -71,8 +95,8 @@ VCL_BACKEND vmod_to_backend(VRT_CTX, struct vmod_priv* priv, VCL_STRING program,
                             VCL_STRING config) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "to_backend", VCL_BACKEND{nullptr}, [&]() -> VCL_BACKEND {
-        ProgramBackend* backend = state_of(priv).find(ctx, program);
-        return backend != nullptr ? backend_for_task(ctx, *backend, arg, config) : nullptr;
+        auto links = chain_to(ctx, priv, program, arg, config);
+        return links ? backend_for_task(ctx, *std::move(links)) : nullptr;
     });
 }
 
@@ -80,13 +104,41 @@ VCL_BACKEND vmod_program(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VC
     return vmod_to_backend(ctx, priv, program, arg, config);
 }
 
+VCL_BOOL vmod_chain(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING arg, VCL_STRING config,
+                    VCL_INT error_threshold) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "chain", 0U, [&] {
+        VclState& state = state_of(priv);
+        const ProgramBackend* backend = state.find(ctx, program);
+        if (backend == nullptr) {
+            return 0U;
+        }
+        Links& queue = links_of_task(ctx, &state);
+        if (queue.size() >= max_queued_links) {
+            VRT_fail(ctx, "tinykvm.chain(): %zu programs are queued already, more are not possible", queue.size());
+            return 0U;
+        }
+        queue.push_back({backend, std::string(view(arg)), std::string(view(config)), error_threshold});
+        return 1U;
+    });
+}
+
 VCL_STRING vmod_to_string(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING arg,
                           VCL_STRING on_error, VCL_INT error_threshold, VCL_INT soft_reset) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     (void)soft_reset;
     return guarded(ctx, "to_string", on_error, [&]() -> VCL_STRING {
-        const ProgramBackend* backend = state_of(priv).find(ctx, program);
-        return backend != nullptr ? run_to_string(ctx, *backend, {url, arg, on_error, error_threshold}) : on_error;
+        const auto links = chain_to(ctx, priv, program, url, arg, error_threshold);
+        return links ? run_to_string(ctx, *links, on_error) : on_error;
+    });
+}
+
+VCL_BLOB vmod_to_blob(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING arg,
+                      VCL_INT error_threshold) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "to_blob", VCL_BLOB{vrt_null_blob}, [&]() -> VCL_BLOB {
+        const auto links = chain_to(ctx, priv, program, url, arg, error_threshold);
+        return links ? run_to_blob(ctx, *links) : vrt_null_blob;
     });
 }
 
@@ -95,8 +147,8 @@ VCL_INT vmod_synth(VRT_CTX, struct vmod_priv* priv, VCL_INT status, VCL_STRING p
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     (void)soft_reset;
     return guarded(ctx, "synth", VCL_INT{0}, [&]() -> VCL_INT {
-        const ProgramBackend* backend = state_of(priv).find(ctx, program);
-        return backend != nullptr ? run_synth(ctx, *backend, status, url, arg) : 0;
+        const auto links = chain_to(ctx, priv, program, url, arg);
+        return links ? run_synth(ctx, *links, status) : 0;
     });
 }
 

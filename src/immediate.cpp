@@ -9,106 +9,84 @@
 #include "src/cacheability.hpp"
 #include "src/header.hpp"
 #include "src/log.hpp"
-#include "src/request.hpp"
-#include "src/vcl_state.hpp"
 
 namespace tinykvm::vmod {
 
 namespace {
 
-// An answer and the VM its body is in.
-struct Answer {
-    api::Lease lease;
-    api::Response response;
-};
+constexpr unsigned blob_type = 0x7B4D0B10;
 
-std::optional<Answer> run(VRT_CTX, const ProgramBackend& backend, VCL_STRING url, VCL_STRING argument) {
-    const Log log(ctx);
-    const std::string& program = backend.service->name();
-    const VarnishRequest request = VarnishRequest::get(ctx, view(url), view(argument));
-    const api::ClientGone gone = client_gone(ctx);
-    try {
-        Answer answer;
-        answer.lease = backend.service->acquire(gone);
-        answer.lease->begin(request.request());
-        api::Outcome outcome = answer.lease->run(gone);
-        log.outcome(program, outcome, SLT_Error);
-        if (outcome.answered) {
-            answer.response = std::move(outcome.response);
-            return answer;
-        }
-    } catch (const api::Failure& failure) {
-        log.failure(program, failure, SLT_Error);
+// The answer, unless its status is an error to the caller.
+std::optional<Answer> answer_below_threshold(VRT_CTX, const Links& links, std::string& program) {
+    ChainResult result = run_chain(ctx, links, ChainInput::get);
+    program = *result.program;
+    if (result.answer && result.over_threshold) {
+        Log(ctx).error("tinykvm: " + program + ": its response has status " +
+                       std::to_string(result.answer->response().status));
+        result.answer.reset();
     }
-    return std::nullopt;
+    return std::move(result.answer);
 }
 
-// Hands the whole body to `take`, piece by piece.
-template <typename Take>
-void for_each_piece(const Answer& answer, Take take) {
-    for (std::size_t offset = 0; offset < answer.response.body_size;) {
-        const auto piece = answer.lease->body(answer.response, offset);
-        if (piece.empty()) {
-            throw std::runtime_error("the body is not readable any more");
-        }
-        take(piece);
-        offset += piece.size();
+// Asked before anything is taken: an overflowed workspace would make the whole transaction fail, which is not the
+// program's business.
+bool fits_in_workspace(VRT_CTX, const std::string& program, const Answer& answer, std::size_t extra) {
+    const std::size_t size = answer.response().body_size;
+    const std::size_t room = WS_ReserveAll(ctx->ws);
+    WS_Release(ctx->ws, 0);
+    if (size < room && extra <= room - size) {
+        return true;
     }
+    Log(ctx).error("tinykvm: " + program + ": its response of " + std::to_string(size) +
+                   " bytes does not fit in the workspace");
+    return false;
 }
 
-// Null, and the reason, when the body cannot be a string of VCL.
-const char* copy_to_workspace(VRT_CTX, const Answer& answer, std::string& why) {
-    const std::size_t size = answer.response.body_size;
-    auto* text = size < UINT32_MAX ? static_cast<char*>(WS_Alloc(ctx->ws, static_cast<unsigned>(size) + 1)) : nullptr;
+// With a zero byte behind it.
+char* copy_to_workspace(VRT_CTX, const Answer& answer) {
+    const std::size_t size = answer.response().body_size;
+    auto* text = static_cast<char*>(WS_Alloc(ctx->ws, static_cast<unsigned>(size) + 1));
     if (text == nullptr) {
-        why = "its response of " + std::to_string(size) + " bytes does not fit in the workspace";
-        return nullptr;
+        throw std::length_error("the workspace is too small");
     }
     std::size_t done = 0;
-    for_each_piece(answer, [&](std::span<const std::byte> piece) {
+    answer.for_each_piece([&](std::span<const std::byte> piece) {
         std::memcpy(text + done, piece.data(), piece.size());
         done += piece.size();
     });
     text[size] = '\0';
-    const std::size_t length = std::strlen(text);
-    if (std::any_of(text + length, text + size, [](char c) { return c != '\0'; })) {
-        why = "its response contains a zero byte";
-        return nullptr;
-    }
     return text;
 }
 
 }  // namespace
 
-VCL_STRING run_to_string(VRT_CTX, const ProgramBackend& backend, const StringCall& call) {
-    const auto answer = run(ctx, backend, call.url, call.argument);
-    if (!answer) {
-        return call.on_error;
+VCL_STRING run_to_string(VRT_CTX, const Links& links, VCL_STRING on_error) {
+    std::string program;
+    const auto answer = answer_below_threshold(ctx, links, program);
+    if (!answer || !fits_in_workspace(ctx, program, *answer, 1)) {
+        return on_error;
     }
-    const Log log(ctx);
-    const std::string whose = "tinykvm: " + backend.service->name() + ": ";
-    if (answer->response.status >= call.error_threshold) {
-        log.error(whose + "its response has status " + std::to_string(answer->response.status));
-        return call.on_error;
+    const char* text = copy_to_workspace(ctx, *answer);
+    const char* end = text + answer->response().body_size;
+    if (std::any_of(text + std::strlen(text), end, [](char c) { return c != '\0'; })) {
+        Log(ctx).error("tinykvm: " + program + ": its response contains a zero byte");
+        return on_error;
     }
-    // A string that does not fit is the program's business: it must not make the whole transaction fail, as an
-    // overflowed workspace would.
-    if (answer->response.body_size >= WS_ReserveAll(ctx->ws)) {
-        WS_Release(ctx->ws, 0);
-        log.error(whose + "its response of " + std::to_string(answer->response.body_size) +
-                  " bytes does not fit in the workspace");
-        return call.on_error;
-    }
-    WS_Release(ctx->ws, 0);
-    std::string why;
-    const char* text = copy_to_workspace(ctx, *answer, why);
-    if (text == nullptr) {
-        log.error(whose + why);
-    }
-    return text != nullptr ? text : call.on_error;
+    return text;
 }
 
-VCL_INT run_synth(VRT_CTX, const ProgramBackend& backend, VCL_INT status, VCL_STRING url, VCL_STRING argument) {
+VCL_BLOB run_to_blob(VRT_CTX, const Links& links) {
+    constexpr std::size_t own_part = 1 + sizeof(struct vrt_blob) + 2 * sizeof(void*);  // both parts are aligned
+    std::string program;
+    const auto answer = answer_below_threshold(ctx, links, program);
+    if (!answer || answer->response().body_size == 0 || !fits_in_workspace(ctx, program, *answer, own_part)) {
+        return vrt_null_blob;
+    }
+    return VRT_blob(ctx, "tinykvm.to_blob()", copy_to_workspace(ctx, *answer), answer->response().body_size,
+                    blob_type);
+}
+
+VCL_INT run_synth(VRT_CTX, const Links& links, VCL_INT status) {
     if ((ctx->method & (VCL_MET_SYNTH | VCL_MET_BACKEND_ERROR)) == 0) {
         VRT_fail(ctx, "tinykvm.synth() is for vcl_synth and vcl_backend_error");
         return 0;
@@ -117,22 +95,23 @@ VCL_INT run_synth(VRT_CTX, const ProgramBackend& backend, VCL_INT status, VCL_ST
         VRT_fail(ctx, "tinykvm.synth(): status %jd is not 0 or 200...599", static_cast<std::intmax_t>(status));
         return 0;
     }
-    const auto answer = run(ctx, backend, url, argument);
+    const auto answer = run_chain(ctx, links, ChainInput::get).answer;
     if (!answer) {
         return 0;
     }
+    const api::Response& response = answer->response();
     const bool in_fetch = ctx->method == VCL_MET_BACKEND_ERROR;
     struct http* message = in_fetch ? ctx->http_beresp : ctx->http_resp;
-    const VCL_INT result = status != 0 ? status : answer->response.status;
+    const VCL_INT result = status != 0 ? status : response.status;
     http_SetStatus(message, static_cast<std::uint16_t>(result), nullptr);
-    add_headers(message, answer->response);
+    add_headers(message, response);
     auto* body = static_cast<struct vsb*>(ctx->specific);
     CHECK_OBJ_NOTNULL(body, VSB_MAGIC);
-    for_each_piece(*answer, [&](std::span<const std::byte> piece) {
+    answer->for_each_piece([&](std::span<const std::byte> piece) {
         (void)VSB_bcat(body, piece.data(), static_cast<ssize_t>(piece.size()));
     });
-    if (in_fetch && answer->response.cacheability) {
-        set_times(ctx->bo->fetch_objcore, *answer->response.cacheability);
+    if (in_fetch && response.cacheability) {
+        set_times(ctx->bo->fetch_objcore, *response.cacheability);
     }
     return result;
 }

@@ -1,19 +1,13 @@
-// Programs run in the middle of VCL, for a string or a synthetic response.
+// Programs run in the middle of VCL, for a string, a blob or a synthetic response.
 #pragma once
 
-#include "src/varnish.hpp"
+#include "src/chain.hpp"
 
 namespace tinykvm::vmod {
 
-struct ProgramBackend;
-
-struct StringCall {
-    VCL_STRING url, argument;
-    VCL_STRING on_error;
-    VCL_INT error_threshold;
-};
-VCL_STRING run_to_string(VRT_CTX, const ProgramBackend& backend, const StringCall& call);
-
-VCL_INT run_synth(VRT_CTX, const ProgramBackend& backend, VCL_INT status, VCL_STRING url, VCL_STRING argument);
+// Each runs the links. The strings and blobs are in the workspace of the task.
+VCL_STRING run_to_string(VRT_CTX, const Links& links, VCL_STRING on_error);
+VCL_BLOB run_to_blob(VRT_CTX, const Links& links);  // empty when it fails
+VCL_INT run_synth(VRT_CTX, const Links& links, VCL_INT status);
 
 }  // namespace tinykvm::vmod

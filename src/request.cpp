@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/field.hpp"
 #include "api/self_requests.hpp"
 
 namespace tinykvm::vmod {
@@ -15,6 +16,49 @@ std::string_view field_of(const struct http* message, unsigned index) {
     return text.b != nullptr ? std::string_view(text.b, static_cast<std::size_t>(text.e - text.b))
                              : std::string_view();
 }
+
+std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
+
+bool describes_body(std::string_view line) {
+    constexpr std::string_view prefix = "Content-";
+    const std::string_view name = name_of(line);
+    return api::same_name(name.substr(0, prefix.size()), prefix) || api::same_name(name, "Transfer-Encoding") ||
+           api::same_name(name, "Expect");
+}
+
+void apply(std::vector<std::string>& lines, const api::HeaderChange& change) {
+    if (change.kind != api::HeaderChange::Kind::append) {
+        std::erase_if(lines, [&](const std::string& line) {
+            return api::same_name(name_of(line), name_of(change.line));
+        });
+    }
+    if (change.kind != api::HeaderChange::Kind::unset) {
+        lines.push_back(change.line);
+    }
+}
+
+// A field as the message to a client would have it; empty when it would not.
+std::string value_in(const api::Response& response, std::string_view name, std::string value) {
+    const auto look = [&](std::string_view line) {
+        std::string why;
+        if (const auto parts = api::parse_field(line, why); parts && api::same_name(parts->name, name)) {
+            value = parts->value;
+        }
+    };
+    for (const std::string& line : response.headers) {
+        look(line);
+    }
+    for (const api::HeaderChange& change : response.response_changes) {
+        if (change.kind != api::HeaderChange::Kind::unset) {
+            look(change.line);
+        } else if (api::same_name(change.line, name)) {
+            value.clear();
+        }
+    }
+    return value;
+}
+
+const struct http* current_message(VRT_CTX) { return ctx->http_bereq != nullptr ? ctx->http_bereq : ctx->http_req; }
 
 bool is_closed(const struct sess* session) {
     struct pollfd poll_fd {};
@@ -54,9 +98,8 @@ VarnishRequest::VarnishRequest(const struct http* message, std::string_view url,
 }
 
 VarnishRequest VarnishRequest::get(VRT_CTX, std::string_view url, std::string_view argument) {
-    const struct http* message = ctx->http_bereq != nullptr ? ctx->http_bereq : ctx->http_req;
     VarnishRequest result;
-    if (message != nullptr) {
+    if (const struct http* message = current_message(ctx); message != nullptr) {
         result.take_headers(message);
         result.request_.url = field_of(message, HTTP_HDR_URL);
     }
@@ -66,6 +109,37 @@ VarnishRequest VarnishRequest::get(VRT_CTX, std::string_view url, std::string_vi
     result.request_.argument = argument;
     result.request_.headers = result.headers_;
     return result;
+}
+
+VarnishRequest VarnishRequest::follow_up(VRT_CTX, std::string_view url, std::string_view argument,
+                                         std::span<const api::HeaderChange> changes,
+                                         const api::Response& previous) {
+    VarnishRequest result = get(ctx, url, argument);
+    std::vector<std::string>& lines = result.own_lines_;
+    lines.assign(result.headers_.begin(), result.headers_.end());
+    for (const api::HeaderChange& change : changes) {
+        apply(lines, change);
+    }
+    std::erase_if(lines, describes_body);
+    lines.push_back("Content-Length: " + std::to_string(previous.body_size));
+    if (const std::string encoding = value_in(previous, "Content-Encoding", ""); !encoding.empty()) {
+        lines.push_back("Content-Encoding: " + encoding);
+    }
+    if (const std::string type = value_in(previous, "Content-Type", previous.content_type); !type.empty()) {
+        constexpr std::string_view name = "Content-Type: ";
+        lines.push_back(std::string(name) + type);  // the last line: it stays where it is
+        result.request_.content_type = std::string_view(lines.back()).substr(name.size());
+    }
+    result.headers_.assign(lines.begin(), lines.end());
+    result.request_.headers = result.headers_;
+    result.request_.method = "POST";
+    return result;
+}
+
+void VarnishRequest::ask_for_body() {
+    if (request_.method == "HEAD") {
+        request_.method = "GET";
+    }
 }
 
 api::ClientGone client_gone(VRT_CTX) {

@@ -3,11 +3,15 @@
 // Borrows strings of the workspace: they live as long as the task.
 #pragma once
 
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/header_edit.hpp"
 #include "api/request.hpp"
 #include "api/request_vm.hpp"
+#include "api/response.hpp"
 #include "src/varnish.hpp"
 
 namespace tinykvm::vmod {
@@ -18,8 +22,15 @@ class VarnishRequest {
     VarnishRequest(const struct http* message, std::string_view url, std::string_view argument);
     // A GET of its own, with the headers of the current request if there is one.
     static VarnishRequest get(VRT_CTX, std::string_view url, std::string_view argument);
+    // A POST of what another program answered, with its content type and content encoding. The other headers are
+    // those of the current request, with the changes programs have made to it.
+    static VarnishRequest follow_up(VRT_CTX, std::string_view url, std::string_view argument,
+                                    std::span<const api::HeaderChange> changes, const api::Response& previous);
 
-    VarnishRequest(VarnishRequest&&) = default;  // the request refers to the vector, which keeps its memory
+    // The answer to a HEAD is the header of that to a GET.
+    void ask_for_body();
+
+    VarnishRequest(VarnishRequest&&) = default;  // the request refers to the vectors, which keep their memory
     VarnishRequest(const VarnishRequest&) = delete;
 
     const api::Request& request() const { return request_; }
@@ -28,6 +39,7 @@ class VarnishRequest {
     VarnishRequest() = default;
     void take_headers(const struct http* message);
 
+    std::vector<std::string> own_lines_;  // of those below that are not in the workspace
     std::vector<std::string_view> headers_;
     api::Request request_;
 };

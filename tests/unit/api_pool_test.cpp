@@ -42,6 +42,31 @@ TEST_F(ApiPool, FirstRequestWaitsForItsVmEvenWithoutQueueTime) {
     EXPECT_TRUE(vms->acquire(Clock::now(), nullptr));
 }
 
+TEST_F(ApiPool, WhoDoesNotWaitGetsAFreeVmOrNone) {
+    const auto vms = pool(guest_config("hello"));
+    EXPECT_FALSE(vms->try_acquire());
+    EXPECT_EQ(vms->occupancy().vms, 0U);
+    (void)get(*vms, "/");
+    while (vms->occupancy().idle == 0) {
+        std::this_thread::sleep_for(1ms);
+    }
+    Lease held = vms->try_acquire();
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(vms->try_acquire());
+    // It does not overtake those who wait in line.
+    auto first = std::async(std::launch::async, [&] { return vms->acquire(soon(), nullptr); });
+    while (vms->occupancy().waiting == 0) {
+        std::this_thread::sleep_for(1ms);
+    }
+    held.give_back();
+    Lease waited = first.get();
+    EXPECT_FALSE(vms->try_acquire());
+    waited.give_back();
+    vms->close(300s);
+    EXPECT_FALSE(vms->try_acquire());
+    EXPECT_EQ(counters[Counter::queue_timeouts], 0U);
+}
+
 TEST_F(ApiPool, LineIsFirstComeFirstServed) {
     const auto vms = pool(guest_config("hello"));
     Lease held = vms->acquire(soon(), nullptr);

@@ -1,0 +1,168 @@
+#include "src/chain.hpp"
+
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "src/log.hpp"
+#include "src/request.hpp"
+#include "src/request_body.hpp"
+
+namespace tinykvm::vmod {
+
+namespace {
+
+struct TaskLinks {
+    static constexpr unsigned expected_magic = 0x7B4D0003;
+    unsigned magic = expected_magic;
+    Links links;
+};
+
+void end_of_task(VRT_CTX, void* pointer) {
+    (void)ctx;
+    delete checked<TaskLinks>(pointer);
+}
+
+const struct vmod_priv_methods task_methods[1] = {[] {
+    struct vmod_priv_methods methods {};
+    methods.magic = VMOD_PRIV_METHODS_MAGIC;
+    methods.type = "tinykvm_links";
+    methods.fini = end_of_task;
+    return methods;
+}()};
+
+class ChainRun {
+  public:
+    ChainRun(VRT_CTX, const Links& links, ChainInput input)
+        : ctx_(ctx),
+          links_(links),
+          input_(input),
+          fatal_(input == ChainInput::backend_request ? SLT_FetchError : SLT_Error),
+          log_(ctx),
+          gone_(client_gone(ctx)) {}
+
+    ChainResult run();
+
+  private:
+    // Answers with the link's program; false: it failed.
+    bool run_link(const Link& link, ChainResult& result);
+    VarnishRequest request_for(const Link& link) const;
+    api::Lease vm_for(const Link& link);
+    void give_body(api::RequestVm& vm);
+
+    const struct vrt_ctx* const ctx_;
+    const Links& links_;
+    const ChainInput input_;
+    const enum VSL_tag_e fatal_;
+    const Log log_;
+    const api::ClientGone gone_;
+    std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
+    std::vector<api::HeaderChange> request_changes_;
+};
+
+VarnishRequest ChainRun::request_for(const Link& link) const {
+    if (previous_) {
+        return VarnishRequest::follow_up(ctx_, link.url, link.argument, request_changes_, previous_->response());
+    }
+    if (input_ == ChainInput::get) {
+        return VarnishRequest::get(ctx_, link.url, link.argument);
+    }
+    VarnishRequest request(ctx_->bo->bereq, link.url, link.argument);
+    if (links_.size() > 1) {
+        request.ask_for_body();
+    }
+    return request;
+}
+
+// Who waits in line for a VM holds none: two chains could wait for each other, and one for itself.
+api::Lease ChainRun::vm_for(const Link& link) {
+    api::Service& service = *link.backend->service;
+    if (!previous_) {
+        return service.acquire(gone_);
+    }
+    if (const std::size_t size = previous_->response().body_size; size >= service.config().max_request_memory) {
+        throw api::Failure(api::FailureKind::too_large, "a body of " + std::to_string(size) +
+                                                            " bytes does not fit in max_request_memory");
+    }
+    if (previous_->holds_vm()) {
+        if (api::Lease lease = service.try_acquire(); lease) {
+            return lease;
+        }
+        previous_->detach();
+    }
+    return service.acquire(gone_);
+}
+
+void ChainRun::give_body(api::RequestVm& vm) {
+    if (previous_) {
+        previous_->for_each_piece([&](std::span<const std::byte> piece) { vm.append_body(piece); });
+        previous_.reset();
+    } else if (input_ == ChainInput::backend_request) {
+        read_request_body(ctx_->bo, vm);
+    }
+}
+
+bool ChainRun::run_link(const Link& link, ChainResult& result) {
+    const std::string& program = link.backend->service->name();
+    result.program = &program;
+    try {
+        const VarnishRequest request = request_for(link);
+        api::Lease lease = vm_for(link);
+        lease->begin(request.request());
+        give_body(*lease);
+        api::Outcome outcome = lease->run(gone_);
+        log_.outcome(program, outcome, fatal_);
+        if (!outcome.answered) {
+            result.failure = outcome.failures.back().kind();
+            return false;
+        }
+        previous_.emplace(std::move(lease), std::move(outcome.response));
+        return true;
+    } catch (const api::Failure& failure) {
+        log_.failure(program, failure, fatal_);
+        result.failure = failure.kind();
+        return false;
+    }
+}
+
+ChainResult ChainRun::run() {
+    ChainResult result;
+    for (const Link& link : links_) {
+        if (!run_link(link, result)) {
+            return result;
+        }
+        // Changes to the request are seen by all that follow, the last ones in VCL.
+        auto& changes = previous_->response().request_changes;
+        std::move(changes.begin(), changes.end(), std::back_inserter(request_changes_));
+        if (previous_->response().status >= link.error_threshold) {
+            result.over_threshold = true;
+            break;
+        }
+    }
+    previous_->response().request_changes = std::move(request_changes_);
+    result.answer = std::move(previous_);
+    return result;
+}
+
+}  // namespace
+
+Links& links_of_task(VRT_CTX, const void* id) {
+    struct vmod_priv* priv = VRT_priv_task(ctx, id);
+    if (priv == nullptr) {
+        throw std::length_error("the workspace is too small");
+    }
+    if (priv->priv == nullptr) {
+        priv->priv = new TaskLinks();
+        priv->methods = task_methods;
+    }
+    return checked<TaskLinks>(priv->priv)->links;
+}
+
+Links* find_links_of_task(VRT_CTX, const void* id) {
+    const struct vmod_priv* priv = VRT_priv_task_get(ctx, id);
+    return priv != nullptr && priv->priv != nullptr ? &checked<TaskLinks>(priv->priv)->links : nullptr;
+}
+
+ChainResult run_chain(VRT_CTX, const Links& links, ChainInput input) { return ChainRun(ctx, links, input).run(); }
+
+}  // namespace tinykvm::vmod
