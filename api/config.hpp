@@ -23,6 +23,14 @@ struct Poll {
     std::chrono::microseconds time{0};  // unless automatic; 0: they do not
 };
 
+// Requests a program answers before it is frozen.
+struct Warmup {
+    unsigned num_requests = 0;
+    bool exact = true;  // else num_requests is how many in a row must be no faster than one before
+    std::string url = "/", method = "GET";
+    std::vector<std::string> headers;  // "Name: value"
+};
+
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
 // each means is said in the table of settings.cpp, which is also the documentation.
 struct ProgramConfig {
@@ -51,6 +59,7 @@ struct ProgramConfig {
     bool control_ephemeral = false;
     Poll poll;
     OnError on_error = OnError::error;
+    Warmup warmup;
     bool verbose = false;
     bool standard_output = false;
 };

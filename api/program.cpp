@@ -1,11 +1,14 @@
 #include "api/program.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "api/failure.hpp"
 #include "api/guest_calls.hpp"
 #include "api/guest_output.hpp"
 #include "api/guest_text.hpp"
+#include "api/warmup.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
 
@@ -81,13 +84,13 @@ struct AttachedOutput {
 
 std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const ProgramConfig& config,
                                                  const std::shared_ptr<const Program>& binary, GuestCalls& calls,
-                                                 GuestOutput& output, BootControl& control) {
+                                                 GuestOutput& output, BootControl& control,
+                                                 std::string& warmup_request) {
     const AttachedOutput attached(output);
+    const Deadline deadline = Clock::now() + config.max_boot_time;
     Machine machine(binary, options_for(name, config));
-    const Stop stop = [&] {
-        const RunningMachine running(control, machine);
-        return machine.run(&calls, Clock::now() + config.max_boot_time);
-    }();
+    std::optional<RunningMachine> running(std::in_place, control, machine);
+    const Stop stop = machine.run(&calls, deadline);
     output.flush();
     const Registration& registration = calls.registration();
     if (stop.reason == Stop::Reason::exited) {
@@ -100,6 +103,9 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
                     [](GuestAddr address) { return address == 0; })) {
         throw Failure(FailureKind::not_ready, "the program waits for requests but registered no callback");
     }
+    warm_up(machine, calls, config.warmup, deadline, warmup_request);
+    output.flush();
+    running.reset();
     return std::make_shared<BootedProgram>(BootedProgram{name, config, registration, std::move(machine).freeze(),
                                                          binary->bytes().size(), binary->type()});
 }
@@ -115,22 +121,24 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
     calls.begin_boot(log);
     GuestOutput output(log);
     output.log_output(config.standard_output);
-    std::string why, report;
+    std::string why, report, warmup_request;
+    const auto where = [&] { return warmup_request.empty() ? std::string("while it booted") : warmup_request; };
     try {
         if (!binary) {
             binary = Program::from_file(config.filename);
         }
-        return run_to_wait(name, config, binary, calls, output, control);
+        return run_to_wait(name, config, binary, calls, output, control, warmup_request);
     } catch (const GuestFault& fault) {
-        why = std::string("the program crashed while it booted: ") + fault.what();
+        why = "the program crashed " + where() + ": " + fault.what();
         report = fault.report();
     } catch (const Timeout&) {
-        why = "the program did not call wait_for_requests() within max_boot_time (" +
+        why = (warmup_request.empty() ? "the program did not call wait_for_requests() within max_boot_time ("
+                                      : "the program was " + warmup_request + " at the end of max_boot_time (") +
               seconds_text(config.max_boot_time) + ")";
     } catch (const OutOfMemory& error) {
-        why = std::string("while it booted: ") + error.what();
+        why = where() + ": " + error.what();
     } catch (const std::exception& error) {
-        why = error.what();
+        why = (warmup_request.empty() ? "" : warmup_request + ": ") + error.what();
     }
     output.flush();
     if (!output.last_line().empty()) {

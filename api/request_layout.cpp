@@ -77,9 +77,8 @@ std::uint16_t RequestLayout::short_length(std::string_view text, const char* wha
     return static_cast<std::uint16_t>(text.size());
 }
 
-void RequestLayout::begin(Fork& fork, const Request& request) {
-    const Fork::Area area = fork.request_area();
-    memory_ = &fork.memory();
+void RequestLayout::begin(GuestMemory& memory, const RequestArea& area, const Request& request) {
+    memory_ = &memory;
     begin_ = area.begin;
     end_ = area.begin + area.size;
     request_ = {};

@@ -5,7 +5,7 @@
 // The body may come in pieces of unknown total length. Everything is bounded by the area, which is as large as
 // max_request_memory.
 //
-// Thread safety: one thread at a time, while the fork stands still. Borrows the fork's memory.
+// Thread safety: one thread at a time, while the guest stands still. Borrows its memory.
 #pragma once
 
 #include <array>
@@ -17,15 +17,16 @@
 
 #include "api/guest_abi.hpp"
 #include "api/request.hpp"
-#include "tinykvm/fork.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
 
 namespace tinykvm::api {
 
 class RequestLayout {
   public:
-    // Starts over at the beginning of the fork's area with everything but the body. Failure (too_large) when a
-    // part does not fit.
-    void begin(Fork& fork, const Request& request);
+    // Starts over at the beginning of `area` with everything but the body. Failure (too_large) when a part does not
+    // fit.
+    void begin(GuestMemory& memory, const RequestArea& area, const Request& request);
     // How much more body there is room for.
     std::size_t room() const { return end_ - cursor_; }
     void append_body(std::span<const std::byte> data);

@@ -68,7 +68,7 @@ void RequestVm::begin(const Request& request) {
     answers_with_kept_body_ = false;
     outcome_ = {};
     must_reset_ = calls_.is_ephemeral();  // the layout alone changes memory
-    layout_.begin(*fork_, request_);
+    layout_.begin(fork_->memory(), fork_->request_area(), request_);
 }
 
 void RequestVm::append_body(std::span<const std::byte> data) {
@@ -165,7 +165,7 @@ bool RequestVm::call_inside_guest() {
 
 // False also for what only the thread can say what is wrong with.
 bool RequestVm::post_inside_guest(Deadline deadline) {
-    const auto planned = plan();
+    const auto planned = plan_call(program_->registration, request_, layout_);
     if (!planned || planned->callback == abi::Callback::stream_post) {
         return false;
     }

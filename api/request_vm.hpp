@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "api/call_plan.hpp"
 #include "api/client_watch.hpp"
 #include "api/counters.hpp"
 #include "api/failure.hpp"
@@ -89,16 +90,6 @@ class RequestVm {
     void release();
 
   private:
-    // What a request calls.
-    struct Call {
-        abi::Callback callback;
-        std::array<std::uint64_t, 6> arguments;
-        std::size_t count;
-
-        std::span<const std::uint64_t> list() const { return std::span(arguments).first(count); }
-    };
-    std::optional<Call> plan() const;  // nullopt: there is no callback for it
-
     void run_here(const ClientGone& gone);
     void run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone);
     bool call_inside_guest();

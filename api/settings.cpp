@@ -5,12 +5,17 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "api/field.hpp"
+#include "api/guest_text.hpp"
+
 namespace tinykvm::api {
 
 namespace {
 
 using nlohmann::json;
 using Kind = Setting::Kind;
+
+constexpr double most_text = 4096;
 
 std::chrono::microseconds seconds(const json& value) {
     return std::chrono::microseconds(std::llround(value.get<double>() * 1e6));
@@ -86,7 +91,72 @@ std::string store_paths(ProgramConfig& config, const json& value) {
     return {};
 }
 
-constexpr double day = 86400, most_mebibytes = 3072, most_text = 4096;
+std::string read_warmup_headers(const json& value, Warmup& warmup) {
+    const std::string what = "\"headers\" of warmup must be a list of at most " + std::to_string(max_fields) +
+                             " strings \"Name: value\"";
+    if (!value.is_array() || value.size() > max_fields) {
+        return what;
+    }
+    for (const json& header : value) {
+        std::string why;
+        if (!header.is_string() || !parse_field(header.get_ref<const std::string&>(), why)) {
+            return what + (why.empty() ? "" : "; one " + why);
+        }
+        warmup.headers.push_back(header.get<std::string>());
+    }
+    return {};
+}
+
+std::string read_warmup_text(const std::string& key, const json& value, Warmup& warmup) {
+    const auto* text = value.get_ptr<const std::string*>();
+    if (key == "method") {
+        if (text == nullptr || !is_field_name(*text)) {
+            return "\"method\" of warmup must be the name of a method";
+        }
+        warmup.method = *text;
+        return {};
+    }
+    if (text == nullptr || !text->starts_with('/') || text->size() > most_text || !is_field_value(*text) ||
+        text->find(' ') != std::string::npos) {
+        return "\"url\" of warmup must be a string of at most 4096 bytes that begins with '/', without spaces";
+    }
+    warmup.url = *text;
+    return {};
+}
+
+std::string store_warmup(ProgramConfig& config, const json& value) {
+    constexpr std::uint64_t most_requests = 65535;
+    Warmup warmup;
+    warmup.num_requests = 20;
+    for (const auto& [key, part] : value.items()) {
+        std::string problem;
+        if (key == "num_requests") {
+            if (!part.is_number_unsigned() || part.get<std::uint64_t>() > most_requests) {
+                return "\"num_requests\" of warmup must be a whole number from 0 to 65535";
+            }
+            warmup.num_requests = part.get<unsigned>();
+        } else if (key == "exact") {
+            if (!part.is_boolean()) {
+                return "\"exact\" of warmup must be true or false";
+            }
+            warmup.exact = part.get<bool>();
+        } else if (key == "url" || key == "method") {
+            problem = read_warmup_text(key, part, warmup);
+        } else if (key == "headers") {
+            problem = read_warmup_headers(part, warmup);
+        } else {
+            return "warmup has no \"" + printable(key, 80) +
+                   "\", only num_requests, exact, url, method and headers";
+        }
+        if (!problem.empty()) {
+            return problem;
+        }
+    }
+    config.warmup = std::move(warmup);
+    return {};
+}
+
+constexpr double day = 86400, most_mebibytes = 3072;
 
 constexpr Setting table[] = {
     {"filename", Kind::text, 1, most_text, "", "",
@@ -259,6 +329,15 @@ constexpr Setting table[] = {
          c.on_error = text == "original" ? ProgramConfig::OnError::original : ProgramConfig::OnError::error;
          return text == "original" || text == "error" ? std::string() : std::string("the value is neither");
      }},
+    {"warmup", Kind::object, 0, 0, "{\"num_requests\": 0}", "an object {num_requests, exact, url, method, headers}",
+     "Requests that the program answers when it has started to wait and before its VMs are made of it, so that what "
+     "answering prepares (caches, compiled code, memory) is there for all requests: what they change stays, their "
+     "responses go nowhere. `num_requests` (20): how many; `url` (`\"/\"`), `method` (`\"GET\"`) and `headers` (`[]`, of "
+     "strings `\"Name: value\"`): what they are, without a body. The program can tell them by `IS_WARMUP_REQUEST()`. "
+     "With `exact` (true) false there are more of them, until `num_requests` in a row were no faster than the fastest "
+     "before, at most 100 times as many. They count in `max_boot_time` and `max_memory`; when one is not answered, "
+     "whatever its status, the program does not load.",
+     store_warmup},
     {"verbose", Kind::boolean, 0, 0, "false", "",
      "Log unusual events: system calls and host calls that do not exist, refused paths, boots.",
      [](ProgramConfig& c, const json& v) {
@@ -276,7 +355,7 @@ constexpr Setting table[] = {
 constexpr std::string_view later[] = {
     "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
     "address_space", "soft_reset",
-    "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap", "warmup",
+    "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",
 };
@@ -303,6 +382,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::text:
         case Kind::texts:
         case Kind::paths:
+        case Kind::object:
         case Kind::choice: return "";
     }
     return "";
@@ -319,6 +399,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::texts: return "a list of strings of at most " + number(setting.most) + " bytes";
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
+        case Kind::object:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:
             return std::string(setting.allowed) + " or a whole number of microseconds" + range;

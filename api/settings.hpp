@@ -14,13 +14,13 @@
 namespace tinykvm::api {
 
 struct Setting {
-    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice, choice_or_microseconds };
+    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice, choice_or_microseconds, object };
 
     std::string_view key;
     Kind kind;
     double least, most;        // of numbers, in the unit of the kind; of texts: bytes
     std::string_view fallback; // the default, as JSON
-    std::string_view allowed;  // values of a choice, in words
+    std::string_view allowed;  // values of a choice, or what an object is, in words
     std::string_view meaning;
     // Stores a value that has the right kind and range; says what else is wrong with it, or nothing.
     std::string (*store)(ProgramConfig& config, const nlohmann::json& value);

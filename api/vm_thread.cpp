@@ -24,8 +24,6 @@ std::uint64_t thread_microseconds() {
     return static_cast<std::uint64_t>(now.tv_sec) * 1000000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
 
-bool expects_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
-
 }  // namespace
 
 // `answer` answers the request, or throws what ended it; there may be a second chance then. Afterwards it is the
@@ -232,34 +230,6 @@ void RequestVm::call(abi::Callback which, std::span<const std::uint64_t> argumen
     require_answer(run_guest([&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); }));
 }
 
-std::optional<RequestVm::Call> RequestVm::plan() const {
-    const Registration& registration = program_->registration;
-    const auto registered = [&](abi::Callback which) { return registration.callback(which) != 0; };
-    const abi::Request& laid_out = layout_.request();
-
-    if (registered(abi::Callback::request)) {
-        return Call{abi::Callback::request, {layout_.request_address()}, 1};
-    }
-    // Never null, so that careless programs may look at zero bytes of it.
-    const GuestAddr data =
-        laid_out.content != 0 ? laid_out.content : laid_out.content_type + laid_out.content_type_len;
-    const std::array<std::uint64_t, 6> post = {laid_out.url, laid_out.arg, laid_out.content_type,
-                                               data,         laid_out.content_len, 0};
-    const bool with_body = laid_out.content_len != 0;
-    if (with_body || expects_body(request_.method)) {
-        if (registered(abi::Callback::post)) {
-            return Call{abi::Callback::post, post, 5};
-        }
-        if (registered(abi::Callback::stream_post)) {
-            return Call{abi::Callback::stream_post, post, 6};
-        }
-    }
-    if (!with_body && registered(abi::Callback::get)) {
-        return Call{abi::Callback::get, post, 2};
-    }
-    return std::nullopt;
-}
-
 void RequestVm::answer_request() {
     const Deadline deadline = Clock::now() + program_->config.max_request_time;
     if (waits_paused()) {
@@ -271,7 +241,7 @@ void RequestVm::answer_request() {
         require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); }));
         return;
     }
-    const auto planned = plan();
+    const auto planned = plan_call(program_->registration, request_, layout_);
     if (!planned) {
         throw Failure(FailureKind::unsupported,
                       "the program has no callback for " + printable(request_.method, 20) +
@@ -303,7 +273,7 @@ void RequestVm::answer_after_failure(const std::string& what) {
     if (program_->registration.callback(abi::Callback::on_error) != 0) {
         try {
             renew();
-            layout_.begin(*fork_, request_);
+            layout_.begin(fork_->memory(), fork_->request_area(), request_);
             layout_.append_body(kept_body_);
             const GuestAddr text = layout_.add_string(printable(what));
             layout_.finish();

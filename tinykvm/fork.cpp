@@ -49,7 +49,7 @@ void Fork::reset() {
 bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->restore(snapshot_->contents()); }
 
 GuestMemory& Fork::memory() { return guest_->memory(); }
-Fork::Area Fork::request_area() const { return snapshot_->contents().request_area; }
+RequestArea Fork::request_area() const { return snapshot_->contents().request_area; }
 const Statistics& Fork::statistics() const {
     return guest_ ? guest_->statistics() : statistics_;
 }

@@ -85,13 +85,8 @@ class Fork {
     // Guest memory between calls: requests are laid out in it, answers are taken out of it. What the host
     // writes is undone by reset() like what the guest writes.
     GuestMemory& memory();
-    // A range of guest addresses nothing else uses, readable and writable, for request data; zero after reset
-    // and as large as max_request_memory.
-    struct Area {
-        GuestAddr begin = 0;
-        std::size_t size = 0;
-    };
-    Area request_area() const;
+    // Zero after reset.
+    RequestArea request_area() const;
 
     const Statistics& statistics() const;
     const Snapshot& snapshot() const;

@@ -21,6 +21,17 @@ namespace {
 // Unused addresses between the stack and the mappings below it.
 constexpr std::size_t stack_guard = std::size_t{2} << 20;
 
+constexpr char request_area_name[] = "[request]";
+
+Registers call_registers(GuestAddr function, std::span<const std::uint64_t> arguments) {
+    Registers registers;
+    std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
+                                    &registers.rcx, &registers.r8,  &registers.r9};
+    for (std::size_t i = 0; i < std::min(arguments.size(), std::size(slots)); ++i) *slots[i] = arguments[i];
+    registers.rip = function;
+    return registers;
+}
+
 GuestMemory::Limits boot_limits(const Options& options) {
     return {options.max_memory, "max_memory", options.max_address_space};
 }
@@ -429,11 +440,7 @@ void Guest::interrupt() noexcept {
 void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                          std::span<const std::uint64_t> arguments) {
     require_whole_instruction();
-    Registers registers;
-    std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
-                                    &registers.rcx, &registers.r8,  &registers.r9};
-    for (std::size_t i = 0; i < std::min(arguments.size(), std::size(slots)); ++i) *slots[i] = arguments[i];
-    registers.rip = function;
+    Registers registers = call_registers(function, arguments);
     if (vectors_stale_ && platform_.xcr0()) {
         registers.rip = x86::call_entry();
         registers.r11 = function;
@@ -441,17 +448,40 @@ void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
         load_vectors(snapshot);
     }
     vectors_stale_ = false;
-    registers.rsp = call_stack(snapshot);
+    registers.rsp = call_stack(snapshot.registers.rsp);
     enter_user(registers);
+}
+
+Stop Guest::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
+    if (disorderly_) throw MachineError("only a program that waits in a host call can be called");
+    const Registers waiting = user_registers();
+    const kvm::SystemRegisters waiting_system = vcpu_.system_registers();
+    const std::vector<std::byte> waiting_vectors = vcpu_.vector_state();
+    Registers registers = call_registers(function, arguments);
+    registers.rsp = call_stack(waiting.rsp);
+    enter_user(registers);
+    const Stop stop = run(&calls, deadline);
+    vcpu_.set_system_registers(waiting_system);
+    vcpu_.set_registers(waiting);
+    if (!vcpu_.set_vector_state(waiting_vectors)) throw MachineError("KVM refuses the vector registers it gave");
+    return stop;
+}
+
+Stop Guest::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
+    if (disorderly_) throw MachineError("only a program that waits in a host call can go on");
+    Registers registers = user_registers();
+    registers.rax = static_cast<std::uint64_t>(result);
+    enter_user(registers);
+    return run(&calls, deadline);
 }
 
 void Guest::require_whole_instruction() const {
     if (mid_instruction_) throw MachineError("the VM stopped in the middle of an instruction and has to be reset");
 }
 
-GuestAddr Guest::call_stack(const SnapshotContents& snapshot) {
+GuestAddr Guest::call_stack(std::uint64_t waiting_stack) {
     constexpr std::uint64_t red_zone = 128;
-    const GuestAddr stack = ((snapshot.registers.rsp - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
+    const GuestAddr stack = ((waiting_stack - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
     if (!memory_.write(stack, x86::return_entry()))
         throw MachineError("the stack the program was frozen on cannot be written");
     return stack;
@@ -473,15 +503,34 @@ void Guest::load_vectors(const SnapshotContents& snapshot) {
     vectors_stale_ = false;
 }
 
+RequestArea Guest::request_area() {
+    if (request_area_.size != 0) return request_area_;
+    const std::size_t size = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);
+    memory_.use_small_pages();  // each fork has its own memory there
+    const auto place = memory_.find_free(size, 0, large_page_size);
+    if (!place || memory_.map(*place, size, {.read = true, .write = true}, request_area_name) != 0)
+        throw MachineError("no address space left for requests of max_request_memory");
+    return request_area_ = {*place, size};
+}
+
+// Of the area that what is left of it: the program may have unmapped or replaced parts.
+void Guest::drop_request_area() {
+    const GuestAddr end = request_area_.begin + request_area_.size;
+    for (GuestAddr at = request_area_.begin; at < end;) {
+        const Region* region = memory_.regions().find(at);
+        const GuestAddr to = region ? std::min(region->end, end) : at + page_size;
+        if (region && region->name == request_area_name && memory_.unmap(at, to - at) != 0)
+            throw MachineError("the area of requests cannot be given back");
+        at = to;
+    }
+    request_area_ = {};
+}
+
 std::unique_ptr<const SnapshotContents> Guest::freeze() {
     if (disorderly_) throw MachineError("only a program that waits in a host call can be frozen");
     auto snapshot = std::make_unique<SnapshotContents>();
-    const std::size_t area = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);
-    memory_.use_small_pages();  // the request area is only named here, each fork has its own memory there
-    auto place = memory_.find_free(area, 0, large_page_size);
-    if (!place || memory_.map(*place, area, {.read = true, .write = true}, "[request]") != 0)
-        throw MachineError("no address space left for requests of max_request_memory");
-    snapshot->request_area = {*place, area};
+    drop_request_area();
+    snapshot->request_area = request_area();
     snapshot->registers = user_registers();
     snapshot->system_registers = vcpu_.system_registers();
     snapshot->vector_state = vcpu_.vector_state();

@@ -40,7 +40,7 @@ struct SnapshotContents {
     Registers registers;  // in user mode, behind the host call the program was frozen in
     kvm::SystemRegisters system_registers;
     std::vector<std::byte> vector_state;
-    Fork::Area request_area;
+    RequestArea request_area;
 };
 
 class Guest {
@@ -55,6 +55,11 @@ class Guest {
                       std::span<const std::uint64_t> arguments);
     // Makes the next run() go on behind the host call the guest stopped in.
     void prepare_resume(const SnapshotContents& snapshot, std::int64_t result);
+
+    // Of a program that boots; see Machine.
+    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
+    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
+    RequestArea request_area();
 
     std::unique_ptr<const SnapshotContents> freeze();
     // Equal to the snapshot again. False: only a new Guest can be.
@@ -117,8 +122,10 @@ class Guest {
     void map_shared_memory();
     GuestAddr stack_bottom() const;
     GuestAddr lay_out_stack();
-    // The stack of a call, with the address on it where its function returns to.
-    GuestAddr call_stack(const SnapshotContents& snapshot);
+    // The stack of a call below the stack pointer the program waits with, with the address on it where its function
+    // returns to.
+    GuestAddr call_stack(std::uint64_t waiting_stack);
+    void drop_request_area();
     void require_whole_instruction() const;
     void wait_in_shim(std::chrono::microseconds wait);
     x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }
@@ -130,6 +137,7 @@ class Guest {
     GuestMemory memory_;
     std::vector<elf::LoadedProgram> programs_;
     linux_abi::Process process_;
+    RequestArea request_area_;  // while it boots
     Vectors vectors_{vcpu_, platform_};
 
     std::atomic<bool> interrupted_{false};

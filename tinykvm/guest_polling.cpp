@@ -100,7 +100,7 @@ bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span
                  Deadline deadline) {
     const std::lock_guard lock(turn_);
     if (wait_ != Wait::waiting) return false;
-    const GuestAddr stack = call_stack(snapshot);
+    const GuestAddr stack = call_stack(snapshot.registers.rsp);
     x86::Mailbox::Words words{};
     std::copy_n(arguments.begin(), std::min(arguments.size(), words.size()), words.begin());
     linux_abi::ClockPage::instance().refresh();

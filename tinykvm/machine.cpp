@@ -11,6 +11,13 @@ Machine::Machine(Machine&&) noexcept = default;
 Machine& Machine::operator=(Machine&&) noexcept = default;
 
 Stop Machine::run(HostCalls* calls, Deadline deadline) { return guest_->run(calls, deadline); }
+Stop Machine::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
+    return guest_->call(function, arguments, calls, deadline);
+}
+Stop Machine::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
+    return guest_->resume(result, calls, deadline);
+}
+RequestArea Machine::request_area() { return guest_->request_area(); }
 GuestMemory& Machine::memory() { return guest_->memory(); }
 const Statistics& Machine::statistics() const { return guest_->statistics(); }
 

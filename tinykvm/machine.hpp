@@ -3,8 +3,10 @@
 // Thread safety: one thread at a time; any thread. Owns its VM, memory and open files.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "tinykvm/host_calls.hpp"
@@ -29,6 +31,12 @@ struct Stop {
     int exit_status = 0;
 };
 
+// A range of guest addresses nothing else uses, readable and writable, for the data of requests.
+struct RequestArea {
+    GuestAddr begin = 0;
+    std::size_t size = 0;  // max_request_memory, rounded up
+};
+
 class Machine {
   public:
     // Loads `program` and lays out its memory. Throws LoadError, OutOfMemory or MachineError.
@@ -41,6 +49,16 @@ class Machine {
     // Throws GuestFault, Timeout ("boot time"), OutOfMemory ("max_memory") or what `calls` throws; the machine
     // is of no use afterwards.
     Stop run(HostCalls* calls, Deadline deadline);
+
+    // --- Of a program that stands still in a host call (Stop::Reason::host_call), before freeze().
+
+    // Calls `function` as Fork::call() does. Afterwards the program stands where it stood, with the registers it had;
+    // what the call changed in memory and in the process stays.
+    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
+    // Lets the program go on behind that host call, with `result` as its value. Otherwise like run().
+    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
+    // Where requests of such calls can be laid out. Nothing of it gets into the snapshot.
+    RequestArea request_area();
 
     GuestMemory& memory();
     const Statistics& statistics() const;

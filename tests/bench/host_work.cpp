@@ -44,7 +44,7 @@ void lay_out_request(benchmark::State& state) {
     Fork fork = make_fork();
     api::RequestLayout layout;
     for (auto _ : state) {
-        layout.begin(fork, request);
+        layout.begin(fork.memory(), fork.request_area(), request);
         layout.finish();
     }
 }
@@ -55,7 +55,7 @@ void append_body(benchmark::State& state) {
     api::RequestLayout layout;
     const std::vector<std::byte> body(static_cast<std::size_t>(state.range(0)));
     for (auto _ : state) {
-        layout.begin(fork, request);
+        layout.begin(fork.memory(), fork.request_area(), request);
         layout.append_body(body);
         layout.finish();
     }

@@ -65,7 +65,7 @@ class ApiResponse : public ApiGuest {
     }
 
     std::unique_ptr<Fork> fork;
-    Fork::Area area;
+    RequestArea area;
     Response response;
     std::vector<std::string> ignored;
 };
