@@ -28,6 +28,7 @@
 #ifndef TINYKVM_KVM_API_H
 #define TINYKVM_KVM_API_H
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,6 +87,12 @@ struct BackendResponseExtra {
     uint64_t reserved[4];
 };
 
+/* A piece of memory, of several that a call is given. */
+struct virtbuffer {
+    const void* data;
+    size_t len;
+};
+
 #ifdef __cplusplus
 #define KVM_API_ASSERT static_assert
 #else
@@ -97,6 +104,7 @@ KVM_API_ASSERT(offsetof(struct kvm_request, content) == 40, "layout of a request
 KVM_API_ASSERT(offsetof(struct kvm_request, prng) == 72, "layout of a request");
 KVM_API_ASSERT(sizeof(struct ResponseHeader) == 16, "a response header is 16 bytes");
 KVM_API_ASSERT(sizeof(struct BackendResponseExtra) == 56, "the extra part of a response is 56 bytes");
+KVM_API_ASSERT(sizeof(struct virtbuffer) == 16, "a buffer is 16 bytes");
 #undef KVM_API_ASSERT
 
 /* ---- Calling the host --------------------------------------------------------------------------------- */
@@ -107,6 +115,8 @@ enum kvm_api_call {
     KVM_WAIT_FOR_REQUESTS_PAUSED = 0x10002,
     KVM_SET_CACHEABLE = 0x10005,
     KVM_BACKEND_RESPONSE = 0x10010,
+    KVM_STORAGE_RETURN = 0x10011,
+    KVM_STORAGE_NORETURN = 0x10013,
     KVM_HTTP_APPEND = 0x10020,
     KVM_HTTP_SET = 0x10021,
     KVM_HTTP_FIND = 0x10022,
@@ -119,8 +129,17 @@ enum kvm_api_call {
     KVM_SHARED_MEMORY_AREA = 0x10700,
     KVM_MAKE_EPHEMERAL = 0x10703,
     KVM_IS_STORAGE = 0x10706,
+    KVM_STORAGE_ALLOW = 0x10707,
+    KVM_STORAGE_CALLV = 0x10708,
+    KVM_STORAGE_TASK = 0x10709,
+    KVM_STOP_STORAGE_TASK = 0x1070A,
+    KVM_MULTIPROCESS = 0x10710,
+    KVM_MULTIPROCESS_ARRAY = 0x10711,
+    KVM_MULTIPROCESS_CLONE = 0x10712,
+    KVM_MULTIPROCESS_WAIT = 0x10713,
     KVM_MEMINFO = 0x10A00,
     KVM_LOG = 0x7F000,
+    KVM_BREAKPOINT = 0x7F7F7,
     KVM_IS_DEBUG = 0x7FDEB
 };
 
@@ -167,8 +186,9 @@ static inline bool sys_is_debug(void) {
 
 /* ---- Registration: in main() -------------------------------------------------------------------------- */
 
-/* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces, 5 error). The
- * set_...() functions below do the same with the type checked. 0, or -EINVAL for an unknown `which`. */
+/* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces, 5 error, 6 live update,
+ * 7 live restore, 12 pause). The set_...() functions below do the same with the type checked. 0, or -EINVAL for an
+ * unknown `which`; -ENOSYS for 6, 7 and 12, which are not available in this version. */
 static inline long register_func(int which, void (*function)(void)) {
     return kvm_call(KVM_REGISTER_FUNC, which, (long)function, 0, 0, 0, 0);
 }
@@ -211,6 +231,18 @@ static inline void set_on_error(void (*f)(const char* url, const char* arg, cons
 static inline void set_on_error_request(void (*f)(const char* url, const char* arg, const char* exception,
                                                   const struct kvm_request* request)) {
     register_func(5, (void (*)(void))f);
+}
+
+/* Not available in this version: nobody calls them. A program that is replaced by a newer one hands over what it knows
+ * (storage_return() in the first, of which the second gets the length), and one that waits paused is told before. */
+static inline void set_on_live_update(void (*f)(void)) {
+    register_func(6, f);
+}
+static inline void set_on_live_restore(void (*f)(size_t len)) {
+    register_func(7, (void (*)(void))f);
+}
+static inline void set_socket_prepare_for_pause(void (*f)(int thread)) {
+    register_func(12, (void (*)(void))f);
 }
 
 /* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack.
@@ -339,8 +371,37 @@ static inline long http_set(int where, const char* field, size_t len) {
 static inline long http_set_str(int where, const char* field) {
     return sys_http_set(where, field, strlen(field));
 }
+static inline long http_unset(int where, const char* name, size_t len) {
+    return sys_http_set(where, name, len);
+}
 static inline long http_unset_str(int where, const char* name) {
     return sys_http_set(where, name, strlen(name));
+}
+
+/* The same with printf's formatting; -ENOSPC when the field would be longer than 4095 bytes. */
+__attribute__((format(printf, 2, 3))) static inline long http_appendf(int where, const char* format, ...) {
+    char field[4096];
+    va_list arguments;
+    int length;
+    va_start(arguments, format);
+    length = vsnprintf(field, sizeof(field), format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof(field)) {
+        return -ENOSPC;
+    }
+    return sys_http_append(where, field, (size_t)length);
+}
+__attribute__((format(printf, 2, 3))) static inline long http_setf(int where, const char* format, ...) {
+    char field[4096];
+    va_list arguments;
+    int length;
+    va_start(arguments, format);
+    length = vsnprintf(field, sizeof(field), format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof(field)) {
+        return -ENOSPC;
+    }
+    return sys_http_set(where, field, (size_t)length);
 }
 
 /* Copies the first field called `key` (any case), "Name: value", to `out` and returns its length: 0 when there is
@@ -507,6 +568,81 @@ static inline void* kvm_shared_alloc(size_t size, size_t alignment) {
 #define SHM_ALLOC_TYPE(type) ((type*)kvm_shared_alloc(sizeof(type), _Alignof(type)))
 #define SHM_ALLOC(value) SHM_ALLOC_TYPE(__typeof__(value))
 #endif
+
+/* Where a debugger may stop, in a program that is debugged. There is none in this version: it does nothing. */
+static inline void sys_breakpoint(void) {
+    kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0, 0);
+}
+
+/* ---- Storage and multi-processing: not available in this version ----------------------------------------
+ *
+ * So that programs written for it compile: each call returns -ENOSYS. A program's storage is one VM more, which lives
+ * as long as the program does and keeps what happens in it. */
+
+typedef void (*storage_func)(size_t n, struct virtbuffer buffers[], size_t res);
+typedef void (*storage_task_func)(void* data, size_t len);
+
+/* In storage, in main(): requests may call `f`. Without any such call they may call every function. */
+static inline long sys_storage_allow(void (*f)(void)) {
+    return kvm_call(KVM_STORAGE_ALLOW, (long)f, 0, 0, 0, 0, 0);
+}
+#define STORAGE_ALLOW(f) sys_storage_allow((void (*)(void))(f))
+
+/* Calls `f` in storage with copies of `n` buffers; what it returns is copied to `dst`. Returns its length. */
+static inline long storage_callv(storage_func f, size_t n, const struct virtbuffer buffers[], void* dst, size_t len) {
+    return kvm_call(KVM_STORAGE_CALLV, (long)f, (long)n, (long)buffers, (long)dst, (long)len, 0);
+}
+static inline long storage_call(storage_func f, const void* data, size_t data_len, void* dst, size_t len) {
+    struct virtbuffer buffer;
+    buffer.data = data;
+    buffer.len = data_len;
+    return storage_callv(f, 1, &buffer, dst, len);
+}
+
+/* Calls `f` in storage later, with a copy of the data: when it is free, or after `start_ms`, and then every
+ * `period_ms`. Returns a number for stop_storage_task(). */
+static inline long sys_storage_task(storage_task_func f, const void* data, size_t len, uint64_t start_ms,
+                                    uint64_t period_ms) {
+    return kvm_call(KVM_STORAGE_TASK, (long)f, (long)data, (long)len, (long)start_ms, (long)period_ms, 0);
+}
+static inline long storage_task(storage_task_func f, const void* data, size_t len) {
+    return sys_storage_task(f, data, len, 0, 0);
+}
+static inline long schedule_storage_task(storage_task_func f, const void* data, size_t len, float start, float period) {
+    return sys_storage_task(f, data, len, (uint64_t)(start * 1000.0f), (uint64_t)(period * 1000.0f));
+}
+static inline long stop_storage_task(long task) {
+    return kvm_call(KVM_STOP_STORAGE_TASK, task, 0, 0, 0, 0, 0);
+}
+
+/* In a function that storage runs: what its caller gets. The function goes on, and returns. */
+static inline long storage_return(const void* data, size_t len) {
+    return kvm_call(KVM_STORAGE_RETURN, (long)data, (long)len, 0, 0, 0, 0);
+}
+static inline long storage_return_nothing(void) {
+    return storage_return(NULL, 0);
+}
+/* The same, and the function ends here. */
+__attribute__((noreturn)) static inline void storage_noreturn(const void* data, size_t len) {
+    kvm_call(KVM_STORAGE_NORETURN, (long)data, (long)len, 0, 0, 0, 0);
+    __builtin_trap();
+}
+
+/* Runs `f` on `n` - 1 CPUs more. */
+typedef void (*multiprocess_t)(void* argument);
+typedef void (*multiprocess_array_t)(int cpu, void* array, size_t element_size);
+static inline long multiprocess(size_t n, multiprocess_t f, void* argument) {
+    return kvm_call(KVM_MULTIPROCESS, (long)n, (long)f, (long)argument, 0, 0, 0);
+}
+static inline long multiprocess_array(size_t n, multiprocess_array_t f, void* array, size_t element_size) {
+    return kvm_call(KVM_MULTIPROCESS_ARRAY, (long)n, (long)f, (long)array, (long)element_size, 0, 0);
+}
+static inline long multiprocess_clone(size_t n, void* stacks, size_t stack_size) {
+    return kvm_call(KVM_MULTIPROCESS_CLONE, (long)n, (long)stacks, (long)stack_size, 0, 0, 0);
+}
+static inline long multiprocess_wait(void) {
+    return kvm_call(KVM_MULTIPROCESS_WAIT, 0, 0, 0, 0, 0, 0);
+}
 
 /* ---- Files inside the binary -------------------------------------------------------------------------- */
 

@@ -126,8 +126,7 @@ TEST(ApiCallTable, NumbersAreThoseOfTheInterface) {
         {0x10021, "sys_http_set"},         {0x10022, "sys_http_find"},     {0x10023, "sys_http_method"},
         {0x10030, "sys_regex_compile"},    {0x10031, "sys_regex_free"},    {0x10032, "sys_regex_match"},
         {0x10033, "sys_regex_subst"},      {0x10035, "sys_regex_copyto"},  {0x10706, "sys_is_storage"},
-        {0x10A00, "get_meminfo"},       {0x7F000, "sys_log"},
-        {0x7FDEB, "sys_is_debug"},
+        {0x10A00, "get_meminfo"},          {0x7F000, "sys_log"},           {0x7FDEB, "sys_is_debug"},
     };
     for (const auto& [number, name] : calls) {
         const CallTable::Entry* entry = CallTable::find(number);

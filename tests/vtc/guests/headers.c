@@ -14,9 +14,9 @@ static void on_get(const char *url, const char *arg)
     (void)arg;
 
     http_append_str(BERESP, "X-Twice: one");
-    http_append_str(BERESP, "X-Twice: two");
+    http_appendf(BERESP, "X-Twice: %s", "two");
     http_append_str(BERESP, "X-Replaced: old");
-    http_set_str(BERESP, "X-Replaced: new");
+    http_setf(BERESP, "X-Replaced: %.3s", "new and more");
     http_append_str(BERESP, "X-Removed: here");
     http_unset_str(BERESP, "x-removed");
     http_set_str(BEREQ, "X-Asked: changed");
