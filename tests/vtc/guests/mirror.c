@@ -2,6 +2,7 @@
  * Any request: describes it in response headers and gives its body back, or what the argument asks for:
  *   describe      method, url, content type, number of headers and body length as text
  *   make:N        a body of N bytes, the k-th being 'a' + k % 26
+ *   bytes:N       the same with the low byte of k
  *   check         200 if the body is what make: makes, else 422
  *   status:N      an answer with status N and a short body
  *   nobody:N      an answer with status N and no body
@@ -17,6 +18,14 @@ static void make(size_t size)
     for (size_t k = 0; k < size; k++)
         body[k] = (char)('a' + k % 26);
     backend_response(200, "text/plain", 10, body, size);
+}
+
+static void bytes(size_t size)
+{
+    char *body = malloc(size + 1);
+    for (size_t k = 0; k < size; k++)
+        body[k] = (char)k;
+    backend_response(200, "application/octet-stream", 24, body, size);
 }
 
 static void headers(const char *arg)
@@ -55,6 +64,8 @@ static void on_request(const struct kvm_request *request)
         backend_response_str(200, "text/plain", text);
     } else if (strncmp(arg, "make:", 5) == 0) {
         make(strtoul(arg + 5, NULL, 10));
+    } else if (strncmp(arg, "bytes:", 6) == 0) {
+        bytes(strtoul(arg + 6, NULL, 10));
     } else if (strcmp(arg, "check") == 0) {
         check(request);
     } else if (strncmp(arg, "status:", 7) == 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause
- * A link of chains: gives the body back with a line about what it saw added, "NAME METHOD URL ARG (TYPE)\n", as
+ * A link of chains: gives the body back with a line about what it saw added, "NAME METHOD URL ARG (TYPE)!", as
  * text/NAME. The argument is also a list of things to do, separated by ';':
  *   status:N       answer with status N
  *   show:NAME      the value of this request header is part of the line
@@ -59,7 +59,7 @@ static void on_request(const struct kvm_request *request)
         obey(request, command);
     if (request->content_len > 0)
         memcpy(body, request->content, request->content_len);
-    int added = snprintf(body + request->content_len, 16384, "%s %s %s %s (%s)%s\n", getenv("KVM_NAME"),
+    int added = snprintf(body + request->content_len, 16384, "%s %s %s %s (%s)%s!", getenv("KVM_NAME"),
                          request->method, request->url, request->arg, request->content_type, shown);
     snprintf(type, sizeof type, "text/%s", getenv("KVM_NAME"));
     backend_response_extra(status, type, strlen(type), body, is_empty ? 0 : request->content_len + (size_t)added,
