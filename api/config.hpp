@@ -38,6 +38,7 @@ struct ProgramConfig {
 
     std::string group = "test";
     std::string filename;
+    std::string key;  // of live updates; empty: none fits
     unsigned concurrency = 1;
     std::chrono::microseconds max_boot_time = std::chrono::seconds(16);
     std::chrono::microseconds max_request_time = std::chrono::seconds(8);

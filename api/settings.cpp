@@ -172,6 +172,12 @@ constexpr Setting table[] = {
          c.group = v.get<std::string>();
          return std::string();
      }},
+    {"key", Kind::text, 1, 250, "", "",
+     "What a live update has to know to replace the program. Without it there are none, except from local files.",
+     [](ProgramConfig& c, const json& v) {
+         c.key = v.get<std::string>();
+         return std::string();
+     }},
     {"concurrency", Kind::integer, 1, 255, "1", "",
      "How many requests the program serves at a time, each in a VM and a thread of its own. More wait in a queue.",
      [](ProgramConfig& c, const json& v) {
@@ -353,7 +359,7 @@ constexpr Setting table[] = {
 };
 
 constexpr std::string_view later[] = {
-    "uri", "sha256", "md5", "key", "download", "start", "max_storage_time",
+    "uri", "sha256", "md5", "download", "start", "max_storage_time",
     "address_space", "soft_reset",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",

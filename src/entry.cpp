@@ -8,6 +8,7 @@
 #include "src/control.hpp"
 #include "src/guard.hpp"
 #include "src/immediate.hpp"
+#include "src/live_update.hpp"
 #include "src/log.hpp"
 #include "src/request.hpp"
 #include "src/vcl_state.hpp"
@@ -166,6 +167,36 @@ VCL_BOOL vmod_main_arguments(VRT_CTX, struct vmod_priv* priv, VCL_STRING program
             return 0U;
         }
         set_main_arguments(*backend, arguments);
+        return 1U;
+    });
+}
+
+VCL_BACKEND vmod_live_update(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING key,
+                             VCL_BYTES max_size) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "live_update", VCL_BACKEND{nullptr}, [&]() -> VCL_BACKEND {
+        if (ctx->method != VCL_MET_BACKEND_FETCH) {
+            VRT_fail(ctx, "tinykvm.live_update() is for vcl_backend_fetch");
+            return nullptr;
+        }
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        return backend != nullptr ? live_update_for_task(ctx, state_of(priv).updater(), *backend, key, max_size)
+                                  : nullptr;
+    });
+}
+
+VCL_BOOL vmod_live_update_file(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING filename) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "live_update_file", 0U, [&] {
+        const ProgramBackend* backend = state_of(priv).find(ctx, program);
+        if (backend == nullptr) {
+            return 0U;
+        }
+        try {
+            live_update_from_file(ctx, *backend, filename);
+        } catch (const Error& error) {
+            throw std::runtime_error("\"" + backend->service->name() + "\": " + error.what());
+        }
         return 1U;
     });
 }

@@ -10,7 +10,7 @@ namespace {
 
 // Handed through Varnish's iterators, which exceptions must not cross.
 struct BodyReader {
-    api::RequestVm& vm;
+    const TakePiece& take;
     std::optional<api::Failure> failure;
 };
 
@@ -20,7 +20,7 @@ int take_piece(void* pointer, unsigned, const void* data, ssize_t size) {
         return 0;
     }
     try {
-        reader.vm.append_body({static_cast<const std::byte*>(data), static_cast<std::size_t>(size)});
+        reader.take({static_cast<const std::byte*>(data), static_cast<std::size_t>(size)});
         return 0;
     } catch (const api::Failure& failure) {
         reader.failure = failure;
@@ -30,19 +30,27 @@ int take_piece(void* pointer, unsigned, const void* data, ssize_t size) {
     return -1;
 }
 
+bool has_body(const struct busyobj* bo) {
+    return bo->bereq_body != nullptr || (bo->req != nullptr && bo->req->req_body_status != BS_NONE);
+}
+
 }  // namespace
 
 void read_request_body(struct busyobj* bo, api::RequestVm& vm) {
-    if (bo->bereq_body == nullptr && (bo->req == nullptr || bo->req->req_body_status == BS_NONE)) {
-        return;
-    }
     // A body that cannot fit is not even begun.
     if (const ssize_t size = http_GetContentLength(bo->bereq);
-        size > 0 && static_cast<std::size_t>(size) >= vm.body_room()) {
+        has_body(bo) && size > 0 && static_cast<std::size_t>(size) >= vm.body_room()) {
         throw api::Failure(api::FailureKind::too_large, "a body of " + std::to_string(size) +
                                                             " bytes does not fit in max_request_memory");
     }
-    BodyReader reader{vm, std::nullopt};
+    read_request_body(bo, [&vm](std::span<const std::byte> piece) { vm.append_body(piece); });
+}
+
+void read_request_body(struct busyobj* bo, const TakePiece& take) {
+    if (!has_body(bo)) {
+        return;
+    }
+    BodyReader reader{take, std::nullopt};
     bool complete;
     if (bo->bereq_body != nullptr) {
         complete = ObjIterate(bo->wrk, bo->bereq_body, &reader, take_piece, 0) == 0;

@@ -1,10 +1,19 @@
-// The body of a client's request on its way into guest memory.
+// The body of a client's request, on its way into guest memory or elsewhere.
 #pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
 
 #include "api/request_vm.hpp"
 #include "src/varnish.hpp"
 
 namespace tinykvm::vmod {
+
+// Hands what there is of a body to `take`, piece by piece. Throws api::Failure when it cannot be read, or what `take`
+// throws of that kind.
+using TakePiece = std::function<void(std::span<const std::byte>)>;
+void read_request_body(struct busyobj* bo, const TakePiece& take);
 
 // Appends what there is of a body to the request that was begun in the VM. Throws api::Failure when it cannot
 // be read or does not fit.

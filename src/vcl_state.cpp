@@ -5,6 +5,7 @@
 #include "src/backend.hpp"
 #include "src/counters.hpp"
 #include "src/guard.hpp"
+#include "src/live_update.hpp"
 #include "src/log.hpp"
 
 namespace tinykvm::vmod {
@@ -23,6 +24,12 @@ void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) 
     api::Service* service = catalogue_.configure(name, json);
     if (service == nullptr || backends_.contains(name)) {
         return;
+    }
+    if (updater_ == nullptr) {
+        updater_ = VRT_AddDirector(ctx, live_update_methods(), this, "live_update");
+    }
+    if (updater_ == nullptr) {
+        throw std::runtime_error("no director for live updates");
     }
     auto backend = std::make_unique<ProgramBackend>();
     backend->service = service;
@@ -54,6 +61,9 @@ void VclState::discard() {
         VRT_DelDirector(&backend->director);
     }
     backends_.clear();
+    if (updater_ != nullptr) {
+        VRT_DelDirector(&updater_);
+    }
 }
 
 VclState& state_of(struct vmod_priv* priv) { return *checked<VclState>(priv->priv); }

@@ -37,12 +37,15 @@ class VclState {
     ProgramBackend* find(VRT_CTX, const char* name);
 
     api::Catalogue& catalogue() { return catalogue_; }
+    // The director of live updates; there is one when there are programs.
+    VCL_BACKEND updater() const { return updater_; }
     // Takes the directors away from the VCL, which has no more users.
     void discard();
 
   private:
     api::Catalogue catalogue_;
     std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;
+    VCL_BACKEND updater_ = nullptr;
 };
 
 VclState& state_of(struct vmod_priv* priv);

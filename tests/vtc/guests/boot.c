@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Boots as its argument says: "exit", "crash", "loop", "memory", "nothing" (registers no callback), "early" (answers
- * before it waits), or well, perhaps after "slow" work. */
+ * before it waits), or well, perhaps after "slow" work or after it "waits" for the file that the next argument names. */
+#include <unistd.h>
+
 #include "kvm_api.h"
 
 static volatile unsigned long work;
@@ -32,6 +34,9 @@ int main(int argc, char **argv)
         backend_response_str(200, "text/plain", "too early");
     if (strcmp(how, "slow") == 0)
         for (unsigned long i = 0; i < 100000000; i++)
+            work++;
+    if (strcmp(how, "waits") == 0)
+        while (access(argv[2], F_OK) != 0)
             work++;
     if (strcmp(how, "nothing") != 0)
         set_backend_get(on_get);
