@@ -451,7 +451,8 @@ static inline long http_method(char* out, size_t outlen) {
 /* ---- Regular expressions: one exit each -------------------------------------------------------------------
  *
  * Those of PCRE2, on bytes, matched by the host. What main() compiles can be used by all requests and costs them
- * nothing; what a request compiles ends with it, whether it frees it or not. A program has at most 128 at a time.
+ * nothing; what a request compiles ends with it, freed or not, unless the program is not ephemeral. A program has at
+ * most 128 at a time.
  * Matching that takes too much time is -ETIMEDOUT, too much memory -ENOMEM; -EBADF: there is no such expression. */
 
 /* Compiles a pattern of at most 4096 bytes and returns its handle, 0 or more; the same for the same pattern. -EINVAL:

@@ -169,8 +169,13 @@ TEST_F(ApiResponse, CallsSurviveEveryArgument) {
     const std::string_view headers[] = {"X-A: b"};
     Request request;
     request.headers = headers;
-    for (const std::uint32_t number : {0x10005U, 0x10020U, 0x10021U, 0x10022U, 0x10023U, 0x10706U, 0x10A00U, 0x7F000U,
-                                       0x7FDEBU, 0x20000U, 0x12345U}) {
+    calls.begin_request(request);
+    ASSERT_TRUE(memory().write(area.begin, "[a-z]+", 6));
+    ASSERT_EQ(calls.handle({0x10030, {area.begin, 6, 0, 0, 0, 0}}, memory()).value, 0);
+    ASSERT_EQ(calls.handle({0x10030, {area.begin, 5, 0, 0, 0, 0}}, memory()).value, 1);
+    for (const std::uint32_t number : {0x10005U, 0x10020U, 0x10021U, 0x10022U, 0x10023U, 0x10030U, 0x10032U, 0x10033U,
+                                       0x10035U, 0x10703U, 0x10706U, 0x10A00U, 0x7F000U, 0x7FDEBU, 0x20000U, 0x12345U,
+                                       0x10031U}) {
         for (const std::uint64_t pointer : bad_pointers) {
             for (const std::uint64_t length : lengths) {
                 for (const std::uint64_t where : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, pointer}) {
@@ -209,6 +214,15 @@ TEST_F(ApiResponse, CallsThatWriteStayInsideTheBuffer) {
         EXPECT_EQ(memory().read_bytes(out, 32), (room < 6 ? "" : "METHOD") + canary.substr(room < 6 ? 0 : 6));
     }
     EXPECT_EQ(calls.handle({0x10022, {0, area.begin + 200, 3, 0, 0, 0}}, memory()).value, 10);
+    // A substitution: with its zero or not at all.
+    ASSERT_TRUE(memory().write(area.begin + 200, "b\0abc\0<\\0>", 11));
+    ASSERT_EQ(calls.handle({0x10030, {area.begin + 200, 1, 0, 0, 0, 0}}, memory()).value, 0);
+    for (std::uint64_t room = 0; room < 10; room++) {
+        ASSERT_TRUE(memory().write(out, canary.data(), canary.size()));
+        const std::array<std::uint64_t, 6> args = {0, area.begin + 202, area.begin + 206, out, room, 0};
+        EXPECT_EQ(calls.handle({0x10033, args}, memory()).value, room < 6 ? -ENOSPC : 6);
+        EXPECT_EQ(memory().read_bytes(out, 32), room < 6 ? canary : std::string("a<b>c\0", 6) + canary.substr(6));
+    }
 }
 
 TEST_F(ApiResponse, LogIsBounded) {

@@ -43,6 +43,17 @@ static void many(void)
     snprintf(text, sizeof text, "%d %d", count - 1, last);
 }
 
+/* As deep as a pattern may be, which takes the host's compiler most stack. */
+static void deep(void)
+{
+    size_t length = 0;
+    for (int i = 0; i < 15; i++, length += 10)
+        memcpy(text + length, "(?<=a|(?:b", 10);
+    memset(text + length, ')', 30);
+    length += 30;
+    snprintf(text, sizeof text, "%d", sys_regex_compile(text, length));
+}
+
 static void replace(const char *arg)
 {
     char one[64], all[64], none[64];
@@ -58,6 +69,8 @@ static void on_get(const char *url, const char *arg)
         handles();
     else if (strcmp(url, "/errors") == 0)
         errors();
+    else if (strcmp(url, "/deep") == 0)
+        deep();
     else if (strcmp(url, "/many") == 0)
         many();
     else if (strcmp(url, "/replace") == 0)
