@@ -97,10 +97,11 @@ System::System() {
 
 const System& System::instance() {
     // Not a function-local static of System: a failure now must not keep a later attempt from succeeding.
+    // Never destroyed: guests may still run while the process exits.
     static std::mutex mutex;
-    static std::unique_ptr<const System> system;
+    static const System* system = nullptr;
     std::lock_guard lock(mutex);
-    if (!system) system = std::make_unique<const System>();
+    if (!system) system = new System;
     return *system;
 }
 

@@ -11,7 +11,8 @@ namespace tinykvm::kvm {
 class Watchdog {
   public:
     static Watchdog& instance() {
-        static Watchdog watchdog;
+        // Never destroyed: guests may still run while the process exits.
+        static Watchdog& watchdog = *new Watchdog;
         return watchdog;
     }
 
@@ -33,15 +34,6 @@ class Watchdog {
         }
     };
 
-    ~Watchdog() {
-        {
-            std::lock_guard lock(mutex_);
-            stop_ = true;
-            changed_.notify_one();
-        }
-        if (thread_.joinable()) thread_.join();
-    }
-
     void start() {
         // The thread is not for signals of the process we live in.
         sigset_t all, before;
@@ -54,7 +46,7 @@ class Watchdog {
 
     void run() {
         std::unique_lock lock(mutex_);
-        while (!stop_) {
+        for (;;) {
             const auto now = Clock::now();
             while (!watches_.empty() && (*watches_.begin())->deadline_ <= now) {
                 Watch* watch = *watches_.begin();
@@ -78,7 +70,6 @@ class Watchdog {
     std::set<Watch*, Earlier> watches_;
     Clock::time_point wakes_at_ = Clock::time_point::max();
     std::thread thread_;
-    bool stop_ = false;
 };
 
 Watch::Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline)

@@ -68,7 +68,8 @@ void store(T& field, T value) noexcept {
 }  // namespace
 
 ClockPage& ClockPage::instance() {
-    static ClockPage page;
+    // Never destroyed: guests may still run while the process exits.
+    static ClockPage& page = *new ClockPage;
     return page;
 }
 

@@ -259,10 +259,11 @@ void Platform::prepare(kvm::Vcpu& vcpu, std::uint64_t page_table_root) const {
 }
 
 const Platform& Platform::instance() {
+    // Never destroyed: guests may still run while the process exits.
     static std::mutex mutex;
-    static std::unique_ptr<const Platform> platform;
+    static const Platform* platform = nullptr;
     std::lock_guard lock(mutex);
-    if (!platform) platform = std::make_unique<const Platform>(kvm::System::instance());
+    if (!platform) platform = new Platform(kvm::System::instance());
     return *platform;
 }
 
