@@ -108,6 +108,7 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
             fits = value.is_array() && std::all_of(value.begin(), value.end(),
                                                    [&](const json& one) { return fits_text(setting, one); });
             break;
+        case Kind::hosts:
         case Kind::paths:
             fits = value.is_array() && std::all_of(value.begin(), value.end(), [&](const json& one) {
                        return fits_text(setting, one) || one.is_object();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/host_rules.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/options.hpp"
 
@@ -55,6 +56,7 @@ struct ProgramConfig {
     std::vector<std::string> main_arguments;
     std::vector<std::string> environment;
     std::vector<PathRule> allowed_paths;
+    HostRules allowed_hosts;
     std::string current_working_directory = "/";
     bool ephemeral = true;
     bool control_ephemeral = false;

@@ -75,6 +75,45 @@ struct ResponseExtra {
 static_assert(sizeof(ResponseExtra) == 56);
 static_assert(offsetof(ResponseExtra, ttl) == 12);
 
+// sys_fetch and sys_request: what to fetch on the way in, what came back on the way out.
+struct FetchOperation {
+    std::uint32_t status = 0;
+    std::uint32_t post_buflen = 0;
+    GuestAddr post_buffer = 0;
+    GuestAddr headers = 0;  // on the way in: not 0, or a length: headers are not wanted
+    std::uint32_t headers_length = 0;
+    std::uint32_t unused = 0;
+    GuestAddr content = 0;
+    std::uint32_t content_length = 0;
+    std::uint32_t ctlen = 0;
+    char ctype[128] = {};
+};
+static_assert(sizeof(FetchOperation) == 176);
+static_assert(offsetof(FetchOperation, post_buffer) == 8);
+static_assert(offsetof(FetchOperation, headers) == 16);
+static_assert(offsetof(FetchOperation, content) == 32);
+static_assert(offsetof(FetchOperation, ctype) == 48);
+
+inline constexpr std::size_t fetch_field_count = 12;
+
+struct FetchFields {
+    GuestAddr ptr[fetch_field_count] = {};  // "Name: value"; 0: none
+    std::uint16_t len[fetch_field_count] = {};
+};
+static_assert(sizeof(FetchFields) == 120);
+static_assert(offsetof(FetchFields, len) == 96);
+
+// Flags are any value but 0.
+struct FetchOptions {
+    GuestAddr interface = 0;  // zero-terminated
+    GuestAddr unused0 = 0;
+    std::int8_t follow_location = 0, dummy_fetch = 0, tcp_fast_open = 0, dont_verify_host = 0;
+    std::uint32_t unused1 = 0;
+};
+static_assert(sizeof(FetchOptions) == 24);
+static_assert(offsetof(FetchOptions, follow_location) == 16);
+static_assert(offsetof(FetchOptions, unused1) == 20);
+
 struct MemoryInfo {
     std::uint64_t max_memory = 0, max_reqmem = 0, reqmem_upper = 0, reqmem_current = 0;  // bytes
 };

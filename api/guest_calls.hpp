@@ -14,10 +14,12 @@
 #include <vector>
 
 #include "api/header_edit.hpp"
+#include "api/host_rules.hpp"
 #include "api/regex.hpp"
 #include "api/registration.hpp"
 #include "api/request.hpp"
 #include "api/response.hpp"
+#include "api/self_requests.hpp"
 #include "tinykvm/host_calls.hpp"
 
 namespace tinykvm::api {
@@ -28,8 +30,10 @@ class GuestCalls final : public HostCalls {
         std::uint64_t max_memory = 0, max_request_memory = 0;  // bytes
         bool verbose = false;                                  // unknown calls are worth a line
         bool ephemeral = true, control_ephemeral = false;      // may the program change that?
+        const HostRules* allowed_hosts = nullptr;              // borrowed; null: none
+        Outside outside = {};
     };
-    explicit GuestCalls(Environment environment) : environment_(environment) {}
+    explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
     // The phase decides which calls are allowed.
     enum class Phase {
@@ -51,6 +55,7 @@ class GuestCalls final : public HostCalls {
     bool is_ephemeral() const { return registration_.ephemeral; }
 
     const Registration& registration() const { return registration_; }
+    const Outside& outside() const { return environment_.outside; }
     // Set by sys_backend_response.
     std::optional<Response>& response() { return response_; }
     // Did the program stop because it waits for the next request?
@@ -60,6 +65,7 @@ class GuestCalls final : public HostCalls {
     void note(std::string_view line);
 
     HostCallResult handle(const HostCall& call, GuestMemory& memory) override;
+    bool may_wait(std::uint32_t number) const override;
 
   private:
     friend struct CallTable;
@@ -85,7 +91,10 @@ class GuestCalls final : public HostCalls {
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
     HostCallResult log(const HostCall& call, GuestMemory& memory);
     HostCallResult shared_memory_area(const HostCall& call, GuestMemory& memory);
+    HostCallResult fetch(const HostCall& call, GuestMemory& memory);
+    HostCallResult self_request(const HostCall& call, GuestMemory& memory);
 
+    HostCallResult run_fetch(const HostCall& call, GuestMemory& memory, bool from_varnish);
     HostCallResult stop_waiting(Registration::Waiting waiting, const char* name);
     HeaderEdit* message(std::uint64_t where);
     HostCallResult change_header(const HostCall& call, GuestMemory& memory,
@@ -99,6 +108,7 @@ class GuestCalls final : public HostCalls {
     Registration registration_;
     std::function<void(std::string_view)> boot_log_;
     const Request* request_ = nullptr;
+    unsigned depth_ = 0;  // of the request, also behind its response
     HeaderEdit request_headers_, response_headers_;
     std::optional<Cacheability> cacheability_;
     std::optional<Response> response_;

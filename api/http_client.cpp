@@ -1,11 +1,13 @@
 #include "api/http_client.hpp"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "api/field.hpp"
@@ -28,9 +30,21 @@ struct ListDeleter {
 };
 using List = std::unique_ptr<curl_slist, ListDeleter>;
 
+// OpenSSL would clean up when the process exits, while other threads still use it. It may not be what libcurl uses.
+void leave_openssl_alone_at_exit() {
+    using Init = int (*)(std::uint64_t, const void*);
+    constexpr std::uint64_t no_atexit = 0x00080000;  // OPENSSL_INIT_NO_ATEXIT
+    if (auto* init = reinterpret_cast<Init>(dlsym(RTLD_DEFAULT, "OPENSSL_init_crypto")); init != nullptr) {
+        init(no_atexit, nullptr);
+    }
+}
+
 // libcurl is never told that nobody needs it any more: others in this process may.
 void require_library() {
-    static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
+    static const CURLcode result = [] {
+        leave_openssl_alone_at_exit();
+        return curl_global_init(CURL_GLOBAL_DEFAULT);
+    }();
     if (result != CURLE_OK) {
         throw HttpFailure(FailureKind::host, ENOMEM, std::string("libcurl: ") + curl_easy_strerror(result));
     }
@@ -215,7 +229,12 @@ void HttpClient::Exchange::fail(FailureKind kind, int error, const std::string& 
 }
 
 void HttpClient::Exchange::fail(CURLcode code) const {
-    const std::string detail = error_text_[0] != '\0' ? error_text_ : curl_easy_strerror(code);
+    std::string detail = error_text_[0] != '\0' ? error_text_ : curl_easy_strerror(code);
+    long os_error = 0;
+    if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(handle_.easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK &&
+        os_error != 0) {
+        detail += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
+    }
     fail(code == CURLE_OPERATION_TIMEDOUT ? FailureKind::timed_out : FailureKind::host, nearest_errno(code),
          printable(detail, most_shown_of_url));
 }
@@ -261,6 +280,7 @@ void HttpClient::Exchange::take_header(std::string_view line) {
     }
     if (line.starts_with("HTTP/")) {
         response_->headers.clear();  // of an interim response
+        response_->status_line = line;
     } else if (std::string why; parse_field(line, why)) {
         response_->headers.emplace_back(line);
     }
@@ -346,8 +366,10 @@ void HttpClient::Exchange::set_up(const Target& target) {
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request_.verify_peer ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, request_.verify_peer ? 2L : 0L);
+    const bool verify_peer = request_.verify_peer || target.other_origin;
+    const bool verify_host = verify_peer && (request_.verify_host || target.other_origin);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify_peer ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify_host ? 2L : 0L);
     if (request_.fast_open) {
         curl_easy_setopt(easy, CURLOPT_TCP_FASTOPEN, 1L);
     }

@@ -70,7 +70,9 @@ struct HttpRequest {
     std::function<void(std::string_view)> take_body;
 
     unsigned max_redirects = 0;  // 0: a redirect is a response like any other
-    bool verify_peer = true;     // certificate and host name
+    // Of TLS, for the URL's own host; others that it redirects to are verified.
+    bool verify_peer = true;  // false: any certificate will do, for any name
+    bool verify_host = true;  // false: the certificate may be for another name
     bool fast_open = false;      // TCP
     std::string interface;       // name or address to connect from
 
@@ -82,6 +84,7 @@ struct HttpRequest {
 
 struct HttpResponse {
     int status = 0;
+    std::string status_line;           // "HTTP/1.1 200 OK"
     std::vector<std::string> headers;  // "Name: value", of the last response
     std::string content_type;
     std::string body;

@@ -107,7 +107,7 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
     output.flush();
     running.reset();
     return std::make_shared<BootedProgram>(BootedProgram{name, config, registration, std::move(machine).freeze(),
-                                                         binary->bytes().size(), binary->type()});
+                                                         binary->bytes().size(), binary->type(), calls.outside()});
 }
 
 }  // namespace
@@ -115,9 +115,9 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control) {
+                                                  BootControl& control, const Outside& outside) {
     GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose, config.ephemeral,
-                      config.control_ephemeral});
+                      config.control_ephemeral, &config.allowed_hosts, outside});
     calls.begin_boot(log);
     GuestOutput output(log);
     output.log_output(config.standard_output);

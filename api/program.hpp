@@ -10,6 +10,7 @@
 
 #include "api/config.hpp"
 #include "api/registration.hpp"
+#include "api/self_requests.hpp"
 #include "tinykvm/snapshot.hpp"
 
 namespace tinykvm {
@@ -27,6 +28,7 @@ struct BootedProgram {
     std::shared_ptr<const Snapshot> snapshot;
     std::size_t binary_size;  // bytes
     std::string binary_type;  // "static", "static-pie" or "dynamic"
+    Outside outside;
 };
 
 // Lets another thread end a boot.
@@ -49,6 +51,6 @@ class BootControl {
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control);
+                                                  BootControl& control, const Outside& outside = {});
 
 }  // namespace tinykvm::api

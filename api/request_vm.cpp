@@ -21,7 +21,8 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& 
       home_(home),
       spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
-              program_->registration.ephemeral, program_->config.control_ephemeral}),
+              program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
+              program_->outside}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
                   program_->config.on_error == ProgramConfig::OnError::original;

@@ -23,12 +23,13 @@ constexpr long most_concurrent = 10000;
 // Tells our own header from one that somebody made up. The same for all configurations, so that a loop may go
 // through several.
 const std::string& secret() {
-    static const std::string text = [] {
+    // Never destroyed: there may still be requests while the process exits.
+    static const std::string& text = *[] {
         std::uint64_t random[2] = {};
         if (getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
             throw HttpFailure(FailureKind::host, EIO, "there are no random numbers");
         }
-        return hex(random[0]) + hex(random[1]);
+        return new std::string(hex(random[0]) + hex(random[1]));
     }();
     return text;
 }
@@ -42,6 +43,13 @@ std::string depth_line(unsigned depth) {
 }
 
 }  // namespace
+
+FetchTime::~FetchTime() {
+    if (counters_ != nullptr) {
+        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin_);
+        counters_->add(Counter::fetch_time, static_cast<std::uint64_t>(time.count()));
+    }
+}
 
 std::optional<unsigned> self_request_depth(std::string_view header_line) {
     const std::size_t colon = header_line.find(':');
@@ -88,20 +96,13 @@ void SelfRequests::configure(const std::string& unix_socket, const std::string& 
 
 HttpResponse SelfRequests::fetch(const SelfRequest& request) {
     counters_.add(Counter::self_requests, 1);
-    const auto begin = Clock::now();
-    struct Counted {
-        CounterSink& counters;
-        const Clock::time_point begin;
-        bool failed = true;
-        ~Counted() {
-            const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-            counters.add(Counter::fetch_time, static_cast<std::uint64_t>(time.count()));
-            counters.add(Counter::self_requests_failed, failed ? 1 : 0);
-        }
-    } counted{counters_, begin};
-    HttpResponse response = fetch_counted(request);
-    counted.failed = false;
-    return response;
+    const FetchTime time(&counters_);
+    try {
+        return fetch_counted(request);
+    } catch (...) {
+        counters_.add(Counter::self_requests_failed, 1);
+        throw;
+    }
 }
 
 HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {

@@ -69,6 +69,25 @@ class SelfRequests {
     std::atomic<unsigned> running_{0};
 };
 
+// What a program reaches beyond its VM.
+struct Outside {
+    std::shared_ptr<SelfRequests> self_requests;  // null: none can be made
+    CounterSink* counters = nullptr;
+};
+
+// Counts the time from its beginning to its end as spent on fetches. Null: nobody counts.
+class FetchTime {
+  public:
+    explicit FetchTime(CounterSink* counters) : counters_(counters), begin_(Clock::now()) {}
+    ~FetchTime();
+    FetchTime(const FetchTime&) = delete;
+    FetchTime& operator=(const FetchTime&) = delete;
+
+  private:
+    CounterSink* counters_;
+    const Clock::time_point begin_;
+};
+
 // What the header of ours in a request says: how many self-requests it is inside of. Nullopt: it is another header.
 // Only what this process wrote counts; a client that makes it up is at depth 0 like any other.
 std::optional<unsigned> self_request_depth(std::string_view header_line);

@@ -156,6 +156,45 @@ std::string store_warmup(ProgramConfig& config, const json& value) {
     return {};
 }
 
+std::string read_host(const json& value, HostRule& rule) {
+    bool allows_private = false, may_ignore_name = false;
+    std::string host;
+    if (value.is_string()) {
+        host = value.get<std::string>();
+    } else {
+        for (const auto& [key, part] : value.items()) {
+            if (key == "host" && part.is_string()) {
+                host = part.get<std::string>();
+            } else if ((key == "private" || key == "dont_verify_host") && part.is_boolean()) {
+                (key == "private" ? allows_private : may_ignore_name) = part.get<bool>();
+            } else {
+                return "a host has \"host\", a string, \"private\" and \"dont_verify_host\", true or false, and "
+                       "nothing else";
+            }
+        }
+    }
+    const auto parsed = HostRule::parse(host);
+    if (!parsed) {
+        return "\"" + host + "\" is no host; hosts are \"name\", \"name:port\", \"*.domain\", \"*\", IPv4 addresses and "
+               "IPv6 addresses in brackets, each with or without a port";
+    }
+    rule = *parsed;
+    rule.allows_private = allows_private;
+    rule.may_ignore_name = may_ignore_name;
+    return {};
+}
+
+std::string store_hosts(ProgramConfig& config, const json& value) {
+    std::vector<HostRule> rules;
+    for (const json& entry : value) {
+        if (std::string problem = read_host(entry, rules.emplace_back()); !problem.empty()) {
+            return problem;
+        }
+    }
+    config.allowed_hosts = HostRules(std::move(rules));
+    return {};
+}
+
 constexpr double day = 86400, most_mebibytes = 3072;
 
 constexpr Setting table[] = {
@@ -293,6 +332,15 @@ constexpr Setting table[] = {
      "said); `writable` (false); `prefix` (true): everything below it too; `symlink` (false): the program sees "
      "`virtual` as a symbolic link to `real`.",
      store_paths},
+    {"allowed_hosts", Kind::hosts, 1, 300, "[]", "",
+     "The hosts the program may fetch from with `sys_fetch()`; without it none. Varnish itself can always be asked, once "
+     "`init_self_requests()` allows it. A string is a name (`example.com`), the names below a domain "
+     "(`*.example.com`), an address (`192.0.2.1`, `[2001:db8::1]`) or any of them (`*`), with a port (`example.com:8080`) "
+     "or for ports 80 and 443. Names lead to public addresses only, not to the machine itself or into private networks; "
+     "`localhost` and addresses lead to what they say. An object says more: `host`, the string; `private` (false): any "
+     "address will do; `dont_verify_host` (false): the program may accept certificates for other names, with the option "
+     "of that name. Redirects are checked like the first URL.",
+     store_hosts},
     {"current_working_directory", Kind::text, 1, most_text, "\"/\"", "", "Where the program's relative paths begin.",
      [](ProgramConfig& c, const json& v) {
          c.current_working_directory = v.get<std::string>();
@@ -389,6 +437,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::texts:
         case Kind::paths:
         case Kind::object:
+        case Kind::hosts:
         case Kind::choice: return "";
     }
     return "";
@@ -405,6 +454,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::texts: return "a list of strings of at most " + number(setting.most) + " bytes";
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
+        case Kind::hosts: return "a list of strings and of objects {host, private, dont_verify_host}";
         case Kind::object:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:

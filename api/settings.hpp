@@ -14,7 +14,9 @@
 namespace tinykvm::api {
 
 struct Setting {
-    enum class Kind { boolean, integer, seconds, mebibytes, text, texts, paths, choice, choice_or_microseconds, object };
+    enum class Kind {
+        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, choice, choice_or_microseconds, object
+    };
 
     std::string_view key;
     Kind kind;

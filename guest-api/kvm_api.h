@@ -36,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,6 +94,44 @@ struct virtbuffer {
     size_t len;
 };
 
+/* What sys_fetch() and sys_request() are to fetch, and what came back. */
+struct curl_op {
+    uint32_t status; /* of the response; 0 after a failure */
+    uint32_t post_buflen;
+    const void* post_buffer; /* a body: the request is a POST */
+    char* headers;           /* status line and fields as text, with a zero behind it; set one of these two before the */
+    uint32_t headers_length; /* call, to anything but 0, if you do not want them: they stay as they are then */
+    uint32_t unused1;
+    void* content;           /* the body, with a zero behind it */
+    uint32_t content_length; /* without that zero */
+    uint32_t ctlen;          /* of the content type with its zero, 0 when there is none; of a POST, without a zero */
+    char ctype[128];         /* content type; cut at 127 bytes */
+};
+
+/* Up to 12 header fields "Name: value" of the request. Those that belong to the connection are left out. */
+#define CURL_FIELDS_COUNT 12u
+struct curl_fields {
+    const char* ptr[CURL_FIELDS_COUNT]; /* NULL: none */
+    uint16_t len[CURL_FIELDS_COUNT];
+};
+/* Makes the zero-terminated string `value` field `idx` of the struct `f`. */
+#define CURL_SETFIELD(f, idx, value)                 \
+    do {                                             \
+        const char* curl_value_ = (value);           \
+        (f).ptr[idx] = curl_value_;                  \
+        (f).len[idx] = (uint16_t)strlen(curl_value_); \
+    } while (0)
+
+struct curl_options {
+    const char* interface;   /* network interface or address to fetch from; NULL: any */
+    const char* unused;
+    int8_t follow_location;  /* follow redirects, at most 10 */
+    int8_t dummy_fetch;      /* only status, content type and headers: a HEAD request, unless there is a body to POST */
+    int8_t tcp_fast_open;
+    int8_t dont_verify_host; /* of https: certificates for other names will do, where allowed_hosts allows that */
+    uint32_t unused_opt5;
+};
+
 #ifdef __cplusplus
 #define KVM_API_ASSERT static_assert
 #else
@@ -105,6 +144,12 @@ KVM_API_ASSERT(offsetof(struct kvm_request, prng) == 72, "layout of a request");
 KVM_API_ASSERT(sizeof(struct ResponseHeader) == 16, "a response header is 16 bytes");
 KVM_API_ASSERT(sizeof(struct BackendResponseExtra) == 56, "the extra part of a response is 56 bytes");
 KVM_API_ASSERT(sizeof(struct virtbuffer) == 16, "a buffer is 16 bytes");
+KVM_API_ASSERT(sizeof(struct curl_op) == 176, "a fetch is 176 bytes");
+KVM_API_ASSERT(offsetof(struct curl_op, content) == 32, "layout of a fetch");
+KVM_API_ASSERT(offsetof(struct curl_op, ctype) == 48, "layout of a fetch");
+KVM_API_ASSERT(sizeof(struct curl_fields) == 120, "fields of a fetch are 120 bytes");
+KVM_API_ASSERT(sizeof(struct curl_options) == 24, "options of a fetch are 24 bytes");
+KVM_API_ASSERT(offsetof(struct curl_options, follow_location) == 16, "layout of options of a fetch");
 #undef KVM_API_ASSERT
 
 /* ---- Calling the host --------------------------------------------------------------------------------- */
@@ -138,6 +183,8 @@ enum kvm_api_call {
     KVM_MULTIPROCESS_CLONE = 0x10712,
     KVM_MULTIPROCESS_WAIT = 0x10713,
     KVM_MEMINFO = 0x10A00,
+    KVM_FETCH = 0x20000,
+    KVM_REQUEST = 0x20001,
     KVM_LOG = 0x7F000,
     KVM_BREAKPOINT = 0x7F7F7,
     KVM_IS_DEBUG = 0x7FDEB
@@ -482,6 +529,60 @@ static inline long sys_regex_subst(int regex, const char* text, const char* repl
  * connection are left out. */
 static inline long sys_regex_copyto(int regex, int from, int to) {
     return kvm_call(KVM_REGEX_COPYTO, regex, from, to, 0, 0, 0);
+}
+
+/* ---- Fetching: other servers, and Varnish itself ------------------------------------------------------ */
+
+/* Fetches `url` and waits for the response, whatever its status is. A URL that begins with '/' is one of Varnish
+ * itself, a self-request, which VCL must have allowed with init_self_requests(); other hosts must be in the program's
+ * allowed_hosts. http and https, GET, or POST with a body. `fields` and `options` may be NULL; without options
+ * redirects are followed.
+ *
+ * 0: a response is in `*op`. Its headers and content are new memory: of the request, so that they go with it; in
+ * main(), or when there is little of it, free them with fetch_free().
+ *
+ * Otherwise there is no response, `op->status` is 0, the log says why, and the value is -EACCES (the host or its
+ * address is not allowed), -EHOSTUNREACH (there is no such host), -ECONNREFUSED (no connection), -ETIMEDOUT (a fetch
+ * may take seven eighths of the time that is left), -EMSGSIZE (it does not fit in the memory that is left), -ELOOP
+ * (too many redirects, or self-requests inside of each other), -EAGAIN (too many self-requests at a time),
+ * -ENOTCONN (self-requests are not allowed), -EPROTO (not HTTP, or TLS failed), -EINVAL, -EFAULT, -ENOMEM. */
+static inline long sys_fetch(const char* url, size_t url_len, struct curl_op* op, struct curl_fields* fields,
+                             struct curl_options* options) {
+    return kvm_call(KVM_FETCH, (long)url, (long)url_len, (long)op, (long)fields, (long)options, 0);
+}
+/* The same for Varnish itself only: `path` begins with '/'. */
+static inline long sys_request(const char* path, size_t path_len, struct curl_op* op, struct curl_fields* fields,
+                               struct curl_options* options) {
+    return kvm_call(KVM_REQUEST, (long)path, (long)path_len, (long)op, (long)fields, (long)options, 0);
+}
+
+/* A GET of a zero-terminated URL, and a POST. `*op` need not be initialised. */
+static inline long fetch_get(const char* url, struct curl_op* op) {
+    memset(op, 0, sizeof(*op));
+    return sys_fetch(url, strlen(url), op, NULL, NULL);
+}
+static inline long fetch_post(const char* url, const char* content_type, const void* data, size_t len,
+                             struct curl_op* op) {
+    size_t type_len = strlen(content_type);
+    memset(op, 0, sizeof(*op));
+    op->post_buffer = data;
+    op->post_buflen = (uint32_t)len;
+    op->ctlen = (uint32_t)(type_len < sizeof(op->ctype) ? type_len : sizeof(op->ctype) - 1);
+    memcpy(op->ctype, content_type, op->ctlen);
+    return sys_fetch(url, strlen(url), op, NULL, NULL);
+}
+
+/* Frees the memory of a response. */
+static inline void fetch_free(struct curl_op* op) {
+    if (op->headers != NULL && op->headers_length != 0) {
+        munmap(op->headers, (size_t)op->headers_length + 1);
+    }
+    if (op->content != NULL) {
+        munmap(op->content, (size_t)op->content_length + 1);
+    }
+    op->headers = NULL;
+    op->content = NULL;
+    op->headers_length = op->content_length = 0;
 }
 
 /* ---- The log, and what is left ------------------------------------------------------------------------ */

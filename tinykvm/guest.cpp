@@ -233,7 +233,7 @@ std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
         case Reason::port:
             if (exit.address == x86::syscall_port) return system_call(deadline);
             if (exit.address >= x86::exception_port && exit.address < x86::exception_port + 32)
-                return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls);
+                return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls, deadline);
             throw MachineError("a guest put out to the unknown port " + std::to_string(exit.address));
         case Reason::memory_refused:
             return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_registers(),
@@ -273,19 +273,22 @@ std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
     const std::uint64_t offset = exit.address - x86::doorbell_physical;
     if (exit.size == 4) {
         if (offset == x86::doorbell_host_call)
-            return host_call(static_cast<std::uint32_t>(exit.value), user_registers(), calls);
+            return host_call(static_cast<std::uint32_t>(exit.value), user_registers(), calls, deadline);
         if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
         if (offset == x86::doorbell_return) return Stop{.reason = Stop::Reason::returned};
     }
     kill(SIGSEGV, "store to the doorbell page that is no call", user_registers());
 }
 
-std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls) {
+std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls,
+                                     Deadline deadline) {
     ++statistics_.host_calls;
     HostCallResult result = HostCallResult::resume(-ENOSYS);
     if (calls) {
-        const HostCall call{number, {registers.rdi, registers.rsi, registers.rdx, registers.rcx, registers.r8,
-                                     registers.r9}};
+        const HostCall call{number,
+                            {registers.rdi, registers.rsi, registers.rdx, registers.rcx, registers.r8, registers.r9},
+                            deadline,
+                            &interrupted_};
         result = calls->handle(call, memory_);
     }
     registers.rax = static_cast<std::uint64_t>(result.value);
@@ -329,7 +332,7 @@ std::optional<Stop> Guest::system_call(Deadline deadline) {
     return conclude(outcome, "", before);
 }
 
-std::optional<Stop> Guest::exception(unsigned vector, HostCalls* calls) {
+std::optional<Stop> Guest::exception(unsigned vector, HostCalls* calls, Deadline deadline) {
     ++statistics_.guest_faults;
     const x86::ExceptionFrame frame = x86::read_exception_frame(memory_.system_block(), vector);
     Registers registers = user_registers();
@@ -353,7 +356,7 @@ std::optional<Stop> Guest::exception(unsigned vector, HostCalls* calls) {
             unsigned char code[2];
             if (frame.error_code == 0 && memory_.read(frame.rip, code) && code[0] == 0xE7 && code[1] == 0) {
                 registers.rip += sizeof code;
-                return host_call(static_cast<std::uint32_t>(registers.rax), registers, calls);
+                return host_call(static_cast<std::uint32_t>(registers.rax), registers, calls, deadline);
             }
             f.signal = SIGSEGV, f.code = SI_KERNEL, f.address = 0;
             return fault(f, registers, "general protection fault");

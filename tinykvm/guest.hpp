@@ -103,9 +103,10 @@ class Guest {
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     static bool is_whole(const kvm::Exit& exit);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
-    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls);
+    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls,
+                                  Deadline deadline);
     std::optional<Stop> system_call(Deadline deadline);
-    std::optional<Stop> exception(unsigned vector, HostCalls* calls);
+    std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& registers, std::string reason);
     std::optional<Stop> conclude(const linux_abi::Outcome& outcome, std::string reason, const Registers& at);

@@ -3,6 +3,8 @@
 // Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
 // guest wants (take_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
 // first thread as ever.
+#include <cerrno>
+
 #include "tinykvm/errors.hpp"
 #include "tinykvm/guest.hpp"
 #include "tinykvm/linux/clock.hpp"
@@ -123,11 +125,18 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
     if (mailbox().phase() != Phase::posted) return false;
     const std::unique_lock lock(turn_, std::try_to_lock);
     if (!lock || wait_ != Wait::called || call_failure_ || interrupted_.load()) return false;
+    if (calls.may_wait(static_cast<std::uint32_t>(mailbox().target()))) {
+        mailbox().listen(false);  // it takes its call back and leaves with it
+        return false;
+    }
     if (!mailbox().change_phase(Phase::posted, Phase::taken)) return false;
     ++statistics_.host_calls;
     try {
-        const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments()};
-        const HostCallResult result = calls.handle(call, memory_);
+        const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments(), call_deadline_,
+                            &interrupted_};
+        // One that may wait was another call when we looked.
+        const HostCallResult result =
+            calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, memory_);
         if (result.next == HostCallResult::Next::resume) {
             mailbox().set_result(static_cast<std::uint64_t>(result.value), result.second);
             mailbox().set_phase(Phase::reply);

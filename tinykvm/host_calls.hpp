@@ -3,17 +3,25 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/registers.hpp"
+#include "tinykvm/types.hpp"
 
 namespace tinykvm {
 
 struct HostCall {
     std::uint32_t number = 0;
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, rcx, r8, r9
+    // A call that waits gives up at the deadline, and soon after somebody has interrupted the guest. (Either ends the
+    // run when the call has returned.)
+    Deadline deadline{};
+    const std::atomic<bool>* interrupted = nullptr;
+
+    bool is_interrupted() const { return interrupted != nullptr && interrupted->load(std::memory_order_relaxed); }
 };
 
 // What happens after a call.
@@ -31,11 +39,17 @@ struct HostCallResult {
     static HostCallResult stop() { return {Next::stop, 0}; }
 };
 
-// Implemented by whoever runs a guest. Called on the thread that runs it, while it stands still.
+// Implemented by whoever runs a guest. Called on the thread that runs it, while it stands still; with Fork::take_call()
+// on that thread, while the guest spins.
 // The implementation may throw any tinykvm::Error to end the run with it.
 class HostCalls {
   public:
     virtual HostCallResult handle(const HostCall& call, GuestMemory& memory) = 0;
+    // May this call wait for something? Then the guest has to leave its VM for it.
+    virtual bool may_wait(std::uint32_t number) const {
+        (void)number;
+        return false;
+    }
 
   protected:
     ~HostCalls() = default;

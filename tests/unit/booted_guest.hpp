@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tinykvm/errors.hpp"
@@ -27,7 +28,10 @@ class Calls final : public HostCalls {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> notes;
     std::uint64_t answer = 0;
     bool answered = false;
+    bool notes_wait = false;     // until the guest is interrupted, or its time is over
+    std::thread::id noted_by;
 
+    bool may_wait(std::uint32_t number) const override { return number == 4 && notes_wait; }
     HostCallResult handle(const HostCall& call, GuestMemory& memory) override {
         switch (call.number) {
             case 1:
@@ -38,7 +42,11 @@ class Calls final : public HostCalls {
                 answer = call.args[0];
                 answered = true;
                 return HostCallResult::stop();
-            case 4: notes.emplace_back(call.args[0], call.args[1]); return HostCallResult::resume(0);
+            case 4:
+                notes.emplace_back(call.args[0], call.args[1]);
+                noted_by = std::this_thread::get_id();
+                while (notes_wait && !call.is_interrupted() && Clock::now() < call.deadline) std::this_thread::yield();
+                return HostCallResult::resume(0);
             case 5:
                 return HostCallResult::resume(static_cast<std::int64_t>(call.args[0] + 1), call.args[0] + 2);
             default: return HostCallResult::resume(-1);

@@ -34,6 +34,23 @@ static_assert(offsetof(BackendResponseExtra, cached) == offsetof(abi::ResponseEx
 static_assert(offsetof(BackendResponseExtra, ttl) == offsetof(abi::ResponseExtra, ttl));
 static_assert(offsetof(BackendResponseExtra, reserved) == offsetof(abi::ResponseExtra, reserved));
 static_assert(sizeof(meminfo) == sizeof(abi::MemoryInfo));
+static_assert(sizeof(curl_op) == sizeof(abi::FetchOperation));
+static_assert(offsetof(curl_op, post_buflen) == offsetof(abi::FetchOperation, post_buflen));
+static_assert(offsetof(curl_op, post_buffer) == offsetof(abi::FetchOperation, post_buffer));
+static_assert(offsetof(curl_op, headers) == offsetof(abi::FetchOperation, headers));
+static_assert(offsetof(curl_op, headers_length) == offsetof(abi::FetchOperation, headers_length));
+static_assert(offsetof(curl_op, content) == offsetof(abi::FetchOperation, content));
+static_assert(offsetof(curl_op, content_length) == offsetof(abi::FetchOperation, content_length));
+static_assert(offsetof(curl_op, ctlen) == offsetof(abi::FetchOperation, ctlen));
+static_assert(offsetof(curl_op, ctype) == offsetof(abi::FetchOperation, ctype));
+static_assert(sizeof(curl_fields) == sizeof(abi::FetchFields));
+static_assert(offsetof(curl_fields, len) == offsetof(abi::FetchFields, len));
+static_assert(CURL_FIELDS_COUNT == abi::fetch_field_count);
+static_assert(sizeof(curl_options) == sizeof(abi::FetchOptions));
+static_assert(offsetof(curl_options, follow_location) == offsetof(abi::FetchOptions, follow_location));
+static_assert(offsetof(curl_options, dummy_fetch) == offsetof(abi::FetchOptions, dummy_fetch));
+static_assert(offsetof(curl_options, tcp_fast_open) == offsetof(abi::FetchOptions, tcp_fast_open));
+static_assert(offsetof(curl_options, dont_verify_host) == offsetof(abi::FetchOptions, dont_verify_host));
 
 class RequestHeaders : public ::testing::Test {
   protected:

@@ -72,6 +72,28 @@ TEST(Polling, WithoutAListenerCallsLeaveTheGuest) {
     EXPECT_EQ(guest.calls.answer, 5u);
 }
 
+TEST(Polling, CallsThatWaitLeaveTheGuest) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    guest.calls.notes_wait = true;
+    ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
+    std::thread interrupter([&] {
+        while (!polled.left && guest.calls.noted_by == std::thread::id()) std::this_thread::yield();
+        polled.fork.interrupt();
+    });
+    EXPECT_FALSE(polled.listen());
+    polled.join();
+    interrupter.join();
+    EXPECT_FALSE(polled.stop);
+    EXPECT_NE(polled.error, "");
+    EXPECT_EQ(guest.calls.notes.size(), 1u);
+    EXPECT_NE(guest.calls.noted_by, std::this_thread::get_id());
+    polled.fork.reset();
+    guest.calls.notes_wait = false;
+    EXPECT_EQ(guest.call(polled.fork, "note_then_answer", {3, 6}), 6u);
+}
+
 TEST(Polling, NobodyCalls) {
     BootedGuest guest("worker");
     PolledFork polled(guest);
