@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
+#include <string>
 
 #include "api/pool.hpp"
 #include "api/response.hpp"
@@ -15,6 +15,8 @@ namespace tinykvm::vmod {
 class Answer {
   public:
     Answer(api::Lease lease, api::Response response);
+    // Not of a VM.
+    Answer(api::Response response, std::string body);
 
     api::Response& response() { return response_; }
     const api::Response& response() const { return response_; }
@@ -35,7 +37,7 @@ class Answer {
   private:
     api::Lease lease_;
     api::Response response_;
-    std::vector<std::byte> detached_;  // the body, unless there is a VM
+    std::string outside_;  // the body, unless there is a VM
 };
 
 template <typename Take>

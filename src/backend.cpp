@@ -98,7 +98,10 @@ VCL_BOOL director_healthy(VRT_CTX, VCL_BACKEND director, VCL_TIME* changed) {
         *changed = 0;
     }
     return guarded(ctx, "healthy", 0U,
-                   [&] { return checked<ProgramBackend>(director->priv)->service->healthy() ? 1U : 0U; });
+                   [&] {
+                       const api::Service* service = checked<ProgramBackend>(director->priv)->service;
+                       return service == nullptr || service->healthy() ? 1U : 0U;
+                   });
 }
 
 }  // namespace

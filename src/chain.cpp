@@ -1,12 +1,13 @@
 #include "src/chain.hpp"
 
-#include <memory>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
 #include "src/log.hpp"
 #include "src/request.hpp"
 #include "src/request_body.hpp"
+#include "src/self_fetch.hpp"
 
 namespace tinykvm::vmod {
 
@@ -44,8 +45,8 @@ class ChainRun {
     ChainResult run();
 
   private:
-    // Answers with the link's program; false: it failed.
-    bool run_link(const Link& link, ChainResult& result);
+    // Makes the link's answer the previous one, or says in failure_ how its program failed. Throws other failures.
+    void run_link(const Link& link, const Link* next);
     VarnishRequest request_for(const Link& link) const;
     api::Lease vm_for(const Link& link);
     void give_body(api::RequestVm& vm);
@@ -58,6 +59,7 @@ class ChainRun {
     const api::ClientGone gone_;
     std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
     std::vector<api::HeaderChange> request_changes_;
+    std::optional<api::FailureKind> failure_;
 };
 
 VarnishRequest ChainRun::request_for(const Link& link) const {
@@ -102,33 +104,38 @@ void ChainRun::give_body(api::RequestVm& vm) {
     }
 }
 
-bool ChainRun::run_link(const Link& link, ChainResult& result) {
-    const std::string& program = link.backend->service->name();
-    result.program = &program;
-    try {
-        const VarnishRequest request = request_for(link);
-        api::Lease lease = vm_for(link);
-        lease->begin(request.request());
-        give_body(*lease);
-        api::Outcome outcome = lease->run(gone_);
-        log_.outcome(program, outcome, fatal_);
-        if (!outcome.answered) {
-            result.failure = outcome.failures.back().kind();
-            return false;
-        }
+void ChainRun::run_link(const Link& link, const Link* next) {
+    const VarnishRequest request = request_for(link);
+    if (link.backend->service == nullptr) {
+        static const api::ProgramConfig usual;
+        previous_.emplace(fetch_from_varnish(*link.backend->self_requests, link.url, request.request().depth,
+                                             next != nullptr ? next->backend->service->config() : usual, gone_));
+        return;
+    }
+    api::Lease lease = vm_for(link);
+    lease->begin(request.request());
+    give_body(*lease);
+    api::Outcome outcome = lease->run(gone_);
+    log_.outcome(link.backend->name, outcome, fatal_);
+    if (outcome.answered) {
         previous_.emplace(std::move(lease), std::move(outcome.response));
-        return true;
-    } catch (const api::Failure& failure) {
-        log_.failure(program, failure, fatal_);
-        result.failure = failure.kind();
-        return false;
+    } else {
+        failure_ = outcome.failures.back().kind();
     }
 }
 
 ChainResult ChainRun::run() {
     ChainResult result;
     for (const Link& link : links_) {
-        if (!run_link(link, result)) {
+        result.program = &link.backend->name;
+        try {
+            run_link(link, &link != &links_.back() ? &link + 1 : nullptr);
+        } catch (const api::Failure& failure) {
+            log_.failure(*result.program, failure, fatal_);
+            failure_ = link.backend->service != nullptr ? failure.kind() : api::FailureKind::host;
+        }
+        if (failure_) {
+            result.failure = *failure_;
             return result;
         }
         // Changes to the request are seen by all that follow, the last ones in VCL.

@@ -7,8 +7,20 @@
 #include "src/guard.hpp"
 #include "src/live_update.hpp"
 #include "src/log.hpp"
+#include "src/self_fetch.hpp"
 
 namespace tinykvm::vmod {
+
+namespace {
+
+void add_director(VRT_CTX, ProgramBackend& backend) {
+    backend.director = VRT_AddDirector(ctx, director_methods(), &backend, "%s", backend.name.c_str());
+    if (backend.director == nullptr) {
+        throw std::runtime_error("no director for program \"" + backend.name + "\"");
+    }
+}
+
+}  // namespace
 
 VclState::VclState() : catalogue_({Counters::get(), log_without_transaction}) {
     Counters::get().acquire();
@@ -32,12 +44,23 @@ void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) 
         throw std::runtime_error("no director for live updates");
     }
     auto backend = std::make_unique<ProgramBackend>();
+    backend->name = service->name();
     backend->service = service;
-    backend->director = VRT_AddDirector(ctx, director_methods(), backend.get(), "%s", service->name().c_str());
-    if (backend->director == nullptr) {
-        throw std::runtime_error("no director for program \"" + service->name() + "\"");
-    }
+    add_director(ctx, *backend);
     backends_.emplace(service->name(), std::move(backend));
+}
+
+void VclState::allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix,
+                                   long maximum) {
+    catalogue_.self_requests().configure(unix_socket, http_prefix, maximum);
+    if (self_requests_) {
+        return;
+    }
+    auto backend = std::make_unique<ProgramBackend>();
+    backend->name = fetch_name;
+    backend->self_requests = &catalogue_.self_requests();
+    add_director(ctx, *backend);
+    self_requests_ = std::move(backend);
 }
 
 ProgramBackend* VclState::find(VRT_CTX, const char* name) {
@@ -47,7 +70,10 @@ ProgramBackend* VclState::find(VRT_CTX, const char* name) {
         return found->second.get();
     }
     Counters::get().add(api::Counter::program_notfound, 1);
-    const std::string why = "tinykvm: " + catalogue_.why_missing(wanted);
+    std::string why = "tinykvm: " + catalogue_.why_missing(wanted);
+    if (wanted == fetch_name) {
+        why += "; with a path, which begins with '/', it is a self-request, which tinykvm.init_self_requests() allows";
+    }
     if (in_vcl_init(ctx)) {
         VRT_fail(ctx, "%s", why.c_str());
     } else {
@@ -61,6 +87,10 @@ void VclState::discard() {
         VRT_DelDirector(&backend->director);
     }
     backends_.clear();
+    if (self_requests_) {
+        VRT_DelDirector(&self_requests_->director);
+        self_requests_.reset();
+    }
     if (updater_ != nullptr) {
         VRT_DelDirector(&updater_);
     }

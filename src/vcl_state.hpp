@@ -13,11 +13,13 @@
 
 namespace tinykvm::vmod {
 
-// What a director points to.
+// What a director points to: a program, or the self-requests that the name "fetch" stands for.
 struct ProgramBackend {
     static constexpr unsigned expected_magic = 0x7B4D0001;
     unsigned magic = expected_magic;
+    std::string name;
     api::Service* service = nullptr;
+    api::SelfRequests* self_requests = nullptr;  // instead of a service
     VCL_BACKEND director = nullptr;
 };
 
@@ -33,8 +35,11 @@ class VclState {
 
     // Throws api::ConfigError, or std::runtime_error when there is no director to be had.
     void configure(VRT_CTX, std::string_view name, std::string_view json);
+    void allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix, long maximum);
     // Null, a log line and a count when there is no such program.
     ProgramBackend* find(VRT_CTX, const char* name);
+    // Null: they have not been allowed.
+    ProgramBackend* self_requests() { return self_requests_.get(); }
 
     api::Catalogue& catalogue() { return catalogue_; }
     // The director of live updates; there is one when there are programs.
@@ -46,6 +51,7 @@ class VclState {
     api::Catalogue catalogue_;
     std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;
     VCL_BACKEND updater_ = nullptr;
+    std::unique_ptr<ProgramBackend> self_requests_;
 };
 
 VclState& state_of(struct vmod_priv* priv);
