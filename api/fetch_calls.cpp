@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -54,10 +55,8 @@ void read_fields(const GuestMemory& memory, GuestAddr address, std::vector<std::
     }
 }
 
-bool has_field(const std::vector<std::string>& headers, std::string_view name) {
-    return std::any_of(headers.begin(), headers.end(), [&](const std::string& line) {
-        return same_name(std::string_view(line).substr(0, line.find(':')), name);
-    });
+bool is_field(std::string_view line, std::string_view name) {
+    return same_name(line.substr(0, line.find(':')), name);
 }
 
 void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, Fetch& fetch) {
@@ -81,7 +80,8 @@ void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, 
     }
     std::string type(operation.ctype, operation.ctlen);
     type.erase(type.find_last_not_of('\0') + 1);  // there is one behind what we wrote there
-    if (!type.empty() && !has_field(fetch.headers, "Content-Type")) {
+    if (!type.empty() && std::none_of(fetch.headers.begin(), fetch.headers.end(),
+                                      [](const std::string& line) { return is_field(line, "Content-Type"); })) {
         fetch.headers.push_back("Content-Type: " + type);
     }
 }
@@ -170,7 +170,6 @@ void store(GuestMemory& memory, const HttpResponse& response, const Fetch& fetch
         } catch (const BadArgument&) {
             if (fetch.wants_headers) {
                 (void)memory.unmap(operation.headers, page_ceil(operation.headers_length + std::size_t{1}));
-                operation.headers = operation.headers_length = 0;
             }
             throw;
         }
@@ -207,7 +206,9 @@ HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, co
     HttpRequest request;
     request.method = !wanted.body.empty() ? "POST" : wanted.wants_body ? "GET" : "HEAD";
     request.url = wanted.url;
-    request.headers = wanted.headers;
+    // Host would name another one than that which is checked.
+    std::copy_if(wanted.headers.begin(), wanted.headers.end(), std::back_inserter(request.headers),
+                 [](const std::string& line) { return !is_field(line, "Host"); });
     request.body = wanted.body;
     request.max_redirects = wanted.follows ? max_redirects : 0;
     request.fast_open = wanted.fast_open;
@@ -242,9 +243,10 @@ HostCallResult GuestCalls::run_fetch(const HostCall& call, GuestMemory& memory, 
     if (!memory.read(address, given) || !memory.is_writable(address, sizeof given)) {
         return HostCallResult::resume(-EFAULT);
     }
-    abi::FetchOperation operation = given;
-    operation.status = operation.content_length = operation.ctlen = 0;
-    operation.content = 0;
+    abi::FetchOperation nothing = given;
+    nothing.status = nothing.content_length = nothing.ctlen = 0;
+    nothing.content = 0;
+    abi::FetchOperation operation = nothing;
     int error = 0;
     try {
         const Fetch wanted = read_fetch(call, memory, given);
@@ -263,7 +265,7 @@ HostCallResult GuestCalls::run_fetch(const HostCall& call, GuestMemory& memory, 
         error = ENOMEM;
     }
     try {
-        if (!memory.write(address, operation)) {
+        if (!memory.write(address, error == 0 ? operation : nothing)) {
             error = EFAULT;
         }
     } catch (const OutOfMemory&) {

@@ -108,7 +108,8 @@ struct curl_op {
     char ctype[128];         /* content type; cut at 127 bytes */
 };
 
-/* Up to 12 header fields "Name: value" of the request. Those that belong to the connection are left out. */
+/* Up to 12 header fields "Name: value" of the request. Those that belong to the connection are left out, and Host in
+ * requests to other servers. */
 #define CURL_FIELDS_COUNT 12u
 struct curl_fields {
     const char* ptr[CURL_FIELDS_COUNT]; /* NULL: none */

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -373,6 +374,26 @@ TEST(ApiHttpClient, FailuresSayWhy) {
     HttpRequest unix_request = get("http://x/");
     unix_request.unix_socket = "/nonexistent/socket";
     EXPECT_EQ(failure_of(unix_request).error(), ECONNREFUSED);
+}
+
+TEST(ApiHttpClient, CertificatesAreVerifiedUnlessTheyNeedNotBe) {
+    std::FILE* server = popen("python3 " TINYKVM_SOURCE_DIR "/tests/unit/https_server.py 4", "r");
+    int port = 0;
+    ASSERT_EQ(std::fscanf(server, "%d", &port), 1);
+    HttpRequest request = get("https://localhost:" + std::to_string(port) + "/");
+    EXPECT_EQ(failure_of(request).error(), EPROTO);
+    request.verify_host = false;
+    EXPECT_EQ(failure_of(request).error(), EPROTO);
+    request.verify_peer = false;
+    HttpClient client;
+    EXPECT_EQ(client.fetch(request).body, "secret");
+    // Elsewhere, where a redirect leads, it counts for nothing.
+    HttpServer redirects([&](const std::string&) { return to(request.url); });
+    HttpRequest redirected = get(redirects.url("/"));
+    redirected.max_redirects = 1;
+    redirected.verify_peer = redirected.verify_host = false;
+    EXPECT_EQ(failure_of(redirected).error(), EPROTO);
+    EXPECT_EQ(pclose(server), 0);
 }
 
 TEST(ApiHttpClient, EnvironmentChangesNothing) {

@@ -8,6 +8,7 @@
  *   interface:X  from that interface
  *   field:X      with that header field
  *   twice        the same twice with one struct, freed between
+ *   dummy_then_get  only says whether it fits
  *   booted       what main() fetched, its argument
  *   lies         arguments that are none
  * A failure is "error N status S" with status 200. */
@@ -107,6 +108,13 @@ static void on_request(const struct kvm_request *request)
         get_meminfo(&after);
         snprintf(text, sizeof text, "%s", after.reqmem_current > before.reqmem_current + 65536 ? "more" : "same");
         backend_response_str(200, "text/plain", text);
+    } else if (strcmp(arg, "dummy_then_get") == 0) {
+        options.dummy_fetch = 1;
+        sys_fetch(url, len, &op, NULL, &options);
+        long error = fetch_get(url, &op);
+        if (error != 0)
+            answer(error);
+        backend_response_str(200, "text/plain", "fits");
     } else if (strcmp(arg, "booted") == 0) {
         answer(0);
     } else if (strcmp(arg, "lies") == 0) {
