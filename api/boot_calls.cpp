@@ -47,11 +47,13 @@ HostCallResult GuestCalls::handle(const HostCall& call, GuestMemory& memory) {
     }
     const unsigned now = phase_ == Phase::boot      ? CallTable::boot
                          : phase_ == Phase::request ? CallTable::request
+                         : phase_ == Phase::streaming ? CallTable::streaming
                                                     : CallTable::returning;
     if ((entry->when & now) == 0) {
         throw Failure(FailureKind::invalid_answer,
-                      std::string(entry->name) + (phase_ == Phase::boot ? " without a request"
-                                                                        : " while the program serves requests"));
+                      std::string(entry->name) + (phase_ == Phase::boot        ? " without a request"
+                                                  : phase_ == Phase::streaming ? " after the response has begun"
+                                                                               : " while the program serves requests"));
     }
     return (this->*entry->handler)(call, memory);
 }
@@ -76,6 +78,9 @@ HostCallResult GuestCalls::register_func(const HostCall& call, GuestMemory&) {
 HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const char* name) {
     if (phase_ == Phase::request) {
         throw Failure(FailureKind::no_answer, std::string("the program called ") + name + " without an answer");
+    }
+    if (phase_ == Phase::streaming) {
+        throw Failure(FailureKind::invalid_answer, std::string("the streaming callback called ") + name);
     }
     if (phase_ == Phase::returning && registration_.waiting != waiting) {
         throw Failure(FailureKind::no_answer, std::string("the program waits with ") + name +

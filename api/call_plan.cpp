@@ -21,9 +21,9 @@ std::optional<CallPlan> plan_call(const Registration& registration, const Reques
     // Never null, so that careless programs may look at zero bytes of it.
     const GuestAddr data =
         laid_out.content != 0 ? laid_out.content : laid_out.content_type + laid_out.content_type_len;
-    const std::array<std::uint64_t, 6> post = {laid_out.url, laid_out.arg, laid_out.content_type,
-                                               data,         laid_out.content_len, 0};
-    const bool with_body = laid_out.content_len != 0;
+    const std::array<std::uint64_t, 6> post = {laid_out.url, laid_out.arg,         laid_out.content_type,
+                                               data,         laid_out.content_len, layout.body_offset()};
+    const bool with_body = laid_out.content_len != 0 || layout.body_offset() != 0;
     if (with_body || expects_body(request.method)) {
         if (registered(abi::Callback::post)) {
             return CallPlan{abi::Callback::post, post, 5};

@@ -14,7 +14,7 @@ const CallTable::Entry* CallTable::find(std::uint32_t number) {
         {0x10005, "sys_set_cacheable", &GuestCalls::set_cacheable, request},
         {0x10010, "sys_backend_response", &GuestCalls::backend_response, request},
         {0x10011, "storage_return", nullptr, always},
-        {0x10012, "begin_streaming_response", nullptr, always},
+        {0x10012, "begin_streaming_response", &GuestCalls::begin_streaming_response, request},
         {0x10013, "storage_noreturn", nullptr, always},
         {0x10020, "sys_http_append", &GuestCalls::http_append, request},
         {0x10021, "sys_http_set", &GuestCalls::http_set, request},

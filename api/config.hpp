@@ -59,6 +59,7 @@ struct ProgramConfig {
     HostRules allowed_hosts;
     std::string current_working_directory = "/";
     bool ephemeral = true;
+    bool soft_reset = true;
     bool control_ephemeral = false;
     Poll poll;
     OnError on_error = OnError::error;

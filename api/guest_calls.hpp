@@ -39,7 +39,8 @@ class GuestCalls final : public HostCalls {
     enum class Phase {
         boot,      // until the program waits
         request,   // until it answers
-        returning  // a paused program that is not ephemeral, on its way back to its waiting call
+        returning,  // a paused program that is not ephemeral, on its way back to its waiting call
+        streaming   // it has answered, and is asked for the body of that piece by piece
     };
     void begin_boot(std::function<void(std::string_view)> log);
     // The request is borrowed. What was logged since take_log() stays: by a first attempt, or while the VM was made.
@@ -48,6 +49,7 @@ class GuestCalls final : public HostCalls {
         phase_ = Phase::returning;
         waits_ = false;
     }
+    void begin_streaming() { phase_ = Phase::streaming; }
     // What the program registered when it booted is true for a fork of it, too.
     void adopt(const Registration& registration) { registration_ = registration; }
 
@@ -76,6 +78,8 @@ class GuestCalls final : public HostCalls {
     HostCallResult wait_for_requests_paused(const HostCall& call, GuestMemory& memory);
     HostCallResult set_cacheable(const HostCall& call, GuestMemory& memory);
     HostCallResult backend_response(const HostCall& call, GuestMemory& memory);
+    HostCallResult begin_streaming_response(const HostCall& call, GuestMemory& memory);
+    HostCallResult answer(Response response);
     HostCallResult http_append(const HostCall& call, GuestMemory& memory);
     HostCallResult http_set(const HostCall& call, GuestMemory& memory);
     HostCallResult http_find(const HostCall& call, GuestMemory& memory);

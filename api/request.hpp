@@ -15,6 +15,9 @@ struct Request {
     std::string_view content_type;
     std::span<const std::string_view> headers;  // "Name: value"
     bool warmup = false;
+    // The VM need not be made equal to its snapshot afterwards: what this request changes is there for the next one of
+    // this kind, and for no other.
+    bool soft_reset = false;
     unsigned depth = 0;  // how many self-requests it is inside of (api/self_requests.hpp)
 };
 

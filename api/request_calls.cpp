@@ -1,6 +1,7 @@
 // The calls of a program that answers a request.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "api/failure.hpp"
 #include "api/field.hpp"
@@ -35,6 +36,14 @@ HostCallResult GuestCalls::backend_response(const HostCall& call, GuestMemory& m
     for (const std::string& name : ignored) {
         note("header " + name + " of the program is ignored: it belongs to the connection");
     }
+    return answer(std::move(response));
+}
+
+HostCallResult GuestCalls::begin_streaming_response(const HostCall& call, GuestMemory& memory) {
+    return answer(read_streaming_response(memory, call.args));
+}
+
+HostCallResult GuestCalls::answer(Response response) {
     if (!response.cacheability) {
         response.cacheability = cacheability_;
     }

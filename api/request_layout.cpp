@@ -116,7 +116,14 @@ void RequestLayout::begin(GuestMemory& memory, const RequestArea& area, const Re
         slot += sizeof header;
     }
     cursor_ = std::min(end_, (cursor_ + body_alignment - 1) & ~(body_alignment - 1));
-    request_.content = cursor_;
+    request_.content = body_begin_ = cursor_;
+    body_offset_ = 0;
+}
+
+void RequestLayout::next_body_piece() {
+    body_offset_ += request_.content_len;
+    request_.content = cursor_ = body_begin_;
+    request_.content_len = 0;
 }
 
 void RequestLayout::append_body(std::span<const std::byte> data) {

@@ -30,6 +30,10 @@ class RequestLayout {
     // How much more body there is room for.
     std::size_t room() const { return end_ - cursor_; }
     void append_body(std::span<const std::byte> data);
+    // What is appended next takes the place of the body so far, which was a piece of a longer one.
+    void next_body_piece();
+    // How many bytes of the body there were before this piece.
+    std::size_t body_offset() const { return body_offset_; }
     // Writes everything but the body, with fresh random bits. No body may be appended afterwards.
     void finish();
 
@@ -47,7 +51,8 @@ class RequestLayout {
     std::uint16_t short_length(std::string_view text, const char* what) const;
 
     GuestMemory* memory_ = nullptr;
-    GuestAddr begin_ = 0, cursor_ = 0, end_ = 0;
+    GuestAddr begin_ = 0, body_begin_ = 0, cursor_ = 0, end_ = 0;
+    std::size_t body_offset_ = 0;
     abi::Request request_;
     std::vector<std::byte> head_;  // everything but the body, as it will be at begin_
     std::array<std::uint64_t, 64> random_words_{};  // fetched together; each is used once

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tinykvm::api {
@@ -12,6 +13,9 @@ namespace {
 constexpr auto look_for_client = std::chrono::milliseconds(100);
 // Who calls inside the guest listens so long, then sleeps.
 constexpr auto listening_time = std::chrono::microseconds(100);
+// Entering a guest takes 10 to 100 us, copying so much about as long.
+constexpr std::size_t body_piece_size = std::size_t{256} << 10;
+constexpr std::size_t response_piece_size = std::size_t{256} << 10;
 
 }  // namespace
 
@@ -24,8 +28,6 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& 
               program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
               program_->outside}),
       output_([this](std::string_view line) { calls_.note(line); }) {
-    keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
-                  program_->config.on_error == ProgramConfig::OnError::original;
     output_.log_output(program_->config.standard_output);
     thread_ = Thread("kvm:" + program_->name, [this] { thread_main(); });
 }
@@ -65,34 +67,110 @@ void RequestVm::interrupt(FailureKind why) {
 
 void RequestVm::begin(const Request& request) {
     request_ = request;
+    if (std::exchange(soft_left_, false) && !request_.soft_reset) {
+        undo_soft_reset();
+    }
+    keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
+                  program_->config.on_error == ProgramConfig::OnError::original;
     kept_body_.clear();
     answers_with_kept_body_ = false;
     outcome_ = {};
     must_reset_ = calls_.is_ephemeral();  // the layout alone changes memory
+    time_left_ = program_->config.max_request_time;
+    started_ = false;
+    piece_failure_ = nullptr;
+    piece_ = {};
     layout_.begin(fork_->memory(), fork_->request_area(), request_);
 }
 
-void RequestVm::append_body(std::span<const std::byte> data) {
-    layout_.append_body(data);
-    if (keeps_body_) {
-        kept_body_.insert(kept_body_.end(), data.begin(), data.end());
+// On the time of the holder, which is why requests with soft_reset are best the only ones of a program.
+void RequestVm::undo_soft_reset() {
+    std::string why;
+    stack_.run([&] {
+        try {
+            renew();
+        } catch (const std::exception& error) {
+            why = error.what();
+        }
+    });
+    if (!fork_) {
+        must_reset_ = true;
+        throw Failure(FailureKind::host, "the VM could not be made new: " + why);
     }
 }
 
-Outcome RequestVm::run(const ClientGone& gone) {
+// Is there no other callback that would get a body?
+bool RequestVm::streams_body() const {
+    const Registration& registration = program_->registration;
+    return !waits_paused() && registration.callback(abi::Callback::request) == 0 &&
+           registration.callback(abi::Callback::post) == 0 &&
+           registration.callback(abi::Callback::stream_post) != 0;
+}
+
+void RequestVm::append_body(std::span<const std::byte> data) {
+    if (keeps_body_) {
+        if (kept_body_.size() + data.size() <= program_->config.max_request_memory) {
+            kept_body_.insert(kept_body_.end(), data.begin(), data.end());
+        } else {
+            keeps_body_ = false;  // of this request
+            kept_body_ = {};
+            calls_.note("the body of the request is too long to be kept for a second chance");
+        }
+    }
+    if (!streams_body()) {
+        return layout_.append_body(data);
+    }
+    while (!data.empty() && !outcome_.answered && !piece_failure_) {
+        const std::size_t size = std::min(data.size(), body_piece_size - layout_.request().content_len);
+        layout_.append_body(data.first(size));
+        data = data.subspan(size);
+        if (layout_.request().content_len == body_piece_size) {
+            run_body_piece();
+        }
+    }
+}
+
+// Gives the guest what there is of the body.
+void RequestVm::run_body_piece() {
+    start();
+    execute(Work::body_piece, nullptr);
+    layout_.next_body_piece();
+}
+
+void RequestVm::start() {
+    if (std::exchange(started_, true)) {
+        return;
+    }
     layout_.finish();
     counters_.add(Counter::requests, 1);
     ran_ = true;
     calls_.begin_request(request_);
+}
+
+Outcome RequestVm::run(const ClientGone& gone) {
+    start();
+    execute(Work::request, gone);
+    return std::exchange(outcome_, {});
+}
+
+void RequestVm::execute(Work work, const ClientGone& gone) {
+    work_ = work;
     std::unique_lock lock(mutex_);
     life_.move_to(VmState::running);
-    spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
-    if (inside_guest_) {
+    if (work == Work::request) {
+        spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
+    }
+    if (inside_guest_ && work == Work::request) {
         lock.unlock();
-        if (!call_inside_guest()) {
+        bool answered = false;
+        stack_.run([&] { answered = call_inside_guest(); });
+        if (!answered) {
             lock.lock();
             run_on_thread(lock, gone);
         }
+    } else if (inside_guest_) {
+        fork_->recall();
+        run_on_thread(lock, gone);
     } else if (Fork::changes_threads_freely()) {
         runs_here_ = true;
         lock.unlock();
@@ -100,12 +178,11 @@ Outcome RequestVm::run(const ClientGone& gone) {
     } else {
         run_on_thread(lock, gone);
     }
-    return std::move(outcome_);
 }
 
 void RequestVm::run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone) {
     changed_.notify_all();
-    while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() == VmState::answered; })) {
+    while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() != VmState::running; })) {
         lock.unlock();
         if (gone && gone()) {
             interrupt(FailureKind::client_gone);  // repeated until the guest has noticed
@@ -126,7 +203,7 @@ bool RequestVm::call_inside_guest() {
     guest_left_ = false;
     answered_inside_ = false;
     const auto begin = Clock::now();
-    if (!post_inside_guest(begin + program_->config.max_request_time)) {
+    if (!post_inside_guest(begin + time_left_)) {
         fork_->recall();
         return false;
     }
@@ -155,9 +232,9 @@ bool RequestVm::call_inside_guest() {
         _mm_pause();
     }
     if (stopped && conclude_inside_guest(again.has_value())) {
-        counters_.add(Counter::cpu_time, static_cast<std::uint64_t>(
-                                             std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)
-                                                 .count()));
+        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+        time_left_ -= time;
+        counters_.add(Counter::cpu_time, static_cast<std::uint64_t>(time.count()));
         return true;
     }
     spin_permit_.give_back();
@@ -202,7 +279,8 @@ bool RequestVm::take_answer() {
 void RequestVm::finish_outcome() {
     output_.flush();
     outcome_.log = calls_.take_log();
-    must_reset_ = calls_.is_ephemeral() || !outcome_.failures.empty();
+    soft_left_ = calls_.is_ephemeral() && request_.soft_reset && outcome_.failures.empty();
+    must_reset_ = (calls_.is_ephemeral() && !soft_left_) || !outcome_.failures.empty();
     if (outcome_.answered) {
         const int hundreds = outcome_.response.status / 100;
         if (hundreds == 4 || hundreds == 5) {
@@ -211,14 +289,43 @@ void RequestVm::finish_outcome() {
     }
 }
 
-std::span<const std::byte> RequestVm::body(const Response& response, std::size_t offset) const {
+std::span<const std::byte> RequestVm::body(const Response& response, std::size_t offset) {
+    if (response.stream) {
+        return streamed_body(response, offset);
+    }
     if (offset >= response.body_size) {
         return {};
     }
     if (answers_with_kept_body_) {
         return std::span(kept_body_).subspan(offset);
     }
-    return fork_->memory().readable(response.body + offset, response.body_size - offset);
+    const auto piece = fork_->memory().readable(response.body + offset, response.body_size - offset);
+    if (piece.empty()) {
+        throw Failure(FailureKind::invalid_answer, "the body is not readable any more");
+    }
+    return piece;
+}
+
+std::span<const std::byte> RequestVm::streamed_body(const Response& response, std::size_t offset) {
+    if (offset == piece_.offset + piece_.size && offset < response.body_size) {
+        stream_ = *response.stream;
+        stream_wanted_ = {std::min(response.body_size - offset, response_piece_size), response.body_size};
+        execute(Work::response_piece, nullptr);
+        if (piece_failure_) {
+            record_failure(std::exchange(piece_failure_, nullptr));
+            must_reset_ = true;
+            throw Failure(outcome_.failures.back());
+        }
+    }
+    const std::size_t begin = offset - piece_.offset;  // huge when it is before it
+    if (begin >= piece_.size) {
+        return {};
+    }
+    const auto piece = fork_->memory().readable(piece_.address + begin, piece_.size - begin);
+    if (piece.empty()) {
+        throw Failure(FailureKind::invalid_answer, "the streaming callback: its data is not readable");
+    }
+    return piece;
 }
 
 void RequestVm::release() {
@@ -230,7 +337,7 @@ void RequestVm::release() {
         const std::lock_guard lock(mutex_);
         life_.move_to(VmState::resetting);
         served_.reset();
-        if (must_reset_ && !inside_guest_ && fork_->quick_reset()) {
+        if (must_reset_ && !inside_guest_ && fork_ && fork_->quick_reset()) {
             calls_.adopt(program_->registration);
             must_reset_ = ran_ = false;
         }
@@ -253,7 +360,7 @@ void RequestVm::release() {
 
 // Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.
 bool RequestVm::needs_its_thread() const {
-    const bool enters = spin_time_.get().count() > 0 && !inside_guest_;
+    const bool enters = spin_time_.get().count() > 0 && !inside_guest_ && !soft_left_;
     return must_reset_ || leaves_guest_ || (ran_ && waits_paused()) || enters || closing_;
 }
 

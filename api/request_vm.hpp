@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -78,18 +79,34 @@ class RequestVm {
     void interrupt(FailureKind why);
 
     // --- For the holder of the lease, in this order
-    // Everything but the body. Borrows the request until run() is over. Throws Failure (too_large).
+    // Everything but the body. Borrows the request until run() is over. Throws Failure (too_large, host).
     void begin(const Request& request);
-    std::size_t body_room() const { return layout_.room(); }
+    // How much more body the request may have.
+    std::size_t body_room() const { return streams_body() ? SIZE_MAX : layout_.room(); }
+    // Runs the guest now and then when it takes the body in pieces; what is wrong with it then is for run() to say.
     void append_body(std::span<const std::byte> data);
     // Blocks until the request is answered or has failed.
     Outcome run(const ClientGone& gone);
-    // The answer's body from `offset` on, as much as is contiguous. Empty only at its end (or when the guest's
-    // memory is not accessible any more, which the host can only report).
-    std::span<const std::byte> body(const Response& response, std::size_t offset) const;
+    // The answer's body from `offset` on, as much as is contiguous; empty at its end. Runs the guest when it makes the
+    // body in pieces; then only what has not been given yet, or was given last, is to be had. Throws Failure.
+    std::span<const std::byte> body(const Response& response, std::size_t offset);
+    // What the program logged since run(), or since the last call.
+    std::vector<std::string> take_log() { return calls_.take_log(); }
     void release();
 
   private:
+    // What the guest is to run for.
+    enum class Work {
+        request,
+        body_piece,     // of the request, for a program that takes it in pieces
+        response_piece  // of the answer
+    };
+    bool streams_body() const;
+    void start();
+    void undo_soft_reset();
+    void execute(Work work, const ClientGone& gone);
+    void run_body_piece();
+    std::span<const std::byte> streamed_body(const Response& response, std::size_t offset);
     void run_here(const ClientGone& gone);
     void run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone);
     bool call_inside_guest();
@@ -107,14 +124,18 @@ class RequestVm {
     void serve();
     template <typename Answer>
     void conclude(Answer answer);
+    template <typename Run>
+    void conclude_piece(VmState next, Run run);
     void answer_request();
+    void call_stream_post();
+    void call_for_piece();
+    Deadline deadline() const { return Clock::now() + time_left_; }
     void answer_after_failure(const std::string& what);
-    void record_failure();  // of the exception in flight
+    void record_failure(const std::exception_ptr& thrown);
     template <typename Run>
     Stop run_guest(Run run);
     bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
     void call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline);
-    void call_stream_post(std::array<std::uint64_t, 6> arguments, Deadline deadline);
     void require_answer(const Stop& stop);
     bool recycle(std::string& why);
     void return_to_wait();
@@ -150,7 +171,20 @@ class RequestVm {
     bool answers_with_kept_body_ = false;
     bool ran_ = false;         // the guest, since it was last fit for a request
     bool must_reset_ = false;
+    bool soft_left_ = false;   // it is idle, but as a request with soft_reset left it; not entered ahead of a request
     Outcome outcome_;
+    std::chrono::microseconds time_left_{0};  // of max_request_time; it counts while the guest runs
+    Work work_ = Work::request;
+    bool started_ = false;                    // the guest has heard of the request
+    std::exception_ptr piece_failure_;        // of the last piece
+    // Of an answer that the guest makes in pieces: the one it made last, and where it is in the body.
+    struct Piece {
+        std::size_t offset = 0, size = 0;
+        GuestAddr address = 0;
+    };
+    Piece piece_;
+    Response::Stream stream_;
+    std::array<std::size_t, 2> stream_wanted_{};  // the most it may make now, the size of it all
     Statistics counted_;  // of fork_, already added to counters_
 
     // A request that is called inside the guest (`poll`): its holder and the thread in KVM_RUN are both at it.

@@ -14,28 +14,31 @@ namespace {
 
 constexpr std::size_t max_content_type = 1024;
 
-[[noreturn]] void refuse(const std::string& why) {
-    throw Failure(FailureKind::invalid_answer, "sys_backend_response: " + why);
+constexpr const char* usual_call = "sys_backend_response";
+constexpr const char* streaming_call = "begin_streaming_response";
+
+[[noreturn]] void refuse(const std::string& why, const char* call = usual_call) {
+    throw Failure(FailureKind::invalid_answer, std::string(call) + ": " + why);
 }
 
 std::string range_text(std::uint64_t address, std::uint64_t size) {
     return hex(address) + " with length " + std::to_string(static_cast<std::int64_t>(size));
 }
 
-std::string read_content_type(const GuestMemory& memory, GuestAddr address, std::uint64_t size) {
+std::string read_content_type(const GuestMemory& memory, GuestAddr address, std::uint64_t size, const char* call) {
     if (size == 0) {
         return {};
     }
     if (size > max_content_type) {
         refuse("content type length " + std::to_string(static_cast<std::int64_t>(size)) + " is not in 0..." +
-               std::to_string(max_content_type));
+               std::to_string(max_content_type), call);
     }
     auto text = memory.read_bytes(address, size);
     if (!text) {
-        refuse("content type at " + range_text(address, size) + " is not readable");
+        refuse("content type at " + range_text(address, size) + " is not readable", call);
     }
     if (!is_field_value(*text)) {
-        refuse("content type has a control character: " + printable(*text, 80));
+        refuse("content type has a control character: " + printable(*text, 80), call);
     }
     return *std::move(text);
 }
@@ -79,7 +82,29 @@ void read_headers(const GuestMemory& memory, const abi::ResponseExtra& extra, Re
     }
 }
 
+// Status and content type, the first three arguments.
+Response read_beginning(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args, const char* call) {
+    Response response;
+    response.status = static_cast<std::int16_t>(args[0]);
+    if (response.status < 200 || response.status > 599) {
+        refuse("status " + std::to_string(response.status) + " is not in 200...599", call);
+    }
+    response.content_type = read_content_type(memory, args[1], args[2], call);
+    return response;
+}
+
 }  // namespace
+
+Response read_streaming_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args) {
+    Response response = read_beginning(memory, args, streaming_call);
+    const auto size = static_cast<std::int64_t>(args[3]);
+    if (size < -1) {
+        refuse("a body of " + std::to_string(size) + " bytes; -1 is for a body of unknown size", streaming_call);
+    }
+    response.body_size = size == -1 ? Response::unknown_size : static_cast<std::size_t>(size);
+    response.stream = Response::Stream{args[4], args[5]};
+    return response;
+}
 
 double sane_seconds(double seconds) {
     constexpr double most = 10 * 365.25 * 86400;
@@ -88,13 +113,9 @@ double sane_seconds(double seconds) {
 
 Response read_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args,
                        std::vector<std::string>& ignored) {
-    const auto [status_arg, type, type_size, body, body_size, extra_address] = args;
-    Response response;
-    response.status = static_cast<std::int16_t>(status_arg);
-    if (response.status < 200 || response.status > 599) {
-        refuse("status " + std::to_string(response.status) + " is not in 200...599");
-    }
-    response.content_type = read_content_type(memory, type, type_size);
+    const GuestAddr body = args[3], extra_address = args[5];
+    const std::uint64_t body_size = args[4];
+    Response response = read_beginning(memory, args, usual_call);
     if (body_size != 0) {
         if (!memory.is_readable(body, body_size)) {
             refuse("body at " + range_text(body, body_size) + " is not readable");

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,16 @@ struct Response {
     std::vector<HeaderChange> response_changes;
     std::optional<Cacheability> cacheability;     // nullopt: the program said nothing
     GuestAddr body = 0;  // in the guest; readable as long as it stands still
-    std::size_t body_size = 0;
+    std::size_t body_size = 0;                    // unknown_size: until the program says it has no more
+
+    // A body that the program makes piece by piece: function(argument, most, done, body_size) gives the next one.
+    struct Stream {
+        GuestAddr function = 0;
+        std::uint64_t argument = 0;
+    };
+    std::optional<Stream> stream;  // instead of `body`
+
+    static constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
 };
 
 // Ten years, not a number and less than nothing become what a cache can work with.
@@ -40,5 +50,9 @@ double sane_seconds(double seconds);
 // `ignored` gets their names.
 Response read_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args,
                        std::vector<std::string>& ignored);
+
+// Takes the arguments of begin_streaming_response: status, content type, size of the body, function, argument. Otherwise
+// the same.
+Response read_streaming_response(const GuestMemory& memory, const std::array<std::uint64_t, 6>& args);
 
 }  // namespace tinykvm::api

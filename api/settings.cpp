@@ -361,6 +361,14 @@ constexpr Setting table[] = {
          c.control_ephemeral = v.get<bool>();
          return std::string();
      }},
+    {"soft_reset", Kind::boolean, 0, 0, "true", "",
+     "Honour the argument `soft_reset` of `to_string()` and `synth()`: a VM such a call has used is not made new before "
+     "the next call of that kind, which finds what the others changed. Every other request still finds the program as it "
+     "was when it started to wait. With false the argument has no effect.",
+     [](ProgramConfig& c, const json& v) {
+         c.soft_reset = v.get<bool>();
+         return std::string();
+     }},
     {"poll", Kind::choice_or_microseconds, 1, 10000, "\"off\"", "\"off\", \"auto\"",
      "Wait for the next request inside the guest, spinning, for so long after the last one: a request is then handed "
      "over in a microsecond instead of the time it takes to wake a thread and enter a VM. `auto` spins only while "
@@ -408,7 +416,7 @@ constexpr Setting table[] = {
 
 constexpr std::string_view later[] = {
     "uri", "sha256", "md5", "download", "start", "max_storage_time",
-    "address_space", "soft_reset",
+    "address_space",
     "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",

@@ -23,8 +23,8 @@ bool may_follow(VmState from, VmState to) {
         case VmState::building: return to == VmState::idle || to == VmState::withdrawn;
         case VmState::idle: return to == VmState::reserved || to == VmState::withdrawn;
         case VmState::reserved: return to == VmState::running || to == VmState::resetting;
-        case VmState::running: return to == VmState::answered;
-        case VmState::answered: return to == VmState::resetting;
+        case VmState::running: return to == VmState::answered || to == VmState::reserved;
+        case VmState::answered: return to == VmState::resetting || to == VmState::running;
         case VmState::resetting: return to == VmState::idle || to == VmState::withdrawn;
         case VmState::withdrawn: return false;
     }

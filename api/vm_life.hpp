@@ -1,14 +1,16 @@
 // The life of a request VM. One enum, one place for its transitions.
 //
 //   building -> idle -> reserved -> running -> answered -> resetting -> idle -> ...
-//                          `----------- given back unused ----^  |
-//                                                                '-> withdrawn
+//                        | ^   |  ^           | ^                 |
+//                        | '---'  '-----------'                   '-> withdrawn
+//                        '------------ given back unused ---^
 //
 // building    its thread makes the fork
 // idle        equal to the snapshot (or, not ephemeral, as the last request left it); the pool may hand it out
 // reserved    the holder of the lease lays a request out in its memory
 // running     its thread runs the guest; nobody else touches it
 // answered    the guest stands still; the holder takes the answer out of its memory
+//             (a body that goes in or out in pieces has the guest run for each: back and forth)
 // resetting   its thread makes it equal to the snapshot again, or builds a new fork when that fails
 // withdrawn   the end: the pool is closed, or there is no fork to be had
 //

@@ -33,7 +33,7 @@ void RequestVm::conclude(Answer answer) {
     try {
         answer();
     } catch (...) {
-        record_failure();
+        record_failure(std::current_exception());
         const Failure& first = outcome_.failures.back();
         if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
             answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
@@ -42,6 +42,21 @@ void RequestVm::conclude(Answer answer) {
     finish_outcome();
     const std::lock_guard lock(mutex_);
     life_.move_to(VmState::answered);
+    if (!std::exchange(runs_here_, false)) {
+        changed_.notify_all();
+    }
+}
+
+// The same for one piece of a body. What is wrong with it is left in piece_failure_.
+template <typename Run>
+void RequestVm::conclude_piece(VmState next, Run run) {
+    try {
+        run();
+    } catch (...) {
+        piece_failure_ = std::current_exception();
+    }
+    const std::lock_guard lock(mutex_);
+    life_.move_to(next);
     if (!std::exchange(runs_here_, false)) {
         changed_.notify_all();
     }
@@ -121,7 +136,7 @@ bool RequestVm::prepare_to_wait() {
         const std::lock_guard lock(mutex_);
         time = spin_time_.get();
     }
-    if (time.count() == 0 || waits_paused() || !spin_permit_.obtain()) {
+    if (time.count() == 0 || waits_paused() || soft_left_ || !spin_permit_.obtain()) {
         return false;
     }
     try {
@@ -187,7 +202,11 @@ void RequestVm::count_statistics() {
 }
 
 void RequestVm::serve() {
-    conclude([this] { answer_request(); });
+    switch (work_) {
+        case Work::request: return conclude([this] { answer_request(); });
+        case Work::body_piece: return conclude_piece(VmState::reserved, [this] { call_stream_post(); });
+        case Work::response_piece: return conclude_piece(VmState::answered, [this] { call_for_piece(); });
+    }
 }
 
 template <typename Run>
@@ -202,7 +221,9 @@ Stop RequestVm::run_guest(Run run) {
     // Also when run() throws.
     struct Ran {
         RequestVm& vm;
+        const Clock::time_point begin = Clock::now();
         ~Ran() {
+            vm.time_left_ -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
             const std::lock_guard lock(vm.mutex_);
             vm.guest_runs_ = false;
         }
@@ -231,14 +252,19 @@ void RequestVm::call(abi::Callback which, std::span<const std::uint64_t> argumen
 }
 
 void RequestVm::answer_request() {
-    const Deadline deadline = Clock::now() + program_->config.max_request_time;
+    if (piece_failure_) {
+        std::rethrow_exception(std::exchange(piece_failure_, nullptr));
+    }
+    if (outcome_.answered) {
+        return;  // before the end of the body
+    }
     if (waits_paused()) {
         const GuestAddr wanted_at = calls_.registration().paused_request;
         if (!fork_->memory().write(wanted_at, layout_.request())) {
             throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " +
                                                            hex(wanted_at) + " is not writable");
         }
-        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline); }));
+        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline()); }));
         return;
     }
     const auto planned = plan_call(program_->registration, request_, layout_);
@@ -247,25 +273,55 @@ void RequestVm::answer_request() {
                       "the program has no callback for " + printable(request_.method, 20) +
                           (layout_.request().content_len != 0 ? " with a body" : " without a body"));
     }
-    if (planned->callback == abi::Callback::stream_post) {
-        return call_stream_post(planned->arguments, deadline);
+    if (planned->callback != abi::Callback::stream_post) {
+        return call(planned->callback, planned->list(), deadline());
     }
-    call(planned->callback, planned->list(), deadline);
+    // What is left of the body; then that it was the last, if the program still wants to hear that.
+    if (layout_.request().content_len != 0) {
+        call_stream_post();
+        layout_.next_body_piece();
+    }
+    if (!outcome_.answered) {
+        call_stream_post();
+        if (!outcome_.answered) {
+            throw Failure(FailureKind::no_answer, "the callback returned without an answer");
+        }
+    }
 }
 
-// The whole body is there, so it is one piece. A callback that returns wants to hear that it was the last.
-void RequestVm::call_stream_post(std::array<std::uint64_t, 6> arguments, Deadline deadline) {
+// With the piece that is laid out; nothing at the end of the body.
+void RequestVm::call_stream_post() {
+    const auto planned = plan_call(program_->registration, request_, layout_);
     const GuestAddr function = program_->registration.callback(abi::Callback::stream_post);
-    const auto run = [&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); };
-    if (arguments[4] != 0) {
-        const Stop stop = run_guest(run);
-        if (stop.reason != Stop::Reason::returned) {
-            return require_answer(stop);
-        }
-        arguments[5] = arguments[4];
-        arguments[4] = 0;
+    const Stop stop = run_guest(
+        [&](Fork& fork) { return fork.call(function, planned->list(), calls_, deadline()); });
+    if (stop.reason != Stop::Reason::returned) {
+        require_answer(stop);
     }
-    require_answer(run_guest(run));
+}
+
+// Of the answer. The function returns struct { const void* data; ssize_t len; } in registers.
+void RequestVm::call_for_piece() {
+    const std::size_t done = piece_.offset + piece_.size;
+    const auto [most, size] = stream_wanted_;
+    const std::array<std::uint64_t, 4> arguments = {stream_.argument, most, done, size};
+    calls_.begin_streaming();
+    const Stop stop =
+        run_guest([&](Fork& fork) { return fork.call_on_top(stream_.function, arguments, calls_, deadline()); });
+    if (stop.reason != Stop::Reason::returned) {
+        throw Failure(FailureKind::invalid_answer, "the streaming callback did not return");
+    }
+    const auto [address, length] = stop.values;
+    if (length > most) {
+        throw Failure(FailureKind::invalid_answer,
+                      "the streaming callback returned " + std::to_string(static_cast<std::int64_t>(length)) +
+                          " bytes when it was asked for at most " + std::to_string(most));
+    }
+    if (length == 0 && size != Response::unknown_size) {
+        throw Failure(FailureKind::invalid_answer, "the streaming callback ended after " + std::to_string(done) +
+                                                       " of " + std::to_string(size) + " bytes");
+    }
+    piece_ = {done, length, address};
 }
 
 // The second chance: the VM is made new, and the error handler gets the request as it came.
@@ -273,6 +329,7 @@ void RequestVm::answer_after_failure(const std::string& what) {
     if (program_->registration.callback(abi::Callback::on_error) != 0) {
         try {
             renew();
+            time_left_ = second_chance_time;
             layout_.begin(fork_->memory(), fork_->request_area(), request_);
             layout_.append_body(kept_body_);
             const GuestAddr text = layout_.add_string(printable(what));
@@ -281,10 +338,10 @@ void RequestVm::answer_after_failure(const std::string& what) {
             const abi::Request& request = layout_.request();
             call(abi::Callback::on_error,
                  std::array{request.url, request.arg, text, layout_.request_address()},
-                 Clock::now() + second_chance_time);
+                 deadline());
             return;
         } catch (...) {
-            record_failure();
+            record_failure(std::current_exception());
         }
     }
     if (program_->config.on_error == ProgramConfig::OnError::original && !kept_body_.empty()) {
@@ -303,7 +360,7 @@ void RequestVm::answer_after_failure(const std::string& what) {
     }
 }
 
-void RequestVm::record_failure() {
+void RequestVm::record_failure(const std::exception_ptr& thrown) {
     std::optional<FailureKind> interrupted;
     {
         const std::lock_guard lock(mutex_);
@@ -313,7 +370,7 @@ void RequestVm::record_failure() {
     const std::string prefix = second ? "the error handler: " : "";
     auto& failures = outcome_.failures;
     try {
-        throw;
+        std::rethrow_exception(thrown);
     } catch (const Failure& failure) {
         failures.push_back(failure);
     } catch (const GuestFault& fault) {

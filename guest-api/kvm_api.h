@@ -162,6 +162,7 @@ enum kvm_api_call {
     KVM_SET_CACHEABLE = 0x10005,
     KVM_BACKEND_RESPONSE = 0x10010,
     KVM_STORAGE_RETURN = 0x10011,
+    KVM_BEGIN_STREAMING_RESPONSE = 0x10012,
     KVM_STORAGE_NORETURN = 0x10013,
     KVM_HTTP_APPEND = 0x10020,
     KVM_HTTP_SET = 0x10021,
@@ -253,8 +254,10 @@ static inline void set_backend_post(void (*f)(const char* url, const char* arg, 
     register_func(2, (void (*)(void))f);
 }
 
-/* `f` gets the body in pieces, each with the number of bytes before it, and returns after each. After the
- * last one it is called with `len` 0 and answers then; it may also answer earlier. */
+/* `f` gets the body in pieces while it arrives, each with the number of bytes before it, and returns after each. After
+ * the last one it is called with `len` 0 and answers then; it may also answer earlier. Pieces are up to 256 KiB and
+ * take each other's place, so that a body of any length needs no more memory. Used when neither set_backend_post nor
+ * set_backend_request has a callback. */
 static inline void set_backend_stream_post(void (*f)(const char* url, const char* arg,
                                                      const char* content_type, const uint8_t* data,
                                                      size_t len, size_t off)) {
@@ -381,6 +384,27 @@ static inline void backend_response(int16_t status, const void* content_type, si
 /* The same for zero-terminated strings. */
 static inline void backend_response_str(int16_t status, const char* content_type, const char* content) {
     backend_response_extra(status, content_type, strlen(content_type), content, strlen(content), NULL);
+}
+
+/* One piece of a body that is made while it is delivered. */
+struct streaming_content {
+    const void* data;
+    size_t len;
+};
+/* Gives the next piece: at least one byte and at most `max`, after `written` bytes of `total`. It is read before the
+ * function is called again. Only log, memory, regex and fetch calls may be made from it. */
+typedef struct streaming_content (*content_stream_func)(void* arg, size_t max, size_t written, size_t total);
+#define STREAMING_UNKNOWN_LENGTH ((size_t)-1)
+
+/* Answers the request with a body of `content_length` bytes, or of unknown length (STREAMING_UNKNOWN_LENGTH), that
+ * `content` gives piece by piece while Varnish takes them. All memory stays as it is meanwhile, the caller's stack
+ * included. What runs there counts as time of the request. A piece that is too long, not readable, or empty before the
+ * end ends the response early, which the client notices; with an unknown length an empty piece is the end. Headers and
+ * caching are set before (sys_http_append, sys_set_cacheable). Comes back when backend_response_extra does. */
+static inline void begin_streaming_response(int16_t status, const void* content_type, size_t content_type_len,
+                                            size_t content_length, content_stream_func content, const void* arg) {
+    kvm_call(KVM_BEGIN_STREAMING_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content_length,
+             (long)content, (long)arg);
 }
 
 /* May Varnish cache the coming response, and for how many seconds? One exit; BackendResponseExtra needs none.

@@ -1,44 +1,55 @@
 #include "src/answer.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
+
+#include "api/failure.hpp"
 
 namespace tinykvm::vmod {
 
-Answer::Answer(api::Lease lease, api::Response response)
-    : lease_(std::move(lease)), response_(std::move(response)) {}
+Answer::Answer(std::string program, api::Lease lease, api::Response response)
+    : program_(std::move(program)), lease_(std::move(lease)), response_(std::move(response)) {}
 
-Answer::Answer(api::Response response, std::string body)
-    : response_(std::move(response)), outside_(std::move(body)) {
+Answer::Answer(std::string program, api::Response response, std::string body)
+    : program_(std::move(program)), response_(std::move(response)), outside_(std::move(body)) {
     response_.body_size = outside_.size();
 }
 
-std::span<const std::byte> Answer::body(std::size_t offset) const {
-    if (offset >= response_.body_size) {
-        return {};
+std::span<const std::byte> Answer::body(std::size_t offset) {
+    if (!lease_) {
+        return std::as_bytes(std::span(outside_)).subspan(std::min(offset, outside_.size()));
     }
-    const std::span<const std::byte> piece =
-        lease_ ? lease_->body(response_, offset)
-               : std::as_bytes(std::span(outside_)).subspan(std::min(offset, outside_.size()));
-    if (piece.empty()) {
-        throw std::runtime_error("the body of the response is not readable any more");
+    try {
+        return lease_->body(response_, offset);
+    } catch (const api::Failure& failure) {
+        throw api::Failure(failure.kind(), "the body of " + program_ + "'s response: " + failure.what(),
+                           failure.report());
     }
-    return piece;
 }
 
-void Answer::detach() {
+void Answer::detach(std::size_t most) {
     if (!lease_) {
         return;
     }
-    outside_.reserve(response_.body_size);
-    for_each_piece([this](std::span<const std::byte> piece) {
+    if (!response_.stream) {
+        outside_.reserve(std::min(response_.body_size, most));
+    }
+    for_each_piece([&](std::span<const std::byte> piece) {
+        if (piece.size() > most - outside_.size()) {
+            throw api::Failure(api::FailureKind::too_large, "the body of " + program_ + "'s response has more than " +
+                                                                std::to_string(most) + " bytes");
+        }
         outside_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     });
+    response_.stream.reset();
+    response_.body_size = outside_.size();
     lease_.give_back();
 }
 
-void Answer::drop_body() {
+void Answer::drop_body(const Log& log) {
+    if (lease_) {
+        log.lines(program_, lease_->take_log());
+    }
     lease_.give_back();
     outside_ = {};
 }

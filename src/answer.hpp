@@ -9,41 +9,46 @@
 
 #include "api/pool.hpp"
 #include "api/response.hpp"
+#include "src/log.hpp"
 
 namespace tinykvm::vmod {
 
 class Answer {
   public:
-    Answer(api::Lease lease, api::Response response);
+    // `program` is whose answer it is.
+    Answer(std::string program, api::Lease lease, api::Response response);
     // Not of a VM.
-    Answer(api::Response response, std::string body);
+    Answer(std::string program, api::Response response, std::string body);
 
+    const std::string& program() const { return program_; }
     api::Response& response() { return response_; }
     const api::Response& response() const { return response_; }
 
-    // The body from `offset` on, as much as is contiguous; empty at its end. Throws std::runtime_error when it is not
-    // there any more.
-    std::span<const std::byte> body(std::size_t offset) const;
+    // The body from `offset` on, as much as is contiguous; empty at its end. Runs the program when it makes the body in
+    // pieces, which can then be had only once and in order. Throws api::Failure.
+    std::span<const std::byte> body(std::size_t offset);
     // Hands the whole body to `take`, piece by piece.
     template <typename Take>
-    void for_each_piece(Take take) const;
+    void for_each_piece(Take take);
 
     bool holds_vm() const { return static_cast<bool>(lease_); }
-    // Copies the body out of the VM and gives that back.
-    void detach();
-    // The body is not needed any more.
-    void drop_body();
+    // Copies the body out of the VM and gives that back; the size is known then. Throws api::Failure (too_large) when
+    // it has more than `most` bytes.
+    void detach(std::size_t most);
+    // The body is not needed any more. What the program said while it made it goes to `log`.
+    void drop_body(const Log& log);
 
   private:
+    std::string program_;
     api::Lease lease_;
     api::Response response_;
     std::string outside_;  // the body, unless there is a VM
 };
 
 template <typename Take>
-void Answer::for_each_piece(Take take) const {
-    for (std::size_t offset = 0; offset < response_.body_size;) {
-        const std::span<const std::byte> piece = body(offset);
+void Answer::for_each_piece(Take take) {
+    std::size_t offset = 0;
+    for (std::span<const std::byte> piece = body(0); !piece.empty(); piece = body(offset)) {
         take(piece);
         offset += piece.size();
     }

@@ -35,11 +35,12 @@ bool is_head(const struct busyobj* bo) {
 }
 
 // Puts the answer into beresp and makes its body the source of the fetch.
-void deliver(struct busyobj* bo, Delivery& delivery) {
+void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     const api::Response& response = delivery.response();
     const bool has_no_body = response.status == 204 || response.status == 304;
     http_PutResponse(bo->beresp, "HTTP/1.1", static_cast<std::uint16_t>(response.status), nullptr);
-    if (!has_no_body) {
+    const bool has_known_size = response.body_size != api::Response::unknown_size;
+    if (!has_no_body && has_known_size) {
         add_header(bo->beresp, "Content-Length: " + std::to_string(response.body_size));
     }
     if (!bo->uncacheable) {
@@ -53,12 +54,13 @@ void deliver(struct busyobj* bo, Delivery& delivery) {
 
     const bool sends_body = !has_no_body && !is_head(bo) && response.body_size != 0;
     if (!sends_body) {
-        delivery.drop_body();
+        delivery.drop_body(log);
     }
     if ((sends_body || response.cacheability) && !delivery.push_filter(bo->vfc)) {
         throw std::length_error("workspace_backend is too small");
     }
-    if (tinykvm_open_connection(bo, sends_body ? static_cast<ssize_t>(response.body_size) : 0, &delivery) != 0) {
+    const ssize_t length = !sends_body ? 0 : has_known_size ? static_cast<ssize_t>(response.body_size) : -1;
+    if (tinykvm_open_connection(bo, length, &delivery) != 0) {
         throw std::length_error("workspace_backend is too small");
     }
 }
@@ -73,7 +75,7 @@ int fetch(VRT_CTX, const ProgramBackend& backend) {
         return -1;
     }
     auto delivery = std::make_unique<Delivery>(*std::move(result.answer));
-    deliver(bo, *delivery);
+    deliver(bo, Log(ctx), *delivery);
     (void)delivery.release();  // finish() deletes it
     return 0;
 }

@@ -82,15 +82,11 @@ api::Lease ChainRun::vm_for(const Link& link) {
     if (!previous_) {
         return service.acquire(gone_);
     }
-    if (const std::size_t size = previous_->response().body_size; size >= service.config().max_request_memory) {
-        throw api::Failure(api::FailureKind::too_large, "a body of " + std::to_string(size) +
-                                                            " bytes does not fit in max_request_memory");
-    }
     if (previous_->holds_vm()) {
         if (api::Lease lease = service.try_acquire(); lease) {
             return lease;
         }
-        previous_->detach();
+        previous_->detach(service.config().max_request_memory);
     }
     return service.acquire(gone_);
 }
@@ -98,6 +94,7 @@ api::Lease ChainRun::vm_for(const Link& link) {
 void ChainRun::give_body(api::RequestVm& vm) {
     if (previous_) {
         previous_->for_each_piece([&](std::span<const std::byte> piece) { vm.append_body(piece); });
+        previous_->drop_body(log_);
         previous_.reset();
     } else if (input_ == ChainInput::backend_request) {
         read_request_body(ctx_->bo, vm);
@@ -105,22 +102,27 @@ void ChainRun::give_body(api::RequestVm& vm) {
 }
 
 void ChainRun::run_link(const Link& link, const Link* next) {
-    const VarnishRequest request = request_for(link);
+    VarnishRequest request = request_for(link);
     if (link.backend->service == nullptr) {
         static const api::ProgramConfig usual;
         previous_.emplace(fetch_from_varnish(*link.backend->self_requests, link.url, request.request().depth,
                                              next != nullptr ? next->backend->service->config() : usual, gone_));
         return;
     }
+    const api::ProgramConfig& config = link.backend->service->config();
+    request.set_soft_reset(link.soft_reset && config.soft_reset);
     api::Lease lease = vm_for(link);
     lease->begin(request.request());
     give_body(*lease);
     api::Outcome outcome = lease->run(gone_);
     log_.outcome(link.backend->name, outcome, fatal_);
-    if (outcome.answered) {
-        previous_.emplace(std::move(lease), std::move(outcome.response));
-    } else {
+    if (!outcome.answered) {
         failure_ = outcome.failures.back().kind();
+        return;
+    }
+    previous_.emplace(link.backend->name, std::move(lease), std::move(outcome.response));
+    if (input_ == ChainInput::get && previous_->response().stream) {
+        previous_->detach(config.max_request_memory);  // VCL wants it as a whole
     }
 }
 

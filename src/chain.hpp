@@ -24,6 +24,7 @@ struct Link {
     std::string url = {};                    // empty: that of the request
     std::string argument = {};
     VCL_INT error_threshold = no_threshold;  // an answer with this status or a higher one ends the chain
+    bool soft_reset = false;                 // see api::Request
 };
 using Links = std::vector<Link>;
 

@@ -4,7 +4,9 @@
 #include <exception>
 #include <utility>
 
+#include "api/failure.hpp"
 #include "src/cacheability.hpp"
+#include "src/log.hpp"
 
 namespace tinykvm::vmod {
 
@@ -24,8 +26,14 @@ enum vfp_status filter_init(VRT_CTX, struct vfp_ctx* context, struct vfp_entry* 
 
 enum vfp_status filter_pull(struct vfp_ctx* context, struct vfp_entry* entry, void* to, ssize_t* size) {
     CHECK_OBJ_NOTNULL(context, VFP_CTX_MAGIC);
+    auto* delivery = checked<Delivery>(entry->priv1);
+    const Log log(context->wrk->vsl);
     try {
-        return checked<Delivery>(entry->priv1)->pull(to, size);
+        return delivery->pull(log, to, size);
+    } catch (const api::Failure& failure) {
+        delivery->drop_body(log);
+        log.failure(delivery->program(), failure, SLT_Error);
+        return VFP_Error(context, "tinykvm: %s", failure.what());
     } catch (const std::exception& error) {
         return VFP_Error(context, "tinykvm: %s", error.what());
     }
@@ -48,8 +56,8 @@ const struct vfp* body_filter() {
 }  // namespace
 
 Delivery::Delivery(Answer answer) : answer_(std::move(answer)) {
-    if (response().body_size <= small_size) {
-        answer_.detach();
+    if (!response().stream && response().body_size <= small_size) {
+        answer_.detach(small_size);
     }
 }
 
@@ -61,23 +69,26 @@ bool Delivery::push_filter(struct vfp_ctx* context) {
     return entry != nullptr;
 }
 
-enum vfp_status Delivery::pull(void* to, ssize_t* size) {
+enum vfp_status Delivery::pull(const Log& log, void* to, ssize_t* size) {
     auto* out = static_cast<std::byte*>(to);
     const std::size_t room = static_cast<std::size_t>(*size);
     std::size_t done = 0;
     *size = 0;
     while (done < room && copied_ < response().body_size) {
         const std::span<const std::byte> piece = answer_.body(copied_);
+        if (piece.empty()) {
+            break;
+        }
         const std::size_t part = std::min(piece.size(), room - done);
         std::memcpy(out + done, piece.data(), part);
         done += part;
         copied_ += part;
     }
     *size = static_cast<ssize_t>(done);
-    if (copied_ < response().body_size) {
+    if (done == room && copied_ < response().body_size) {
         return VFP_OK;
     }
-    drop_body();
+    drop_body(log);
     return VFP_END;
 }
 

@@ -16,16 +16,17 @@ class Delivery {
     static constexpr unsigned expected_magic = 0x7B4D0004;
     unsigned magic = expected_magic;
 
-    // Throws std::runtime_error when the body is not readable.
+    // Throws api::Failure when the body is not readable.
     explicit Delivery(Answer answer);
 
+    const std::string& program() const { return answer_.program(); }
     const api::Response& response() const { return answer_.response(); }
-    void drop_body() { answer_.drop_body(); }
+    void drop_body(const Log& log) { answer_.drop_body(log); }
     // Makes this the source of the fetch. False: no workspace.
     bool push_filter(struct vfp_ctx* context);
 
-    // Copies the next `*size` bytes at most and says how many it were. Throws when the body is not there any more.
-    enum vfp_status pull(void* to, ssize_t* size);
+    // Copies the next `*size` bytes at most and says how many it were. Throws api::Failure.
+    enum vfp_status pull(const Log& log, void* to, ssize_t* size);
 
   private:
     Answer answer_;

@@ -142,9 +142,11 @@ VCL_BOOL vmod_chain(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STR
 VCL_STRING vmod_to_string(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING arg,
                           VCL_STRING on_error, VCL_INT error_threshold, VCL_INT soft_reset) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
-    (void)soft_reset;
     return guarded(ctx, "to_string", on_error, [&]() -> VCL_STRING {
-        const auto links = chain_to(ctx, priv, program, url, arg, error_threshold);
+        auto links = chain_to(ctx, priv, program, url, arg, error_threshold);
+        if (links) {
+            links->back().soft_reset = soft_reset != 0;
+        }
         return links ? run_to_string(ctx, *links, on_error) : on_error;
     });
 }
@@ -161,9 +163,11 @@ VCL_BLOB vmod_to_blob(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_S
 VCL_INT vmod_synth(VRT_CTX, struct vmod_priv* priv, VCL_INT status, VCL_STRING program, VCL_STRING url,
                    VCL_STRING arg, VCL_INT soft_reset) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
-    (void)soft_reset;
     return guarded(ctx, "synth", VCL_INT{0}, [&]() -> VCL_INT {
-        const auto links = chain_to(ctx, priv, program, url, arg);
+        auto links = chain_to(ctx, priv, program, url, arg);
+        if (links) {
+            links->back().soft_reset = soft_reset != 0;
+        }
         return links ? run_synth(ctx, *links, status) : 0;
     });
 }

@@ -43,7 +43,7 @@ bool fits_in_workspace(VRT_CTX, const std::string& program, const Answer& answer
 }
 
 // With a zero byte behind it.
-char* copy_to_workspace(VRT_CTX, const Answer& answer) {
+char* copy_to_workspace(VRT_CTX, Answer& answer) {
     const std::size_t size = answer.response().body_size;
     auto* text = static_cast<char*>(WS_Alloc(ctx->ws, static_cast<unsigned>(size) + 1));
     if (text == nullptr) {
@@ -62,7 +62,7 @@ char* copy_to_workspace(VRT_CTX, const Answer& answer) {
 
 VCL_STRING run_to_string(VRT_CTX, const Links& links, VCL_STRING on_error) {
     std::string program;
-    const auto answer = answer_below_threshold(ctx, links, program);
+    auto answer = answer_below_threshold(ctx, links, program);
     if (!answer || !fits_in_workspace(ctx, program, *answer, 1)) {
         return on_error;
     }
@@ -78,7 +78,7 @@ VCL_STRING run_to_string(VRT_CTX, const Links& links, VCL_STRING on_error) {
 VCL_BLOB run_to_blob(VRT_CTX, const Links& links) {
     constexpr std::size_t own_part = 1 + sizeof(struct vrt_blob) + 2 * sizeof(void*);  // both parts are aligned
     std::string program;
-    const auto answer = answer_below_threshold(ctx, links, program);
+    auto answer = answer_below_threshold(ctx, links, program);
     if (!answer || answer->response().body_size == 0 || !fits_in_workspace(ctx, program, *answer, own_part)) {
         return vrt_null_blob;
     }
@@ -95,7 +95,7 @@ VCL_INT run_synth(VRT_CTX, const Links& links, VCL_INT status) {
         VRT_fail(ctx, "tinykvm.synth(): status %jd is not 0 or 200...599", static_cast<std::intmax_t>(status));
         return 0;
     }
-    const auto answer = run_chain(ctx, links, ChainInput::get).answer;
+    auto answer = run_chain(ctx, links, ChainInput::get).answer;
     if (!answer) {
         return 0;
     }

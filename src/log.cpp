@@ -32,13 +32,17 @@ void Log::failure(std::string_view program, const api::Failure& failure, enum VS
     }
 }
 
-void Log::outcome(std::string_view program, const api::Outcome& outcome, enum VSL_tag_e fatal) const {
-    for (const std::string& one : outcome.log) {
+void Log::lines(std::string_view program, const std::vector<std::string>& lines) const {
+    for (const std::string& one : lines) {
         std::string text(program);
         text += ": ";
         text += one;
         line(SLT_VCL_Log, text);
     }
+}
+
+void Log::outcome(std::string_view program, const api::Outcome& outcome, enum VSL_tag_e fatal) const {
+    lines(program, outcome.log);
     for (std::size_t i = 0; i < outcome.failures.size(); i++) {
         const bool last = i + 1 == outcome.failures.size();
         failure(program, outcome.failures[i], last && !outcome.answered ? fatal : SLT_Error);

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/pool.hpp"
 #include "src/varnish.hpp"
@@ -14,6 +15,7 @@ namespace tinykvm::vmod {
 class Log {
   public:
     explicit Log(VRT_CTX) : vsl_(ctx != nullptr ? ctx->vsl : nullptr) {}
+    explicit Log(struct vsl_log* vsl) : vsl_(vsl) {}
 
     // Says it with SLT_Error; long texts are cut by Varnish (vsl_reclen).
     void error(std::string_view text) const { line(SLT_Error, text); }
@@ -22,6 +24,8 @@ class Log {
     // What came of a request: the program's own lines, then its failures, the last of them as `fatal` if
     // nothing else answered, with registers and backtrace behind each.
     void outcome(std::string_view program, const api::Outcome& outcome, enum VSL_tag_e fatal) const;
+    // The program's own lines.
+    void lines(std::string_view program, const std::vector<std::string>& lines) const;
     void failure(std::string_view program, const api::Failure& failure, enum VSL_tag_e tag) const;
 
   private:

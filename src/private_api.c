@@ -19,7 +19,7 @@ int tinykvm_open_connection(struct busyobj *bo, ssize_t length, void *priv)
         return -1;
     INIT_OBJ(htc, HTTP_CONN_MAGIC);
     htc->doclose = SC_NULL; /* must never be a null pointer */
-    htc->body_status = length > 0 ? BS_LENGTH : BS_NONE;
+    htc->body_status = length > 0 ? BS_LENGTH : length < 0 ? BS_EOF : BS_NONE;
     htc->content_length = length;
     htc->priv = priv;
     bo->htc = htc;

@@ -34,6 +34,7 @@ class VarnishRequest {
     VarnishRequest(const VarnishRequest&) = delete;
 
     const api::Request& request() const { return request_; }
+    void set_soft_reset(bool soft) { request_.soft_reset = soft; }
 
   private:
     VarnishRequest() = default;

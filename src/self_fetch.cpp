@@ -35,7 +35,7 @@ Answer fetch_from_varnish(api::SelfRequests& self_requests, const std::string& p
     response.status = fetched.status;
     response.content_type = std::move(fetched.content_type);
     std::copy_if(fetched.headers.begin(), fetched.headers.end(), std::back_inserter(response.headers), is_passed_on);
-    return {std::move(response), std::move(fetched.body)};
+    return {"fetch", std::move(response), std::move(fetched.body)};
 }
 
 }  // namespace tinykvm::vmod

@@ -17,6 +17,11 @@ Stop Fork::call(GuestAddr function, std::span<const std::uint64_t> arguments, Ho
     return guest_->run(&calls, deadline);
 }
 
+Stop Fork::call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
+                       Deadline deadline) {
+    return guest_->call(function, arguments, calls, deadline);
+}
+
 Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     guest_->prepare_resume(snapshot_->contents(), result);
     return guest_->run(&calls, deadline);

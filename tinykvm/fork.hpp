@@ -38,6 +38,11 @@ class Fork {
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
               Deadline deadline);
 
+    // Calls `function` while the guest stands in a host call, below what that has on its stack. resume() goes on
+    // behind the host call as if nothing had been called. Otherwise like call().
+    Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
+                     Deadline deadline);
+
     // Lets the guest go on behind the host call it stopped in (in the snapshot: the one it was frozen in),
     // with `result` as the call's value. Otherwise like call().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);

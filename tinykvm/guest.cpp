@@ -275,7 +275,10 @@ std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
         if (offset == x86::doorbell_host_call)
             return host_call(static_cast<std::uint32_t>(exit.value), user_registers(), calls, deadline);
         if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
-        if (offset == x86::doorbell_return) return Stop{.reason = Stop::Reason::returned};
+        if (offset == x86::doorbell_return) {
+            const Registers registers = user_registers();
+            return Stop{.reason = Stop::Reason::returned, .values = {registers.rax, registers.rdx}};
+        }
     }
     kill(SIGSEGV, "store to the doorbell page that is no call", user_registers());
 }
@@ -486,7 +489,7 @@ GuestAddr Guest::call_stack(std::uint64_t waiting_stack) {
     constexpr std::uint64_t red_zone = 128;
     const GuestAddr stack = ((waiting_stack - red_zone) & ~std::uint64_t{63}) - sizeof(std::uint64_t);
     if (!memory_.write(stack, x86::return_entry()))
-        throw MachineError("the stack the program was frozen on cannot be written");
+        throw MachineError("there is no stack to call a function of the program on");
     return stack;
 }
 

@@ -3,6 +3,7 @@
 // Thread safety: one thread at a time; any thread. Owns its VM, memory and open files.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,10 +26,11 @@ struct Stop {
     enum class Reason {
         host_call,  // HostCalls said stop
         exited,     // the program ended; exit_status is what it said
-        returned,   // the called function returned (Fork::call only)
+        returned,   // the called function returned (Fork::call and call_on_top only)
     };
     Reason reason = Reason::exited;
     int exit_status = 0;
+    std::array<std::uint64_t, 2> values{};  // of a function that returned: RAX and RDX
 };
 
 // A range of guest addresses nothing else uses, readable and writable, for the data of requests.
