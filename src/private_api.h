@@ -6,7 +6,8 @@
 #define TINYKVM_PRIVATE_API_H
 
 /* Gives a fetch whose director answers by itself the "connection" Varnish wants it to have: with a body of
- * `length` bytes, one of unknown length for -1, or none for 0. Non-zero when the workspace is full; nothing has changed then. */
+ * `length` bytes, one of unknown length for -1, or none for 0. Non-zero when the workspace is full; nothing has changed
+ * then. */
 int tinykvm_open_connection(struct busyobj *, ssize_t length, void *priv);
 
 /* Takes it away again and returns `priv`; NULL when there was none. */
