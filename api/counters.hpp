@@ -1,6 +1,7 @@
 // What the operator can count. The names are those of the VSC counters.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace tinykvm::api {
@@ -9,9 +10,14 @@ enum class Counter {
     program_notfound,
     program_exception,  // crashes, memory, no or invalid answers; every one of them, second chances too
     program_timeout,
+    exception_time,  // microseconds requests took before they failed in one of these ways
+    program_status_2xx,
+    program_status_3xx,
     program_status_4xx,
     program_status_5xx,
     requests,
+    input_bytes,   // bodies of requests
+    output_bytes,  // bodies of responses
     boots,
     boots_failed,
     forks,           // request VMs made
@@ -25,8 +31,9 @@ enum class Counter {
     queue_timeouts,
     fetch_time,     // microseconds programs and chains waited for what they fetched
     self_requests,  // requests to Varnish itself that were asked for, with those that failed
-    self_requests_failed,  // those without a response
+    self_requests_failed,  // those without a response; the last one
 };
+inline constexpr std::size_t counter_count = static_cast<std::size_t>(Counter::self_requests_failed) + 1;
 
 // Called by any thread, at any time until the last service is gone.
 class CounterSink {

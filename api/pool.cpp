@@ -26,8 +26,11 @@ void Lease::give_back() {
     }
 }
 
+Pool::Pool(std::shared_ptr<const BootedProgram> program, std::shared_ptr<ProgramStatistics> statistics)
+    : program_(std::move(program)), statistics_(std::move(statistics)) {}
+
 Pool::Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters)
-    : program_(std::move(program)), counters_(counters) {}
+    : Pool(std::move(program), std::make_shared<ProgramStatistics>(counters)) {}
 
 Pool::~Pool() {
     // Nobody holds a lease any more, so every thread ends.
@@ -103,7 +106,7 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
             break;
         }
         if (Clock::now() >= until && !is_promised_a_vm(me)) {
-            counters_.add(Counter::queue_timeouts, 1);
+            statistics_->add(Counter::queue_timeouts, 1);
             me.failure.emplace(FailureKind::busy,
                                "no VM became free within max_queue_time (" +
                                    std::to_string(program_->config.max_queue_time.count() / 1000) + " ms); " +
@@ -121,9 +124,9 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
             }
         }
     }
-    counters_.add(Counter::queue_wait, static_cast<std::uint64_t>(
-                                           std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)
-                                               .count()));
+    const auto wait = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    CounterSink& whose = me.vm != nullptr ? static_cast<CounterSink&>(me.vm->statistics()) : *statistics_;
+    whose.add(Counter::queue_wait, static_cast<std::uint64_t>(wait.count()));
     if (me.vm != nullptr || me.sent_away) {
         return me.vm;
     }
@@ -142,7 +145,7 @@ bool Pool::is_promised_a_vm(const Waiter& waiter) const {
 void Pool::make_vms_for_waiters() {
     while (door_ == Door::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
         // Its thread reports here, but not before we let go of the mutex.
-        vms_.push_back(std::make_unique<RequestVm>(program_, counters_, static_cast<Home&>(*this)));
+        vms_.push_back(std::make_unique<RequestVm>(program_, *statistics_, static_cast<Home&>(*this)));
         building_.insert(vms_.back().get());
     }
 }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/program_statistics.hpp"
 #include "api/request_vm.hpp"
 
 namespace tinykvm::api {
@@ -42,6 +43,8 @@ class Lease {
 
 class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm::Home {
   public:
+    Pool(std::shared_ptr<const BootedProgram> program, std::shared_ptr<ProgramStatistics> statistics);
+    // With statistics of its own.
     Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters);
     ~Pool();
 
@@ -90,7 +93,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void bury(std::unique_lock<std::mutex>& lock);
 
     const std::shared_ptr<const BootedProgram> program_;
-    CounterSink& counters_;
+    const std::shared_ptr<ProgramStatistics> statistics_;
 
     mutable std::mutex mutex_;  // guards everything below; taken before the mutex of a VM
     std::condition_variable withdrawn_;

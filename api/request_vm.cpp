@@ -17,11 +17,20 @@ constexpr auto listening_time = std::chrono::microseconds(100);
 constexpr std::size_t body_piece_size = std::size_t{256} << 10;
 constexpr std::size_t response_piece_size = std::size_t{256} << 10;
 
+Counter counter_of_status(int status) {
+    switch (status / 100) {
+        case 2: return Counter::program_status_2xx;
+        case 3: return Counter::program_status_3xx;
+        case 4: return Counter::program_status_4xx;
+        default: return Counter::program_status_5xx;
+    }
+}
+
 }  // namespace
 
-RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& counters, Home& home)
+RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Home& home)
     : program_(std::move(program)),
-      counters_(counters),
+      counters_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
       home_(home),
       spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
@@ -108,6 +117,7 @@ bool RequestVm::streams_body() const {
 }
 
 void RequestVm::append_body(std::span<const std::byte> data) {
+    counters_.add(Counter::input_bytes, data.size());
     if (keeps_body_) {
         if (kept_body_.size() + data.size() <= program_->config.max_request_memory) {
             kept_body_.insert(kept_body_.end(), data.begin(), data.end());
@@ -143,6 +153,7 @@ void RequestVm::start() {
     }
     layout_.finish();
     counters_.add(Counter::requests, 1);
+    began_ = Clock::now();
     ran_ = true;
     calls_.begin_request(request_);
 }
@@ -282,9 +293,9 @@ void RequestVm::finish_outcome() {
     soft_left_ = calls_.is_ephemeral() && request_.soft_reset && outcome_.failures.empty();
     must_reset_ = (calls_.is_ephemeral() && !soft_left_) || !outcome_.failures.empty();
     if (outcome_.answered) {
-        const int hundreds = outcome_.response.status / 100;
-        if (hundreds == 4 || hundreds == 5) {
-            counters_.add(hundreds == 4 ? Counter::program_status_4xx : Counter::program_status_5xx, 1);
+        counters_.add(counter_of_status(outcome_.response.status), 1);
+        if (!outcome_.response.stream) {
+            counters_.add(Counter::output_bytes, outcome_.response.body_size);
         }
     }
 }
@@ -316,6 +327,7 @@ std::span<const std::byte> RequestVm::streamed_body(const Response& response, st
             must_reset_ = true;
             throw Failure(outcome_.failures.back());
         }
+        counters_.add(Counter::output_bytes, piece_.size);
     }
     const std::size_t begin = offset - piece_.offset;  // huge when it is before it
     if (begin >= piece_.size) {

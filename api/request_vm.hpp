@@ -31,6 +31,7 @@
 #include "api/guest_output.hpp"
 #include "api/guest_stack.hpp"
 #include "api/program.hpp"
+#include "api/program_statistics.hpp"
 #include "api/request.hpp"
 #include "api/request_layout.hpp"
 #include "api/response.hpp"
@@ -63,13 +64,14 @@ class RequestVm {
     };
 
     // Starts the thread, which makes the fork and reports to `home`. Throws Failure (host).
-    RequestVm(std::shared_ptr<const BootedProgram> program, CounterSink& counters, Home& home);
+    RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Home& home);
     ~RequestVm();  // joins; the VM must have been told to shut down, or be withdrawn
     RequestVm(const RequestVm&) = delete;
     RequestVm& operator=(const RequestVm&) = delete;
 
     // --- For the pool, any thread
     void reserve();
+    MachineStatistics& statistics() { return counters_; }
     // Ends the thread as soon as nobody holds the VM.
     void retire();
     // The same, and interrupts a guest that runs. May be repeated.
@@ -143,7 +145,7 @@ class RequestVm {
     void count_statistics();
 
     const std::shared_ptr<const BootedProgram> program_;
-    CounterSink& counters_;
+    MachineStatistics counters_;
     Home& home_;
 
     std::mutex mutex_;
@@ -172,6 +174,7 @@ class RequestVm {
     bool ran_ = false;         // the guest, since it was last fit for a request
     bool must_reset_ = false;
     bool soft_left_ = false;   // it is idle, but as a request with soft_reset left it; not entered ahead of a request
+    Clock::time_point began_;  // the last request
     Outcome outcome_;
     std::chrono::microseconds time_left_{0};  // of max_request_time; it counts while the guest runs
     Work work_ = Work::request;

@@ -18,7 +18,10 @@ constexpr auto patience_with_boots = std::chrono::seconds(10);
 }  // namespace
 
 Service::Service(std::string name, const ServiceHost& host)
-    : name_(std::move(name)), host_(host), reaper_("kvm:" + name_) {}
+    : name_(std::move(name)),
+      host_(host),
+      statistics_(std::make_shared<ProgramStatistics>(host.counters)),
+      reaper_("kvm:" + name_) {}
 
 Service::~Service() {
     cold();
@@ -110,7 +113,7 @@ std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
         return nullptr;
     }
     if (!pool_) {
-        pool_ = std::make_shared<Pool>(boot->program(), host_.counters);
+        pool_ = std::make_shared<Pool>(boot->program(), statistics_);
     }
     return pool_;
 }
@@ -183,6 +186,24 @@ void Service::update(std::shared_ptr<const Program> binary) {
     }
     retire_generation();
     boot_ = boot;
+    live_updates_++;
+}
+
+std::optional<ProgramReport> Service::report() const {
+    std::optional<ProgramReport> report;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!boot_ || boot_->end() != Boot::End::booted) {
+            return std::nullopt;
+        }
+        report.emplace();
+        report->name = name_;
+        report->binary_size = boot_->program()->binary_size;
+        report->binary_type = boot_->program()->binary_type;
+        report->live_updates = live_updates_;
+    }
+    statistics_->report(*report);
+    return report;
 }
 
 Lease Service::try_acquire() {

@@ -8,6 +8,7 @@
 // Thread safety: any thread, except configure() and the destructor.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "api/boot.hpp"
 #include "api/pool.hpp"
 #include "api/program.hpp"
+#include "api/program_statistics.hpp"
 #include "api/reaper.hpp"
 
 namespace tinykvm::api {
@@ -58,6 +60,9 @@ class Service {
     // under way, closed; nothing has changed then.
     void update(std::shared_ptr<const Program> binary);
 
+    // What it has done since it was configured, all generations together. Nothing while it is not loaded.
+    std::optional<ProgramReport> report() const;
+
     // cold: request VMs and all threads go, boots under way are given up; a booted program stays. warm: they may
     // come again.
     void warm();
@@ -76,6 +81,7 @@ class Service {
 
     const std::string name_;
     const ServiceHost host_;
+    const std::shared_ptr<ProgramStatistics> statistics_;
     ProgramConfig config_;
     Reaper reaper_;
 
@@ -83,6 +89,7 @@ class Service {
     std::optional<std::vector<std::string>> main_arguments_;
     bool was_started_ = false;
     bool is_cold_ = false;
+    std::uint64_t live_updates_ = 0;
     std::shared_ptr<Boot> boot_;                      // of the current generation; null: not loaded
     std::shared_ptr<Pool> pool_;                      // of boot_; null: no request came yet
     std::shared_ptr<Boot> update_;                    // what shall replace them

@@ -198,6 +198,7 @@ void RequestVm::count_statistics() {
     counters_.add(Counter::kvm_calls, now.kvm_calls - counted_.kvm_calls);
     counters_.add(Counter::resets, now.resets - counted_.resets);
     counters_.add(Counter::pages_restored, now.pages_restored - counted_.pages_restored);
+    counters_.set_memory(now.pages_dirtied * page_size);
     counted_ = now;
 }
 
@@ -391,6 +392,10 @@ void RequestVm::record_failure(const std::exception_ptr& thrown) {
         failures.emplace_back(FailureKind::host, error.what());
     }
     const FailureKind kind = failures.back().kind();
+    if (is_program_failure(kind) && !second) {
+        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
+        counters_.add(Counter::exception_time, static_cast<std::uint64_t>(time.count()));
+    }
     if (kind == FailureKind::timed_out) {
         counters_.add(Counter::program_timeout, 1);
     } else if (is_program_failure(kind)) {

@@ -1,10 +1,12 @@
 #include "src/control.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "api/statistics_json.hpp"
 #include "src/log.hpp"
 #include "src/pattern.hpp"
 #include "src/request.hpp"
@@ -14,27 +16,52 @@ namespace tinykvm::vmod {
 
 namespace {
 
+constexpr VCL_INT most_indentation = 16;
 constexpr int most_arguments = 1024;
 constexpr std::size_t longest_argument = 4096;  // as in the configuration
+
+// All of them before anything happens: a pattern may fail half-way.
+std::vector<api::Service*> matching(VclState& state, const char* regex) {
+    const Pattern pattern(regex);
+    std::vector<api::Service*> services;
+    state.catalogue().for_each([&](api::Service& service) {
+        if (pattern.matches(service.name())) {
+            services.push_back(&service);
+        }
+    });
+    return services;
+}
 
 }  // namespace
 
 VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex) {
-    const Pattern pattern(regex);
-    std::vector<api::Service*> matching;  // first all of them: a pattern may fail half-way
-    state.catalogue().for_each([&](api::Service& service) {
-        if (pattern.matches(service.name())) {
-            matching.push_back(&service);
-        }
-    });
     VCL_INT count = 0;
-    for (api::Service* service : matching) {
+    for (api::Service* service : matching(state, regex)) {
         if (service->unload()) {
             count++;
             Log(ctx).line(SLT_VCL_Log, "tinykvm: " + service->name() + ": unloaded");
         }
     }
     return count;
+}
+
+VCL_STRING program_statistics(VRT_CTX, VclState& state, const char* regex, VCL_INT indentation) {
+    std::vector<api::ProgramReport> reports;
+    for (const api::Service* service : matching(state, regex)) {
+        if (auto report = service->report()) {
+            reports.push_back(std::move(*report));
+        }
+    }
+    const std::string text = api::statistics_json(
+        reports, static_cast<int>(std::clamp(indentation, VCL_INT{-1}, most_indentation)));
+    // A string that does not fit must not make the whole transaction fail, as an overflowed workspace would.
+    const unsigned room = WS_ReserveAll(ctx->ws);
+    WS_Release(ctx->ws, 0);
+    if (text.size() >= room) {
+        Log(ctx).error("tinykvm.stats(): " + std::to_string(text.size()) + " bytes do not fit in the workspace");
+        return "";
+    }
+    return static_cast<const char*>(WS_Copy(ctx->ws, text.c_str(), static_cast<int>(text.size()) + 1));
 }
 
 void set_main_arguments(const ProgramBackend& backend, VCL_STRANDS arguments) {

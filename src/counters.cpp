@@ -23,9 +23,14 @@ std::uint64_t* field(api::Counter counter) {
         case api::Counter::program_notfound: return &segment->program_notfound;
         case api::Counter::program_exception: return &segment->program_exception;
         case api::Counter::program_timeout: return &segment->program_timeout;
+        case api::Counter::exception_time: return &segment->exception_time;
+        case api::Counter::program_status_2xx: return &segment->program_status_2xx;
+        case api::Counter::program_status_3xx: return &segment->program_status_3xx;
         case api::Counter::program_status_4xx: return &segment->program_status_4xx;
         case api::Counter::program_status_5xx: return &segment->program_status_5xx;
         case api::Counter::requests: return &segment->requests;
+        case api::Counter::input_bytes: return &segment->input_bytes;
+        case api::Counter::output_bytes: return &segment->output_bytes;
         case api::Counter::boots: return &segment->boots;
         case api::Counter::boots_failed: return &segment->boots_failed;
         case api::Counter::forks: return &segment->forks;

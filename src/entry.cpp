@@ -220,6 +220,17 @@ VCL_BOOL vmod_live_update_file(VRT_CTX, struct vmod_priv* priv, VCL_STRING progr
     });
 }
 
+VCL_STRING vmod_stats(VRT_CTX, struct vmod_priv* priv, VCL_STRING pattern, VCL_INT indentation) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "stats", VCL_STRING{""}, [&]() -> VCL_STRING {
+        if (in_vcl_init(ctx)) {
+            VRT_fail(ctx, "tinykvm.stats() is not for vcl_init");
+            return "";
+        }
+        return program_statistics(ctx, state_of(priv), pattern, indentation);
+    });
+}
+
 VCL_BOOL vmod_ready(VRT_CTX, struct vmod_priv* priv, VCL_STRING program) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "ready", 0U, [&] {

@@ -1,0 +1,73 @@
+#include "api/program_statistics.hpp"
+
+#include <algorithm>
+
+namespace tinykvm::api {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+void add_to(CounterValues& sum, const CounterValues& more) {
+    for (std::size_t i = 0; i < sum.size(); i++) {
+        sum[i] += more[i];
+    }
+}
+
+}  // namespace
+
+void ProgramStatistics::add(Counter counter, std::uint64_t amount) noexcept {
+    process_.add(counter, amount);
+    const std::lock_guard lock(mutex_);
+    others_[static_cast<std::size_t>(counter)] += amount;
+}
+
+void ProgramStatistics::report(ProgramReport& report) const {
+    const std::lock_guard lock(mutex_);
+    report.totals = others_;
+    report.machines.clear();
+    for (const MachineStatistics* machine : machines_) {
+        report.machines.push_back(machine->report());
+        add_to(report.totals, report.machines.back().counts);
+    }
+}
+
+MachineStatistics::MachineStatistics(ProgramStatistics& program, std::uint64_t memory_capacity,
+                                     std::uint64_t snapshot_memory)
+    : program_(program), memory_capacity_(memory_capacity), snapshot_memory_(snapshot_memory) {
+    const std::lock_guard lock(program_.mutex_);
+    program_.machines_.insert(this);
+}
+
+MachineStatistics::~MachineStatistics() {
+    const std::lock_guard lock(program_.mutex_);
+    program_.machines_.erase(this);
+    add_to(program_.others_, report().counts);
+}
+
+void MachineStatistics::add(Counter counter, std::uint64_t amount) noexcept {
+    if (amount != 0) {
+        program_.process_.add(counter, amount);
+        counts_[static_cast<std::size_t>(counter)].fetch_add(amount, relaxed);
+    }
+}
+
+void MachineStatistics::set_memory(std::uint64_t current) noexcept {
+    memory_current_.store(current, relaxed);
+    if (memory_highest_.load(relaxed) < current) {  // one thread at a time does this
+        memory_highest_.store(current, relaxed);
+    }
+}
+
+MachineReport MachineStatistics::report() const {
+    MachineReport report;
+    std::transform(counts_.begin(), counts_.end(), report.counts.begin(),
+                   [](const auto& count) { return count.load(relaxed); });
+    report.memory_capacity = memory_capacity_;
+    report.memory_current = memory_current_.load(relaxed);
+    report.memory_highest = memory_highest_.load(relaxed);
+    report.snapshot_memory = snapshot_memory_;
+    return report;
+}
+
+}  // namespace tinykvm::api
