@@ -32,6 +32,9 @@ ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own
     }
     own.apply(config);
     config.group = group;
+    if (const std::string problem = combination_problem(config); !problem.empty()) {
+        refuse(name, problem);
+    }
     return config;
 }
 

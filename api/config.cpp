@@ -103,6 +103,7 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
         case Kind::choice_or_microseconds:
             fits = value.is_string() || (value.is_number_integer() && in_range(setting, value));
             break;
+        case Kind::ranges: fits = value.is_object() || value.is_array(); break;
         case Kind::object: fits = value.is_object(); break;
         case Kind::texts:
             fits = value.is_array() && std::all_of(value.begin(), value.end(),

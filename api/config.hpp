@@ -48,6 +48,10 @@ struct ProgramConfig {
     std::size_t max_request_memory = std::size_t{64} << 20;
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
     std::size_t shared_memory = 0;
+    std::size_t address_space = std::size_t{3} << 30;
+    std::vector<AddressRange> remapping, blackout_area;
+    bool relocate_fixed_mmap = false;
+    bool executable_heap = false;
     bool ephemeral_keep_working_memory = true;
     bool transparent_hugepages = false;
     bool hugepages = false;
@@ -67,6 +71,9 @@ struct ProgramConfig {
     bool verbose = false;
     bool standard_output = false;
 };
+
+// What is wrong with the settings together, as "key ...: value ...: why"; empty: nothing.
+std::string combination_problem(const ProgramConfig& config);
 
 // The message names program, key, value and what is allowed, on one line.
 class ConfigError : public Error {

@@ -55,6 +55,11 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
     options.shared_memory = config.shared_memory;
+    options.max_address_space = config.address_space;
+    options.addresses_on_request = config.remapping;
+    options.closed_addresses = config.blackout_area;
+    options.relocate_fixed_mappings = config.relocate_fixed_mmap;
+    options.executable_heap = config.executable_heap;
     if (!config.ephemeral_keep_working_memory) {
         options.max_kept_memory = 0;
     } else if (config.limit_workmem_after_req != 0) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "api/address_settings.hpp"
 #include "api/field.hpp"
 #include "api/guest_text.hpp"
 
@@ -195,7 +196,7 @@ std::string store_hosts(ProgramConfig& config, const json& value) {
     return {};
 }
 
-constexpr double day = 86400, most_mebibytes = 3072;
+constexpr double day = 86400, most_mebibytes = 65536;
 
 constexpr Setting table[] = {
     {"filename", Kind::text, 1, most_text, "", "",
@@ -276,6 +277,42 @@ constexpr Setting table[] = {
      "starts (a program does not load when the host has too little) and counts in none of the other limits.",
      [](ProgramConfig& c, const json& v) {
          c.shared_memory = mebibytes(v);
+         return std::string();
+     }},
+    {"address_space", Kind::mebibytes, 128, most_mebibytes, "3072", "",
+     "How much may be mapped for access at a time, whether it is used or not: the program, its stack, heap and mappings, "
+     "shared memory and the area of a request. What is mapped without any right (`PROT_NONE`) does not count; what was "
+     "accessible once counts as long as the VM lives, in blocks of 2 MiB. A mapping beyond it fails with `ENOMEM`. "
+     "Unused address space costs the host nothing, what is mapped 0.2 % of its size.",
+     [](ProgramConfig& c, const json& v) {
+         c.address_space = mebibytes(v);
+         return std::string();
+     }},
+    {"remapping", Kind::ranges, 0, 0, "[]", "",
+     "Addresses kept for the mappings that ask for them, as the runtimes of Go (`[\"0xC000000000\", 1024]`) and "
+     "JavaScript do: whatever chooses its address freely, of the program or of ours, goes elsewhere. A program gets any "
+     "free address it asks for in any case; this is for addresses below the stack (0x7FFF200000), where others are "
+     "placed. It takes no memory, and nothing is there until it is mapped.",
+     [](ProgramConfig& c, const json& v) { return read_address_ranges(v, c.remapping); }},
+    {"blackout_area", Kind::ranges, 0, 0, "[]", "",
+     "Addresses where there is never anything: nothing is placed there, a fixed mapping there fails with `ENOMEM`, the "
+     "heap ends before it, and an access is a fault. A program that is linked to such addresses does not load.",
+     [](ProgramConfig& c, const json& v) { return read_address_ranges(v, c.blackout_area); }},
+    {"relocate_fixed_mmap", Kind::boolean, 0, 0, "false", "",
+     "What becomes of an `mmap` with `MAP_FIXED` whose addresses cannot be had: below 0x10000, beyond 0x7FFFFFFFF000, in "
+     "the block at 0x7FFFE00000 that belongs to tinykvm, in a `blackout_area` or in shared memory. false: it fails, as on "
+     "Linux. true: it is placed elsewhere, and returns where. Addresses that can be had are always given, in place of "
+     "what is mapped there; `MAP_FIXED_NOREPLACE` and `mremap` always fail.",
+     [](ProgramConfig& c, const json& v) {
+         c.relocate_fixed_mmap = v.get<bool>();
+         return std::string();
+     }},
+    {"executable_heap", Kind::boolean, 0, 0, "false", "",
+     "May code in memory of `brk` be executed? For programs that generate code into memory of `malloc()`. (What they map "
+     "with `PROT_EXEC` can be executed in any case.) Requests that make the heap larger then get new executable memory, "
+     "which only a new VM undoes: that takes longer than a reset.",
+     [](ProgramConfig& c, const json& v) {
+         c.executable_heap = v.get<bool>();
          return std::string();
      }},
     {"transparent_hugepages", Kind::boolean, 0, 0, "false", "",
@@ -416,8 +453,7 @@ constexpr Setting table[] = {
 
 constexpr std::string_view later[] = {
     "uri", "sha256", "md5", "download", "start", "max_storage_time",
-    "address_space",
-    "storage", "mmap_backed_files", "remapping", "blackout_area", "executable_heap", "relocate_fixed_mmap",
+    "storage", "mmap_backed_files",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",
 };
@@ -446,6 +482,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::paths:
         case Kind::object:
         case Kind::hosts:
+        case Kind::ranges:
         case Kind::choice: return "";
     }
     return "";
@@ -463,6 +500,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
         case Kind::hosts: return "a list of strings and of objects {host, private, dont_verify_host}";
+        case Kind::ranges: return address_ranges_allowed;
         case Kind::object:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:

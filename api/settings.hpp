@@ -15,7 +15,7 @@ namespace tinykvm::api {
 
 struct Setting {
     enum class Kind {
-        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, choice, choice_or_microseconds, object
+        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, choice, choice_or_microseconds, object, ranges
     };
 
     std::string_view key;

@@ -33,10 +33,14 @@ Registers call_registers(GuestAddr function, std::span<const std::uint64_t> argu
 }
 
 GuestMemory::Limits boot_limits(const Options& options) {
-    return {options.max_memory, "max_memory", options.max_address_space};
+    GuestMemory::Limits limits{options.max_memory, "max_memory", options.max_address_space};
+    limits.on_request = options.addresses_on_request;
+    limits.closed = options.closed_addresses;
+    return limits;
 }
 GuestMemory::Limits request_limits(const Options& options) {
-    return {options.max_request_memory, "max_request_memory", options.max_address_space, options.max_kept_memory};
+    return {options.max_request_memory,   "max_request_memory",         options.max_address_space,
+            options.max_kept_memory,      options.addresses_on_request, options.closed_addresses};
 }
 
 HugePages boot_huge_pages(const Options& options) {

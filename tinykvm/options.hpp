@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tinykvm/types.hpp"
+
 namespace tinykvm {
 
 // One entry of the file system a guest sees. Without any entry it sees none.
@@ -40,6 +42,13 @@ struct Options {
     // Memory that all VMs of the program see, zero at first, never reset; counted in none of the limits above. Taken
     // from the host while it boots.
     std::size_t shared_memory = 0;
+    // Addresses that only mappings get that ask for them, fixed or as a hint. Whole pages.
+    std::vector<AddressRange> addresses_on_request;
+    // Addresses where nothing is ever mapped. Whole pages.
+    std::vector<AddressRange> closed_addresses;
+    // mmap with MAP_FIXED at addresses that cannot be had finds another place, instead of failing.
+    bool relocate_fixed_mappings = false;
+    bool executable_heap = false;  // memory of brk
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
 

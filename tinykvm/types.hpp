@@ -31,4 +31,12 @@ struct Protection {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
+// Guest addresses [begin, end).
+struct AddressRange {
+    GuestAddr begin = 0, end = 0;
+
+    bool overlaps(GuestAddr from, GuestAddr to) const { return from < end && begin < to; }
+    bool operator==(const AddressRange&) const = default;
+};
+
 }  // namespace tinykvm

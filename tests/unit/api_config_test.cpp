@@ -57,6 +57,13 @@ TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
         const ProgramConfig fresh;
         EXPECT_EQ(from_table.group, fresh.group);
         EXPECT_EQ(from_table.concurrency, fresh.concurrency);
+        EXPECT_EQ(from_table.shared_memory, fresh.shared_memory);
+        EXPECT_EQ(from_table.address_space, fresh.address_space);
+        EXPECT_EQ(from_table.remapping, fresh.remapping);
+        EXPECT_EQ(from_table.blackout_area, fresh.blackout_area);
+        EXPECT_EQ(from_table.relocate_fixed_mmap, fresh.relocate_fixed_mmap);
+        EXPECT_EQ(from_table.executable_heap, fresh.executable_heap);
+        EXPECT_EQ(from_table.warmup.num_requests, fresh.warmup.num_requests);
         EXPECT_EQ(from_table.max_boot_time, fresh.max_boot_time);
         EXPECT_EQ(from_table.max_request_time, fresh.max_request_time);
         EXPECT_EQ(from_table.max_queue_time, fresh.max_queue_time);
@@ -136,8 +143,8 @@ TEST(ApiConfig, EachMistakeHasItsSentence) {
          "key \"max_request_time\": value 0; allowed is a number of seconds from 0.001 to 86400"},
         {R"({"max_request_time": "8"})",
          "key \"max_request_time\": value \"8\"; allowed is a number of seconds from 0.001 to 86400"},
-        {R"({"max_memory": 0})", "key \"max_memory\": value 0; allowed is a whole number of MiB from 1 to 3072"},
-        {R"({"max_memory": null})", "key \"max_memory\": value null; allowed is a whole number of MiB from 1 to 3072"},
+        {R"({"max_memory": 0})", "key \"max_memory\": value 0; allowed is a whole number of MiB from 1 to 65536"},
+        {R"({"max_memory": null})", "key \"max_memory\": value null; allowed is a whole number of MiB from 1 to 65536"},
         {R"({"ephemeral": 1})", "key \"ephemeral\": value 1; allowed is true or false"},
         {R"({"on_error": "retry"})",
          "key \"on_error\": value \"retry\": the value is neither; allowed is \"error\" or \"original\""},

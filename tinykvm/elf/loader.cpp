@@ -46,7 +46,7 @@ LoadedProgram load(GuestMemory& memory, std::shared_ptr<const Program> program, 
     loaded.begin = low + loaded.bias;
     loaded.end = high + loaded.bias;
     if (loaded.begin < x86::user_begin || loaded.end > x86::user_end ||
-        memory.regions().overlaps(loaded.begin, loaded.end))
+        memory.regions().overlaps(loaded.begin, loaded.end) || memory.is_closed(loaded.begin, loaded.end))
         throw LoadError(program->name() + ": its addresses are not available");
     for (const Program::Segment& segment : segments) load_segment(memory, *program, segment, loaded.bias);
     return loaded;

@@ -54,23 +54,32 @@ struct Wanted {
     int flags;
 };
 
+int place_anywhere(const Call& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
+    const auto found = call.memory.find_free(size, hint);
+    if (!found || !is_user_range(*found, size)) return ENOMEM;
+    place = *found;
+    return 0;
+}
+
 // Where the mapping goes; 0 or an errno.
 int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
     if (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
         if (wanted.hint % page_size != 0) return EINVAL;
-        if (!is_user_range(wanted.hint, wanted.size)) return wanted.hint < x86::user_begin ? EPERM : ENOMEM;
+        const GuestAddr end = wanted.hint + wanted.size;
+        const bool user = is_user_range(wanted.hint, wanted.size);
+        const bool available = user && !call.memory.is_closed(wanted.hint, end) &&
+                               !call.memory.shared().overlaps(wanted.hint, end);
+        if (!available && call.options.relocate_fixed_mappings && !(wanted.flags & MAP_FIXED_NOREPLACE))
+            return place_anywhere(call, 0, wanted.size, place);
+        if (!user) return wanted.hint < x86::user_begin ? EPERM : ENOMEM;
         if ((wanted.flags & MAP_FIXED_NOREPLACE) &&
             call.memory.regions().overlaps(wanted.hint, wanted.hint + wanted.size))
             return EEXIST;
         place = wanted.hint;
         return 0;
     }
-    GuestAddr hint = page_floor(wanted.hint);
-    if (!is_user_range(hint, wanted.size)) hint = 0;
-    const auto found = call.memory.find_free(wanted.size, hint);
-    if (!found || !is_user_range(*found, wanted.size)) return ENOMEM;
-    place = *found;
-    return 0;
+    const GuestAddr hint = page_floor(wanted.hint);
+    return place_anywhere(call, is_user_range(hint, wanted.size) ? hint : 0, wanted.size, place);
 }
 
 }  // namespace
@@ -177,7 +186,8 @@ std::int64_t sys_brk(Call& call) {
     if (after > before) {
         if (!is_user_range(before, after - before) || call.memory.regions().overlaps(before, after))
             return current;
-        if (call.memory.map(before, after - before, {true, true, false}, "[heap]") != 0) return current;
+        if (call.memory.map(before, after - before, {true, true, call.options.executable_heap}, "[heap]") != 0)
+            return current;
     } else if (after < before) {
         if (call.memory.unmap(after, before - after) != 0) return current;
     }

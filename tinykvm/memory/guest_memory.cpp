@@ -277,6 +277,7 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     if (too_many_regions()) return ENOMEM;
     const GuestAddr end = begin + size;
     if (shared_.overlaps(begin, end)) return EPERM;
+    if (is_closed(begin, end)) return ENOMEM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
         if (protection.accessible())
@@ -364,9 +365,30 @@ void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, Protection p
 
 std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint, std::size_t alignment) const {
     if (size == 0 || size % page_size) return std::nullopt;
-    if (hint % alignment == 0 && valid(hint, size) && !regions_.overlaps(hint, hint + size)) return hint;
-    if (auto below_stack = regions_.find_free(size, x86::user_begin, x86::stack_top, alignment)) return below_stack;
-    return regions_.find_free(size, x86::system_end, x86::user_end, alignment);
+    if (hint % alignment == 0 && valid(hint, size) && !regions_.overlaps(hint, hint + size) &&
+        !is_closed(hint, hint + size))
+        return hint;
+    if (auto below_stack = find_gap(size, x86::user_begin, x86::stack_top, alignment)) return below_stack;
+    return find_gap(size, x86::system_end, x86::user_end, alignment);
+}
+
+// The highest one between the ranges that are not for everybody.
+std::optional<GuestAddr> GuestMemory::find_gap(std::size_t size, GuestAddr low, GuestAddr high,
+                                               std::size_t alignment) const {
+    for (;;) {
+        const auto found = regions_.find_free(size, low, high, alignment);
+        if (!found) return std::nullopt;
+        const GuestAddr before = high;
+        for (const auto* ranges : {&limits_.on_request, &limits_.closed})
+            for (const AddressRange& range : *ranges)
+                if (range.overlaps(*found, *found + size)) high = std::min(high, range.begin);
+        if (high == before) return found;
+    }
+}
+
+bool GuestMemory::is_closed(GuestAddr begin, GuestAddr end) const {
+    return std::any_of(limits_.closed.begin(), limits_.closed.end(),
+                       [&](const AddressRange& range) { return range.overlaps(begin, end); });
 }
 
 bool GuestMemory::share(std::shared_ptr<const SharedMemory> memory) {

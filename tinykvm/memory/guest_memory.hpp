@@ -42,6 +42,8 @@ class GuestMemory {
         std::string name;               // the configuration key that says so
         std::size_t address_space = 0;  // accessible guest addresses, bytes
         std::size_t kept = std::numeric_limits<std::size_t>::max();  // what reset() may leave resident, bytes
+        std::vector<AddressRange> on_request{};  // addresses find_free() gives only to who asks for them
+        std::vector<AddressRange> closed{};      // addresses nobody gets: map() says ENOMEM
     };
 
     // An empty address space, for booting.
@@ -103,6 +105,7 @@ class GuestMemory {
     std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
                                        std::size_t alignment = page_size) const;
     const Regions& regions() const { return regions_; }
+    bool is_closed(GuestAddr begin, GuestAddr end) const;
 
     // Maps `memory`, readable and writable, at a place of its choice; while the program boots, at most once. It is not
     // counted as changed, is the same in all forks, and reset() leaves it alone: other VMs may write to it at any
@@ -157,6 +160,7 @@ class GuestMemory {
     // Window offset of an address whose region grants `right`, and how far it goes on; size 0: not granted.
     Range piece(GuestAddr address, std::size_t size, Right right) const;
     bool too_many_regions() const;
+    std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high, std::size_t alignment) const;
     bool give_place(GuestAddr begin, GuestAddr end);
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>
