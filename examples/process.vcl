@@ -37,7 +37,7 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
-	if (beresp.backend.name != "server") {
+	if (beresp.backend.name != "server" && beresp.status == 200) {
 		# The program does not know how long its documents are good for.
 		set beresp.ttl = 10m;
 		unset beresp.http.Cache-Control;
