@@ -49,7 +49,8 @@ class ChainRun {
     void run_link(const Link& link, const Link* next);
     VarnishRequest request_for(const Link& link) const;
     api::Lease vm_for(const Link& link);
-    void give_body(api::RequestVm& vm);
+    static void require_room(std::size_t size, const Link& link);
+    void give_body(const Link& link, api::RequestVm& vm);
 
     const struct vrt_ctx* const ctx_;
     const Links& links_;
@@ -82,6 +83,9 @@ api::Lease ChainRun::vm_for(const Link& link) {
     if (!previous_) {
         return service.acquire(gone_);
     }
+    if (const std::size_t size = previous_->response().body_size; size != api::Response::unknown_size) {
+        require_room(size, link);
+    }
     if (previous_->holds_vm()) {
         if (api::Lease lease = service.try_acquire(); lease) {
             return lease;
@@ -91,9 +95,21 @@ api::Lease ChainRun::vm_for(const Link& link) {
     return service.acquire(gone_);
 }
 
-void ChainRun::give_body(api::RequestVm& vm) {
+// The same for programs that take bodies in pieces: whether theirs has to be kept outside is a matter of chance.
+void ChainRun::require_room(std::size_t size, const Link& link) {
+    if (size >= link.backend->service->config().max_request_memory) {
+        throw api::Failure(api::FailureKind::too_large,
+                           "a body of " + std::to_string(size) + " bytes does not fit in max_request_memory");
+    }
+}
+
+void ChainRun::give_body(const Link& link, api::RequestVm& vm) {
     if (previous_) {
-        previous_->for_each_piece([&](std::span<const std::byte> piece) { vm.append_body(piece); });
+        std::size_t given = 0;
+        previous_->for_each_piece([&](std::span<const std::byte> piece) {
+            require_room(given += piece.size(), link);
+            vm.append_body(piece);
+        });
         previous_->drop_body(log_);
         previous_.reset();
     } else if (input_ == ChainInput::backend_request) {
@@ -113,7 +129,7 @@ void ChainRun::run_link(const Link& link, const Link* next) {
     request.set_soft_reset(link.soft_reset && config.soft_reset);
     api::Lease lease = vm_for(link);
     lease->begin(request.request());
-    give_body(*lease);
+    give_body(link, *lease);
     api::Outcome outcome = lease->run(gone_);
     log_.outcome(link.backend->name, outcome, fatal_);
     if (!outcome.answered) {
@@ -145,6 +161,10 @@ ChainResult ChainRun::run() {
         std::move(changes.begin(), changes.end(), std::back_inserter(request_changes_));
         if (previous_->response().status >= link.error_threshold) {
             result.over_threshold = true;
+            if (&link != &links_.back()) {
+                log_.line(SLT_VCL_Log, "tinykvm: " + *result.program + ": its response with status " +
+                                           std::to_string(previous_->response().status) + " ends the chain");
+            }
             break;
         }
     }

@@ -121,7 +121,9 @@ VarnishRequest VarnishRequest::follow_up(VRT_CTX, std::string_view url, std::str
         apply(lines, change);
     }
     std::erase_if(lines, describes_body);
-    lines.push_back("Content-Length: " + std::to_string(previous.body_size));
+    if (previous.body_size != api::Response::unknown_size) {
+        lines.push_back("Content-Length: " + std::to_string(previous.body_size));
+    }
     if (const std::string encoding = value_in(previous, "Content-Encoding", ""); !encoding.empty()) {
         lines.push_back("Content-Encoding: " + encoding);
     }
