@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         for (unsigned long i = 0; i < 100000000; i++)
             work++;
     if (strcmp(how, "waits") == 0)
-        while (access(argv[2], F_OK) != 0)
+        for (fputs("waiting\n", stderr); access(argv[2], F_OK) != 0;)
             work++;
     if (strcmp(how, "nothing") != 0)
         set_backend_get(on_get);

@@ -4,9 +4,10 @@
  *   http_load ADDRESS PORT fetch URL            one GET; prints "STATUS LENGTH SUM", the sum of the body's bytes
  *   http_load ADDRESS PORT load CONNECTIONS REQUESTS URL=STATUS[,STATUS]...[:BODY[|BODY]...]...
  *
- * load: every connection makes REQUESTS requests, one after the other, taking turns through the URLs. Each answer must
- * have one of the statuses of its URL (0: the connection may also just end) and, when it is 200, a body: one of those
- * that are named, or any. Prints "N as expected, N not" and the first surprises. */
+ * load: every connection makes REQUESTS requests, one after the other, taking turns through the URLs; with until:FILE
+ * instead of a number, until there is such a file, 50 a second at most. Each answer must have one of the statuses of its
+ * URL (0: the connection may also just end) and, when it is 200, a body: one of those that are named, or any. Prints "N as
+ * expected, N not" and the first surprises. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { max_urls = 32 };
 static struct sockaddr_storage address;
 static socklen_t address_length;
 static const char *urls[max_urls], *expected[max_urls];
+static const char *last_file;
 static int url_count, requests;
 static unsigned long good, bad;
 
@@ -147,8 +149,8 @@ static void *work(void *argument)
     struct connection *c = malloc(sizeof *c);
     long first = (long)argument;
     int is_open = open_connection(c);
-    for (int i = 0; i < requests; i++) {
-        int which = (int)((first + i) % url_count);
+    for (int i = 0; last_file != NULL ? access(last_file, F_OK) != 0 : i < requests; i++) {
+        int which = (int)((first + (unsigned)i) % url_count);
         struct answer answer = {0};
         if (is_open)
             answer = request(c, urls[which]);
@@ -161,6 +163,8 @@ static void *work(void *argument)
             close(c->fd);
             is_open = open_connection(c);
         }
+        if (last_file != NULL)
+            usleep(20000);
     }
     close(c->fd);
     free(c);
@@ -171,6 +175,7 @@ static int load(int argc, char **argv)
 {
     int connections = atoi(argv[0]);
     requests = atoi(argv[1]);
+    last_file = strncmp(argv[1], "until:", 6) == 0 ? argv[1] + 6 : NULL;
     for (int i = 2; i < argc && url_count < max_urls; i++) {
         char *statuses = strchr(argv[i], '=');
         if (statuses == NULL)
