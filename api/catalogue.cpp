@@ -1,9 +1,12 @@
 #include "api/catalogue.hpp"
 
 #include <algorithm>
+#include <utility>
 
+#include "api/failure.hpp"
 #include "api/field.hpp"
 #include "api/guest_text.hpp"
+#include "api/library.hpp"
 
 namespace tinykvm::api {
 
@@ -12,23 +15,38 @@ namespace {
 constexpr std::string_view built_in_group = "test";
 constexpr auto patience = std::chrono::seconds(5);  // with what is still in use
 
+std::string quoted(std::string_view name) { return "\"" + printable(name, 80) + "\""; }
+
 [[noreturn]] void refuse(std::string_view name, const std::string& why) {
-    throw ConfigError("configuration of \"" + printable(name, 80) + "\": " + why);
+    throw ConfigError("configuration of " + quoted(name) + ": " + why);
+}
+
+void require_name(std::string_view name) {
+    if (!is_field_name(name)) {
+        refuse(name, "a name is 1 to 250 letters, digits, '-', '_' or '.'");
+    }
 }
 
 }  // namespace
 
+ConfigLayer Catalogue::Definition::whole() const {
+    ConfigLayer layer = base;
+    layer.add(own);
+    return layer;
+}
+
 ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own) const {
     ProgramConfig config;
     const std::string group = own.group().empty() ? std::string(built_in_group) : own.group();
-    if (const auto found = groups_.find(group); found != groups_.end()) {
-        found->second.apply(config);
+    const auto found = definitions_.find(group);
+    if (found != definitions_.end() && !found->second.is_program()) {
+        found->second.whole().apply(config);
     } else if (group != built_in_group) {
         std::string known = "\"test\"";
-        for (const auto& [one, layer] : groups_) {
-            known += one == built_in_group ? "" : ", \"" + one + "\"";
+        for (const auto& [one, definition] : definitions_) {
+            known += one == built_in_group || definition.is_program() ? "" : ", \"" + one + "\"";
         }
-        refuse(name, "key \"group\": there is no group \"" + printable(group, 80) + "\"; known are " + known);
+        refuse(name, "key \"group\": there is no group " + quoted(group) + "; known are " + known);
     }
     own.apply(config);
     config.group = group;
@@ -38,29 +56,34 @@ ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own
     return config;
 }
 
-Service* Catalogue::configure(std::string_view name, std::string_view json) {
-    if (!is_field_name(name)) {
-        refuse(name, "a name is 1 to 250 letters, digits, '-', '_' or '.'");
+// A library may say that a name is that of a program after configure() had taken it for a group, if nobody did
+// anything with the group.
+void Catalogue::require_no_group(std::string_view name, const Definition& definition) const {
+    const auto former = definitions_.find(name);
+    if (former == definitions_.end() || former->second.is_program()) {
+        return;
     }
-    ConfigLayer layer = ConfigLayer::parse(name, json);
-    const auto program = programs_.find(name);
-    if (program == programs_.end() && !layer.has_filename()) {
-        if (!layer.group().empty()) {
-            refuse(name, "key \"group\": without \"filename\" this is a group, and groups have no group");
-        }
-        const auto [group, is_new] = groups_.try_emplace(std::string(name));
-        group->second.add(std::move(layer));
-        for (const auto& [one, own] : programs_) {
-            services_.find(one)->second->configure(effective(one, own));  // unless it was started
-        }
-        return nullptr;
-    }
-    if (groups_.contains(name)) {
+    const bool used = std::any_of(definitions_.begin(), definitions_.end(), [&](const auto& one) {
+        return one.second.is_program() && one.second.whole().group() == name;
+    });
+    if (used || name == built_in_group || definition.library.empty()) {
         refuse(name, "there is a group of that name already");
     }
-    ConfigLayer whole = program == programs_.end() ? ConfigLayer() : program->second;
-    whole.add(std::move(layer));
-    ProgramConfig config = effective(name, whole);
+}
+
+void Catalogue::adopt_group(std::string_view name, Definition definition) {
+    if (!definition.whole().group().empty()) {
+        refuse(name, "key \"group\": without \"filename\" or \"uri\" this is a group, and groups have no group");
+    }
+    definitions_.insert_or_assign(std::string(name), std::move(definition));
+    for (const auto& [one, service] : services_) {
+        service->configure(effective(one, definitions_.find(one)->second.whole()));  // unless it was started
+    }
+}
+
+Service* Catalogue::adopt(std::string_view name, Definition definition) {
+    require_no_group(name, definition);
+    ProgramConfig config = effective(name, definition.whole());
     auto& service = services_[std::string(name)];
     if (!service) {
         service = std::make_unique<Service>(std::string(name), host_);
@@ -68,8 +91,49 @@ Service* Catalogue::configure(std::string_view name, std::string_view json) {
     if (!service->configure(std::move(config))) {
         refuse(name, "the program has been started already");
     }
-    programs_.insert_or_assign(std::string(name), std::move(whole));
+    definitions_.insert_or_assign(std::string(name), std::move(definition));
     return service.get();
+}
+
+Service* Catalogue::configure(std::string_view name, std::string_view json) {
+    require_name(name);
+    const auto former = definitions_.find(name);
+    Definition definition = former == definitions_.end() ? Definition() : former->second;
+    ConfigLayer layer = ConfigLayer::parse(name, json);
+    definition.own.add(std::move(layer));
+    if (definition.is_program()) {
+        return adopt(name, std::move(definition));
+    }
+    adopt_group(name, std::move(definition));
+    return nullptr;
+}
+
+std::vector<Service*> Catalogue::library(const std::string& uri) {
+    try {
+        auto layers = read_library(uri);
+        Definitions groups, programs;
+        for (auto& [name, layer] : layers) {
+            require_name(name);
+            const auto former = definitions_.find(name);
+            Definition definition = former == definitions_.end() ? Definition() : former->second;
+            if (!definition.library.empty()) {
+                refuse(name, "it is defined by library " + quoted(definition.library) + " already");
+            }
+            definition.library = uri;
+            definition.base = std::move(layer);
+            (definition.is_program() ? programs : groups).emplace(name, std::move(definition));
+        }
+        std::vector<Service*> services;
+        for (auto& [name, definition] : groups) {
+            adopt_group(name, std::move(definition));
+        }
+        for (auto& [name, definition] : programs) {
+            services.push_back(adopt(name, std::move(definition)));
+        }
+        return services;
+    } catch (const ConfigError& error) {
+        throw ConfigError("library \"" + printable(uri, 300) + "\": " + error.what());
+    }
 }
 
 Service* Catalogue::find(std::string_view name) const {
@@ -78,9 +142,8 @@ Service* Catalogue::find(std::string_view name) const {
 }
 
 std::string Catalogue::why_missing(std::string_view name) const {
-    const std::string quoted = "\"" + printable(name, 80) + "\"";
-    return groups_.contains(name) ? quoted + " is a group: its configuration has no filename"
-                                  : "there is no program " + quoted;
+    return definitions_.contains(name) ? quoted(name) + " is a group: its configuration has neither filename nor uri"
+                                       : "there is no program " + quoted(name);
 }
 
 void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
@@ -92,6 +155,14 @@ void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
 void Catalogue::warm() {
     for (const auto& [name, service] : services_) {
         service->warm();
+        if (!service->config().start) {
+            continue;
+        }
+        try {
+            service->start();
+        } catch (const Failure& failure) {
+            host_.log(name, std::string("was not started: ") + failure.what());
+        }
     }
 }
 

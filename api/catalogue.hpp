@@ -1,6 +1,6 @@
 // The programs and groups of one configuration (one VCL).
 //
-// Thread safety: configure() while nobody else uses the object; the rest from any thread.
+// Thread safety: configure() and library() while nobody else uses the object; the rest from any thread.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/config.hpp"
 #include "api/self_requests.hpp"
@@ -20,9 +21,13 @@ class Catalogue {
     explicit Catalogue(const ServiceHost& host)
         : host_{host.counters, host.log, std::make_shared<SelfRequests>(host.counters)} {}
 
-    // Defines a program (an object with a filename) or a group (without), or adds to what was said about it
-    // before. Throws ConfigError; nothing has changed then. Returns the program; null for a group.
+    // Defines a program (an object with a filename or a URI) or a group (with neither), or adds to what was said about
+    // it before. Throws ConfigError; nothing has changed then. Returns the program; null for a group.
     Service* configure(std::string_view name, std::string_view json);
+
+    // Takes over the definitions of a library. What configure() says about the same names, before or after, counts
+    // more. Throws ConfigError or Failure, and is then not to be used any more. Returns the programs.
+    std::vector<Service*> library(const std::string& uri);
 
     // Null when there is no such program.
     Service* find(std::string_view name) const;
@@ -35,6 +40,7 @@ class Catalogue {
     // In the order of their names.
     void for_each(const std::function<void(Service&)>& visit) const;
 
+    // Also starts the programs that are configured so.
     void warm();
     // Waits some seconds for VMs in use; there should be none.
     void cold();
@@ -42,11 +48,24 @@ class Catalogue {
     void end();
 
   private:
+    struct Definition {
+        std::string library;  // where it comes from; empty: from no library
+        ConfigLayer base;     // what the library says
+        ConfigLayer own;      // what configure() says
+
+        bool is_program() const { return base.defines_program() || own.defines_program(); }
+        ConfigLayer whole() const;
+    };
+    using Definitions = std::map<std::string, Definition, std::less<>>;
+
+    Service* adopt(std::string_view name, Definition definition);
+    void adopt_group(std::string_view name, Definition definition);
+    void require_no_group(std::string_view name, const Definition& definition) const;
     ProgramConfig effective(std::string_view name, const ConfigLayer& own) const;
 
     const ServiceHost host_;
-    std::map<std::string, ConfigLayer, std::less<>> groups_, programs_;
-    std::map<std::string, std::unique_ptr<Service>, std::less<>> services_;
+    Definitions definitions_;
+    std::map<std::string, std::unique_ptr<Service>, std::less<>> services_;  // of the programs
 };
 
 }  // namespace tinykvm::api

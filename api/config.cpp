@@ -15,14 +15,14 @@ namespace {
 using nlohmann::json;
 using Kind = Setting::Kind;
 
-// Everything said about one object begins with whose it is.
+// Everything said about one object begins with whose it is. What is said about a library as a whole does not: whoever
+// loads it knows its name.
 class Complaint {
   public:
-    explicit Complaint(std::string_view name) : name_(printable(name, 80)) {}
+    Complaint() = default;
+    explicit Complaint(std::string_view name) : whose_("configuration of \"" + printable(name, 80) + "\": ") {}
 
-    [[noreturn]] void about_text(const std::string& what) const {
-        throw ConfigError("configuration of \"" + name_ + "\": " + what);
-    }
+    [[noreturn]] void about_text(const std::string& what) const { throw ConfigError(whose_ + what); }
     [[noreturn]] void about_key(std::string_view key, const std::string& what) const {
         about_text("key \"" + printable(key, 80) + "\": " + what);
     }
@@ -33,7 +33,7 @@ class Complaint {
     }
 
   private:
-    std::string name_;
+    std::string whose_;
 };
 
 // How many letters must change to make one word the other.
@@ -115,6 +115,12 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
                        return fits_text(setting, one) || one.is_object();
                    });
             break;
+        case Kind::downloads:
+            fits = value.is_array() && std::all_of(value.begin(), value.end(), [&](const json& one) {
+                       return one.is_object() && one.size() == 2 && one.contains("uri") && one.contains("filepath") &&
+                              fits_text(setting, one["uri"]) && fits_text(setting, one["filepath"]);
+                   });
+            break;
     }
     if (!fits) {
         complaint.about_value(setting, value);
@@ -128,7 +134,9 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
 // Keeps the keys of every object that is open, because json itself lets the last of several win.
 class DuplicateKeys {
   public:
-    explicit DuplicateKeys(const Complaint& complaint) : complaint_(complaint) {}
+    // Told the key, and the outermost key above it (empty: there is none). Does not return.
+    using Report = std::function<void(const std::string& key, const std::string& outermost)>;
+    explicit DuplicateKeys(Report report) : report_(std::move(report)) {}
 
     bool operator()(int, json::parse_event_t event, json& parsed) {
         if (event == json::parse_event_t::object_start) {
@@ -137,21 +145,25 @@ class DuplicateKeys {
             open_.pop_back();
         } else if (event == json::parse_event_t::key) {
             const auto& key = parsed.get_ref<const std::string&>();
+            if (open_.size() == 1) {
+                outermost_ = key;
+            }
             if (!open_.empty() && !open_.back().insert(key).second) {
-                complaint_.about_key(key, "is there twice");
+                report_(key, open_.size() == 1 ? std::string() : outermost_);
             }
         }
         return true;
     }
 
   private:
-    const Complaint& complaint_;
+    const Report report_;
     std::vector<std::set<std::string>> open_;
+    std::string outermost_;
 };
 
-json parse_json(std::string_view text, const Complaint& complaint) {
+json parse_json(std::string_view text, const Complaint& complaint, const DuplicateKeys::Report& duplicate) {
     try {
-        return json::parse(text, DuplicateKeys(complaint), true, true);
+        return json::parse(text, DuplicateKeys(duplicate), true, true);
     } catch (const json::exception& error) {
         // Behind "[json.exception.parse_error.101] " the library says where and what.
         std::string_view what = error.what();
@@ -166,7 +178,13 @@ json parse_json(std::string_view text, const Complaint& complaint) {
 
 ConfigLayer ConfigLayer::parse(std::string_view name, std::string_view text) {
     const Complaint complaint(name);
-    const json object = parse_json(text, complaint);
+    return from(name, parse_json(text, complaint, [&](const std::string& key, const std::string&) {
+                    complaint.about_key(key, "is there twice");
+                }));
+}
+
+ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
+    const Complaint complaint(name);
     if (!object.is_object()) {
         complaint.about_text("it must be a JSON object, {...}");
     }
@@ -186,11 +204,29 @@ ConfigLayer ConfigLayer::parse(std::string_view name, std::string_view text) {
         if (key == "group") {
             layer.group_ = scratch.group;
         }
-        layer.has_filename_ |= key == "filename";
+        layer.defines_program_ |= key == "filename" || key == "uri";
         layer.assignments_.emplace_back(
             [store = setting->store, value = value](ProgramConfig& config) { store(config, value); });
     }
     return layer;
+}
+
+std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view text) {
+    const Complaint complaint;
+    const json library = parse_json(text, complaint, [&](const std::string& key, const std::string& program) {
+        if (program.empty()) {
+            complaint.about_text("\"" + printable(key, 80) + "\" is there twice");
+        }
+        Complaint(program).about_key(key, "is there twice");
+    });
+    if (!library.is_object()) {
+        complaint.about_text("it must be a JSON object of programs and groups, {\"name\": {...}, ...}");
+    }
+    std::map<std::string, ConfigLayer, std::less<>> layers;
+    for (const auto& [name, object] : library.items()) {
+        layers.emplace(name, ConfigLayer::from(name, object));
+    }
+    return layers;
 }
 
 void ConfigLayer::apply(ProgramConfig& config) const {
@@ -201,7 +237,7 @@ void ConfigLayer::apply(ProgramConfig& config) const {
 
 void ConfigLayer::add(ConfigLayer newer) {
     std::move(newer.assignments_.begin(), newer.assignments_.end(), std::back_inserter(assignments_));
-    has_filename_ |= newer.has_filename_;
+    defines_program_ |= newer.defines_program_;
     if (!newer.group_.empty()) {
         group_ = std::move(newer.group_);
     }

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "api/checksum.hpp"
 #include "api/host_rules.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/options.hpp"
@@ -32,6 +34,11 @@ struct Warmup {
     std::vector<std::string> headers;  // "Name: value"
 };
 
+// A file that is there before the program starts, as a copy of what is at the URI.
+struct Download {
+    std::string uri, path;
+};
+
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
 // each means is said in the table of settings.cpp, which is also the documentation.
 struct ProgramConfig {
@@ -40,6 +47,10 @@ struct ProgramConfig {
     std::string group = "test";
     std::string filename;
     std::string key;  // of live updates; empty: none fits
+    std::string uri;  // empty: the program is at filename; else it is kept there, if there is a filename
+    Checksums checksums;
+    std::vector<Download> downloads;
+    bool start = false;
     unsigned concurrency = 1;
     std::chrono::microseconds max_boot_time = std::chrono::seconds(16);
     std::chrono::microseconds max_request_time = std::chrono::seconds(8);
@@ -86,18 +97,23 @@ class ConfigLayer {
   public:
     // Comments are allowed. `name` is the program or group it is for. Throws ConfigError.
     static ConfigLayer parse(std::string_view name, std::string_view json);
+    static ConfigLayer from(std::string_view name, const nlohmann::json& object);
 
     void apply(ProgramConfig& config) const;
     // Empty when the object does not name one.
     const std::string& group() const { return group_; }
-    bool has_filename() const { return has_filename_; }
+    // Does it say where a program is? Else it is a group, or adds to what was said elsewhere.
+    bool defines_program() const { return defines_program_; }
     // `newer` on top of this.
     void add(ConfigLayer newer);
 
   private:
     std::vector<std::function<void(ProgramConfig&)>> assignments_;
     std::string group_;
-    bool has_filename_ = false;
+    bool defines_program_ = false;
 };
+
+// The objects of a library, an object of such objects, under their names. Throws ConfigError.
+std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view json);
 
 }  // namespace tinykvm::api

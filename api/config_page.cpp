@@ -22,16 +22,16 @@ std::string configuration_page() {
         "```\n"
         "\n"
         "A setting comes from the program's own object, else from its group, else it has the default given here. An\n"
-        "object without `filename` whose name is not that of a program defines a group. Unknown keys, keys that are\n"
-        "there twice and values out of range fail the load of the VCL with a message that says which and what is\n"
-        "allowed.\n";
+        "object without `filename` and `uri` whose name is not that of a program defines a group. Unknown keys, keys\n"
+        "that are there twice and values out of range fail the load of the VCL with a message that says which and\n"
+        "what is allowed. A library, read with `tinykvm.library()`, is an object of such objects under their names.\n";
     for (const Setting& setting : settings()) {
         page += "\n## `" + std::string(setting.key) + "`\n\n";
         page += std::string(setting.meaning) + "\n\n";
         page += "* Allowed: " + allowed_values(setting) + "\n";
         page += "* Default: ";
         if (setting.fallback.empty()) {
-            page += "none; a program must have it\n";
+            page += "none\n";
         } else {
             page += "`" + std::string(setting.fallback) + "`";
             page += unit(setting).empty() ? "\n" : " " + std::string(unit(setting)) + "\n";

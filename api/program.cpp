@@ -8,6 +8,7 @@
 #include "api/guest_calls.hpp"
 #include "api/guest_output.hpp"
 #include "api/guest_text.hpp"
+#include "api/program_source.hpp"
 #include "api/warmup.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
@@ -39,6 +40,11 @@ void BootControl::cancel() {
     if (machine_ != nullptr) {
         machine_->interrupt();
     }
+}
+
+bool BootControl::cancelled() {
+    const std::lock_guard lock(mutex_);
+    return cancelled_;
 }
 
 namespace {
@@ -130,7 +136,7 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
     const auto where = [&] { return warmup_request.empty() ? std::string("while it booted") : warmup_request; };
     try {
         if (!binary) {
-            binary = Program::from_file(config.filename);
+            binary = obtain_program(name, config, log, [&control] { return control.cancelled(); });
         }
         return run_to_wait(name, config, binary, calls, output, control, warmup_request);
     } catch (const GuestFault& fault) {

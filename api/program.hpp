@@ -38,6 +38,7 @@ class BootControl {
   public:
     // The boot ends soon with a Failure. To be repeated until it has: the program may not run yet, or not any more.
     void cancel();
+    bool cancelled();
 
   private:
     friend class RunningMachine;
@@ -46,8 +47,9 @@ class BootControl {
     bool cancelled_ = false;
 };
 
-// Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null the file of the
-// configuration. `log` gets what it says meanwhile. Throws Failure (not_ready) with the reason.
+// Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null what the
+// configuration says, which is fetched first if need be. `log` gets what it says meanwhile. Throws Failure (not_ready)
+// with the reason.
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,

@@ -1,5 +1,6 @@
 #include "api/settings.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +9,8 @@
 #include "api/address_settings.hpp"
 #include "api/field.hpp"
 #include "api/guest_text.hpp"
+#include "api/resource.hpp"
+#include "api/source_settings.hpp"
 
 namespace tinykvm::api {
 
@@ -200,8 +203,9 @@ constexpr double day = 86400, most_mebibytes = 65536;
 
 constexpr Setting table[] = {
     {"filename", Kind::text, 1, most_text, "", "",
-     "The program: an ELF file for x86-64 Linux. An object without it defines a group: settings that the "
-     "programs naming it share.",
+     "The program: an ELF file for x86-64 Linux, or an archive (`.tar.xz`, `.tar.zst`, `.zip`) with one in it. With "
+     "`uri` it is where the program is kept between starts, in a folder Varnish may write to. An object with neither "
+     "defines a group: settings that the programs naming it share.",
      [](ProgramConfig& c, const json& v) {
          c.filename = v.get<std::string>();
          return absolute(c.filename, "the path");
@@ -216,6 +220,35 @@ constexpr Setting table[] = {
      "What a live update has to know to replace the program. Without it there are none, except from local files.",
      [](ProgramConfig& c, const json& v) {
          c.key = v.get<std::string>();
+         return std::string();
+     }},
+    {"uri", Kind::text, 1, most_text, "", allowed_uris,
+     "Where the program comes from: an ELF file or an archive as for `filename`. It is asked for at each start, within "
+     "`max_boot_time` (the boot has as much again), but only fetched when it is not the one kept at `filename` any "
+     "more. When it cannot be had, the log says why and the one at `filename` runs; without it the program does not "
+     "start. Without `filename` it is fetched each time. Of an archive the program is the member named like `filename` "
+     "or else like the program, or else the only ELF file.",
+     [](ProgramConfig& c, const json& v) {
+         c.uri = v.get<std::string>();
+         return uri_problem(c.uri);
+     }},
+    {"sha256", Kind::text, 1, most_text, "", "a string of 64 hexadecimal digits",
+     "The SHA-256 checksum of the file, which is the archive if it is one. It is checked before each start, of what "
+     "was fetched and of what was kept; a file that does not have it is not used. When what is fetched does not have "
+     "it, the program does not start.",
+     [](ProgramConfig& c, const json& v) { return store_checksum(c.checksums.sha256, 64, v); }},
+    {"md5", Kind::text, 1, most_text, "", "a string of 32 hexadecimal digits",
+     "The same with MD5, which shows accidents but no intent.",
+     [](ProgramConfig& c, const json& v) { return store_checksum(c.checksums.md5, 32, v); }},
+    {"download", Kind::downloads, 1, most_text, "[]", "",
+     "Files to fetch before the program starts: from `uri` to `filepath`, in order, as the program itself is from `uri` "
+     "to `filename`. To see them the program needs `allowed_paths`.",
+     store_downloads},
+    {"start", Kind::boolean, 0, 0, "false", "",
+     "Start the program when the VCL becomes warm, which it does after it was loaded, without delaying it. Else it is "
+     "started when it is first needed, or by `tinykvm.start()`.",
+     [](ProgramConfig& c, const json& v) {
+         c.start = v.get<bool>();
          return std::string();
      }},
     {"concurrency", Kind::integer, 1, 255, "1", "",
@@ -452,8 +485,7 @@ constexpr Setting table[] = {
 };
 
 constexpr std::string_view later[] = {
-    "uri", "sha256", "md5", "download", "start", "max_storage_time",
-    "storage", "mmap_backed_files",
+    "max_storage_time", "storage", "mmap_backed_files",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",
 };
@@ -483,6 +515,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::object:
         case Kind::hosts:
         case Kind::ranges:
+        case Kind::downloads:
         case Kind::choice: return "";
     }
     return "";
@@ -495,12 +528,15 @@ std::string allowed_values(const Setting& setting) {
         case Kind::integer: return "a whole number" + range;
         case Kind::seconds: return "a number of seconds" + range;
         case Kind::mebibytes: return "a whole number of MiB" + range;
-        case Kind::text: return "a string of at most " + number(setting.most) + " bytes";
+        case Kind::text:
+            return setting.allowed.empty() ? "a string of at most " + number(setting.most) + " bytes"
+                                           : std::string(setting.allowed);
         case Kind::texts: return "a list of strings of at most " + number(setting.most) + " bytes";
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
         case Kind::hosts: return "a list of strings and of objects {host, private, dont_verify_host}";
         case Kind::ranges: return address_ranges_allowed;
+        case Kind::downloads: return "a list of objects {uri, filepath}";
         case Kind::object:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:

@@ -15,14 +15,15 @@ namespace tinykvm::api {
 
 struct Setting {
     enum class Kind {
-        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, choice, choice_or_microseconds, object, ranges
+        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, downloads, choice,
+        choice_or_microseconds, object, ranges
     };
 
     std::string_view key;
     Kind kind;
     double least, most;        // of numbers, in the unit of the kind; of texts: bytes
     std::string_view fallback; // the default, as JSON
-    std::string_view allowed;  // values of a choice, or what an object is, in words
+    std::string_view allowed;  // values of a choice, texts of a special form or what an object is, in words
     std::string_view meaning;
     // Stores a value that has the right kind and range; says what else is wrong with it, or nothing.
     std::string (*store)(ProgramConfig& config, const nlohmann::json& value);

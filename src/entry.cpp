@@ -49,6 +49,18 @@ std::optional<Links> chain_to(VRT_CTX, struct vmod_priv* priv, VCL_STRING progra
 
 extern "C" {
 
+VCL_BOOL vmod_library(VRT_CTX, struct vmod_priv* priv, VCL_STRING uri) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    return guarded(ctx, "library", 0U, [&] {
+        if (!in_vcl_init(ctx)) {
+            VRT_fail(ctx, "tinykvm.library() is for vcl_init");
+            return 0U;
+        }
+        state_of(priv).library(ctx, std::string(view(uri)));
+        return 1U;
+    });
+}
+
 VCL_BOOL vmod_configure(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING json) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "configure", 0U, [&] {

@@ -33,8 +33,19 @@ VclState::~VclState() {
 }
 
 void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) {
-    api::Service* service = catalogue_.configure(name, json);
-    if (service == nullptr || backends_.contains(name)) {
+    if (api::Service* service = catalogue_.configure(name, json); service != nullptr) {
+        add_backend(ctx, *service);
+    }
+}
+
+void VclState::library(VRT_CTX, const std::string& uri) {
+    for (api::Service* service : catalogue_.library(uri)) {
+        add_backend(ctx, *service);
+    }
+}
+
+void VclState::add_backend(VRT_CTX, api::Service& service) {
+    if (backends_.contains(service.name())) {
         return;
     }
     if (updater_ == nullptr) {
@@ -44,10 +55,10 @@ void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) 
         throw std::runtime_error("no director for live updates");
     }
     auto backend = std::make_unique<ProgramBackend>();
-    backend->name = service->name();
-    backend->service = service;
+    backend->name = service.name();
+    backend->service = &service;
     add_director(ctx, *backend);
-    backends_.emplace(service->name(), std::move(backend));
+    backends_.emplace(service.name(), std::move(backend));
 }
 
 void VclState::allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix,

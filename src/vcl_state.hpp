@@ -35,6 +35,8 @@ class VclState {
 
     // Throws api::ConfigError, or std::runtime_error when there is no director to be had.
     void configure(VRT_CTX, std::string_view name, std::string_view json);
+    // The same for the programs of a library; also throws api::Failure.
+    void library(VRT_CTX, const std::string& uri);
     void allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix, long maximum);
     // Null, a log line and a count when there is no such program.
     ProgramBackend* find(VRT_CTX, const char* name);
@@ -48,6 +50,8 @@ class VclState {
     void discard();
 
   private:
+    void add_backend(VRT_CTX, api::Service& service);
+
     api::Catalogue catalogue_;
     std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;
     VCL_BACKEND updater_ = nullptr;

@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034 # demo, check and tests/bench/run read these
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils libelf-dev libvarnishapi-dev varnish nlohmann-json3-dev
-    libsimdjson-dev libcurl4-openssl-dev libpcre2-dev)
+    libsimdjson-dev libcurl4-openssl-dev libssl-dev libarchive-dev libdeflate-dev libpcre2-dev)
 demo_packages=("${build_packages[@]}" curl iso-codes)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034

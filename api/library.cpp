@@ -1,0 +1,18 @@
+#include "api/library.hpp"
+
+#include "api/resource.hpp"
+
+namespace tinykvm::api {
+
+std::map<std::string, ConfigLayer, std::less<>> read_library(const std::string& uri) {
+    std::string text;
+    ResourceRequest request;
+    request.uri = uri;
+    request.max_bytes = max_library_bytes;
+    request.deadline = Clock::now() + max_library_time;
+    request.take = [&](std::string_view piece) { text += piece; };
+    (void)read_resource(request);
+    return parse_library(text);
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,46 @@
+#include "api/source_settings.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "api/resource.hpp"
+
+namespace tinykvm::api {
+
+using nlohmann::json;
+
+std::string store_checksum(std::string& checksum, std::size_t digits, const json& value) {
+    std::string text = value.get<std::string>();
+    for (char& c : text) {
+        c = c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c;
+    }
+    if (text.size() != digits || text.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        return "it is not one";
+    }
+    checksum = std::move(text);
+    return {};
+}
+
+std::string store_downloads(ProgramConfig& config, const json& value) {
+    std::vector<Download> downloads;
+    for (const json& entry : value) {
+        Download download{entry["uri"].get<std::string>(), entry["filepath"].get<std::string>()};
+        if (const std::string problem = uri_problem(download.uri); !problem.empty()) {
+            return "\"uri\": " + problem;
+        }
+        if (!download.path.starts_with('/') || download.path.find('\0') != std::string::npos) {
+            return "\"filepath\" must begin with '/' and have no zero byte";
+        }
+        if (std::any_of(downloads.begin(), downloads.end(),
+                        [&](const Download& other) { return other.path == download.path; })) {
+            return "\"filepath\": \"" + download.path + "\" is there twice";
+        }
+        downloads.push_back(std::move(download));
+    }
+    config.downloads = std::move(downloads);
+    return {};
+}
+
+}  // namespace tinykvm::api

@@ -1,0 +1,18 @@
+// Settings about where a program comes from, for the table of settings.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "api/config.hpp"
+
+namespace tinykvm::api {
+
+// They store a value and return "", or say what is wrong with it.
+std::string store_checksum(std::string& checksum, std::size_t digits, const nlohmann::json& value);  // a string
+std::string store_downloads(ProgramConfig& config, const nlohmann::json& value);  // a list of {uri, filepath}, strings
+
+}  // namespace tinykvm::api
