@@ -22,7 +22,20 @@ std::optional<std::string_view> find_in(const Lines& lines, std::string_view nam
     return std::nullopt;
 }
 
+void remove_from(std::vector<std::string>& lines, std::string_view name) {
+    std::erase_if(lines, [&](const std::string& line) { return same_name(name_of(line), name); });
+}
+
 }  // namespace
+
+void apply(std::vector<std::string>& lines, const HeaderChange& change) {
+    if (change.kind != HeaderChange::Kind::append) {
+        remove_from(lines, name_of(change.line));
+    }
+    if (change.kind != HeaderChange::Kind::unset) {
+        lines.push_back(change.line);
+    }
+}
 
 void HeaderEdit::begin(std::span<const std::string_view> lines) {
     original_ = lines;
@@ -47,10 +60,6 @@ void HeaderEdit::copy_lines() {
     }
 }
 
-void HeaderEdit::remove(std::string_view name) {
-    std::erase_if(lines_, [&](const std::string& line) { return same_name(name_of(line), name); });
-}
-
 long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::string_view name) {
     if (is_framing_field(name)) {
         return -EINVAL;
@@ -59,13 +68,8 @@ long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::str
         return -ENOSPC;
     }
     copy_lines();
-    if (kind != HeaderChange::Kind::append) {
-        remove(name);
-    }
-    if (kind != HeaderChange::Kind::unset) {
-        lines_.emplace_back(line);
-    }
     changes_.push_back({kind, std::string(line)});
+    apply(lines_, changes_.back());
     changed_bytes_ += line.size();
     return 0;
 }

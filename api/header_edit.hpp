@@ -19,6 +19,9 @@ struct HeaderChange {
     std::string line;  // "Name: value"; for unset the bare name
 };
 
+// What a change makes of the fields of a message, "Name: value" each.
+void apply(std::vector<std::string>& lines, const HeaderChange& change);
+
 class HeaderEdit {
   public:
     // The lines must live as long as they are looked at.
@@ -39,7 +42,6 @@ class HeaderEdit {
   private:
     long change(HeaderChange::Kind kind, std::string_view line, std::string_view name);
     void copy_lines();
-    void remove(std::string_view name);
 
     std::span<const std::string_view> original_;
     std::vector<std::string> lines_;  // instead of original_ once something was changed

@@ -26,17 +26,6 @@ bool describes_body(std::string_view line) {
            api::same_name(name, "Expect");
 }
 
-void apply(std::vector<std::string>& lines, const api::HeaderChange& change) {
-    if (change.kind != api::HeaderChange::Kind::append) {
-        std::erase_if(lines, [&](const std::string& line) {
-            return api::same_name(name_of(line), name_of(change.line));
-        });
-    }
-    if (change.kind != api::HeaderChange::Kind::unset) {
-        lines.push_back(change.line);
-    }
-}
-
 // A field as the message to a client would have it; empty when it would not.
 std::string value_in(const api::Response& response, std::string_view name, std::string value) {
     const auto look = [&](std::string_view line) {
@@ -118,7 +107,7 @@ VarnishRequest VarnishRequest::follow_up(VRT_CTX, std::string_view url, std::str
     std::vector<std::string>& lines = result.own_lines_;
     lines.assign(result.headers_.begin(), result.headers_.end());
     for (const api::HeaderChange& change : changes) {
-        apply(lines, change);
+        api::apply(lines, change);
     }
     std::erase_if(lines, describes_body);
     if (previous.body_size != api::Response::unknown_size) {

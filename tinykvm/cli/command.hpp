@@ -14,14 +14,9 @@ struct Command {
 };
 
 extern const Command run_command;
+extern const Command request_command;
 extern const Command probe_command;
 extern const Command bench_command;
-
-// Thrown for a command line that makes no sense.
-struct Usage {
-    const char* problem;
-    const char* detail = "";
-};
 
 // As env(1) and timeout(1) use them.
 enum ExitStatus {
@@ -31,6 +26,13 @@ enum ExitStatus {
     exit_not_executable = 126,  // found, but not a program we can load
     exit_not_found = 127,
     exit_signal = 128,  // plus the signal that ended the program
+};
+
+// Thrown for a command line that makes no sense.
+struct Usage {
+    const char* problem;
+    const char* detail = "";
+    int status = exit_own_error;  // what tinykvm exits with
 };
 
 }  // namespace tinykvm::cli

@@ -9,7 +9,7 @@ namespace tinykvm::cli {
 
 namespace {
 
-constexpr const Command* commands[] = {&run_command, &probe_command, &bench_command};
+constexpr const Command* commands[] = {&run_command, &request_command, &probe_command, &bench_command};
 
 void print_overview(std::FILE* to) {
     std::fputs("Usage: tinykvm COMMAND [ARGUMENTS]\n\nCommands:\n", to);
@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
     } catch (const Usage& usage) {
         std::fprintf(stderr, "tinykvm: %s%s%s (see: tinykvm help)\n", usage.problem,
                      *usage.detail ? ": " : "", usage.detail);
+        return usage.status;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "tinykvm: %s\n", error.what());
     }
