@@ -71,7 +71,8 @@ void Service::start() { (void)current_boot(); }
 void Service::wait_until_booted(const ClientGone& gone) { (void)await_boot(gone); }
 
 std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone) {
-    // One boot ends in time by itself; this is for a program that is unloaded again and again meanwhile.
+    // One boot usually ends in time by itself. This is for files on disks that hang, and for a program that is unloaded
+    // again and again meanwhile.
     const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
     for (;;) {
         const std::shared_ptr<Boot> boot = current_boot();
@@ -79,6 +80,9 @@ std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone) {
         while (!(end = boot->wait(Clock::now() + look_around))) {
             if (gone && gone()) {
                 throw Failure(FailureKind::client_gone, "the client left while the program booted");
+            }
+            if (Clock::now() >= until) {
+                throw Failure(FailureKind::not_ready, "the program is still being loaded");
             }
         }
         switch (*end) {

@@ -95,9 +95,10 @@ void update_from_body(VRT_CTX, const UpdateTask& task) {
                       "the request is a " + std::string(method) + ", not a POST"};
     }
     std::vector<std::byte> bytes = read_binary(bo, task.max_size);
+    const std::string& filename = task.service->config().filename;
     std::shared_ptr<const Program> binary;
     try {
-        binary = Program::from_bytes(std::move(bytes), task.service->config().filename);
+        binary = Program::from_bytes(std::move(bytes), filename.empty() ? task.service->name() : filename);
     } catch (const LoadError& error) {
         throw Refusal{400, "that is not a program for 64-bit x86 Linux\n", error.what()};
     }
