@@ -133,18 +133,14 @@ class NoCounters final : public api::CounterSink {
     void add(api::Counter, std::uint64_t) noexcept override {}
 };
 
-// A document of programs and groups, {"name": {settings...}, ...}; groups come first, as programs name them.
-void configure_from_file(api::Catalogue& catalogue, const char* path) {
-    nlohmann::json document;
+// A library of programs and groups: a file, or a URI as for library().
+void configure_from_library(api::Catalogue& catalogue, const std::string& where) {
+    const bool is_uri = where.find("://") != std::string::npos;
     try {
-        document = nlohmann::json::parse(read_file(path), nullptr, true, true);
-    } catch (const nlohmann::json::exception& error) {
-        throw api::ConfigError(std::string(path) + ": is not JSON: " + error.what());
+        catalogue.library(is_uri ? where : "file://" + fs::absolute(where).string());
+    } catch (const api::Failure& failure) {
+        throw api::ConfigError(failure.what());
     }
-    if (!document.is_object()) throw api::ConfigError(std::string(path) + ": must be a JSON object, {...}");
-    for (const bool programs : {false, true})
-        for (const auto& [name, settings] : document.items())
-            if (settings.contains("filename") == programs) catalogue.configure(name, settings.dump());
 }
 
 // What the program in the file is called in messages.
@@ -158,7 +154,7 @@ std::string name_of_file(const fs::path& path) {
 api::Service& configure(api::Catalogue& catalogue, const CommandLine& line) {
     std::string name = line.program;
     if (line.config != nullptr) {
-        configure_from_file(catalogue, line.config);
+        configure_from_library(catalogue, line.config);
         if (catalogue.find(name) == nullptr)
             throw api::ConfigError(std::string(line.config) + ": " + catalogue.why_missing(name));
     } else {
@@ -312,7 +308,7 @@ const Command request_command = {
     "headers and body of the response like curl -i; what the program logs and why it fails go to standard\n"
     "error. PROGRAM is a file, or with --config the name of a program there. URL is / unless given.\n"
     "\n"
-    "  --config FILE    JSON with programs and groups: {\"name\": {settings...}, ...}\n"
+    "  --config FILE    a library, as for library(): {\"name\": {settings...}, ...}; may be a URI\n"
     "  --set KEY=JSON   a setting of the program, for example max_request_time=2; may be repeated\n"
     "  --method METHOD  GET unless given, with a body POST\n"
     "  --head           the same as --method HEAD: no body is printed\n"
