@@ -3,15 +3,20 @@
 
 cache=${OTHER_KVM_CACHE:-/var/cache/tinykvm-tests}
 
-# require_packages PACKAGE...: installs what is missing.
+# require_packages PACKAGE...: installs what is missing; one after the other, because two machines may start together.
 require_packages() {
     local package missing=()
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
     for package; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
     done
-    [ ${#missing[@]} -eq 0 ] && return
-    apt-get update -qq >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null
+    if [ ${#missing[@]} -ne 0 ]; then
+        apt-get update -qq >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null 9>&-
+    fi
+    exec 9>&-
 }
 
 # Leaves $cache/vmlinuz, $cache/modules/*.ko and $cache/modules/order (in which they can be loaded).
