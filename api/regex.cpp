@@ -79,14 +79,15 @@ Regex::Regex(std::string_view pattern, pcre2_code* code) : pattern_(pattern), co
 
 Regex::~Regex() { pcre2_code_free(code_); }
 
-RegexMatch::RegexMatch(const Regex& regex, std::size_t bytes)
+RegexMatch::RegexMatch(const Regex& regex, std::size_t bytes, Deadline deadline)
     : regex_(regex),
       data_(pcre2_match_data_create(groups_of_replacements, nullptr)),
       context_(pcre2_match_context_create(nullptr)),
       steps_left_(steps_of_any_match + steps_per_byte * bytes),
       steps_between_looks_(std::clamp<std::size_t>(bytes_between_looks / (bytes + 1), 1, 1024)),
       end_of_time_(thread_time() + most_cpu_time),
-      look_at_(std::chrono::steady_clock::now() + most_cpu_time) {
+      deadline_(deadline),
+      look_at_(std::min(Clock::now() + most_cpu_time, deadline)) {
     if (data_ == nullptr || context_ == nullptr) {
         pcre2_match_data_free(data_);
         pcre2_match_context_free(context_);
@@ -115,13 +116,13 @@ bool RegexMatch::has_steps_left() {
 
 // The thread's own clock is a system call; while less time has passed altogether it need not be asked.
 bool RegexMatch::is_out_of_time() {
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now < look_at_) {
         return false;
     }
     const auto left = end_of_time_ - thread_time();
-    look_at_ = now + left;
-    return left.count() <= 0;
+    look_at_ = std::min(now + left, deadline_);
+    return look_at_ <= now;
 }
 
 int RegexMatch::step(pcre2_callout_block*, void* self) {

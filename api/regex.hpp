@@ -1,5 +1,5 @@
 // Regular expressions of guests, on PCRE2 without UTF. Patterns and subjects are hostile: compiling is bounded by the
-// length and depth of the pattern, matching by a number of steps, by CPU time and by memory.
+// length and depth of the pattern, matching by a number of steps, by CPU time, by a deadline and by memory.
 //
 // Thread safety: a Regex is immutable; a RegexSet is a plain value.
 #pragma once
@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tinykvm/types.hpp"
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_data_8;
@@ -57,8 +59,9 @@ class RegexMatch {
         too_much_memory,  // or the host has none
     };
 
-    // `bytes` is how long subjects are, in all: longer ones may take more steps. Throws std::bad_alloc.
-    RegexMatch(const Regex& regex, std::size_t bytes);
+    // `bytes` is how long subjects are, in all: longer ones may take more steps. At `deadline` there is no time left,
+    // however little was used. Throws std::bad_alloc.
+    RegexMatch(const Regex& regex, std::size_t bytes, Deadline deadline);
     ~RegexMatch();
     RegexMatch(const RegexMatch&) = delete;
     RegexMatch& operator=(const RegexMatch&) = delete;
@@ -87,8 +90,9 @@ class RegexMatch {
     pcre2_real_match_data_8* data_ = nullptr;
     pcre2_real_match_context_8* context_ = nullptr;
     std::uint64_t steps_left_, steps_between_looks_;
-    std::chrono::nanoseconds end_of_time_;         // CPU time of this thread
-    std::chrono::steady_clock::time_point look_at_;  // not before
+    std::chrono::nanoseconds end_of_time_;  // CPU time of this thread
+    Deadline deadline_;
+    Deadline look_at_;  // not before
 };
 
 // The expressions of a program by their handles, 0, 1, ... The same pattern compiled again has the same handle, and is

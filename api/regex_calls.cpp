@@ -89,7 +89,7 @@ HostCallResult GuestCalls::regex_match(const HostCall& call, GuestMemory& memory
     if (!subject) {
         return error(EFAULT);
     }
-    RegexMatch match(*wanted, subject->size());
+    RegexMatch match(*wanted, subject->size(), call.deadline);
     const RegexMatch::Result result = match.find(*subject);
     return result == RegexMatch::Result::match ? HostCallResult::resume(static_cast<std::int64_t>(match.begin()))
                                                : regex_failed("sys_regex_match", *wanted, result);
@@ -111,7 +111,7 @@ HostCallResult GuestCalls::regex_subst(const HostCall& call, GuestMemory& memory
         return error(ENOSPC);
     }
     const bool all = (flags & 1) != 0;
-    RegexMatch match(*wanted, subject->size());
+    RegexMatch match(*wanted, subject->size(), call.deadline);
     std::string text;
     const RegexMatch::Result result =
         match.substitute(*subject, *replacement, all, std::min<std::uint64_t>(room - 1, max_regex_subject), text);
@@ -138,7 +138,7 @@ HostCallResult GuestCalls::regex_copyto(const HostCall& call, GuestMemory&) {
     for (const std::string& line : lines) {
         bytes += line.size();
     }
-    RegexMatch match(*wanted, bytes);
+    RegexMatch match(*wanted, bytes, call.deadline);
     std::int64_t copied = 0;
     for (const std::string& line : lines) {
         const RegexMatch::Result result = match.find(line);

@@ -13,6 +13,7 @@ namespace tinykvm::api {
 namespace {
 
 using Result = RegexMatch::Result;
+constexpr Deadline never = Deadline::max();
 
 std::shared_ptr<const Regex> compiled(std::string_view pattern) {
     std::string why;
@@ -23,19 +24,19 @@ std::shared_ptr<const Regex> compiled(std::string_view pattern) {
 
 Result match(std::string_view pattern, std::string_view subject) {
     const auto regex = compiled(pattern);
-    return RegexMatch(*regex, subject.size()).find(subject);
+    return RegexMatch(*regex, subject.size(), never).find(subject);
 }
 
 std::string replaced(std::string_view pattern, std::string_view subject, std::string_view replacement, bool all) {
     const auto regex = compiled(pattern);
     std::string result;
-    const Result found = RegexMatch(*regex, subject.size()).substitute(subject, replacement, all, 1000, result);
+    const Result found = RegexMatch(*regex, subject.size(), never).substitute(subject, replacement, all, 1000, result);
     return found == Result::match ? result : "(failed)";
 }
 
 TEST(ApiRegex, MatchSaysWhere) {
     const auto regex = compiled("b+");
-    RegexMatch matching(*regex, 100);
+    RegexMatch matching(*regex, 100, never);
     ASSERT_EQ(matching.find("aabbc"), Result::match);
     EXPECT_EQ(matching.begin(), 2U);
     EXPECT_EQ(matching.find("aac"), Result::no_match);
@@ -78,13 +79,13 @@ TEST(ApiRegex, SubstitutionIsThatOfVcl) {
 TEST(ApiRegex, ResultsFitTheirRoom) {
     const auto regex = compiled("b");
     std::string result;
-    EXPECT_EQ(RegexMatch(*regex, 10).substitute("abc", "xyz", false, 5, result), Result::match);
+    EXPECT_EQ(RegexMatch(*regex, 10, never).substitute("abc", "xyz", false, 5, result), Result::match);
     EXPECT_EQ(result, "axyzc");
-    EXPECT_EQ(RegexMatch(*regex, 10).substitute("abc", "xyz", false, 4, result), Result::too_long);
-    EXPECT_EQ(RegexMatch(*regex, 10).substitute("abc", "", false, 0, result), Result::too_long);
+    EXPECT_EQ(RegexMatch(*regex, 10, never).substitute("abc", "xyz", false, 4, result), Result::too_long);
+    EXPECT_EQ(RegexMatch(*regex, 10, never).substitute("abc", "", false, 0, result), Result::too_long);
     // Each match doubles: stopped when it is too long, not when memory is.
     const std::string many(10000, 'b'), much(10000, 'y');
-    EXPECT_EQ(RegexMatch(*regex, many.size()).substitute(many, much, true, 100000, result), Result::too_long);
+    EXPECT_EQ(RegexMatch(*regex, many.size(), never).substitute(many, much, true, 100000, result), Result::too_long);
     EXPECT_LE(result.size(), 200000U);
 }
 
@@ -119,9 +120,16 @@ TEST(ApiRegex, MatchingIsBounded) {
 TEST(ApiRegex, MatchesOfOneCallShareItsWork) {
     const auto regex = compiled("(a+)+$");
     const std::string subject = std::string(40, 'a') + "!";
-    RegexMatch matching(*regex, subject.size());
+    RegexMatch matching(*regex, subject.size(), never);
     EXPECT_EQ(matching.find(subject), Result::too_much_work);
     EXPECT_EQ(matching.find("a"), Result::too_much_work);
+}
+
+TEST(ApiRegex, DeadlinesEndMatches) {
+    const auto regex = compiled("a");
+    const std::string subject(max_regex_subject, 'a');  // so long that the clock is looked at with each step
+    EXPECT_EQ(RegexMatch(*regex, subject.size(), never).find(subject), Result::match);
+    EXPECT_EQ(RegexMatch(*regex, subject.size(), Clock::now()).find(subject), Result::too_much_work);
 }
 
 TEST(ApiRegex, OrdinaryWorkIsDone) {
@@ -131,7 +139,7 @@ TEST(ApiRegex, OrdinaryWorkIsDone) {
     }
     const auto regex = compiled("(\\w+)=(\\w+); ");
     std::string result;
-    EXPECT_EQ(RegexMatch(*regex, text.size()).substitute(text, "\\2=\\1; ", true, max_regex_subject, result), Result::match);
+    EXPECT_EQ(RegexMatch(*regex, text.size(), never).substitute(text, "\\2=\\1; ", true, max_regex_subject, result), Result::match);
     EXPECT_EQ(result.substr(0, 20), "val=name; val=name; ");
     EXPECT_EQ(match("(?:x|y)+$", text), Result::no_match);
 }
@@ -165,7 +173,7 @@ TEST(ApiRegex, CompilingNeedsLittleStack) {
             const auto regex = Regex::compile(pattern, why);
             EXPECT_TRUE(regex) << why;
             if (regex) {
-                (void)RegexMatch(*regex, 10).find("aaabbbzzz");
+                (void)RegexMatch(*regex, 10, never).find("aaabbbzzz");
             }
         }
         return nullptr;

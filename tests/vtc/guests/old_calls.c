@@ -27,6 +27,7 @@ CALL(wait_for_requests_paused, 0x10002);
 CALL(sys_set_cacheable, 0x10005);
 CALL(sys_backend_response, 0x10010);
 CALL(storage_return, 0x10011);
+CALL(begin_streaming_response, 0x10012);
 CALL(storage_noreturn, 0x10013);
 CALL(sys_http_append, 0x10020);
 CALL(sys_http_set, 0x10021);
@@ -61,6 +62,12 @@ extern void wait_for_requests_paused(void *);
 extern long sys_set_cacheable(_Bool, long, long, long);
 extern void sys_backend_response(int16_t, const void *, size_t, const void *, size_t, const void *);
 extern long storage_return(const void *, size_t);
+struct piece {
+    const void *data;
+    size_t length;
+};
+extern void begin_streaming_response(int16_t, const void *, size_t, size_t,
+                                     struct piece (*)(void *, size_t, size_t, size_t), void *);
 extern long storage_noreturn(const void *, size_t);
 extern long sys_http_append(int, const char *, size_t);
 extern long sys_http_set(int, const char *, size_t);
@@ -236,6 +243,61 @@ static void headers_and_regexes(void)
     sys_log("logged the old way", 18);
 }
 
+/* {status u32, body's length u32, body, headers, their length u32, u32, content, its length u32, type's length u32,
+ * type[128]}; fields are {text[12], length u16[12]}; options {interface, unused, four bytes, u32}. */
+static void fetches(void)
+{
+    static char operation[176 + 8];
+    static const char field[] = "X-Field: 7";
+    struct {
+        const char *text[12];
+        uint16_t length[12];
+    } fields = {{NULL, field}, {0, sizeof field - 1}};
+    struct {
+        const char *interface, *unused;
+        int8_t follows, only_headers, fast_open, any_name;
+        uint32_t unused2;
+    } options = {NULL, NULL, 1, 0, 0, 0, 0};
+    memset(operation, 0, sizeof operation);
+    memset(operation + 176, 0x55, 8);
+    check("sys_request", sys_request("/fetched", 8, operation, &fields, &options), 0);
+    check("the status", quarter(operation, 0), 202);
+    check("the start of the headers", memcmp((const char *)word(operation, 16), "HTTP/1.1 202 ", 13), 0);
+    check("the length of the headers", quarter(operation, 24), (long)strlen((const char *)word(operation, 16)));
+    check("the content", strcmp((const char *)word(operation, 32), "GET 7"), 0);
+    check("the content's length", quarter(operation, 40), 5);
+    check("the type's length with its zero", quarter(operation, 44), 13);
+    check("the type", strcmp(operation + 48, "text/fetched"), 0);
+    check("what is behind the fetch", (long)word(operation, 176), 0x5555555555555555);
+
+    static const char body[] = "posted";
+    const void *at = body;
+    memset(operation, 0, 176);
+    *(uint32_t *)(void *)(operation + 4) = 6;
+    memcpy(operation + 8, &at, sizeof at);
+    operation[24] = 1;
+    memcpy(operation + 48, "text/plain", 10);
+    *(uint32_t *)(void *)(operation + 44) = 10;
+    check("sys_fetch", sys_fetch("/fetched", 8, operation, &fields, NULL), 0);
+    check("the content of a POST", strcmp((const char *)word(operation, 32), "POST 7"), 0);
+    check("headers that nobody wants", (long)word(operation, 16), 0);
+    check("their length", quarter(operation, 24), 1);
+    memset(operation, 0, 176);
+    check("a host that is not allowed", sys_fetch("http://192.0.2.1/", 17, operation, NULL, NULL), -13);
+    check("its status", quarter(operation, 0), 0);
+}
+
+static struct piece next_piece(void *state, size_t max, size_t written, size_t total)
+{
+    static char buffer[4];
+    const size_t length = total - written < sizeof buffer ? total - written : sizeof buffer;
+    check("the state", strcmp(state, "state"), 0);
+    check("room for a piece", max >= length, 1);
+    for (size_t i = 0; i < length; i++)
+        buffer[i] = (char)((wrong[0] == 0 ? 'a' : 'A') + (written + i) % 26);
+    return (struct piece){buffer, length};
+}
+
 /* With headers and for how long it may be stored: {headers, number u16, cached, ttl, grace, keep, reserved[4]}. */
 static void respond(void)
 {
@@ -262,11 +324,14 @@ static void answer(void)
 {
     everywhere();
     headers_and_regexes();
+    fetches();
     respond();
 }
 
 static void on_get(const char *url, const char *arg)
 {
+    if (strcmp(url, "/streamed") == 0)
+        begin_streaming_response(200, "text/old", 8, 30, next_piece, "state");
     check("the URL", strcmp(url, "/old"), 0);
     check("the argument", strcmp(arg, "argument"), 0);
     answer();
