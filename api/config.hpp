@@ -63,6 +63,7 @@ struct ProgramConfig {
     std::vector<AddressRange> remapping, blackout_area;
     bool relocate_fixed_mmap = false;
     bool executable_heap = false;
+    bool mmap_backed_files = true;
     bool ephemeral_keep_working_memory = true;
     bool transparent_hugepages = false;
     bool hugepages = false;

@@ -66,6 +66,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.closed_addresses = config.blackout_area;
     options.relocate_fixed_mappings = config.relocate_fixed_mmap;
     options.executable_heap = config.executable_heap;
+    options.share_mapped_files = config.mmap_backed_files;
     if (!config.ephemeral_keep_working_memory) {
         options.max_kept_memory = 0;
     } else if (config.limit_workmem_after_req != 0) {

@@ -348,6 +348,17 @@ constexpr Setting table[] = {
          c.executable_heap = v.get<bool>();
          return std::string();
      }},
+    {"mmap_backed_files", Kind::boolean, 0, 0, "true", "",
+     "What becomes of files that requests map (`mmap`). true: a file is copied once, all VMs map that copy, and only pages "
+     "that a request writes count in `max_request_memory`; there are at most `max_memory` of such copies, of those that no "
+     "request maps the ones not used for longest go first. false: each request gets a copy of its own, all of which "
+     "counts. Copied for the request in any case are a file that was changed in the last seconds or finds no room any more, "
+     "and a mapping of less than a quarter of its file. What the program maps while it boots is copied once, counts in `max_memory`, and is shared by "
+     "its VMs like all its memory, with both values. A mapping never shows changes of the file that are made later.",
+     [](ProgramConfig& c, const json& v) {
+         c.mmap_backed_files = v.get<bool>();
+         return std::string();
+     }},
     {"transparent_hugepages", Kind::boolean, 0, 0, "false", "",
      "Ask the host for transparent huge pages of 2 MiB behind the memory of the program and of requests "
      "(`/sys/kernel/mm/transparent_hugepage/enabled` must not be `never`). The host gives them where it can; memory "
@@ -485,7 +496,7 @@ constexpr Setting table[] = {
 };
 
 constexpr std::string_view later[] = {
-    "max_storage_time", "storage", "mmap_backed_files",
+    "max_storage_time", "storage",
     "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
     "server", "websocket_server",
 };

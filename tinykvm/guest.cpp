@@ -550,7 +550,8 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
     mailbox().clear();
-    snapshot->memory = memory_.make_image();
+    snapshot->memory = memory_.make_image(
+        snapshot->options.share_mapped_files ? std::make_shared<FileCopies>(snapshot->options.max_memory) : nullptr);
     return snapshot;
 }
 

@@ -46,6 +46,8 @@ struct Options {
     std::vector<AddressRange> addresses_on_request;
     // Addresses where nothing is ever mapped. Whole pages.
     std::vector<AddressRange> closed_addresses;
+    // Files that forks map are copied once for all of them, at most max_memory of them at a time, and not for each.
+    bool share_mapped_files = false;
     // mmap with MAP_FIXED at addresses that cannot be had finds another place, instead of failing.
     bool relocate_fixed_mappings = false;
     bool executable_heap = false;  // memory of brk

@@ -66,6 +66,7 @@ TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
         EXPECT_EQ(from_table.blackout_area, fresh.blackout_area);
         EXPECT_EQ(from_table.relocate_fixed_mmap, fresh.relocate_fixed_mmap);
         EXPECT_EQ(from_table.executable_heap, fresh.executable_heap);
+        EXPECT_EQ(from_table.mmap_backed_files, fresh.mmap_backed_files);
         EXPECT_EQ(from_table.warmup.num_requests, fresh.warmup.num_requests);
         EXPECT_EQ(from_table.max_boot_time, fresh.max_boot_time);
         EXPECT_EQ(from_table.max_request_time, fresh.max_request_time);

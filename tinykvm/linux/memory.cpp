@@ -1,4 +1,5 @@
-// The mmap family, on GuestMemory. File mappings are private copies: the guest's memory is its own.
+// The mmap family, on GuestMemory. A mapping of a file shows a copy of it, the guest's own or one that requests share:
+// never the file, which others may truncate.
 #include "tinykvm/linux/memory.hpp"
 
 #include <sys/mman.h>
@@ -46,6 +47,15 @@ int copy_file(Call& call, const OpenFile& file, std::uint64_t offset, GuestAddr 
         return got >= 0 ? got : -errno;
     });
     return copied >= 0 ? 0 : static_cast<int>(-copied);
+}
+
+// A copy of the whole file that requests share, when it pays: for a mapping of `bytes` of it. Null: there is none.
+std::shared_ptr<const FileCopy> shared_copy(const Call& call, const OpenFile& file, std::uint64_t file_size,
+                                            std::uint64_t bytes) {
+    FileCopies* copies = call.memory.file_copies();
+    if (!copies || bytes == 0 || file_size / 4 > bytes) return nullptr;
+    auto copy = copies->get(file.host->fd(), [&] { call.waiter.check(); });
+    return copy && copy->size() == file_size ? copy : nullptr;
 }
 
 struct Wanted {
@@ -129,12 +139,16 @@ std::int64_t sys_mmap(Call& call) {
     if (::fstat(file->host->fd(), &status) != 0) return -errno;
     const auto file_size = static_cast<std::uint64_t>(std::max<off_t>(status.st_size, 0));
     const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
+    // Names of mappings stay with the host as long as the mapping, so they are kept short.
+    const std::string name = file->path.substr(0, 255);
+    if (auto shared = shared_copy(call, *file, file_size, bytes)) {
+        const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
+        return error ? -error : static_cast<std::int64_t>(place);
+    }
     // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
     const std::size_t used = call.memory.changed_bytes(), limit = call.memory.limits().bytes;
     if (page_ceil(bytes) > limit - std::min(used, limit)) return -ENOMEM;
 
-    // Names of mappings stay with the host as long as the mapping, so they are kept short.
-    const std::string name = file->path.substr(0, 255);
     if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return -error;
     int error = copy_file(call, *file, offset, place, bytes);
     if (error == 0 && final != Protection{true, true, false})

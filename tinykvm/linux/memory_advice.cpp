@@ -38,7 +38,7 @@ std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
             at = next->first;
             continue;
         }
-        if (is_file_copy(*region)) return -EINVAL;
+        if (region->file ? advice == MADV_FREE : is_file_copy(*region)) return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
         if (call.memory.shared().overlaps(at, stop)) {  // what is shared stays
             if (advice == MADV_FREE) return -EINVAL;

@@ -292,6 +292,19 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     return 0;
 }
 
+int GuestMemory::map_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
+                          std::shared_ptr<const FileCopy> file, std::uint64_t offset) {
+    // A page of a mapping that is not in the file would be SIGBUS.
+    const std::size_t in_file = std::min<std::uint64_t>(size, page_ceil(file->size() - offset));
+    if (const int error = map(begin, size, protection, name)) return error;
+    if (!protection.accessible()) return 0;
+    for_each_piece(begin, begin + in_file, [&](std::uint64_t piece, std::size_t length, GuestAddr address) {
+        window_.map_copy(piece, length, protection, file->fd(), offset + (address - begin));
+    });
+    regions_.insert({begin, begin + in_file, protection, std::move(name), std::move(file)});
+    return 0;
+}
+
 int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
@@ -333,7 +346,12 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
         const Region region = *regions_.find(at);
         const GuestAddr to = std::min(end, region.end);
         for_each_piece(at, to, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
-            make_zero(offset, length, region.protection);
+            if (region.file) {
+                window_.drop_changes(offset, length);
+                dirty_.remove(offset / page_size, (offset + length) / page_size);
+            } else {
+                make_zero(offset, length, region.protection);
+            }
         });
         at = to;
     }
@@ -456,6 +474,7 @@ void GuestMemory::forget_unchanged() {
     std::vector<std::uint64_t> unchanged;
     for (const auto& [begin, region] : regions_) {
         if (!region.protection.accessible() || (begin >= x86::system_begin && begin < x86::system_end)) continue;
+        if (region.file) continue;  // dropped, its pages would be the file's
         for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page) {
                 if (!dirty_.contains(page)) continue;

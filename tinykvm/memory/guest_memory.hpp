@@ -96,10 +96,15 @@ class GuestMemory {
 
     // Fresh zero pages, replacing what was there.
     [[nodiscard]] int map(GuestAddr begin, std::size_t size, Protection protection, std::string name = {});
+    // A copy-on-write view of a file from `offset` on (whole pages), which must be in it; zero behind its end. What is
+    // not written does not count as changed. For forks only.
+    [[nodiscard]] int map_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
+                               std::shared_ptr<const FileCopy> file, std::uint64_t offset);
+    FileCopies* file_copies() const { return image_ ? image_->file_copies.get() : nullptr; }
     [[nodiscard]] int unmap(GuestAddr begin, std::size_t size);
     // ENOMEM when a part is not mapped.
     [[nodiscard]] int protect(GuestAddr begin, std::size_t size, Protection protection);
-    // Makes the pages zero again (MADV_DONTNEED of private anonymous memory).
+    // Makes the pages zero again, or those of the file (MADV_DONTNEED of private memory).
     [[nodiscard]] int discard(GuestAddr begin, std::size_t size);
     // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.
     std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
@@ -127,7 +132,7 @@ class GuestMemory {
     // --- Snapshot and reset
 
     // The image of what is mapped now. The memory must not be used afterwards. Throws MachineError.
-    std::shared_ptr<const MemoryImage> make_image();
+    std::shared_ptr<const MemoryImage> make_image(std::shared_ptr<FileCopies> file_copies = nullptr);
     // Equal to the image again; returns the number of pages made equal. Pages stay resident up to limits().kept,
     // and as long as requests change them now and then; the rest is given back to the host. Throws MachineError
     // when the host refuses.

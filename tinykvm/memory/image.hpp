@@ -1,6 +1,6 @@
 // The memory of a booted program, frozen: the pages that are not zero in a sealed memfd, and what is mapped where.
 //
-// Thread safety: immutable.
+// Thread safety: immutable, but for what file_copies keeps.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/memory/address_blocks.hpp"
+#include "tinykvm/memory/file_copies.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/shared_memory.hpp"
 #include "tinykvm/types.hpp"
@@ -48,6 +49,7 @@ struct MemoryImage {
     AddressBlocks blocks;
     Regions regions;
     SharedArea shared;
+    std::shared_ptr<FileCopies> file_copies;  // of what requests map; null: they copy for themselves
     x86::PageTables::State page_tables;
 
     // The page's contents; nullptr: zero.

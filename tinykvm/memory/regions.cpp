@@ -24,7 +24,7 @@ void Regions::merge_around(GuestAddr begin, GuestAddr end) {
         if (next == regions_.end() || next->first > end) return;
         Region& a = it->second;
         Region& b = next->second;
-        if (a.end == b.begin && a.protection == b.protection && a.name == b.name) {
+        if (a.end == b.begin && a.protection == b.protection && a.name == b.name && a.file == b.file) {
             a.end = b.end;
             regions_.erase(next);
         } else {

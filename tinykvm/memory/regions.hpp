@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,10 +12,13 @@
 
 namespace tinykvm {
 
+class FileCopy;
+
 struct Region {
     GuestAddr begin = 0, end = 0;  // [begin, end), page aligned
     Protection protection;
-    std::string name;              // "[stack]", a file's path, or empty
+    std::string name;                        // "[stack]", a file's path, or empty
+    std::shared_ptr<const FileCopy> file{};  // what is not written shows this, not zero; null: there is none
 
     bool operator==(const Region&) const = default;
 };

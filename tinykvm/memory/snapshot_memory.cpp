@@ -117,7 +117,7 @@ class ImageWriter {
 
 }  // namespace
 
-std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
+std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileCopies> file_copies) {
     std::vector<Part> parts;
     auto add = [&](std::uint64_t offset, std::size_t size, Protection protection, auto has_data) {
         Part part{offset, size, protection, {}};
@@ -150,6 +150,7 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image() {
         image->pieces.insert(place, piece);
     }
     image->shared = shared_;
+    image->file_copies = std::move(file_copies);
     image->window_end = window_.allocated();
     image->blocks = blocks_;
     image->regions = regions_;

@@ -1,0 +1,73 @@
+// Copies of the files that a program's requests map, kept so that the next request need not copy them again.
+//
+// A mapping of the file itself would be cheaper still, and would leave host and guest to whoever writes to the file: an
+// access to a page that was truncated away is SIGBUS, and what is read may change between two looks at it.
+//
+// Thread safety: any thread.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "tinykvm/kvm/file_descriptor.hpp"
+
+namespace tinykvm {
+
+// Never changes.
+class FileCopy {
+  public:
+    FileCopy(FileDescriptor file, std::size_t size) : file_(std::move(file)), size_(size) {}
+    int fd() const { return file_.get(); }  // a sealed memfd
+    std::size_t size() const { return size_; }
+
+  private:
+    FileDescriptor file_;
+    std::size_t size_;
+};
+
+class FileCopies {
+  public:
+    // There are never more bytes of copies than these, those under way and in use included; of what nobody uses, the
+    // copies not used for longest go first.
+    explicit FileCopies(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+
+    // A copy of the file as it is now; it is in use as long as the caller keeps the pointer, which must be as long as
+    // it maps the copy. Null when there is none to be had: there is no room, the file was changed a moment ago or
+    // changes while it is copied, or the host refuses. `between_pieces` may throw.
+    std::shared_ptr<const FileCopy> get(int fd, const std::function<void()>& between_pieces);
+
+  private:
+    class Room;
+    // What is different when a file is another one, or was changed.
+    struct Identity {
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        timespec modified, changed;
+
+        static std::optional<Identity> of(int fd);
+        bool is_settled() const;
+        bool operator==(const Identity& other) const;
+    };
+    struct Entry {
+        Identity identity;
+        std::shared_ptr<const FileCopy> copy;
+    };
+
+    // With the mutex held. Finding a copy uses it.
+    std::shared_ptr<const FileCopy> find(const Identity& identity);
+    bool make_room(std::size_t size);
+
+    const std::size_t most_bytes_;
+    std::mutex mutex_;           // guards everything below
+    std::deque<Entry> entries_;  // the one used last at the end
+    std::size_t bytes_ = 0;      // of entries, and of copies under way
+};
+
+}  // namespace tinykvm
