@@ -352,9 +352,10 @@ constexpr Setting table[] = {
      "What becomes of files that requests map (`mmap`). true: a file is copied once, all VMs map that copy, and only pages "
      "that a request writes count in `max_request_memory`; there are at most `max_memory` of such copies, of those that no "
      "request maps the ones not used for longest go first. false: each request gets a copy of its own, all of which "
-     "counts. Copied for the request in any case are a file that was changed in the last seconds or finds no room any more, "
-     "and a mapping of less than a quarter of its file. What the program maps while it boots is copied once, counts in `max_memory`, and is shared by "
-     "its VMs like all its memory, with both values. A mapping never shows changes of the file that are made later.",
+     "counts. Copied for the request in any case are a file that was changed in the last seconds or finds no room any "
+     "more, and a mapping of less than a quarter of its file. What the program maps while it boots is copied once, counts "
+     "in `max_memory`, and is shared by its VMs like all its memory, with both values. A mapping never shows changes of "
+     "the file that are made later.",
      [](ProgramConfig& c, const json& v) {
          c.mmap_backed_files = v.get<bool>();
          return std::string();

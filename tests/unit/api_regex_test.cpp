@@ -139,7 +139,8 @@ TEST(ApiRegex, OrdinaryWorkIsDone) {
     }
     const auto regex = compiled("(\\w+)=(\\w+); ");
     std::string result;
-    EXPECT_EQ(RegexMatch(*regex, text.size(), never).substitute(text, "\\2=\\1; ", true, max_regex_subject, result), Result::match);
+    RegexMatch matching(*regex, text.size(), never);
+    EXPECT_EQ(matching.substitute(text, "\\2=\\1; ", true, max_regex_subject, result), Result::match);
     EXPECT_EQ(result.substr(0, 20), "val=name; val=name; ");
     EXPECT_EQ(match("(?:x|y)+$", text), Result::no_match);
 }
