@@ -38,4 +38,16 @@ bool is_program_failure(FailureKind kind) {
     return false;
 }
 
+Failure no_answer(const Stop& stop) {
+    std::string what;
+    switch (stop.reason) {
+        case Stop::Reason::host_call: what = "the program stopped without an answer"; break;
+        case Stop::Reason::exited:
+            what = "the program exited with status " + std::to_string(stop.exit_status) + " instead of answering";
+            break;
+        case Stop::Reason::returned: what = "the callback returned without an answer"; break;
+    }
+    return {FailureKind::no_answer, what};
+}
+
 }  // namespace tinykvm::api

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/machine.hpp"
 
 namespace tinykvm::api {
 
@@ -43,5 +44,8 @@ class Failure : public Error {
     FailureKind kind_;
     std::string report_;
 };
+
+// For a guest that stopped in another way than with an answer.
+Failure no_answer(const Stop& stop);
 
 }  // namespace tinykvm::api

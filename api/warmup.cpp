@@ -62,17 +62,8 @@ class WarmUp {
     }
 
     void require_answer(const Stop& stop) {
-        switch (stop.reason) {
-            case Stop::Reason::host_call:
-                if (calls_.response()) {
-                    return;
-                }
-                throw Failure(FailureKind::no_answer, "the program stopped without an answer");
-            case Stop::Reason::exited:
-                throw Failure(FailureKind::no_answer, "the program exited with status " +
-                                                          std::to_string(stop.exit_status) + " instead of answering");
-            case Stop::Reason::returned:
-                throw Failure(FailureKind::no_answer, "the callback returned without an answer");
+        if (stop.reason != Stop::Reason::host_call || !calls_.response()) {
+            throw no_answer(stop);
         }
     }
 

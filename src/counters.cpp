@@ -1,7 +1,8 @@
 #include "src/counters.hpp"
 
+#include <atomic>
 #include <cstddef>
-#include <iterator>
+#include <thread>
 
 #include "src/varnish.hpp"
 
@@ -13,12 +14,13 @@ namespace tinykvm::vmod {
 
 namespace {
 
-// Plain data: there are no destructors that could run while other threads still count.
-struct VSC_VMOD_KVM* segment = nullptr;
+// Trivially destroyed: other threads may still count when the process ends.
+std::atomic<struct VSC_VMOD_KVM*> current = nullptr;
+std::atomic<unsigned> adding = 0;  // threads that may be using it now
 struct vsc_seg* handle = nullptr;
 unsigned references = 0;
 
-std::uint64_t* field(api::Counter counter) {
+std::uint64_t* field(struct VSC_VMOD_KVM* segment, api::Counter counter) {
     switch (counter) {
         case api::Counter::program_notfound: return &segment->program_notfound;
         case api::Counter::program_exception: return &segment->program_exception;
@@ -59,23 +61,33 @@ Counters& Counters::get() {
 void Counters::acquire() {
     if (references++ == 0) {
         // The literal "" makes the names VMOD_KVM.program_notfound and so on.
-        segment = VSC_VMOD_KVM_New(nullptr, &handle, "");
+        struct VSC_VMOD_KVM* segment = VSC_VMOD_KVM_New(nullptr, &handle, "");
         AN(segment);
+        current = segment;
     }
 }
 
 void Counters::release() {
     assert(references > 0);
     if (--references == 0) {
-        segment = nullptr;
+        current = nullptr;
+        while (adding != 0) {
+            std::this_thread::yield();
+        }
         VSC_VMOD_KVM_Destroy(&handle);
     }
 }
 
 void Counters::add(api::Counter counter, std::uint64_t amount) noexcept {
-    if (segment != nullptr && amount != 0) {
-        __atomic_fetch_add(field(counter), amount, __ATOMIC_RELAXED);
+    if (amount == 0) {
+        return;
     }
+    // Said before the look at `current`, so that release() either sees it or is seen.
+    ++adding;
+    if (struct VSC_VMOD_KVM* segment = current; segment != nullptr) {
+        __atomic_fetch_add(field(segment, counter), amount, __ATOMIC_RELAXED);
+    }
+    --adding;
 }
 
 }  // namespace tinykvm::vmod
