@@ -450,30 +450,30 @@ static inline long http_unset_str(int where, const char* name) {
     return sys_http_set(where, name, strlen(name));
 }
 
+/* KVM_HTTP_APPEND or KVM_HTTP_SET of a field that is formatted. */
+static inline long kvm_http_vf(unsigned call, int where, const char* format, va_list arguments) {
+    char field[4096];
+    const int length = vsnprintf(field, sizeof(field), format, arguments);
+    if (length < 0 || (size_t)length >= sizeof(field)) {
+        return -ENOSPC;
+    }
+    return kvm_call(call, where, (long)field, length, 0, 0, 0);
+}
+
 /* The same with printf's formatting; -ENOSPC when the field would be longer than 4095 bytes. */
 __attribute__((format(printf, 2, 3))) static inline long http_appendf(int where, const char* format, ...) {
-    char field[4096];
     va_list arguments;
-    int length;
     va_start(arguments, format);
-    length = vsnprintf(field, sizeof(field), format, arguments);
+    const long result = kvm_http_vf(KVM_HTTP_APPEND, where, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof(field)) {
-        return -ENOSPC;
-    }
-    return sys_http_append(where, field, (size_t)length);
+    return result;
 }
 __attribute__((format(printf, 2, 3))) static inline long http_setf(int where, const char* format, ...) {
-    char field[4096];
     va_list arguments;
-    int length;
     va_start(arguments, format);
-    length = vsnprintf(field, sizeof(field), format, arguments);
+    const long result = kvm_http_vf(KVM_HTTP_SET, where, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof(field)) {
-        return -ENOSPC;
-    }
-    return sys_http_set(where, field, (size_t)length);
+    return result;
 }
 
 /* Copies the first field called `key` (any case), "Name: value", to `out` and returns its length: 0 when there is
