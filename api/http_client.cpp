@@ -424,13 +424,18 @@ void HttpClient::Exchange::transfer() {
         if (now >= request_.deadline) {
             fail(FailureKind::timed_out, ETIMEDOUT, "there was no complete response in time");
         }
+        const bool has_begun = !response_->status_line.empty();
+        if (!has_begun && now >= request_.answer_by) {
+            fail(FailureKind::timed_out, ETIMEDOUT, "no response has begun in time");
+        }
         if (now >= next_look) {
             if (request_.cancelled && request_.cancelled()) {
                 fail(FailureKind::client_gone, ECANCELED, "cancelled");
             }
             next_look = now + look_for_cancellation;
         }
-        const auto wait = std::chrono::ceil<std::chrono::milliseconds>(std::min(next_look, request_.deadline) - now);
+        const auto until = std::min({next_look, request_.deadline, has_begun ? Deadline::max() : request_.answer_by});
+        const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - now);
         curl_multi_poll(handle_.multi, nullptr, 0, static_cast<int>(wait.count()), nullptr);
     }
     int left = 0;

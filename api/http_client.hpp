@@ -59,7 +59,8 @@ struct HttpRequest {
     std::span<const std::byte> body;   // borrowed
     bool with_body = false;            // is there one, even if it is empty?
 
-    Deadline deadline{};  // of everything together; must be set
+    Deadline deadline{};                   // of everything together; must be set
+    Deadline answer_by = Deadline::max();  // when a response must have begun
     // Asked at least every 100 ms. Null: never cancelled.
     std::function<bool()> cancelled;
 

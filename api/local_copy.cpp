@@ -28,6 +28,7 @@ using nlohmann::json;
 
 constexpr std::size_t max_note_bytes = 16384;
 constexpr auto look_at_lock = std::chrono::milliseconds(50);
+constexpr auto patience_with_servers = std::chrono::seconds(5);  // when there is a copy to use instead
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) {
     throw Failure(FailureKind::host, path + ": " + why);
@@ -219,6 +220,9 @@ FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, std::size_
     request.max_bytes = max_bytes;
     request.deadline = patience.deadline;
     request.cancelled = patience.cancelled;
+    if (present->file) {
+        request.answer_by = Clock::now() + patience_with_servers;
+    }
     request.take = [&](std::string_view piece) {
         file.write(piece);
         verification.add(std::as_bytes(std::span(piece)));

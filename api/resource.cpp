@@ -114,6 +114,7 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     HttpRequest http;
     http.url = request.uri;
     http.deadline = request.deadline;
+    http.answer_by = request.answer_by;
     http.cancelled = request.cancelled;
     http.max_body = request.max_bytes;
     http.take_body = request.take;

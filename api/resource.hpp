@@ -31,6 +31,7 @@ struct ResourceRequest {
     ResourceVersion have;  // nothing is read when it is this one still
     std::size_t max_bytes = 0;
     Deadline deadline{};
+    Deadline answer_by = Deadline::max();  // when a server must have begun to answer
     std::function<bool()> cancelled;  // asked every now and then; null: never
     // Gets the bytes in order, also those of an answer that turns out to be none. May throw to end it.
     std::function<void(std::string_view)> take;

@@ -181,6 +181,22 @@ TEST(ApiHttpClient, DeadlineHolds) {
     EXPECT_EQ(silent.connections(), 1);
 }
 
+TEST(ApiHttpClient, ResponsesThatHaveBegunMayTakeLonger) {
+    HttpServer silent([](const std::string&) { return ""; });
+    HttpRequest request = get(silent.url("/"));
+    request.answer_by = Clock::now() + milliseconds(150);
+    const HttpFailure failure = failure_of(request);
+    EXPECT_LT(Clock::now(), request.deadline);
+    EXPECT_EQ(failure.error(), ETIMEDOUT);
+    EXPECT_TRUE(contains(failure.what(), "no response has begun")) << failure.what();
+
+    HttpServer slow([](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!"; });
+    HttpRequest begun = get(slow.url("/"));
+    begun.take_body = [&](std::string_view) { begun.answer_by = Clock::now(); };
+    begun.deadline = Clock::now() + milliseconds(300);
+    EXPECT_TRUE(contains(failure_of(begun).what(), "no complete response"));
+}
+
 TEST(ApiHttpClient, CancellationHolds) {
     HttpServer silent([](const std::string&) { return ""; });
     HttpRequest request = get(silent.url("/"));

@@ -181,6 +181,8 @@ TEST_F(ApiSource, CopyIsUsedWhenTheServerHasNoAnswerForUs) {
         HttpServer silent([](const std::string&) { return ""; });
         EXPECT_EQ(update({silent.url("/"), path, {}}, Clock::now() + milliseconds(200)), "");
         EXPECT_TRUE(contains(log, "is used: ")) << log;
+        EXPECT_EQ(update({silent.url("/"), path, {}}, Deadline::max()), "");
+        EXPECT_TRUE(contains(log, "no response has begun in time")) << log;
         // One that ends too early.
         HttpServer short_one([](const std::string&) {
             return "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nshort";
