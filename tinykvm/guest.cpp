@@ -540,6 +540,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     if (disorderly_) throw MachineError("only a program that waits in a host call can be frozen");
     auto snapshot = std::make_unique<SnapshotContents>();
     drop_request_area();
+    memory_.finish();  // the request area is only named here, each fork has its own memory there
     snapshot->request_area = request_area();
     snapshot->registers = user_registers();
     snapshot->system_registers = vcpu_.system_registers();

@@ -87,6 +87,11 @@ System::System() {
 
     idle_vm_ = FileDescriptor(::ioctl(fd(), KVM_CREATE_VM, 0));
     if (!idle_vm_) throw MachineError::from_errno("cannot create a virtual machine (KVM_CREATE_VM)", errno);
+    // Without an interrupt controller, as all of ours: kvm_has_noapic_vcpu in the kernel. Those of guests have number 0,
+    // so that one sees in /proc what they are (anon_inode:kvm-vcpu:0).
+    constexpr unsigned long idle_number = 1;
+    idle_vcpu_ = FileDescriptor(::ioctl(idle_vm_.get(), KVM_CREATE_VCPU, idle_number));
+    if (!idle_vcpu_) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
 
     CountedArray<kvm_cpuid_entry2> table(256);
     if (::ioctl(fd(), get_supported_cpuid, table.data()) < 0)

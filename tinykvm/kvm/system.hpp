@@ -46,9 +46,10 @@ class System {
 
   private:
     FileDescriptor fd_;
-    // A VM that is never run. While there is one, KVM keeps the virtualisation hardware of all CPUs switched on;
-    // without it the first VM and the last one would each interrupt every CPU of the machine.
-    FileDescriptor idle_vm_;
+    // A VM that is never run. While there is one, KVM keeps the virtualisation hardware of all CPUs switched on, and
+    // its own code adapted to vCPUs like ours; without it the first VM and the last one would each interrupt every CPU
+    // of the machine, twice.
+    FileDescriptor idle_vm_, idle_vcpu_;
     std::size_t run_size_ = 0, xsave_size_ = 4096;
     bool changes_threads_freely_ = false;
     std::vector<CpuidEntry> cpuid_;

@@ -30,6 +30,8 @@ constexpr std::size_t spare_space = std::size_t{8} << 20;
 // Most of a string that is copied before its end is looked for.
 constexpr std::size_t read_at_once = 512;
 
+// Page tables that the smallest programs need.
+constexpr std::size_t first_tables = 8;
 constexpr std::uint64_t system_pages = large_page_size / page_size;
 
 std::size_t window_size(std::size_t address_space) {
@@ -44,6 +46,7 @@ GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages)
       tables_(window_) {
     if (!window_.allocate(large_page_size)) throw MachineError("no room for a guest's system block");
     window_.protect(0, large_page_size, {.read = true, .write = true});
+    window_.populate(0, x86::page_tables_offset + first_tables * page_size);
     tables_.create();
     create_system_block();
 }
@@ -158,8 +161,11 @@ bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
         if (size == 0) return false;
         const Protection protection = regions_.find(to)->protection;
         will_write(range.begin, size);
-        write_protected(range.begin, size, protection,
-                        [&](std::byte* host) { std::memcpy(host, bytes.data(), size); });
+        write_protected(range.begin, size, protection, [&](std::byte* host) {
+            const std::uint64_t begin = page_floor(range.begin);
+            window_.populate(begin, page_ceil(range.end) - begin);
+            std::memcpy(host, bytes.data(), size);
+        });
         to += size;
         bytes = bytes.subspan(size);
     }

@@ -149,6 +149,8 @@ class GuestMemory {
     // The system block (x86/layout.hpp), readable and writable for the host.
     std::byte* system_block() const { return window_.host(0); }
     void use_small_pages() { window_.use_small_pages(); }
+    // The guest runs no more, and make_image() is to come: what is mapped from now on is mapped in forks only.
+    void finish() { window_.finish(); }
     std::size_t reserved_huge() const { return window_.reserved_huge(); }
     // Puts a page of a memfd shared with other VMs at the clock page.
     void map_clock_page(int fd);

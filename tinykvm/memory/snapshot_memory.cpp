@@ -126,9 +126,12 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
         parts.push_back(std::move(part));
     };
     // Tables and shim: not in the dirty set, the host alone writes them. The clock page is every fork's own affair.
+    // Tables still to be given out are zero, and not looked at: that alone would make the host fault each of them in.
+    const std::uint64_t unused = tables_.state().next / page_size, unused_end = tables_.state().end / page_size;
     for (std::uint64_t block : tables_.state().blocks)
-        add(block, large_page_size, {.read = true, .write = true},
-            [](std::uint64_t page) { return page != x86::clock_page_offset / page_size; });
+        add(block, large_page_size, {.read = true, .write = true}, [&](std::uint64_t page) {
+            return page != x86::clock_page_offset / page_size && !(unused <= page && page < unused_end);
+        });
     // Pages under PROT_NONE may hold data that a later mprotect shows again.
     for (const auto& entry : regions_) {
         const Region& region = entry.second;

@@ -84,6 +84,11 @@ void Window::use_small_pages() {
     reserved_.stop();
 }
 
+void Window::finish() {
+    use_small_pages();
+    covered_ = size();
+}
+
 void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd,
                       std::uint64_t fd_offset) {
     replace("cannot map a snapshot", offset, size, host_protection(protection), MAP_PRIVATE | MAP_NORESERVE, fd,
@@ -103,6 +108,11 @@ void Window::protect(std::uint64_t offset, std::size_t size, Protection protecti
     reserved_.before_protecting(offset, size, protection);
     if (::mprotect(host(offset), size, host_protection(protection)) != 0)
         throw MachineError::from_errno("cannot protect guest memory", errno);
+}
+
+void Window::populate(std::uint64_t offset, std::size_t size) {
+    // A wish: what is missing comes when it is written.
+    (void)::madvise(host(offset), size, MADV_POPULATE_WRITE);
 }
 
 void Window::drop_changes(std::uint64_t offset, std::size_t size) {

@@ -44,11 +44,15 @@ class Window {
     void unmap(std::uint64_t offset, std::size_t size);
     // Contents stay; the guest's (and the host's) rights change.
     void protect(std::uint64_t offset, std::size_t size, Protection protection);
+    // Makes the pages there at once, which is cheaper than one by one as they are written; they must be writable.
+    void populate(std::uint64_t offset, std::size_t size);
     // Back to what is mapped there: zero or the image's pages. Frees private copies, but for reserved huge pages.
     void drop_changes(std::uint64_t offset, std::size_t size);
 
     // No more huge pages from now on.
     void use_small_pages();
+    // The guest runs no more: from now on nothing more gets huge pages or a memory slot.
+    void finish();
     // Bytes in reserved huge pages.
     std::size_t reserved_huge() const { return reserved_.size(); }
 
