@@ -15,7 +15,9 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/image.hpp"
+#include "tinykvm/memory/window.hpp"
 #include "tinykvm/x86/layout.hpp"
+#include "tinykvm/x86/page_tables.hpp"
 
 namespace tinykvm {
 namespace {
@@ -282,6 +284,49 @@ TEST_F(MemoryWorkingSet, PagesNoRequestChangesAnyMoreAreGivenBack) {
         EXPECT_EQ(resident(fork, base, 10), 10u) << round;
     }
     EXPECT_EQ(resident(fork, base, all), 20u);
+}
+
+// Tables for a range are there or nothing of it is granted: a right given by half would be a hole where the host's
+// mapping allows more than the guest may.
+TEST(PageTables, GrantAllOrNothing) {
+    kvm::Vm vm;
+    Window window(vm, 4 * MiB);
+    ASSERT_TRUE(window.allocate(2 * MiB));
+    window.protect(0, 2 * MiB, rw);
+    x86::PageTables tables(window);
+    tables.create();
+    constexpr GuestAddr apart = GuestAddr{1} << 39;  // nothing in common but the root: three more tables
+    std::uint64_t n = 0;
+    GuestAddr last = 0;
+    for (; n < 1000; ++n) {
+        last = 2 * MiB * n + apart * (n % 200 + 1) - page_size;  // two pages, in two places
+        if (!tables.grant(last, x86::window_base, 2 * page_size, rw)) break;
+        ASSERT_TRUE(tables.any_writable(last, page_size));
+        ASSERT_TRUE(tables.any_writable(last + page_size, page_size));
+    }
+    EXPECT_GT(n, 100u);
+    EXPECT_LT(n, 1000u);
+    EXPECT_FALSE(tables.any_writable(last, 2 * page_size));
+    // What needs no more tables goes on.
+    EXPECT_TRUE(tables.grant(apart - 2 * page_size, x86::window_base, page_size, rw));
+}
+
+TEST(PageTables, NarrowedOnesGrantNoMore) {
+    kvm::Vm vm;
+    Window window(vm, 8 * MiB);
+    ASSERT_TRUE(window.allocate(8 * MiB));
+    window.protect(0, 8 * MiB, rw);
+    x86::PageTables tables(window);
+    tables.create();
+    ASSERT_TRUE(tables.grant(base, x86::window_base + 2 * MiB, 6 * MiB, rw));  // three large ones
+    ASSERT_TRUE(tables.narrow(base, 2 * MiB, ro));
+    ASSERT_TRUE(tables.narrow(base + 2 * MiB + 7 * page_size, page_size, none));
+    ASSERT_TRUE(tables.narrow(base + 64 * MiB, 6 * MiB, none));  // never granted
+    EXPECT_FALSE(tables.any_writable(base, 2 * MiB));
+    EXPECT_TRUE(tables.any_writable(base + 2 * MiB, 7 * page_size));
+    EXPECT_FALSE(tables.any_writable(base + 2 * MiB + 7 * page_size, page_size));
+    EXPECT_TRUE(tables.any_writable(base + 2 * MiB + 8 * page_size, page_size));
+    EXPECT_TRUE(tables.any_writable(base + 4 * MiB, page_size));
 }
 
 // Data scattered all over must not cost every fork thousands of mappings of the host.

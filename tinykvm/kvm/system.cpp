@@ -79,9 +79,6 @@ System::System() {
     if (!missing.empty())
         throw MachineError("/dev/kvm lacks " + missing + "; a newer kernel has it (Linux 5.11 or later)");
 
-    int size = ::ioctl(fd(), KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (size < 0) throw MachineError::from_errno("KVM_GET_VCPU_MMAP_SIZE", errno);
-    run_size_ = static_cast<std::size_t>(size);
     if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
         xsave_size_ = static_cast<std::size_t>(xsave);
 

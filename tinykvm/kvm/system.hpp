@@ -36,7 +36,6 @@ class System {
     static const System& instance();
 
     int fd() const { return fd_.get(); }
-    std::size_t run_size() const { return run_size_; }              // bytes of a vCPU's shared structure
     std::size_t vector_state_size() const { return xsave_size_; }   // bytes KVM moves as XSAVE image
     std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
     // A vCPU may be run by another thread than last time without a grace period of RCU in between.
@@ -50,7 +49,7 @@ class System {
     // its own code adapted to vCPUs like ours; without it the first VM and the last one would each interrupt every CPU
     // of the machine, twice.
     FileDescriptor idle_vm_, idle_vcpu_;
-    std::size_t run_size_ = 0, xsave_size_ = 4096;
+    std::size_t xsave_size_ = 4096;
     bool changes_threads_freely_ = false;
     std::vector<CpuidEntry> cpuid_;
     std::vector<Capability> capabilities_;

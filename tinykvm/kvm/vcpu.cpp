@@ -23,6 +23,8 @@ static_assert(sizeof(kvm_dirty_gfn) == 16);
 
 namespace {
 
+// The ring behind what else the kernel shares.
+constexpr std::size_t ring_offset = std::size_t{KVM_DIRTY_LOG_PAGE_OFFSET} * 4096;
 constexpr std::uint32_t ring_dirty = KVM_DIRTY_GFN_F_DIRTY;
 constexpr std::uint32_t ring_collected = KVM_DIRTY_GFN_F_RESET;
 
@@ -37,9 +39,9 @@ Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
     int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, 0);
     if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
     fd_ = FileDescriptor(fd);
-    run_ = Mapping("cannot map a virtual CPU", vm.system().run_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-    ring_ = Mapping("cannot map a dirty ring", vm.dirty_ring_entries() * sizeof(RingEntry),
-                    PROT_READ | PROT_WRITE, MAP_SHARED, fd, KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+    // One mapping, with a gap nobody touches: mappings of a process make its new VMs dearer.
+    shared_ = Mapping("cannot map a virtual CPU", ring_offset + vm.dirty_ring_entries() * sizeof(RingEntry),
+                      PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 
     CountedArray<kvm_cpuid_entry2> table(static_cast<std::uint32_t>(cpuid.size()));
     std::memcpy(table.entries(), cpuid.data(), cpuid.size_bytes());
@@ -122,9 +124,12 @@ void Vcpu::set_system_registers(const SystemRegisters& registers) {
     state()->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 }
 
-SystemRegisters Vcpu::read_system_registers() {
-    SystemRegisters registers;
-    if (call(KVM_GET_SREGS, &registers) < 0) throw MachineError::from_errno("KVM_GET_SREGS", errno);
+const SystemRegisters& Vcpu::initial_system_registers() const {
+    static const SystemRegisters registers = [this] {
+        SystemRegisters read;
+        if (call(KVM_GET_SREGS, &read) < 0) throw MachineError::from_errno("KVM_GET_SREGS", errno);
+        return read;
+    }();
     return registers;
 }
 
@@ -181,7 +186,7 @@ bool Vcpu::clear_pending() {
 }
 
 void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
-    auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
+    auto* entries = reinterpret_cast<RingEntry*>(shared_.data() + ring_offset);
     auto slots = vm_->slots();
     const std::uint64_t ring_size = vm_->dirty_ring_entries();
     while (ring_next_ - ring_recycled_ < ring_size) {
@@ -195,7 +200,7 @@ void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
 }
 
 void Vcpu::recycle_ring() {
-    auto* entries = reinterpret_cast<RingEntry*>(ring_.data());
+    auto* entries = reinterpret_cast<RingEntry*>(shared_.data() + ring_offset);
     const std::uint64_t ring_size = vm_->dirty_ring_entries();
     for (; ring_recycled_ < ring_next_; ++ring_recycled_)
         std::atomic_ref<std::uint32_t>(entries[ring_recycled_ % ring_size].flags)

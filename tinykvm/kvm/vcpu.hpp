@@ -82,8 +82,8 @@ class Vcpu {
     void set_registers(const Registers& registers);
     SystemRegisters system_registers() const;
     void set_system_registers(const SystemRegisters& registers);
-    // Reads what KVM made of a new vCPU; for the first set.
-    SystemRegisters read_system_registers();
+    // What KVM makes of a new vCPU, the same for all of them; to be asked for of a new one.
+    const SystemRegisters& initial_system_registers() const;
 
     // x87, SSE, AVX...: an XSAVE image in standard format.
     std::vector<std::byte> vector_state() const;
@@ -115,13 +115,13 @@ class Vcpu {
         std::uint32_t flags, slot;
         std::uint64_t page;
     };
-    kvm_run* state() const { return reinterpret_cast<kvm_run*>(run_.data()); }
+    kvm_run* state() const { return reinterpret_cast<kvm_run*>(shared_.data()); }
     int call(unsigned long request, void* argument) const;
     Exit decode(int result, int error);
 
     const Vm* vm_;
     FileDescriptor fd_;
-    Mapping run_, ring_;
+    Mapping shared_;  // with the kernel: struct kvm_run, and further on the dirty ring
     std::uint64_t ring_next_ = 0, ring_recycled_ = 0;
     std::atomic<int> thread_{0};  // kernel thread id while in run()
     mutable std::uint64_t ioctls_ = 0;

@@ -143,14 +143,22 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
     return true;
 }
 
+// The protection of the host's mapping behind pages that are to have this one for the guest. As long as page tables
+// alone keep the guest from writing, the host's need not: KVMs with shadow paging then map such pages ahead, 8 at a time.
+Protection GuestMemory::behind(GuestAddr address, std::size_t size, Protection protection) const {
+    if (!protection.accessible() || tables_.any_writable(address, size)) return protection;
+    return {.read = true, .write = true};
+}
+
 // Lets write(host address) write to pages that have this protection for the guest.
 template <typename Write>
-void GuestMemory::write_protected(std::uint64_t offset, std::size_t size, Protection protection, Write write) {
+void GuestMemory::write_protected(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection,
+                                  Write write) {
     if (protection.write) return write(window_.host(offset));
     const std::uint64_t begin = page_floor(offset), end = page_ceil(offset + size);
     window_.protect(begin, end - begin, {.read = true, .write = true});
     write(window_.host(offset));
-    window_.protect(begin, end - begin, protection);
+    window_.protect(begin, end - begin, behind(page_floor(address), end - begin, protection));
     note_remapped(begin, end);  // reset cannot copy back what it may not write
 }
 
@@ -161,7 +169,7 @@ bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
         if (size == 0) return false;
         const Protection protection = regions_.find(to)->protection;
         will_write(range.begin, size);
-        write_protected(range.begin, size, protection, [&](std::byte* host) {
+        write_protected(range.begin, size, to, protection, [&](std::byte* host) {
             const std::uint64_t begin = page_floor(range.begin);
             window_.populate(begin, page_ceil(range.end) - begin);
             std::memcpy(host, bytes.data(), size);
@@ -232,12 +240,18 @@ bool GuestMemory::give_place(GuestAddr begin, GuestAddr end) {
     }
 }
 
+// All of the range or nothing: the host's mapping may allow more than the guest has been granted so far.
 bool GuestMemory::grant(GuestAddr begin, GuestAddr end, Protection protection) {
-    bool room = true;
+    std::uint64_t needed = 0;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t size, GuestAddr address) {
-        room = room && tables_.grant(address, x86::window_base + offset, size, protection);
+        needed += tables_.tables_to_grant(address, x86::window_base + offset, size, protection);
     });
-    return room;
+    if (needed > tables_.tables_left()) return false;
+    bool granted = true;
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t size, GuestAddr address) {
+        granted = tables_.grant(address, x86::window_base + offset, size, protection) && granted;
+    });
+    return granted;
 }
 
 void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
@@ -285,9 +299,9 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     if (shared_.overlaps(begin, end)) return EPERM;
     if (is_closed(begin, end)) return ENOMEM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
-    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
         if (protection.accessible())
-            window_.map_zero(offset, length, protection);
+            window_.map_zero(offset, length, behind(address, length, protection));
         else
             window_.unmap(offset, length);
         dirty_.remove(offset / page_size, (offset + length) / page_size);
@@ -334,8 +348,8 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     if (!regions_.covered(begin, end) || too_many_regions()) return ENOMEM;
     if (shared_.overlaps(begin, end)) return EPERM;
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
-    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
-        window_.protect(offset, length, protection);
+    for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
+        window_.protect(offset, length, behind(address, length, protection));
         note_remapped(offset, offset + length);
     });
     if (protection.execute) executable_added_ = true;
@@ -351,12 +365,12 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
     for (GuestAddr at = begin; at < end;) {
         const Region region = *regions_.find(at);
         const GuestAddr to = std::min(end, region.end);
-        for_each_piece(at, to, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+        for_each_piece(at, to, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
             if (region.file) {
                 window_.drop_changes(offset, length);
                 dirty_.remove(offset / page_size, (offset + length) / page_size);
             } else {
-                make_zero(offset, length, region.protection);
+                make_zero(offset, length, address, region.protection);
             }
         });
         at = to;
@@ -364,7 +378,7 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
     return 0;
 }
 
-void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, Protection protection) {
+void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection) {
     const std::uint64_t first = offset / page_size, last = (offset + size) / page_size;
     auto has_data = [&](std::uint64_t page) { return image_ && image_->page(page) != nullptr; };
     bool any_data = false;
@@ -376,7 +390,7 @@ void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, Protection p
     }
     if (size >= worth_a_mapping && !too_many_regions()) {
         if (protection.accessible())
-            window_.map_zero(offset, size, protection);
+            window_.map_zero(offset, size, behind(address, size, protection));
         else
             window_.unmap(offset, size);
         dirty_.remove(first, last);
@@ -384,7 +398,7 @@ void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, Protection p
         return;
     }
     will_write(offset, size);
-    write_protected(offset, size, protection, [&](std::byte* host) { std::memset(host, 0, size); });
+    write_protected(offset, size, address, protection, [&](std::byte* host) { std::memset(host, 0, size); });
 }
 
 std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint, std::size_t alignment) const {

@@ -1,9 +1,8 @@
 // A guest's memory: its mappings, and the only way to its bytes.
 //
 // Guest memory is host memory. Each 2 MiB block of guest addresses that ever becomes accessible is given a
-// block of the VM's guest-physical window for good; the window is one host mapping, and the host's mm enforces
-// what the guest may touch. Guest page tables therefore only ever gain entries and never have to be edited to
-// take access away (docs/design.md, "Memory").
+// block of the VM's guest-physical window for good. Guest page tables only ever gain entries; the host's mm enforces
+// what the guest may not touch any more (docs/design.md, "Memory").
 //
 // Addresses and lengths come from the guest: every function checks them with arithmetic that cannot wrap.
 //
@@ -172,15 +171,17 @@ class GuestMemory {
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>
     void for_each_piece(GuestAddr begin, GuestAddr end, Visit visit) const;
+    Protection behind(GuestAddr address, std::size_t size, Protection protection) const;
     template <typename Write>
-    void write_protected(std::uint64_t offset, std::size_t size, Protection protection, Write write);
+    void write_protected(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection, Write write);
     void will_write(std::uint64_t offset, std::size_t size);
-    void make_zero(std::uint64_t offset, std::size_t size, Protection protection);
+    void make_zero(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection);
     void note_remapped(std::uint64_t begin, std::uint64_t end);
     bool is_remapped(std::uint64_t offset) const;
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
     void forget_unchanged();
+    void narrow_tables();
     void map_image();
     void join_remapped(bool over_unchanged);
     void restore_mappings();

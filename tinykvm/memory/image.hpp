@@ -32,7 +32,11 @@ struct SharedArea {
 };
 
 struct MemoryImage {
-    // What a fork maps: sorted by offset, disjoint; what is in none of them is not accessible.
+    // What of the file is where in the window, as a new fork maps it. Page tables say what the guest may do with it.
+    struct Extent {
+        std::uint64_t offset, size, file_offset;
+    };
+    // What a request's changes are undone by: sorted by offset, disjoint; what is in none of them is not accessible.
     struct Piece {
         enum class Backing { zero, file, shared };
         std::uint64_t offset, size;  // in the window
@@ -42,8 +46,10 @@ struct MemoryImage {
     };
 
     FileDescriptor file;             // memfd, sealed
-    Mapping view;                    // all of it, read-only
+    Mapping view;                    // all of it, read-only; holes are not to be touched
+    std::vector<Extent> extents;     // ascending; zero pages in them are holes of the file
     std::vector<Piece> pieces;
+    std::size_t data_pages = 0;      // that are not zero
     std::vector<std::uint32_t> page_numbers;  // window page -> page of the file + 1; 0: zero
     std::uint64_t window_end = 0;
     AddressBlocks blocks;

@@ -24,10 +24,10 @@ constexpr std::size_t max_growth = std::size_t{512} << 20;
 // A reset with more ranges to map anew than this is dearer than a new VM. Live forks: 1, 100, 1000; undoing a range:
 // 3, 16, 230 us; a new VM instead of the old one: 0.4, 0.8, 5 ms, and 25 us for each page of its working set.
 constexpr std::size_t max_ranges_to_undo = 64;
-// Runs of data closer than this become one mapping, because a mapping of the host costs more than a few zero pages;
-// the distance is doubled until a fork needs no more than so many mappings for data.
-constexpr std::uint64_t first_gap_pages = 16;
-constexpr std::size_t max_data_runs = 256;
+// Runs of data closer than this become one mapping, because each one makes every new VM of the process dearer: no huge
+// page fits between them. The distance is doubled until a fork needs no more than so many mappings for data.
+constexpr std::uint64_t first_gap_pages = large_page_size / page_size - 1;
+constexpr std::size_t max_extents = 256;
 
 using Backing = MemoryImage::Piece::Backing;
 
@@ -65,59 +65,100 @@ class ImageWriter {
 
     void write(std::vector<Part> parts) {
         std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
-        const std::uint64_t gap = choose_gap(parts);
-        for (const Part& part : parts) {
-            std::uint64_t at = part.offset / page_size;
-            for (const PageRun& run : join(part.pages, gap)) {
-                add_zero(at, run.first, part.protection);
-                add_data(run, part.protection);
-                at = run.last;
-            }
-            add_zero(at, (part.offset + part.size) / page_size, part.protection);
+        std::vector<std::uint64_t> pages;
+        for (const Part& part : parts) pages.insert(pages.end(), part.pages.begin(), part.pages.end());
+        std::uint64_t gap = first_gap_pages;
+        while (join(pages, gap).size() > max_extents) gap *= 2;
+        std::uint64_t file_offset = 0;
+        for (const PageRun& run : join(pages, gap)) {
+            image_.extents.push_back({run.first * page_size, (run.last - run.first) * page_size, file_offset});
+            file_offset += image_.extents.back().size;
         }
+        for (const Part& part : parts) add_pieces(part);
+        for (const PageRun& run : join(pages, 0)) write_data(run);
+        if (::ftruncate(image_.file.get(), static_cast<off_t>(file_offset)) != 0)
+            throw MachineError::from_errno("cannot write a snapshot file", errno);
         if (::fcntl(image_.file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
             throw MachineError::from_errno("cannot seal a snapshot file", errno);
-        image_.view = Mapping("cannot map a snapshot file", written_ * page_size, PROT_READ, MAP_PRIVATE,
-                              image_.file.get());
+        image_.view = Mapping("cannot map a snapshot file", file_offset, PROT_READ, MAP_PRIVATE, image_.file.get());
+        image_.data_pages = pages.size();
     }
 
   private:
-    static std::uint64_t choose_gap(const std::vector<Part>& parts) {
-        for (std::uint64_t gap = first_gap_pages;; gap *= 2) {
-            std::size_t extra = 0;  // runs beyond the one each part may have anyway
-            for (const Part& part : parts)
-                if (std::size_t runs = join(part.pages, gap).size()) extra += runs - 1;
-            if (extra <= max_data_runs) return gap;
+    // The first extent that ends behind the offset.
+    std::vector<MemoryImage::Extent>::const_iterator extent_behind(std::uint64_t offset) const {
+        return std::lower_bound(image_.extents.cbegin(), image_.extents.cend(), offset,
+                                [](const auto& extent, std::uint64_t o) { return extent.offset + extent.size <= o; });
+    }
+    void add_pieces(const Part& part) {
+        const std::uint64_t end = part.offset + part.size;
+        auto extent = extent_behind(part.offset);
+        for (std::uint64_t at = part.offset; at < end;) {
+            std::uint64_t to = end;
+            if (extent == image_.extents.end() || end <= extent->offset) {
+                add_zero(at, end, part.protection);
+            } else if (at < extent->offset) {
+                add_zero(at, to = extent->offset, part.protection);
+            } else {
+                to = std::min(end, extent->offset + extent->size);
+                image_.pieces.push_back(
+                    {at, to - at, part.protection, Backing::file, extent->file_offset + (at - extent->offset)});
+                ++extent;
+            }
+            at = to;
         }
     }
-    void add_zero(std::uint64_t first, std::uint64_t last, Protection protection) {
-        if (first == last || !protection.accessible()) return;
-        image_.pieces.push_back({first * page_size, (last - first) * page_size, protection, Backing::zero, 0});
+    void add_zero(std::uint64_t begin, std::uint64_t end, Protection protection) {
+        if (protection.accessible()) image_.pieces.push_back({begin, end - begin, protection, Backing::zero, 0});
     }
-    void add_data(const PageRun& run, Protection protection) {
-        const std::size_t size = (run.last - run.first) * page_size;
-        image_.pieces.push_back({run.first * page_size, size, protection, Backing::file, written_ * page_size});
+    void write_data(const PageRun& run) {
+        const std::uint64_t offset = run.first * page_size;
+        const auto extent = extent_behind(offset);
+        const std::uint64_t file_offset = extent->file_offset + (offset - extent->offset);
         for (std::uint64_t page = run.first; page < run.last; ++page)
-            image_.page_numbers[page] = static_cast<std::uint32_t>(written_ + (page - run.first) + 1);
-        const std::byte* from = window_.host(run.first * page_size);
+            image_.page_numbers[page] = static_cast<std::uint32_t>(file_offset / page_size + (page - run.first) + 1);
+        const std::size_t size = (run.last - run.first) * page_size;
         for (std::size_t done = 0; done < size;) {
-            const auto to = static_cast<off_t>(written_ * page_size + done);
-            ssize_t n = ::pwrite(image_.file.get(), from + done, size - done, to);
+            ssize_t n = ::pwrite(image_.file.get(), window_.host(offset + done), size - done,
+                                 static_cast<off_t>(file_offset + done));
             if (n < 0 && errno == EINTR) continue;
             if (n <= 0) throw MachineError::from_errno("cannot write a snapshot file", n < 0 ? errno : EIO);
             done += static_cast<std::size_t>(n);
         }
-        written_ += run.last - run.first;
     }
 
     MemoryImage& image_;
     const Window& window_;
-    std::uint64_t written_ = 0;  // pages
 };
 
 }  // namespace
 
+// The page tables of an image grant what its regions say and nothing more, whatever was granted while it booted: so
+// forks need no mappings of the host to hold anything back.
+void GuestMemory::narrow_tables() {
+    const auto narrow = [&](GuestAddr begin, GuestAddr end, Protection rights) {
+        if (begin < end && !tables_.narrow(begin, end - begin, rights))
+            throw MachineError("no address space left for page tables");
+    };
+    for (const AddressBlocks::Run& run : blocks_.runs()) {
+        GuestAddr at = run.begin;
+        const auto up_to = [&](GuestAddr end, Protection rights) {
+            // The system block has its own rules.
+            narrow(at, std::min(end, x86::system_begin), rights);
+            narrow(std::max(at, x86::system_end), end, rights);
+            at = std::max(at, end);
+        };
+        for (const auto& [begin, region] : regions_) {
+            if (region.end <= at || run.end <= begin) continue;
+            up_to(begin, {});
+            up_to(std::min(region.end, run.end), region.protection);
+        }
+        up_to(run.end, {});
+    }
+}
+
 std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileCopies> file_copies) {
+    narrow_tables();
     std::vector<Part> parts;
     auto add = [&](std::uint64_t offset, std::size_t size, Protection protection, auto has_data) {
         Part part{offset, size, protection, {}};
@@ -161,30 +202,17 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     return image;
 }
 
-// Of a new window.
+// Of a new window, all of it readable and writable.
 void GuestMemory::map_image() {
-    const auto& pieces = image_->pieces;
+    for (const MemoryImage::Extent& extent : image_->extents)
+        window_.map_copy(extent.offset, extent.size, {.read = true, .write = true}, image_->file.get(),
+                         extent.file_offset);
     // From the end: the request area is last, and comes first for huge pages.
-    for (std::size_t i = pieces.size(); i-- > 0;)
-        if (pieces[i].backing == Backing::zero)
-            window_.map_first(pieces[i].offset, pieces[i].size, pieces[i].protection);
-    for (std::size_t i = 0; i < pieces.size();) {
-        const MemoryImage::Piece& first = pieces[i];
-        if (first.backing != Backing::file) {
-            if (first.backing == Backing::shared)
-                window_.map_shared(first.offset, first.size, first.protection, shared_.memory->fd(), first.file_offset);
-            ++i;
-            continue;
-        }
-        // Pieces that go on where the one before ended differ in protection alone.
-        std::size_t size = 0, last = i;
-        for (; last < pieces.size() && pieces[last].backing == Backing::file &&
-               pieces[last].offset == first.offset + size &&
-               pieces[last].file_offset == first.file_offset + size;
-             ++last)
-            size += pieces[last].size;
-        window_.map_copy(first.offset, size, first.protection, image_->file.get(), first.file_offset);
-        for (++i; i < last; ++i) window_.protect(pieces[i].offset, pieces[i].size, pieces[i].protection);
+    for (auto piece = image_->pieces.rbegin(); piece != image_->pieces.rend(); ++piece) {
+        if (piece->backing == Backing::zero)
+            window_.use_huge_pages(piece->offset, piece->size, piece->protection);
+        if (piece->backing == Backing::shared)
+            window_.map_shared(piece->offset, piece->size, piece->protection, shared_.memory->fd(), piece->file_offset);
     }
 }
 

@@ -20,16 +20,25 @@ constexpr std::uint64_t first_slot = std::uint64_t{32} << 20;
 
 Window::Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages)
     : vm_(&vm),
-      reservation_("cannot reserve address space for a guest", size + large_page_size, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+      reservation_(reserve(size)),
       transparent_(huge_pages.transparent),
-      reserved_(align(reservation_, size), std::move(huge_pages)) {}
+      reserved_(reservation_.data(), std::move(huge_pages)) {}
 
 // Blocks are 2 MiB on the host as well, so that huge pages can back them.
-std::byte* Window::align(Mapping& reservation, std::size_t size) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(reservation.data());
-    reservation.trim((large_page_size - begin % large_page_size) % large_page_size, size);
-    return reservation.data();
+Mapping Window::reserve(std::size_t size) {
+    const auto map = [](std::size_t length) {
+        return Mapping("cannot reserve address space for a guest", length, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    };
+    const auto excess = [](const Mapping& mapping) {
+        return reinterpret_cast<std::uintptr_t>(mapping.data()) % large_page_size;
+    };
+    Mapping reservation = map(size);  // kernels from 6.7 on align it by themselves
+    if (excess(reservation) == 0) return reservation;
+    reservation = {};
+    reservation = map(size + large_page_size);
+    reservation.trim((large_page_size - excess(reservation)) % large_page_size, size);
+    return reservation;
 }
 
 std::optional<std::uint64_t> Window::allocate(std::size_t size) {
@@ -44,6 +53,8 @@ void Window::adopt(std::uint64_t end, std::size_t spare) {
     covered_ = std::min<std::uint64_t>(end + spare, size());
     vm_->add_memory(x86::window_base, host(0), covered_);
     allocated_ = end;
+    // mmap over a mapping notifies every VM of the process, 0.2 us each; mprotect only those with pages there.
+    protect(0, end, {.read = true, .write = true});
 }
 
 void Window::cover(std::uint64_t end) {
@@ -63,12 +74,6 @@ void Window::replace(const char* what, std::uint64_t offset, std::size_t size, i
 void Window::map_zero(std::uint64_t offset, std::size_t size, Protection protection) {
     replace("cannot map guest memory", offset, size, host_protection(protection),
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    use_huge_pages(offset, size, protection);
-}
-
-void Window::map_first(std::uint64_t offset, std::size_t size, Protection protection) {
-    // mmap over a mapping notifies every VM of the process, 0.2 us each; mprotect only those with pages there.
-    protect(offset, size, protection);
     use_huge_pages(offset, size, protection);
 }
 

@@ -28,14 +28,15 @@ class Window {
     // Gives out `size` bytes (a multiple of 2 MiB) for good; nullopt when the window is full.
     std::optional<std::uint64_t> allocate(std::size_t size);
     std::uint64_t allocated() const { return allocated_; }
-    // Takes over [0, end), which a snapshot has given out, with room for `spare` more bytes in the same slot.
+    // Takes over [0, end), which a snapshot has given out, with room for `spare` more bytes in the same slot. It is
+    // zero memory, readable and writable.
     void adopt(std::uint64_t end, std::size_t spare);
 
     // Fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when those that are required
     // are missing.
     void map_zero(std::uint64_t offset, std::size_t size, Protection protection);
-    // The same, faster, where nothing was ever mapped.
-    void map_first(std::uint64_t offset, std::size_t size, Protection protection);
+    // Huge pages for zero memory nobody has written to, where that is possible and wanted; otherwise like map_zero().
+    void use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection);
     // Pages of an image, copied when written.
     void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
     // Pages of a file shared with others.
@@ -57,8 +58,7 @@ class Window {
     std::size_t reserved_huge() const { return reserved_.size(); }
 
   private:
-    static std::byte* align(Mapping& reservation, std::size_t size);
-    void use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection);
+    static Mapping reserve(std::size_t size);
     void cover(std::uint64_t end);
     void replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
                  std::uint64_t fd_offset);

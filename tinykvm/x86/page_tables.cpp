@@ -22,6 +22,23 @@ std::uint64_t join(std::uint64_t entry, std::uint64_t rights) {
     return (entry | (rights & (writable | user))) & ~(rights & no_execute ? 0 : no_execute);
 }
 
+std::uint64_t entry_flags(Protection rights, Access access) {
+    return present | accessed | dirty | (access == Access::user ? user : 0) | (rights.write ? writable : 0) |
+           (rights.execute ? 0 : no_execute);
+}
+
+bool is_table(std::uint64_t entry) { return (entry & present) && !(entry & large); }
+
+GuestAddr end_of_block(GuestAddr address, GuestAddr end) {
+    return std::min(end, (address | (large_page_size - 1)) + 1);
+}
+
+// May one entry map the whole block? Executable pages are small: no execute is taken away page by page.
+bool takes_large(GuestAddr address, std::uint64_t physical, GuestAddr end, std::uint64_t flags) {
+    return address % large_page_size == 0 && physical % large_page_size == 0 && end - address >= large_page_size &&
+           (flags & no_execute);
+}
+
 }  // namespace
 
 void PageTables::create() {
@@ -33,7 +50,7 @@ void PageTables::create() {
 
 std::uint64_t PageTables::root() const { return window_base + page_tables_offset; }
 
-std::uint64_t* PageTables::table(std::uint64_t physical) {
+std::uint64_t* PageTables::table(std::uint64_t physical) const {
     return reinterpret_cast<std::uint64_t*>(window_->host((physical & address_mask) - window_base));
 }
 
@@ -71,11 +88,85 @@ std::uint64_t* PageTables::descend(std::uint64_t& entry, int level) {
     return table(entry);
 }
 
+// The level-2 entry of an address; null when the tables above it are missing.
+std::uint64_t* PageTables::block_entry(GuestAddr address) const {
+    std::uint64_t* tables = table(root());
+    for (int level = 4; level > 2; --level) {
+        const std::uint64_t entry = tables[index(address, level)];
+        if (!(entry & present)) return nullptr;
+        tables = table(entry);
+    }
+    return &tables[index(address, 2)];
+}
+
+std::uint64_t PageTables::tables_left() const {
+    constexpr std::uint64_t pages_per_block = large_page_size / page_size;
+    return (state_.end - state_.next) / page_size +
+           (window_->size() - window_->allocated()) / large_page_size * pages_per_block;
+}
+
+std::uint64_t PageTables::tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size,
+                                          Protection rights, Access access) const {
+    const std::uint64_t flags = entry_flags(rights, access);
+    const GuestAddr end = address + size;
+    std::uint64_t needed = 0;
+    for (bool first = true; address < end; first = false) {
+        const std::uint64_t* entry = block_entry(address);
+        if (!entry && (first || index(address, 2) == 0)) needed += 2;  // the two above it, at most
+        if (!(entry && is_table(*entry)) && !takes_large(address, physical, end, flags) &&
+            !(entry && (*entry & large) && join(*entry, flags) == *entry))
+            ++needed;
+        const std::uint64_t step = end_of_block(address, end) - address;
+        address += step;
+        physical += step;
+    }
+    return needed;
+}
+
+bool PageTables::any_writable(GuestAddr address, std::size_t size) const {
+    for (const GuestAddr end = address + size; address < end;) {
+        const GuestAddr next = end_of_block(address, end);
+        const std::uint64_t* entry = block_entry(address);
+        if (!entry || !is_table(*entry)) {
+            if (entry && (*entry & writable)) return true;
+        } else {
+            const std::uint64_t* pages = table(*entry);
+            for (GuestAddr page = address; page < next; page += page_size)
+                if (pages[index(page, 1)] & writable) return true;
+        }
+        address = next;
+    }
+    return false;
+}
+
+bool PageTables::narrow(GuestAddr address, std::size_t size, Protection rights) {
+    const auto narrowed = [&](std::uint64_t entry) {
+        if (!(entry & present) || !rights.accessible()) return std::uint64_t{0};
+        return (entry & ~(rights.write ? 0 : writable)) | (rights.execute ? 0 : no_execute);
+    };
+    for (const GuestAddr end = address + size; address < end;) {
+        const GuestAddr next = end_of_block(address, end);
+        std::uint64_t* entry = block_entry(address);
+        if (entry && (*entry & large) && next - address == large_page_size) {
+            *entry = narrowed(*entry);
+        } else if (entry && (*entry & present)) {
+            if ((*entry & large) && narrowed(*entry) != *entry && !split(*entry)) return false;
+            if (is_table(*entry))
+                for (GuestAddr page = address; page < next; page += page_size) {
+                    std::uint64_t& small = table(*entry)[index(page, 1)];
+                    small = narrowed(small);
+                }
+        }
+        address = next;
+    }
+    return true;
+}
+
 bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                        Access access) {
-    const std::uint64_t flags = present | accessed | dirty | (access == Access::user ? user : 0) |
-                                (rights.write ? writable : 0) | (rights.execute ? 0 : no_execute);
+    const std::uint64_t flags = entry_flags(rights, access);
     const GuestAddr end = address + size;
+    if (tables_to_grant(address, physical, size, rights, access) > tables_left()) return false;
     while (address < end) {
         std::uint64_t* tables = table(root());
         for (int level = 4; level > 2; --level) {
@@ -84,10 +175,7 @@ bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t si
             if (!tables) return false;
         }
         std::uint64_t& block = tables[index(address, 2)];
-        const bool whole = address % large_page_size == 0 && physical % large_page_size == 0 &&
-                           end - address >= large_page_size && !rights.execute;
-        const bool is_table = (block & present) && !(block & large);
-        if (whole && !is_table) {
+        if (takes_large(address, physical, end, flags) && !is_table(block)) {
             block = join(block, physical | large | flags);
             address += large_page_size;
             physical += large_page_size;

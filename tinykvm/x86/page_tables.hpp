@@ -1,6 +1,7 @@
-// Guest page tables, 4-level (Intel SDM volume 3, 4.5). They only gain entries and rights: what a guest may not do
-// any more is taken away by the host's mapping behind the page, because KVMs with shadow paging do not see host
-// writes that narrow an entry. Accessed and dirty bits are set beforehand, so that the CPU never writes here.
+// Guest page tables, 4-level (Intel SDM volume 3, 4.5). While a VM lives they only gain entries and rights: what a
+// guest may not do any more is taken away by the host's mapping behind the page, because KVMs with shadow paging do
+// not see host writes that narrow an entry. Accessed and dirty bits are set beforehand, so that the CPU never writes
+// here.
 //
 // Thread safety: one thread at a time, while the guest stands still.
 #pragma once
@@ -38,12 +39,22 @@ class PageTables {
 
     // Maps [address, address+size) to guest-physical memory from `physical` on and adds to the rights of pages
     // already mapped there (to the same memory, always). Page aligned. Uses 2 MiB entries where both addresses
-    // allow. Returns false when the window has no room for another table; what was granted stays.
+    // allow. Returns false when the window has no room for another table; nothing was granted then.
     [[nodiscard]] bool grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                              Access access = Access::user);
+    // The most tables that takes, and for how many there is room: who grants several ranges or none of them asks first.
+    std::uint64_t tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
+                                  Access access = Access::user) const;
+    std::uint64_t tables_left() const;
+    // Does an entry in the range allow to write? Else the tables alone keep a guest from it.
+    bool any_writable(GuestAddr address, std::size_t size) const;
+    // Leaves the pages of the range no more rights than these. For the tables of an image, on which no VM runs yet.
+    // Returns false when the window has no room for another table.
+    [[nodiscard]] bool narrow(GuestAddr address, std::size_t size, Protection rights);
 
   private:
-    std::uint64_t* table(std::uint64_t physical);
+    std::uint64_t* block_entry(GuestAddr address) const;
+    std::uint64_t* table(std::uint64_t physical) const;
     std::uint64_t* descend(std::uint64_t& entry, int level);
     bool split(std::uint64_t& entry);
     std::uint64_t new_table();  // guest-physical, 0: no room

@@ -248,7 +248,7 @@ Platform::Platform(const kvm::System& system)
 
 void Platform::prepare(kvm::Vcpu& vcpu, std::uint64_t page_table_root) const {
     if (xcr0_) vcpu.set_xcr0(xcr0_);
-    vcpu.set_system_registers(user_mode(vcpu.read_system_registers(), page_table_root, cr4_));
+    vcpu.set_system_registers(user_mode(vcpu.initial_system_registers(), page_table_root, cr4_));
     constexpr std::uint32_t star = 0xC0000081, lstar = 0xC0000082, fmask = 0xC0000084;
     constexpr std::uint64_t masked_flags = 0x47700;  // TF IF DF IOPL NT AC... as Linux
     if (!vcpu.set_msrs({{star, std::uint64_t{kernel_code} << 32 | std::uint64_t{star_user} << 48},

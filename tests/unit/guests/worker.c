@@ -215,17 +215,36 @@ static void change_string(uint64_t address) {
         for (int i = 64; i-- > 0;) ((volatile char *)text)[i] = 0;
     }
 }
+/* Memory of many protections, made before the program waits: pages that may be written; only read, since; not even
+ * read, since; that are gone; that could be executed once; then two aligned blocks, of which a page may only be read. */
+static char *mixed;
+static void mixed_memory(void) { answer((uint64_t)mixed); }
+static void make_mixed_memory(void) {
+    const size_t block = 2 << 20;
+    char *memory = mmap(0, 4 * block, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mixed = (char *)(((uintptr_t)memory + block - 1) & ~(block - 1));
+    for (int i = 0; i < 6; ++i) memset(mixed + i * 4096, 0xC3, 4096);
+    for (size_t at = block; at < 3 * block; at += 4096) mixed[at] = 1;
+    mprotect(mixed + 4096, 4096, 1);
+    mprotect(mixed + 2 * 4096, 4096, 0);
+    munmap(mixed + 3 * 4096, 4096);
+    mprotect(mixed + 4 * 4096, 4096, 7);
+    mprotect(mixed + 4 * 4096, 4096, 1);
+    mprotect(mixed + 2 * block + 8 * 4096, 4096, 1);
+}
+static void configuration(uint64_t name) { answer((uint64_t)sysconf((int)name)); }
 static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
 
 int main(void) {
     heap = mmap(0, heap_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < 64; ++i) heap[i * 4096] = 2;
+    make_mixed_memory();
 #define OFFER(f) offer(#f, f)
     OFFER(add); OFFER(count); OFFER(give_back); OFFER(tls); OFFER(spin); OFFER(system_calls_for_ever); OFFER(sleep_long);
     OFFER(touch); OFFER(sum); OFFER(allocate_all); OFFER(overflow_stack); OFFER(random_bytes); OFFER(now);
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
-    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(take_pair); OFFER(linux_call); OFFER(increment); OFFER(touch_range); OFFER(execute); OFFER(change_string); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash);
+    OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(take_pair); OFFER(linux_call); OFFER(increment); OFFER(touch_range); OFFER(execute); OFFER(change_string); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash); OFFER(mixed_memory); OFFER(configuration);
     host_call(CALL_WAIT, 0, 0);
     answer(counter); /* behind the wait: where Fork::resume goes on */
     return 0;
