@@ -82,6 +82,53 @@ CpuidEntry& at(std::vector<CpuidEntry>& table, std::uint32_t function, std::uint
     return table.emplace_back(entry);
 }
 
+// Programs ask for each leaf there is when they start, and each time leaves the guest. So the last one is the last that
+// says something.
+void drop_empty_leaves(std::vector<CpuidEntry>& table) {
+    for (const std::uint32_t base : {0u, 0x80000000u}) {
+        const auto in_range = [base](const CpuidEntry& e) { return (e.function & 0xF0000000) == base; };
+        std::uint32_t last = base;
+        for (const CpuidEntry& e : table)
+            if (in_range(e) && (e.eax | e.ebx | e.ecx | e.edx)) last = std::max(last, e.function);
+        at(table, base, 0).eax = last;
+        std::erase_if(table, [&](const CpuidEntry& e) { return in_range(e) && e.function > last; });
+    }
+}
+
+// Leaf 2 of today's CPUs says "see leaf 4", which glibc then reads from its beginning for each number it wants to know.
+// It looks no further for a cache that leaf 2 describes itself, as some can be in one byte (Intel SDM volume 2A, table
+// 3-12). What leaf 2 said is said after it.
+void describe_caches(std::vector<CpuidEntry>& table) {
+    struct Cache {
+        std::uint8_t descriptor;
+        std::uint32_t kind, ways, sets;  // leaf 4: EAX 7:0; with lines of 64 bytes
+    };
+    constexpr Cache known[] = {{0x30, 0x22, 8, 64}, {0x2C, 0x21, 8, 64}, {0x21, 0x43, 8, 512}};
+    constexpr std::uint8_t see_leaf_4 = 0xFF;
+    CpuidEntry* leaf = find(table, 2, 0);
+    if (!leaf || (leaf->eax & 0xFF) != 1) return;  // how often to ask for it
+    std::uint32_t* const words[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
+    std::vector<std::uint8_t> said, bytes;
+    for (const std::uint32_t* word : words)
+        for (int shift = word == &leaf->eax ? 8 : 0; shift < 32 && !(*word >> 31); shift += 8)
+            if (const auto byte = static_cast<std::uint8_t>(*word >> shift)) said.push_back(byte);
+    if (said.empty() || said.front() != see_leaf_4) return;
+    for (const Cache& cache : known)
+        for (const CpuidEntry& e : table)
+            if (e.function == 4 && (e.eax & 0xFF) == cache.kind && e.ecx == cache.sets - 1 &&
+                e.ebx == ((cache.ways - 1) << 22 | 63u))
+                bytes.push_back(cache.descriptor);
+    if (bytes.empty()) return;
+    bytes.insert(bytes.end(), said.begin(), said.end());
+    auto next = bytes.begin();
+    for (std::uint32_t* word : words) {
+        *word = word == &leaf->eax ? 1 : 0;
+        for (int shift = word == &leaf->eax ? 8 : 0; shift < 32 && next != bytes.end(); shift += 8)
+            if (shift < 24 || *next < 0x80)  // bit 31: nothing in this register counts
+                *word |= std::uint32_t{*next++} << shift;
+    }
+}
+
 // A VM that runs one test after the other.
 class TestGuest {
   public:
@@ -193,11 +240,8 @@ void Platform::finish_cpuid() {
         if (const CpuidEntry* more = find(cpuid_, 7, 1); more && more->index == 1)
             seven->eax = std::max(seven->eax, 1u);
     }
-    for (std::uint32_t base : {0u, 0x80000000u}) {
-        CpuidEntry& top = at(cpuid_, base, 0);
-        for (const CpuidEntry& e : cpuid_)
-            if ((e.function & 0xF0000000) == base) top.eax = std::max(top.eax, e.function);
-    }
+    drop_empty_leaves(cpuid_);
+    describe_caches(cpuid_);
     const CpuidEntry* seven = leaf(7);
     const bool fsgsbase = seven && (seven->ebx & 1);
     hwcap2_ = fsgsbase ? 2 : 0;
