@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 
+#include "huge_page_pool.hpp"
 #include "polled_fork.hpp"
 
 namespace tinykvm {
@@ -24,22 +25,23 @@ using test::PolledFork;
 struct Mode {
     const char* name;
     std::size_t kept;
-    bool transparent_huge_pages;
+    enum { small, transparent, reserved } pages;
     std::size_t shared_memory = 0;
 };
 constexpr Mode modes[] = {
-    {"kept", std::numeric_limits<std::size_t>::max(), false},
-    {"shrunk", 20 * page_size, false},
-    {"notKept", 0, false},
-    {"transparentHugePages", std::numeric_limits<std::size_t>::max(), true},
-    {"sharedMemory", std::numeric_limits<std::size_t>::max(), false, std::size_t{3} << 20},
+    {"kept", std::numeric_limits<std::size_t>::max(), Mode::small},
+    {"shrunk", 20 * page_size, Mode::small},
+    {"notKept", 0, Mode::small},
+    {"transparentHugePages", std::numeric_limits<std::size_t>::max(), Mode::transparent},
+    {"reservedHugePages", std::numeric_limits<std::size_t>::max(), Mode::reserved},
+    {"sharedMemory", std::numeric_limits<std::size_t>::max(), Mode::small, std::size_t{3} << 20},
 };
 
 class Battery : public testing::TestWithParam<Mode> {
   protected:
     Battery() {
         options_.max_kept_memory = GetParam().kept;
-        options_.transparent_huge_pages = GetParam().transparent_huge_pages;
+        options_.transparent_huge_pages = GetParam().pages == Mode::transparent;
         options_.shared_memory = GetParam().shared_memory;
         directory_ = std::filesystem::temp_directory_path() / ("tinykvm-battery-" + std::to_string(::getpid()));
         std::filesystem::create_directories(directory_);
@@ -48,6 +50,20 @@ class Battery : public testing::TestWithParam<Mode> {
     }
     ~Battery() override { std::filesystem::remove_all(directory_); }
 
+    // Reserved huge pages are more than a small request area has room for: the program's heap and stack get some too.
+    void SetUp() override {
+        if (GetParam().pages != Mode::reserved) return;
+        constexpr long each = 16, forks = 3;
+        if (const std::string why = pool_.take(); !why.empty()) GTEST_SKIP() << why;
+        if (!pool_.set(each * forks)) GTEST_SKIP() << "the host has no room for " << each * forks << " huge pages";
+        options_.max_request_memory = std::size_t{16} << 20;
+        options_.request_huge_page_arena = each * large_page_size;
+        options_.warn = [](std::string_view line) { ADD_FAILURE() << line; };
+    }
+    static void expect_its_pages(Fork& fork) {
+        EXPECT_EQ(fork.memory().reserved_huge() > 0, GetParam().pages == Mode::reserved);
+    }
+
     static int pairs() {
         const char* text = std::getenv("TINYKVM_BATTERY_PAIRS");
         return (text ? std::atoi(text) : 10000) / static_cast<int>(std::size(modes));
@@ -55,6 +71,9 @@ class Battery : public testing::TestWithParam<Mode> {
 
     std::filesystem::path directory_;
     Options options_;
+
+  private:
+    test::HugePagePool pool_;
 };
 
 // Digest and its parts.
@@ -121,6 +140,7 @@ TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
         fork.reset();
     }
     EXPECT_EQ(fork.statistics().rebuilds, 0u);
+    expect_its_pages(fork);
     RecordProperty("pairs", n);
 }
 
@@ -164,6 +184,7 @@ TEST_P(Battery, ARequestInAGuestThatWaitsNeverSeesTheOneBefore) {
         }
         polled.fork.reset();
     }
+    expect_its_pages(polled.fork);
 }
 
 TEST_P(Battery, RecycledMemoryIsTheSnapshotByteForByte) {

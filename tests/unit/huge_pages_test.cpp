@@ -1,12 +1,11 @@
 // Guest memory in huge pages of the host: contents, and what happens when there are none, one, or a few.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "booted_guest.hpp"
+#include "huge_page_pool.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/image.hpp"
@@ -21,33 +20,13 @@ constexpr Protection rw{.read = true, .write = true}, ro{.read = true}, none{};
 constexpr GuestAddr base = 0x10000000;
 constexpr std::size_t MiB = std::size_t{1} << 20;
 
-// The host's pool of reserved huge pages, set by a test and restored.
 class ReservedPages : public testing::Test {
   protected:
-    static constexpr const char* pool = "/proc/sys/vm/nr_hugepages";
-
-    static long number(const char* file, const std::string& key = "") {
-        std::ifstream in(file);
-        for (std::string word; in >> word;)
-            if (key.empty())
-                return std::stol(word);
-            else if (word == key && in >> word)
-                return std::stol(word);
-        return -1;
-    }
-    static bool set(long pages) {
-        std::ofstream(pool) << pages << std::flush;
-        return number(pool) == pages;
-    }
-    static long unused() { return number("/proc/meminfo", "HugePages_Free:"); }
-
     void SetUp() override {
-        before_ = number(pool);
-        if (number("/proc/meminfo", "Hugepagesize:") != 2048) GTEST_SKIP() << "huge pages are not of 2 MiB here";
-        if (::access(pool, W_OK) != 0) GTEST_SKIP() << pool << " is not writable";
-        if (number("/proc/meminfo", "HugePages_Free:") != before_) GTEST_SKIP() << "somebody uses huge pages";
+        if (const std::string why = pool_.take(); !why.empty()) GTEST_SKIP() << why;
     }
-    void TearDown() override { set(before_); }
+    bool set(long pages) { return pool_.set(pages); }
+    static long unused() { return test::HugePagePool::unused(); }
 
     static GuestMemory::Limits limits(std::size_t bytes = 64 * MiB) { return {bytes, "max_memory", 512 * MiB}; }
     HugePages required(std::size_t size) { return {false, size, "hugepage_arena_size", true, {}}; }
@@ -66,7 +45,7 @@ class ReservedPages : public testing::Test {
     std::vector<std::string> lines_;
 
   private:
-    long before_ = 0;
+    test::HugePagePool pool_;
 };
 
 TEST_F(ReservedPages, TooFewForMainMemoryAreAnErrorThatNamesTheKey) {
