@@ -79,6 +79,8 @@ System::System() {
     if (!missing.empty())
         throw MachineError("/dev/kvm lacks " + missing + "; a newer kernel has it (Linux 5.11 or later)");
 
+    dirty_ring_entries_ = static_cast<std::size_t>(::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING)) /
+                          sizeof(kvm_dirty_gfn);
     if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
         xsave_size_ = static_cast<std::size_t>(xsave);
 

@@ -37,6 +37,7 @@ class System {
 
     int fd() const { return fd_.get(); }
     std::size_t vector_state_size() const { return xsave_size_; }   // bytes KVM moves as XSAVE image
+    std::size_t most_dirty_ring_entries() const { return dirty_ring_entries_; }
     std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
     // A vCPU may be run by another thread than last time without a grace period of RCU in between.
     bool changes_threads_freely() const { return changes_threads_freely_; }
@@ -49,7 +50,7 @@ class System {
     // its own code adapted to vCPUs like ours; without it the first VM and the last one would each interrupt every CPU
     // of the machine, twice.
     FileDescriptor idle_vm_, idle_vcpu_;
-    std::size_t xsave_size_ = 4096;
+    std::size_t xsave_size_ = 4096, dirty_ring_entries_ = 0;
     bool changes_threads_freely_ = false;
     std::vector<CpuidEntry> cpuid_;
     std::vector<Capability> capabilities_;

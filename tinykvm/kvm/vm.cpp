@@ -14,12 +14,16 @@ namespace {
 // Nothing of ours is there: the window begins at 4 GiB.
 constexpr unsigned long tss_address = 0xFFFBD000;
 
-constexpr std::size_t least_ring_entries = 2048, most_ring_entries = 65536;  // the most of all kernels
+// KVM wants a power of two, and room for entries of its own (64, with Intel's page modification log 576).
+std::size_t ring_entries(std::size_t written_pages, std::size_t most) {
+    constexpr std::size_t least = 2048;
+    return std::bit_ceil(std::clamp(written_pages, least, std::max(least, std::bit_floor(most))));
+}
 }  // namespace
 
 Vm::Vm(std::size_t written_pages, const System& system)
     : system_(&system),
-      dirty_ring_entries_(std::bit_floor(std::clamp(written_pages, least_ring_entries, most_ring_entries))) {
+      dirty_ring_entries_(ring_entries(written_pages, system.most_dirty_ring_entries())) {
     int fd;
     do {
         fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);

@@ -15,8 +15,9 @@ namespace tinykvm::kvm {
 
 class Vm {
   public:
-    // The dirty ring gets room for about `written_pages`, within what KVM allows, at 16 bytes a page. A guest that
-    // writes more pages than fit leaves its VM, and each page costs it a fault again. Throws MachineError.
+    // The dirty ring gets room for `written_pages`, rounded up to a power of two, within what KVM allows (65,536), at
+    // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM, and each page costs
+    // it a fault again. Throws MachineError.
     explicit Vm(std::size_t written_pages = 0, const System& system = System::instance());
 
     // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
