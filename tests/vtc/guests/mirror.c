@@ -7,7 +7,10 @@
  *   status:N      an answer with status N and a short body
  *   nobody:N      an answer with status N and no body
  *   environment   the KVM_ variables
+ *   file:PATH     the working directory, and what is in a file
  *   headers:N:M   N response headers of M bytes */
+#include <unistd.h>
+
 #include "kvm_api.h"
 
 static char text[65536];
@@ -26,6 +29,15 @@ static void bytes(size_t size)
     for (size_t k = 0; k < size; k++)
         body[k] = (char)k;
     backend_response(200, "application/octet-stream", 24, body, size);
+}
+
+static void show_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    size_t size = strlen(getcwd(text, sizeof text / 2));
+    text[size++] = ' ';
+    size += file != NULL ? fread(text + size, 1, sizeof text / 2, file) : 0;
+    backend_response(200, "text/plain", 10, text, size);
 }
 
 static void headers(const char *arg)
@@ -74,6 +86,8 @@ static void on_request(const struct kvm_request *request)
         backend_response((int16_t)atoi(arg + 7), "", 0, "", 0);
     } else if (strncmp(arg, "headers:", 8) == 0) {
         headers(arg + 8);
+    } else if (strncmp(arg, "file:", 5) == 0) {
+        show_file(arg + 5);
     } else if (strcmp(arg, "environment") == 0) {
         snprintf(text, sizeof text, "%s %s %s [%s] %s %s", getenv("KVM_NAME"), getenv("KVM_GROUP"), getenv("KVM_TYPE"),
                  getenv("KVM_STATE"), getenv("KVM_DEBUG"), getenv("EXTRA") != NULL ? getenv("EXTRA") : "-");
