@@ -23,6 +23,11 @@ constexpr std::size_t stack_guard = std::size_t{2} << 20;
 
 constexpr char request_area_name[] = "[request]";
 
+// How long a thread runs while others could. Interrupting a guest is dear.
+constexpr auto turn = std::chrono::milliseconds(4);
+// An interrupted thread that could not be left where it was gets so much more.
+constexpr auto little_longer = std::chrono::microseconds(100);
+
 Registers call_registers(GuestAddr function, std::span<const std::uint64_t> arguments) {
     Registers registers;
     std::uint64_t* const slots[] = {&registers.rdi, &registers.rsi, &registers.rdx,
@@ -198,7 +203,9 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
     spurious_count_ = 0;
     // A deadline may have come just after the last run had ended.
     interrupted_.store(false);
+    turn_watch_.reset();
     vcpu_.acknowledge();
+    if (!process_.alone()) watch_turn(true);
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();
@@ -209,6 +216,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
         if (auto stop = handle_in_time(exit, calls, deadline)) {
             statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
             disorderly_ = false;
+            turn_watch_.reset();
             return *stop;
         }
     }
@@ -242,7 +250,7 @@ std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
         case Reason::memory_refused:
             return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_registers(),
                          "access to memory that was unmapped or protected (address not known)");
-        case Reason::interrupted: return std::nullopt;
+        case Reason::interrupted: return interrupted(deadline);
         case Reason::ring_full:
             vcpu_.recycle_ring();
             memory_.enforce_limit();
@@ -316,16 +324,11 @@ std::optional<Stop> Guest::system_call(Deadline deadline) {
     registers.rflags = registers.r11;
     const Registers before = registers;
 
-    const kvm::SystemRegisters system = vcpu_.system_registers();
-    linux_abi::ThreadPointers pointers{system.fs.base, system.gs.base};
-    const linux_abi::ThreadPointers pointers_before = pointers;
+    linux_abi::ThreadPointers pointers = thread_pointers();
+    const int thread = process_.state().thread.id;
     const linux_abi::Outcome outcome = process_.system_call(registers, pointers, vectors_, deadline);
-    if (pointers.fs_base != pointers_before.fs_base || pointers.gs_base != pointers_before.gs_base) {
-        kvm::SystemRegisters changed = system;
-        changed.fs.base = pointers.fs_base;
-        changed.gs.base = pointers.gs_base;
-        vcpu_.set_system_registers(changed);
-    }
+    set_thread_pointers(pointers);
+    if (!process_.alone()) watch_turn(process_.state().thread.id != thread);
 
     Registers same = before;
     same.rax = registers.rax;
@@ -337,6 +340,67 @@ std::optional<Stop> Guest::system_call(Deadline deadline) {
     }
     if (outcome.next == linux_abi::Outcome::Next::resume) return std::nullopt;
     return conclude(outcome, "", before);
+}
+
+linux_abi::ThreadPointers Guest::thread_pointers() const {
+    const kvm::SystemRegisters system = vcpu_.system_registers();
+    return {system.fs.base, system.gs.base};
+}
+
+void Guest::set_thread_pointers(const linux_abi::ThreadPointers& pointers) {
+    if (pointers == thread_pointers()) return;
+    kvm::SystemRegisters system = vcpu_.system_registers();
+    system.fs.base = pointers.fs_base;
+    system.gs.base = pointers.gs_base;
+    vcpu_.set_system_registers(system);
+}
+
+// --- Threads
+
+std::optional<Stop> Guest::interrupted(Deadline deadline) {
+    if (!turn_over_.load()) return std::nullopt;
+    turn_watch_.reset();
+    turn_over_.store(false);
+    vcpu_.acknowledge();
+    if (interrupted_.load()) vcpu_.kick();  // that was not ours to acknowledge
+    if (process_.alone()) return std::nullopt;
+    Registers registers = user_registers();
+    // A thread is left between two instructions of its own: not in supervisor mode, not with an exception on its way
+    // and not in the shim, where it may hold the mailbox.
+    const bool in_shim = registers.rip - x86::shim < page_size;
+    if (in_shim || !x86::in_user_mode(vcpu_.system_registers()) || vcpu_.has_pending_exception()) {
+        turn_ends_ = Clock::now() + little_longer;
+        turn_watch_.emplace(vcpu_, turn_over_, turn_ends_);
+        return std::nullopt;
+    }
+    process_used_ = true;
+    const Registers before = registers;
+    linux_abi::ThreadPointers pointers = thread_pointers();
+    const linux_abi::Outcome outcome = process_.end_turn(registers, pointers, vectors_, deadline);
+    set_thread_pointers(pointers);
+    enter_user(registers);
+    if (!process_.alone()) watch_turn(true);
+    return conclude(outcome, "", before);
+}
+
+void Guest::watch_turn(bool begins) {
+    const auto wanted = process_.others_ready_at();
+    if (!wanted) return turn_watch_.reset();
+    const Deadline end = std::max(*wanted, Clock::now() + turn);
+    if (turn_watch_ && !begins && turn_ends_ <= end) return;
+    turn_ends_ = end;
+    turn_watch_.emplace(vcpu_, turn_over_, end);
+}
+
+void Guest::turn_to_waiting_thread(int id) {
+    if (process_.state().thread.id == id) return;
+    process_used_ = true;
+    Registers registers = user_registers();
+    linux_abi::ThreadPointers pointers = thread_pointers();
+    if (!process_.turn_to(id, registers, pointers, vectors_))
+        throw MachineError("the thread that waited for requests has ended");
+    set_thread_pointers(pointers);
+    enter_user(registers);
 }
 
 std::optional<Stop> Guest::exception(unsigned vector, HostCalls* calls, Deadline deadline) {
@@ -450,6 +514,7 @@ void Guest::interrupt() noexcept {
 void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
                          std::span<const std::uint64_t> arguments) {
     require_whole_instruction();
+    turn_to_waiting_thread(snapshot.process.thread.id);
     Registers registers = call_registers(function, arguments);
     if (vectors_stale_ && platform_.xcr0()) {
         registers.rip = x86::call_entry();
@@ -465,12 +530,14 @@ void Guest::prepare_call(const SnapshotContents& snapshot, GuestAddr function,
 Stop Guest::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
     if (disorderly_) throw MachineError("only a program that waits in a host call can be called");
     const Registers waiting = user_registers();
+    const int thread = process_.state().thread.id;
     const kvm::SystemRegisters waiting_system = vcpu_.system_registers();
     const std::vector<std::byte> waiting_vectors = vcpu_.vector_state();
     Registers registers = call_registers(function, arguments);
     registers.rsp = call_stack(waiting.rsp);
     enter_user(registers);
     const Stop stop = run(&calls, deadline);
+    turn_to_waiting_thread(thread);
     vcpu_.set_system_registers(waiting_system);
     vcpu_.set_registers(waiting);
     if (!vcpu_.set_vector_state(waiting_vectors)) throw MachineError("KVM refuses the vector registers it gave");

@@ -106,6 +106,14 @@ class Guest {
     std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls,
                                   Deadline deadline);
     std::optional<Stop> system_call(Deadline deadline);
+    // The running thread was interrupted: another one's turn, when its own is over.
+    std::optional<Stop> interrupted(Deadline deadline);
+    // Interrupts the running thread when others have waited long enough. REQUIRES: there are others.
+    void watch_turn(bool begins);
+    // Lets the thread run that the program waits with. Throws MachineError when it has ended.
+    void turn_to_waiting_thread(int id);
+    linux_abi::ThreadPointers thread_pointers() const;
+    void set_thread_pointers(const linux_abi::ThreadPointers& pointers);
     std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& registers, std::string reason);
@@ -155,6 +163,11 @@ class Guest {
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;
 
+    // Of a program with several threads: the end of the running one's turn, while others want theirs.
+    std::atomic<bool> turn_over_{false};
+    Deadline turn_ends_;
+    std::optional<kvm::Watch> turn_watch_;
+
     Statistics statistics_;
     std::vector<std::uint64_t> new_pages_;
 
@@ -170,6 +183,7 @@ class Guest {
     Wait wait_ = Wait::none;                  // guarded by turn_
     std::exception_ptr call_failure_;         // guarded by turn_; what take_call() ran into
     Deadline call_deadline_;                  // guarded by turn_
+    int called_on_ = 0;                       // guarded by turn_; the thread that runs the call
     std::optional<kvm::Watch> call_watch_;    // guarded by turn_
 };
 

@@ -37,6 +37,7 @@ void Guest::wait_in_shim(std::chrono::microseconds wait) {
 
 bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait) {
     if (mid_instruction_ || !platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
+    turn_to_waiting_thread(snapshot.process.thread.id);
     const bool with_vectors = vectors_stale_ && platform_.xcr0() != 0;
     if (vectors_stale_ && !with_vectors) load_vectors(snapshot);
     vectors_stale_ = false;
@@ -60,6 +61,7 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
         ~Left() {
             guest.wait_ = Wait::none;
             guest.call_watch_.reset();
+            guest.turn_watch_.reset();
             guest.mailbox().listen(false);
         }
     };
@@ -118,6 +120,8 @@ bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span
     call_deadline_ = deadline;
     call_watch_.emplace(vcpu_, interrupted_, deadline);
     wait_ = Wait::called;
+    called_on_ = process_.state().thread.id;
+    if (!process_.alone()) watch_turn(true);
     return true;
 }
 
@@ -151,7 +155,9 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
         return false;
     }
     call_watch_.reset();
-    if (wait_again) {
+    turn_watch_.reset();
+    // Only the thread that was called can be called again.
+    if (wait_again && process_.state().thread.id == called_on_) {
         wait_in_shim(*wait_again);
     } else {
         wait_ = Wait::concluded;

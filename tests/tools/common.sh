@@ -7,7 +7,7 @@ build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils libelf
 demo_packages=("${build_packages[@]}" curl iso-codes)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" "${bench_packages[@]}" clang libgtest-dev rustc shellcheck)
+check_packages=("${demo_packages[@]}" "${bench_packages[@]}" clang golang-go libgtest-dev rustc shellcheck)
 
 # A heading, bold on a terminal.
 say() {

@@ -171,6 +171,12 @@ bool Vcpu::follow_host_tsc() {
     return call(KVM_SET_DEVICE_ATTR, &attribute) == 0;
 }
 
+bool Vcpu::has_pending_exception() const {
+    kvm_vcpu_events events{};
+    if (call(KVM_GET_VCPU_EVENTS, &events) < 0) throw MachineError::from_errno("KVM_GET_VCPU_EVENTS", errno);
+    return events.exception.injected || events.exception.pending;
+}
+
 bool Vcpu::clear_pending() {
     // With immediate_exit KVM_RUN only finishes an exit; one that leaves the guest once more was not at its end.
     auto immediate_exit = std::atomic_ref<std::uint8_t>(state()->immediate_exit);

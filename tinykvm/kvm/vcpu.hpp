@@ -99,6 +99,8 @@ class Vcpu {
     bool set_msrs(std::initializer_list<Msr> msrs);
     // Guest TSC = host TSC. False when this KVM cannot.
     bool follow_host_tsc();
+    // After an interruption: will the next run() begin with an exception of what has run so far?
+    bool has_pending_exception() const;
     // After a stop at an arbitrary moment: lets KVM finish what the last exit left open, and forgets pending
     // exceptions. False when KVM is in the middle of emulating an instruction; such a vCPU must not be used again.
     [[nodiscard]] bool clear_pending();

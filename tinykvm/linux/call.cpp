@@ -3,11 +3,21 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tinykvm/linux/signal_delivery.hpp"
+
 namespace tinykvm::linux_abi {
 
 void Call::log(const std::string& line) const {
     if (!options.log || state.events_logged > max_events) return;
     options.log(++state.events_logged > max_events ? "more of this is not logged" : line);
+}
+
+std::int64_t Call::park(const Wait& wait, std::int64_t interrupted) {
+    if (pending_set(state, state.thread) & ~state.thread.blocked) return interrupted;
+    state.thread.wait = wait;
+    state.thread.wait.changes_seen = state.files.changes();
+    parked = true;
+    return 0;
 }
 
 std::string quoted(std::string_view text) {

@@ -27,6 +27,9 @@ inline constexpr std::size_t max_vectors = 1024;
 // Data is moved between host and guest in pieces of at most this size, with a look at the clock in between.
 inline constexpr std::size_t transfer_piece = std::size_t{128} << 10;
 
+// A result as Linux' ERESTARTSYS: the call is made again after a handler with SA_RESTART, else it is EINTR.
+inline constexpr std::int64_t restart_call = -512;
+
 // Most lines about unusual events a process may cause.
 inline constexpr unsigned max_events = 100;
 
@@ -41,12 +44,23 @@ struct Call {
     CpuMeter& cpu;
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
     const char* name = "";                // of the system call, for log lines
+    const Wait* again = nullptr;  // the thread was parked in this call, with this
     Outcome outcome{};
     bool registers_replaced = false;  // rt_sigreturn: rax is not the result
+    bool parked = false;              // there is no result yet
+    bool turn_over = false;           // other threads go first
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
     OpenFile* file(int index) const { return state.files.find(int_arg(index)); }
+
+    // To be returned: lets other threads run until `wait` may be over and the call is made again. When a signal can be
+    // delivered to the thread its call does not wait but has the result `interrupted`.
+    std::int64_t park(const Wait& wait, std::int64_t interrupted = restart_call);
+    // The end of a wait that was to last until `first`; when the call is made again, of the wait it began with.
+    std::optional<Clock::time_point> until(std::optional<Clock::time_point> first) const {
+        return again ? again->until : first;
+    }
 
     // For unusual events, of which a guest can cause any number: after max_events only silence.
     void log(const std::string& line) const;

@@ -94,6 +94,14 @@ std::int64_t sys_fchownat(Call&);
 std::int64_t sys_utimensat(Call&);
 std::int64_t sys_no_attributes(Call&);  // extended attributes
 
+// epoll.cpp
+std::int64_t sys_epoll_create(Call&);
+std::int64_t sys_epoll_create1(Call&);
+std::int64_t sys_epoll_ctl(Call&);
+std::int64_t sys_epoll_wait(Call&);
+std::int64_t sys_epoll_pwait(Call&);
+std::int64_t sys_epoll_pwait2(Call&);
+
 // poll.cpp
 std::int64_t sys_poll(Call&);
 std::int64_t sys_ppoll(Call&);
@@ -163,7 +171,6 @@ std::int64_t sys_sched_get_priority_min(Call&);
 std::int64_t sys_getcpu(Call&);
 
 // process_calls.cpp: the process and its thread
-std::int64_t sys_exit(Call&);
 std::int64_t sys_arch_prctl(Call&);
 std::int64_t sys_prctl(Call&);
 std::int64_t sys_set_tid_address(Call&);
@@ -172,6 +179,12 @@ std::int64_t sys_get_robust_list(Call&);
 std::int64_t sys_wait4(Call&);
 std::int64_t sys_waitid(Call&);
 std::int64_t sys_quietly_missing(Call&);  // what libraries try and do without
+
+// clone.cpp: the beginning and the end of threads
+std::int64_t sys_clone(Call&);
+std::int64_t sys_clone3(Call&);
+std::int64_t sys_exit(Call&);
+std::int64_t sys_exit_group(Call&);
 
 // futex.cpp
 std::int64_t sys_futex(Call&);

@@ -37,13 +37,15 @@ std::uint32_t FileTable::add_file(OpenFile file) {
     auto slot = std::find_if(files_.begin(), files_.end(), [](const Slot& s) { return s.references == 0; });
     if (slot == files_.end()) slot = files_.insert(files_.end(), Slot{});
     slot->file = std::move(file);
+    slot->file.serial = ++last_serial_;
     return static_cast<std::uint32_t>(slot - files_.begin());
 }
 
 void FileTable::release(std::uint32_t index) {
     Slot& slot = files_[index];
     if (--slot.references != 0) return;
-    if (slot.file.kind == OpenFile::Kind::pipe_reader || slot.file.kind == OpenFile::Kind::pipe_writer) {
+    note_change(slot.file);
+    if (is_pipe(slot.file)) {
         Pipe& pipe = pipes_[slot.file.pipe];
         --(slot.file.kind == OpenFile::Kind::pipe_reader ? pipe.readers : pipe.writers);
         if (pipe.readers == 0 && pipe.writers == 0) pipe = Pipe{};

@@ -18,6 +18,16 @@ namespace tinykvm::linux_abi {
 
 inline constexpr std::size_t pipe_capacity = 65536;
 
+// What is registered with an epoll.
+struct PolledFile {
+    int fd = 0;
+    std::uint64_t serial = 0;  // of the file it was registered for
+    std::uint32_t events = 0;  // EPOLLIN...
+    bool disabled = false;     // EPOLLONESHOT, and reported
+    std::uint64_t data = 0;
+    std::uint64_t changes_seen = 0;  // of the file, when it was reported last: for EPOLLET
+};
+
 // An open file description: what descriptors made from one another by dup() share.
 struct OpenFile {
     enum class Kind : std::uint8_t {
@@ -31,7 +41,8 @@ struct OpenFile {
         text,       // generated, as /proc/self/maps
         pipe_reader,
         pipe_writer,
-        event,  // eventfd
+        event,     // eventfd
+        poll_set,  // epoll
         path,   // opened with O_PATH: a name that can be asked about, not read
     };
     Kind kind = Kind::null;
@@ -43,6 +54,9 @@ struct OpenFile {
     std::uint32_t pipe = 0;                // of pipes: FileTable's number of it
     std::uint64_t offset = 0;              // position; of directories the position in the listing
     std::uint64_t counter = 0;             // of Kind::event
+    std::uint64_t serial = 0;              // no other file of the table has or had it
+    std::uint64_t changes = 1;             // of Kind::event: FileTable::changes()
+    std::vector<PolledFile> polled;        // of Kind::poll_set
     std::shared_ptr<const HostFile> host;  // null: not a file of the host
     // The same file once more, opened for appending, when the guest asked for that; null: not, or not
     // possible.
@@ -58,6 +72,7 @@ struct OpenFile {
 struct Pipe {
     std::string bytes;                       // at most pipe_capacity
     std::uint32_t readers = 0, writers = 0;  // open file descriptions, not descriptors
+    std::uint64_t changes = 1;               // FileTable::changes()
 };
 
 class FileTable {
@@ -92,6 +107,16 @@ class FileTable {
     Pipe& pipe(const OpenFile& file) { return pipes_[file.pipe]; }
     const Pipe& pipe(const OpenFile& file) const { return pipes_[file.pipe]; }
 
+    // Goes up with everything that may end a wait for a pipe or an event counter.
+    std::uint64_t changes() const { return changes_; }
+    void note_change() { ++changes_; }
+    // The same of one pipe or event counter.
+    std::uint64_t changes(const OpenFile& file) const { return is_pipe(file) ? pipe(file).changes : file.changes; }
+    void note_change(OpenFile& file) {
+        ++changes_;
+        ++(is_pipe(file) ? pipe(file).changes : file.changes);
+    }
+
     std::size_t open_descriptors() const;
     // Would open() fail?
     bool full() const { return lowest_free(0) < 0; }
@@ -110,6 +135,9 @@ class FileTable {
         std::uint32_t references = 0;  // descriptors; 0: free
     };
 
+    static bool is_pipe(const OpenFile& file) {
+        return file.kind == OpenFile::Kind::pipe_reader || file.kind == OpenFile::Kind::pipe_writer;
+    }
     bool is_open(int fd) const;
     int lowest_free(int from) const;
     void install(int fd, std::uint32_t file, bool close_on_exec);
@@ -117,6 +145,7 @@ class FileTable {
     void release(std::uint32_t file);
 
     std::size_t limit_;
+    std::uint64_t changes_ = 0, last_serial_ = 0;
     std::vector<Descriptor> descriptors_;
     std::vector<Slot> files_;
     std::vector<Pipe> pipes_;

@@ -1,5 +1,8 @@
-// futex() of a process with one thread: nobody else can wait and nobody else can wake.
+// futex(): waiting for a word to change, and waking who waits. A word is its address in the process; who waits is in
+// its thread's Wait. Locks with priority inheritance are not known.
 #include <linux/futex.h>
+
+#include <algorithm>
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
@@ -16,7 +19,12 @@ int read_word(const Call& call, GuestAddr address, std::uint32_t& value) {
     return call.memory.read(address, value) ? 0 : EFAULT;
 }
 
-std::int64_t wait(Call& call, bool absolute, bool realtime) {
+std::int64_t wait(Call& call, bool absolute, bool realtime, std::uint32_t bitset) {
+    if (call.again) {
+        if (call.again->woken) return 0;
+        if (call.again->is_over(Clock::now())) return -ETIMEDOUT;
+        return call.park(*call.again, call.again->until ? -EINTR : restart_call);
+    }
     std::optional<Clock::time_point> until;
     if (call.args[3]) {
         int error = 0;
@@ -27,13 +35,45 @@ std::int64_t wait(Call& call, bool absolute, bool realtime) {
     std::uint32_t value = 0;
     if (const int error = read_word(call, call.args[0], value)) return -error;
     if (value != static_cast<std::uint32_t>(call.args[2])) return -EAGAIN;
-    if (!until) call.waiter.sleep_for_ever();
-    call.waiter.sleep_until(*until);
-    return -ETIMEDOUT;
+    const Wait wait{.what = Wait::For::futex, .bitset = bitset, .address = call.args[0], .until = until};
+    if (wait.is_over(Clock::now())) return -ETIMEDOUT;
+    return call.park(wait, until ? -EINTR : restart_call);
 }
 
-// FUTEX_WAKE_OP changes a second word; see futex(2) for the encoding.
-std::int64_t change_word(Call& call) {
+// Those that are not woken wait for another word from now on.
+std::int64_t requeue(Call& call, bool compare) {
+    std::uint32_t value = 0, second = 0;
+    const auto wakes = static_cast<std::int32_t>(call.args[2]), moves = static_cast<std::int32_t>(call.args[3]);
+    if (wakes < 0 || moves < 0) return -EINVAL;
+    if (const int error = read_word(call, call.args[0], value)) return -error;
+    if (const int error = read_word(call, call.args[4], second)) return -error;
+    if (compare && value != static_cast<std::uint32_t>(call.args[5])) return -EAGAIN;
+    const std::int64_t woken = wake_waiters(call.state, call.args[0], wakes);
+    std::int64_t moved = 0;
+    for (ParkedThread& parked : call.state.parked) {
+        Wait& wait = parked.state.wait;
+        if (moved == moves) break;
+        if (wait.what != Wait::For::futex || wait.woken || wait.address != call.args[0]) continue;
+        wait.address = call.args[4];
+        ++moved;
+    }
+    return woken + moved;
+}
+
+bool compare_words(std::uint32_t comparison, std::int32_t old, std::int32_t with) {
+    switch (comparison) {
+        case FUTEX_OP_CMP_EQ: return old == with;
+        case FUTEX_OP_CMP_NE: return old != with;
+        case FUTEX_OP_CMP_LT: return old < with;
+        case FUTEX_OP_CMP_LE: return old <= with;
+        case FUTEX_OP_CMP_GT: return old > with;
+        default: return old >= with;
+    }
+}
+
+// FUTEX_WAKE_OP changes a second word, and wakes those that wait for it too if it was as said; see futex(2) for the
+// encoding.
+std::int64_t change_and_wake(Call& call) {
     const auto operation = static_cast<std::uint32_t>(call.args[5]);
     std::uint32_t unused = 0, old = 0;
     if (const int error = read_word(call, call.args[0], unused)) return -error;
@@ -51,7 +91,13 @@ std::int64_t change_word(Call& call) {
         default: return -ENOSYS;
     }
     if ((operation >> 24 & 15) > FUTEX_OP_CMP_GE) return -ENOSYS;
-    return call.memory.write(call.args[4], value) ? 0 : -EFAULT;
+    if (!call.memory.write(call.args[4], value)) return -EFAULT;
+    std::int64_t woken = wake_waiters(call.state, call.args[0], static_cast<std::int32_t>(call.args[2]));
+    // Twelve bits with a sign.
+    const auto with = static_cast<std::int32_t>((operation & 0xfff) << 20) >> 20;
+    if (compare_words(operation >> 24 & 15, static_cast<std::int32_t>(old), with))
+        woken += wake_waiters(call.state, call.args[4], static_cast<std::int32_t>(call.args[3]));
+    return woken;
 }
 
 }  // namespace
@@ -62,29 +108,22 @@ std::int64_t sys_futex(Call& call) {
     const int command = operation & FUTEX_CMD_MASK;
     if (realtime && command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET) return -ENOSYS;
     const bool has_bitset = command == FUTEX_WAIT_BITSET || command == FUTEX_WAKE_BITSET;
-    if (has_bitset && static_cast<std::uint32_t>(call.args[5]) == 0) return -EINVAL;
+    const std::uint32_t bitset = has_bitset ? static_cast<std::uint32_t>(call.args[5]) : ~0u;
+    if (bitset == 0) return -EINVAL;
 
-    std::uint32_t value = 0;
     switch (command) {
-        case FUTEX_WAIT: return wait(call, false, realtime);
-        case FUTEX_WAIT_BITSET: return wait(call, true, realtime);
+        case FUTEX_WAIT: return wait(call, false, realtime, bitset);
+        case FUTEX_WAIT_BITSET: return wait(call, true, realtime, bitset);
         case FUTEX_WAKE:
         case FUTEX_WAKE_BITSET:
             // Not read: libraries wake words whose memory may be gone by now.
-            if (call.args[0] % sizeof value != 0) return -EINVAL;
-            return call.args[0] < x86::user_end ? 0 : -EFAULT;
-        case FUTEX_REQUEUE:
-        case FUTEX_CMP_REQUEUE: {
-            std::uint32_t second = 0;
-            if (static_cast<std::int32_t>(call.args[2]) < 0 || static_cast<std::int32_t>(call.args[3]) < 0)
-                return -EINVAL;
-            if (const int error = read_word(call, call.args[0], value)) return -error;
-            if (const int error = read_word(call, call.args[4], second)) return -error;
-            if (command == FUTEX_CMP_REQUEUE && value != static_cast<std::uint32_t>(call.args[5]))
-                return -EAGAIN;
-            return 0;
-        }
-        case FUTEX_WAKE_OP: return change_word(call);
+            if (call.args[0] % sizeof(std::uint32_t) != 0) return -EINVAL;
+            if (call.args[0] >= x86::user_end) return -EFAULT;
+            // As Linux: at least one.
+            return wake_waiters(call.state, call.args[0], std::max(call.int_arg(2), 1), bitset);
+        case FUTEX_REQUEUE: return requeue(call, false);
+        case FUTEX_CMP_REQUEUE: return requeue(call, true);
+        case FUTEX_WAKE_OP: return change_and_wake(call);
     }
     return -ENOSYS;
 }

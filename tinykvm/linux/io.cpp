@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
@@ -37,17 +39,19 @@ bool has_position(const OpenFile& file) {
 // --- reading
 
 std::int64_t read_input(Call& call, const OpenFile& file, Ranges ranges) {
-    if (!call.options.host_stdin) return 0;
+    if (!call.options.host_stdin || total_of(ranges) == 0) return 0;
+    const auto waits = [] {
+        pollfd entry{STDIN_FILENO, POLLIN, 0};
+        return ::poll(&entry, 1, 0) > 0;
+    };
+    // Waits for the first byte only; what else is there is taken along.
+    if (!waits()) {
+        if (file.flags & O_NONBLOCK) return -EAGAIN;
+        return call.park({.what = Wait::For::files, .host_input = true});
+    }
     bool first = true;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
-        // Waits for the first byte only; what else is there is taken along.
-        pollfd entry{STDIN_FILENO, POLLIN, 0};
-        if (first && !(file.flags & O_NONBLOCK)) {
-            call.waiter.wait_for_host(STDIN_FILENO, POLLIN, std::nullopt);
-        } else if (::poll(&entry, 1, 0) <= 0) {
-            return first ? -EAGAIN : 0;
-        }
-        first = false;
+        if (!std::exchange(first, false) && !waits()) return 0;
         const ssize_t got = ::read(STDIN_FILENO, piece.data(), piece.size());
         return got >= 0 ? got : -errno;
     });
@@ -59,7 +63,7 @@ std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges) {
     if (pipe.bytes.empty()) {
         if (pipe.writers == 0) return 0;
         if (file.flags & O_NONBLOCK) return -EAGAIN;
-        call.waiter.sleep_for_ever();  // only this thread could write
+        return call.park({.what = Wait::For::files});
     }
     std::size_t taken = 0;
     const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
@@ -69,6 +73,7 @@ std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges) {
         return static_cast<std::int64_t>(size);
     });
     pipe.bytes.erase(0, taken);
+    call.state.files.note_change(file);
     return result;
 }
 
@@ -76,7 +81,7 @@ std::int64_t read_event(Call& call, OpenFile& file, Ranges ranges) {
     if (total_of(ranges) < sizeof(std::uint64_t)) return -EINVAL;
     if (file.counter == 0) {
         if (file.flags & O_NONBLOCK) return -EAGAIN;
-        call.waiter.sleep_for_ever();
+        return call.park({.what = Wait::For::files});
     }
     const std::uint64_t value = file.semaphore ? 1 : file.counter;
     // A vector may cut the number into pieces.
@@ -87,7 +92,10 @@ std::int64_t read_event(Call& call, OpenFile& file, Ranges ranges) {
         done += size;
         return static_cast<std::int64_t>(size);
     });
-    if (result == sizeof value) file.counter -= value;
+    if (result == sizeof value) {
+        file.counter -= value;
+        call.state.files.note_change(file);
+    }
     return result;
 }
 
@@ -112,6 +120,7 @@ std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint6
 // `at`: a position that is not the file's own (pread). Null: the file's own, which moves on.
 std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
     if (file.kind == Kind::path) return -EBADF;
+    if (file.kind == Kind::poll_set) return -EINVAL;
     if (at && !has_position(file)) return -ESPIPE;
     if (!file.readable()) return -EBADF;
     switch (file.kind) {
@@ -134,6 +143,7 @@ std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t*
         case Kind::event: return read_event(call, file, ranges);
         case Kind::output:
         case Kind::pipe_writer:
+        case Kind::poll_set:
         case Kind::path: break;
     }
     return -EBADF;
@@ -149,25 +159,47 @@ std::int64_t write_output(Call& call, const OpenFile& file, Ranges ranges) {
     });
 }
 
-std::int64_t write_pipe(Call& call, const OpenFile& file, Ranges ranges) {
+// What is left of the ranges behind their first `done` bytes.
+std::vector<GuestRange> behind(Ranges ranges, std::uint64_t done) {
+    std::vector<GuestRange> rest;
+    for (GuestRange range : ranges) {
+        const std::uint64_t skipped = std::min(range.size, done);
+        done -= skipped;
+        if (range.size > skipped) rest.push_back({range.address + skipped, range.size - skipped});
+    }
+    return rest;
+}
+
+std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges) {
+    // A write that waits for room has put some of its bytes in already.
+    const std::uint64_t before = call.again ? call.again->done : 0;
     const std::uint64_t total = total_of(ranges);
     if (total == 0) return 0;
     Pipe& pipe = call.state.files.pipe(file);
     if (pipe.readers == 0) {
-        send_signal(call.state, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
-        return -EPIPE;
+        send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
+        return before > 0 ? static_cast<std::int64_t>(before) : -EPIPE;
     }
+    const bool waits = !(file.flags & O_NONBLOCK);
+    const auto interrupted = [](std::uint64_t done) { return done > 0 ? static_cast<std::int64_t>(done) : restart_call; };
     const std::size_t room = pipe_capacity - pipe.bytes.size();
     constexpr std::size_t atomic = 4096;  // PIPE_BUF: no less is written of so little
-    if (room < total) {
-        if (!(file.flags & O_NONBLOCK)) call.waiter.sleep_for_ever();  // only this thread could read
-        if (room == 0 || total <= atomic) return -EAGAIN;
+    if (room == 0 || (room < total && total <= atomic)) {
+        if (!waits) return -EAGAIN;
+        return call.park({.what = Wait::For::files, .done = before}, interrupted(before));
     }
-    return drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
+    const std::vector<GuestRange> rest = behind(ranges, before);
+    const std::int64_t put = drain_guest(call, rest, [&](std::span<const std::byte> piece) {
         const std::size_t size = std::min(piece.size(), pipe_capacity - pipe.bytes.size());
         pipe.bytes.append(reinterpret_cast<const char*>(piece.data()), size);
         return static_cast<std::int64_t>(size);
     });
+    call.state.files.note_change(file);
+    if (put < 0) return before > 0 ? static_cast<std::int64_t>(before) : put;
+    const std::uint64_t done = before + static_cast<std::uint64_t>(put);
+    const bool full = pipe.bytes.size() == pipe_capacity;
+    if (done == total || !waits || !full) return static_cast<std::int64_t>(done);
+    return call.park({.what = Wait::For::files, .done = done}, interrupted(done));
 }
 
 std::int64_t write_event(Call& call, OpenFile& file, Ranges ranges) {
@@ -185,9 +217,10 @@ std::int64_t write_event(Call& call, OpenFile& file, Ranges ranges) {
     if (value > most) return -EINVAL;
     if (value > most - file.counter) {
         if (file.flags & O_NONBLOCK) return -EAGAIN;
-        call.waiter.sleep_for_ever();
+        return call.park({.what = Wait::For::files});
     }
     file.counter += value;
+    call.state.files.note_change(file);
     return result;
 }
 
@@ -222,6 +255,7 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
 
 std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
     if (file.kind == Kind::path) return -EBADF;
+    if (file.kind == Kind::poll_set) return -EINVAL;
     if (at && !has_position(file)) return -ESPIPE;
     if (!file.writes()) return -EBADF;
     switch (file.kind) {
@@ -236,6 +270,7 @@ std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t
         case Kind::text:
         case Kind::directory:
         case Kind::pipe_reader:
+        case Kind::poll_set:
         case Kind::path: break;
     }
     return -EBADF;

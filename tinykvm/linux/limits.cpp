@@ -12,7 +12,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-bool is_self(const Call& call, int id) { return id == 0 || id == process_id || id == call.state.thread.id; }
+bool is_self(Call& call, int id) { return id == 0 || has_thread(call.state, id); }
 
 int set_limit(Call& call, std::uint64_t resource, const ResourceLimit& wanted) {
     ResourceLimit& limit = call.state.limits[resource];
@@ -73,7 +73,10 @@ std::int64_t sys_setpriority(Call& call) {
     return call.int_arg(2) < 0 ? -EACCES : 0;
 }
 
-std::int64_t sys_sched_yield(Call&) { return 0; }
+std::int64_t sys_sched_yield(Call& call) {
+    call.turn_over = !call.state.parked.empty();
+    return 0;
+}
 
 std::int64_t sys_sched_getaffinity(Call& call) {
     const auto size = static_cast<std::uint32_t>(call.args[1]);

@@ -36,12 +36,10 @@ int lock_handle(Call& call, OpenFile& file) {
 // wait.
 template <typename Attempt>
 std::int64_t acquire(Call& call, bool waits, Attempt attempt) {
-    for (;;) {
-        if (attempt() == 0) return 0;
-        const int error = errno == EACCES || errno == EWOULDBLOCK ? EAGAIN : errno;
-        if (error != EAGAIN || !waits) return -error;
-        call.waiter.sleep_until(Clock::now() + pause);
-    }
+    if (attempt() == 0) return 0;
+    const int error = errno == EACCES || errno == EWOULDBLOCK ? EAGAIN : errno;
+    if (error != EAGAIN || !waits) return -error;
+    return call.park({.what = Wait::For::time, .until = Clock::now() + pause});
 }
 
 }  // namespace

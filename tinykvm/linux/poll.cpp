@@ -1,18 +1,17 @@
-// poll and select, on the kinds of files there are. Nothing but the host's standard input and time can change
-// while a single thread waits.
+// poll and select, on the kinds of files there are.
+#include "tinykvm/linux/poll.hpp"
+
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <vector>
 
-#include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 
 namespace tinykvm::linux_abi {
-
-namespace {
 
 using Kind = OpenFile::Kind;
 
@@ -20,7 +19,6 @@ bool is_host_input(const Call& call, const OpenFile& file) {
     return file.kind == Kind::input && call.options.host_stdin;
 }
 
-// All events (POLLIN...) the file is ready for.
 short readiness(const Call& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::input: {
@@ -49,6 +47,15 @@ short readiness(const Call& call, const OpenFile& file) {
         case Kind::event:
             return static_cast<short>((file.counter > 0 ? POLLIN | POLLRDNORM : 0) |
                                       (file.counter < ~std::uint64_t{0} - 1 ? POLLOUT | POLLWRNORM : 0));
+        case Kind::poll_set:
+            return std::any_of(file.polled.begin(), file.polled.end(), [&](const PolledFile& entry) {
+                       const OpenFile* other = call.state.files.find(entry.fd);
+                       return other && other->serial == entry.serial && !entry.disabled &&
+                              (static_cast<std::uint16_t>(readiness(call, *other)) &
+                               (entry.events | POLLERR | POLLHUP));
+                   })
+                       ? POLLIN | POLLRDNORM
+                       : 0;
         case Kind::path: return POLLNVAL;
     }
     return 0;
@@ -56,43 +63,45 @@ short readiness(const Call& call, const OpenFile& file) {
 
 using Until = std::optional<Clock::time_point>;
 
-// Waits until `look` finds something, or `until` has come. `input`: the host's standard input is waited for.
-template <typename Look>
-std::int64_t wait_for(const Call& call, Until until, bool input, Look look) {
-    for (;;) {
-        const std::int64_t found = look();
-        if (found != 0 || (until && *until <= Clock::now())) return found;
-        call.waiter.wait_for_host(input ? STDIN_FILENO : -1, POLLIN, until);
-    }
+std::int64_t wait_for_files(Call& call, Until until, bool input) {
+    const Wait wait{.what = Wait::For::files, .host_input = input, .until = until};
+    const bool interrupted = pending_set(call.state, call.state.thread) & ~call.state.thread.blocked;
+    return wait.is_over(Clock::now()) && !interrupted ? 0 : call.park(wait, -EINTR);
 }
 
-// The mask a ppoll or pselect waits with. A signal that waits behind the present mask only ends the call at
-// once.
-class TemporaryMask {
-  public:
-    explicit TemporaryMask(Call& call) : call_(call), before_(call.state.thread.blocked) {}
+int set_temporary_mask(Call& call, GuestAddr address, std::uint64_t size) {
+    if (address == 0 || call.again) return 0;
+    SignalSet mask = 0;
+    if (size != sizeof mask) return EINVAL;
+    if (!call.memory.read(address, mask)) return EFAULT;
+    ThreadState& thread = call.state.thread;
+    thread.saved_blocked = thread.blocked;
+    thread.restore_blocked = true;
+    thread.blocked = mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP));
+    return 0;
+}
 
-    // 0 or an errno: EFAULT, EINVAL, EINTR.
-    int set(GuestAddr address, std::uint64_t size) {
-        if (address == 0) return 0;
-        SignalSet mask = 0;
-        if (size != sizeof mask) return EINVAL;
-        if (!call_.memory.read(address, mask)) return EFAULT;
-        if (!(pending_set(call_.state) & ~mask)) return 0;
-        call_.state.thread.blocked = mask;
-        call_.state.thread.saved_blocked = before_;
-        call_.state.thread.restore_blocked = true;
-        return EINTR;
-    }
+std::int64_t end_masked_call(Call& call, std::int64_t result) {
+    if (!call.parked && result != -EINTR) call.state.thread.end_temporary_mask();
+    return result;
+}
 
-  private:
-    Call& call_;
-    SignalSet before_;
-};
+Until read_until(const Call& call, GuestAddr address, int& error) {
+    error = 0;
+    if (address == 0) return std::nullopt;
+    const auto time = read_timespec(call, address, error);
+    return time ? Until(after(*time)) : std::nullopt;
+}
+
+Until until_milliseconds(int milliseconds) {
+    return milliseconds < 0 ? std::nullopt : Until(Clock::now() + std::chrono::milliseconds(milliseconds));
+}
+
+namespace {
 
 // Linux writes back how much of the time was left. That it could not is no error.
 void write_remaining(Call& call, GuestAddr address, Until until, std::int64_t units_per_second) {
-    if (address == 0 || !until) return;
+    if (address == 0 || !until || call.parked) return;
     const auto left = std::max(*until - Clock::now(), Clock::duration::zero());
     const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
     const TimeSpec time{ns / 1'000'000'000, ns % 1'000'000'000 / (1'000'000'000 / units_per_second)};
@@ -109,18 +118,17 @@ std::int64_t poll_files(Call& call, Until until) {
     bool input = false;
     for (const pollfd& entry : entries)
         if (const OpenFile* file = call.state.files.find(entry.fd)) input |= is_host_input(call, *file);
-    const std::int64_t ready = wait_for(call, until, input, [&] {
-        std::int64_t found = 0;
-        for (pollfd& entry : entries) {
-            entry.revents = 0;
-            if (entry.fd < 0) continue;
-            const OpenFile* file = call.state.files.find(entry.fd);
-            const short all = file ? readiness(call, *file) : short{POLLNVAL};
-            entry.revents = static_cast<short>(all & (entry.events | POLLERR | POLLHUP | POLLNVAL));
-            if (entry.revents) ++found;
-        }
-        return found;
-    });
+    std::int64_t ready = 0;
+    for (pollfd& entry : entries) {
+        entry.revents = 0;
+        if (entry.fd < 0) continue;
+        const OpenFile* file = call.state.files.find(entry.fd);
+        const short all = file ? readiness(call, *file) : short{POLLNVAL};
+        entry.revents = static_cast<short>(all & (entry.events | POLLERR | POLLHUP | POLLNVAL));
+        if (entry.revents) ++ready;
+    }
+    if (ready == 0) ready = wait_for_files(call, until, input);
+    if (call.parked) return 0;
     if (count > 0 && !call.memory.write(call.args[0], entries.data(), bytes)) return -EFAULT;
     return ready;
 }
@@ -157,51 +165,38 @@ std::int64_t select_files(Call& call, Until until) {
         if (!file || file->kind == Kind::path) return -EBADF;
         input |= sets[0].has(fd) && is_host_input(call, *file);
     }
-    const std::int64_t ready = wait_for(call, until, input, [&] {
-        std::int64_t found = 0;
-        for (FdSet& set : sets) set.ready.assign(words, 0);
-        for (int fd = 0; fd < count; ++fd) {
-            const OpenFile* file = call.state.files.find(fd);
-            if (!file) continue;
-            const short all = readiness(call, *file);
-            for (std::size_t i = 0; i < 3; ++i) {
-                if (!sets[i].has(fd) || !(all & events[i])) continue;
-                sets[i].mark(fd);
-                ++found;
-            }
+    std::int64_t ready = 0;
+    for (FdSet& set : sets) set.ready.assign(words, 0);
+    for (int fd = 0; fd < count; ++fd) {
+        const OpenFile* file = call.state.files.find(fd);
+        if (!file) continue;
+        const short all = readiness(call, *file);
+        for (std::size_t i = 0; i < 3; ++i) {
+            if (!sets[i].has(fd) || !(all & events[i])) continue;
+            sets[i].mark(fd);
+            ++ready;
         }
-        return found;
-    });
+    }
+    if (ready == 0) ready = wait_for_files(call, until, input);
+    if (call.parked || ready < 0) return ready;
     for (const FdSet& set : sets)
         if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8))
             return -EFAULT;
     return ready;
 }
 
-// A relative time at `address`; no value when there is none. `error` as read_timespec.
-Until read_until(const Call& call, GuestAddr address, int& error) {
-    error = 0;
-    if (address == 0) return std::nullopt;
-    const auto time = read_timespec(call, address, error);
-    return time ? Until(after(*time)) : std::nullopt;
-}
-
 }  // namespace
 
 std::int64_t sys_poll(Call& call) {
-    const int milliseconds = call.int_arg(2);
-    Until until;
-    if (milliseconds >= 0) until = Clock::now() + std::chrono::milliseconds(milliseconds);
-    return poll_files(call, until);
+    return poll_files(call, call.until(until_milliseconds(call.int_arg(2))));
 }
 
 std::int64_t sys_ppoll(Call& call) {
     int error = 0;
-    const Until until = read_until(call, call.args[2], error);
+    const Until until = call.until(read_until(call, call.args[2], error));
     if (error) return -error;
-    TemporaryMask mask(call);
-    if ((error = mask.set(call.args[3], call.args[4]))) return -error;
-    const std::int64_t result = poll_files(call, until);
+    if ((error = set_temporary_mask(call, call.args[3], call.args[4]))) return -error;
+    const std::int64_t result = end_masked_call(call, poll_files(call, until));
     write_remaining(call, call.args[2], until, 1'000'000'000);
     return result;
 }
@@ -219,6 +214,7 @@ std::int64_t sys_select(Call& call) {
         if (time.seconds > INT64_MAX - carried) return -EINVAL;
         until = after({time.seconds + carried, time.microseconds % 1'000'000 * 1000});
     }
+    until = call.until(until);
     const std::int64_t result = select_files(call, until);
     write_remaining(call, call.args[4], until, 1'000'000);
     return result;
@@ -226,17 +222,16 @@ std::int64_t sys_select(Call& call) {
 
 std::int64_t sys_pselect6(Call& call) {
     int error = 0;
-    const Until until = read_until(call, call.args[4], error);
+    const Until until = call.until(read_until(call, call.args[4], error));
     if (error) return -error;
-    TemporaryMask mask(call);
     if (call.args[5]) {
         struct {
             std::uint64_t address, size;
         } argument;
         if (!call.memory.read(call.args[5], argument)) return -EFAULT;
-        if ((error = mask.set(argument.address, argument.size))) return -error;
+        if ((error = set_temporary_mask(call, argument.address, argument.size))) return -error;
     }
-    const std::int64_t result = select_files(call, until);
+    const std::int64_t result = end_masked_call(call, select_files(call, until));
     write_remaining(call, call.args[4], until, 1'000'000'000);
     return result;
 }

@@ -11,6 +11,8 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
+constexpr std::uint64_t syscall_size = 2;  // bytes of the instruction
+
 void report_missing(const Call& call, const char* name, std::uint64_t number) {
     // Once per process and number: a guest must not be able to flood the log.
     if (!call.options.log || number >= call.state.reported.size() || call.state.reported[number]) return;
@@ -28,9 +30,17 @@ Process::Process(GuestMemory& memory, const Options& options, ProcessState state
 
 Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
                              Deadline deadline) {
-    const std::uint64_t number = registers.rax;
+    const Processor on{registers, pointers, vectors};
     const Waiter waiter(deadline, interrupted_);
-    Call call{memory_, state_, options_, registers, pointers, vectors, waiter, cpu_};
+    Outcome outcome;
+    return make_call(on, waiter, nullptr, outcome) == Made::returned ? outcome : schedule(on, waiter);
+}
+
+Process::Made Process::make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome) {
+    Registers& registers = on.registers;
+    const std::uint64_t number = registers.rax;
+    Call call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
+    call.again = again;
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 
     const bool traced = options_.log_system_calls && options_.log;
@@ -46,14 +56,27 @@ Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, Vec
             if (traced) options_.log(line + " = ?");
             throw;
         }
-        if (traced) options_.log(line + " = " + describe_result(result));
+        if (traced && !call.parked) options_.log(line + " = " + describe_result(result));
+        if (traced && call.parked && !again) options_.log(line + " waits");
     } else {
         report_missing(call, nullptr, number);
         if (traced) options_.log("system call " + std::to_string(number) + " = " + describe_result(result));
     }
+    if (call.parked) return Made::waits;
+    outcome = call.outcome;
+    if (outcome.next != Outcome::Next::resume) return Made::returned;
+    if (result == restart_call) {
+        if (restarts_call(state_)) {
+            registers.rip -= syscall_size;
+            result = static_cast<std::int64_t>(number);
+        } else {
+            result = -EINTR;
+        }
+    }
     if (!call.registers_replaced) registers.rax = static_cast<std::uint64_t>(result);
-    if (call.outcome.next == Outcome::Next::resume) call.outcome = deliver_pending(call);
-    return call.outcome;
+    if (call.turn_over) return Made::waits;
+    outcome = deliver_pending(memory_, state_, on);
+    return Made::returned;
 }
 
 Outcome Process::fault(const Fault& fault, Registers& registers, VectorState& vectors) {

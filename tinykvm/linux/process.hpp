@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -30,11 +31,6 @@ struct Outcome {
     int signal = 0;
 };
 
-// Registers besides the general ones that Linux calls change. The machine copies them to and from the vCPU.
-struct ThreadPointers {
-    std::uint64_t fs_base = 0, gs_base = 0;
-};
-
 // A hardware exception as Linux would turn it into a signal.
 struct Fault {
     int signal = 0;           // SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP
@@ -57,17 +53,29 @@ class VectorState {
     ~VectorState() = default;
 };
 
+class Waiter;
+
 class Process {
   public:
     // `memory` and `options` must outlive the process.
     Process(GuestMemory& memory, const Options& options, ProcessState state);
 
     // Performs the system call in `registers` (number in rax; result to rax; rip already behind the
-    // instruction). Throws Timeout when it blocked until the deadline.
+    // instruction). While it has to wait other threads run: then everything is theirs afterwards. Throws Timeout when
+    // none could go on until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
                         Deadline deadline);
 
-    // Delivers a fault to the program's handler, or says that it is killed by it.
+    // The running thread, in user mode, has had its time: another one that can run goes on, if there is one.
+    Outcome end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
+    // Is there one thread only?
+    bool alone() const { return state_.parked.empty(); }
+    // When another thread will want to run, as far as is known; nullopt: not before this one does something.
+    std::optional<Clock::time_point> others_ready_at() const;
+    // Makes a thread the one that runs and ends what it waits for. False: there is none of that id.
+    bool turn_to(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
+
+    // Delivers a fault to the handler of the running thread, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);
 
     // A flag that ends blocking calls with Timeout("interrupted") soon after it became true; at once when a
@@ -84,6 +92,16 @@ class Process {
     const ProcessState& state() const { return state_; }
 
   private:
+    // What came of a call.
+    enum class Made { returned, waits };
+    // One call of the running thread; `again`: what it was parked with.
+    Made make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome);
+    // Lets threads run in turn until one is back in user mode, or the process has ended.
+    Outcome schedule(const Processor& on, const Waiter& waiter);
+    bool choose_thread(const Processor& on);
+    // Until a thread may be ready.
+    void sleep(const Waiter& waiter) const;
+
     GuestMemory& memory_;
     const Options& options_;
     ProcessState state_;

@@ -1,4 +1,4 @@
-// The process and its one thread: ending, thread pointers, names, children it cannot have.
+// The process and its threads: thread pointers, names, what is left when one ends, children it cannot have.
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <sys/prctl.h>
@@ -11,12 +11,6 @@
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
-
-// exit and exit_group: with one thread there is no difference.
-std::int64_t sys_exit(Call& call) {
-    call.outcome = {Outcome::Next::exit, call.int_arg(0) & 0xff, 0};
-    return 0;
-}
 
 std::int64_t sys_arch_prctl(Call& call) {
     constexpr int set_gs = 0x1001, set_fs = 0x1002, get_fs = 0x1003, get_gs = 0x1004;
@@ -82,8 +76,9 @@ std::int64_t sys_set_robust_list(Call& call) {
 
 std::int64_t sys_get_robust_list(Call& call) {
     const int id = call.int_arg(0);
-    if (id != 0 && id != call.state.thread.id) return -ESRCH;
-    const std::uint64_t head = call.state.thread.robust_list, size = 24;
+    const ThreadState* thread = id == 0 ? &call.state.thread : find_thread(call.state, id);
+    if (!thread) return -ESRCH;
+    const std::uint64_t head = thread->robust_list, size = 24;
     return call.memory.write(call.args[1], head) && call.memory.write(call.args[2], size) ? 0 : -EFAULT;
 }
 

@@ -1,5 +1,6 @@
 #include "tinykvm/linux/signal_delivery.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <vector>
@@ -51,41 +52,72 @@ Outcome act(GuestMemory& memory, ProcessState& state, const PendingSignal& pendi
     return {};
 }
 
-}  // namespace
-
-SignalSet pending_set(const ProcessState& state) {
+SignalSet set_of(const std::vector<PendingSignal>& queue) {
     SignalSet set = 0;
-    for (const PendingSignal& pending : state.thread.pending) set |= signal_bit(pending.signal);
+    for (const PendingSignal& pending : queue) set |= signal_bit(pending.signal);
     return set;
 }
 
+bool comes_before(int signal, int other) {
+    const bool urgent = synchronous & signal_bit(signal), other_urgent = synchronous & signal_bit(other);
+    return urgent != other_urgent ? urgent : signal < other;
+}
+
+// The one of `set` to be delivered first; 0: none.
+int first_of(const std::vector<PendingSignal>& queue, SignalSet set) {
+    int first = 0;
+    for (const PendingSignal& pending : queue)
+        if ((set & signal_bit(pending.signal)) && (first == 0 || comes_before(pending.signal, first)))
+            first = pending.signal;
+    return first;
+}
+
+// `blocked` by all threads that could take it.
+int queue_signal(const ProcessState& state, std::vector<PendingSignal>& queue, SignalSet blocked, int signal,
+                 const SignalInfo& info) {
+    if (!(blocked & signal_bit(signal)) && does_nothing(state, signal)) return 0;
+    // A signal below 32 waits at most once; the others queue.
+    if (signal < 32 && (set_of(queue) & signal_bit(signal))) return 0;
+    if (queue.size() >= max_pending_signals) return signal < 32 ? 0 : EAGAIN;
+    queue.push_back({signal, info});
+    return 0;
+}
+
+}  // namespace
+
+SignalSet pending_set(const ProcessState& state, const ThreadState& thread) {
+    return set_of(thread.pending) | set_of(state.pending);
+}
+
 PendingSignal take_pending(ProcessState& state, SignalSet set) {
-    auto& queue = state.thread.pending;
-    auto best = queue.end();
-    for (auto it = queue.begin(); it != queue.end(); ++it) {
-        if (!(set & signal_bit(it->signal))) continue;
-        if (best == queue.end()) {
-            best = it;
-            continue;
-        }
-        const bool urgent = synchronous & signal_bit(it->signal),
-                   best_urgent = synchronous & signal_bit(best->signal);
-        if (urgent != best_urgent ? urgent : it->signal < best->signal) best = it;
-    }
-    if (best == queue.end()) return {};
-    const PendingSignal taken = *best;
-    queue.erase(best);
+    const int own = first_of(state.thread.pending, set), common = first_of(state.pending, set);
+    if (own == 0 && common == 0) return {};
+    auto& queue = common == 0 || (own != 0 && !comes_before(common, own)) ? state.thread.pending : state.pending;
+    const int signal = &queue == &state.pending ? common : own;
+    const auto place = std::find_if(queue.begin(), queue.end(),
+                                    [signal](const PendingSignal& pending) { return pending.signal == signal; });
+    const PendingSignal taken = *place;
+    queue.erase(place);
     return taken;
 }
 
+void forget_pending(ProcessState& state, SignalSet set) {
+    const auto forget = [set](std::vector<PendingSignal>& queue) {
+        std::erase_if(queue, [set](const PendingSignal& pending) { return set & signal_bit(pending.signal); });
+    };
+    forget(state.pending);
+    forget(state.thread.pending);
+    for (ParkedThread& parked : state.parked) forget(parked.state.pending);
+}
+
 int send_signal(ProcessState& state, int signal, const SignalInfo& info) {
-    const bool blocked = state.thread.blocked & signal_bit(signal);
-    if (!blocked && does_nothing(state, signal)) return 0;
-    // A signal below 32 waits at most once; the others queue.
-    if (signal < 32 && (pending_set(state) & signal_bit(signal))) return 0;
-    if (state.thread.pending.size() >= max_pending_signals) return signal < 32 ? 0 : EAGAIN;
-    state.thread.pending.push_back({signal, info});
-    return 0;
+    SignalSet blocked = state.thread.blocked;
+    for (const ParkedThread& parked : state.parked) blocked &= parked.state.blocked;
+    return queue_signal(state, state.pending, blocked, signal, info);
+}
+
+int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info) {
+    return queue_signal(state, thread.pending, thread.blocked, signal, info);
 }
 
 SignalInfo signal_info_from_self(int signal, int code) {
@@ -104,21 +136,26 @@ bool return_from_handler(Call& call) {
     return pop_signal_frame(call.memory, call.state, call.registers, call.vectors);
 }
 
-Outcome deliver_pending(Call& call) {
-    ProcessState& state = call.state;
+bool restarts_call(const ProcessState& state) {
+    SignalSet set = pending_set(state, state.thread) & ~state.thread.blocked;
+    for (int signal = 1; signal <= signal_count; ++signal)
+        if (does_nothing(state, signal)) set &= ~signal_bit(signal);
+    const int own = first_of(state.thread.pending, set), common = first_of(state.pending, set);
+    const int first = own == 0 || (common != 0 && comes_before(common, own)) ? common : own;
+    return first == 0 || (state.actions[static_cast<std::size_t>(first)].flags & SA_RESTART);
+}
+
+Outcome deliver_pending(GuestMemory& memory, ProcessState& state, const Processor& on) {
     // Each handler is entered on top of the previous one, as in Linux; the last runs first. Handlers add to
-    // the mask, so this ends; SA_NODEFER cannot prolong it as the queue only shrinks here.
-    while (!state.thread.pending.empty()) {
+    // the mask, so this ends; SA_NODEFER cannot prolong it as the queues only shrink here.
+    while (!state.thread.pending.empty() || !state.pending.empty()) {
         const PendingSignal pending = take_pending(state, ~state.thread.blocked);
         if (pending.signal == 0) break;
         if (does_nothing(state, pending.signal)) continue;
-        const Outcome outcome = act(call.memory, state, pending, {}, call.registers, call.vectors);
+        const Outcome outcome = act(memory, state, pending, {}, on.registers, on.vectors);
         if (outcome.next != Outcome::Next::resume) return outcome;
     }
-    if (state.thread.restore_blocked) {
-        state.thread.blocked = state.thread.saved_blocked;
-        state.thread.restore_blocked = false;
-    }
+    state.thread.end_temporary_mask();
     return {};
 }
 

@@ -9,20 +9,26 @@
 namespace tinykvm::linux_abi {
 
 // Before the guest goes on behind a system call: delivers the signals that wait and are not blocked.
-Outcome deliver_pending(Call& call);
+Outcome deliver_pending(GuestMemory& memory, ProcessState& state, const Processor& on);
+// Is a call that a signal interrupts made again when its handler has returned?
+bool restarts_call(const ProcessState& state);
 
 // A fault cannot be blocked or ignored: then it kills.
 Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fault, Registers& registers,
                       VectorState& vectors);
 
-// Queues a signal for the process. 0, or EAGAIN when too many wait. Signals whose disposition is to do
-// nothing vanish here.
+// Queues a signal for the process, or for one thread of it. 0, or EAGAIN when too many wait. Signals whose disposition
+// is to do nothing vanish here.
 int send_signal(ProcessState& state, int signal, const SignalInfo& info);
+int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info);
 // siginfo of kill(), tkill() and the like by the process itself.
 SignalInfo signal_info_from_self(int signal, int code);
-// A pending signal in `set`, taken out of the queue; signal 0 when there is none.
+// A pending signal in `set` of the running thread, or of the process, taken out of its queue; signal 0 when there is none.
 PendingSignal take_pending(ProcessState& state, SignalSet set);
-SignalSet pending_set(const ProcessState& state);
+// Forgets all of these, in all queues.
+void forget_pending(ProcessState& state, SignalSet set);
+// What waits for a thread, or for the process.
+SignalSet pending_set(const ProcessState& state, const ThreadState& thread);
 
 // rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing
 // changed.

@@ -1,4 +1,4 @@
-// System calls about signals. Only the process itself can send it any.
+// System calls about signals. Only the threads of the process can send it any.
 #include <csignal>
 #include <cstring>
 
@@ -21,32 +21,32 @@ std::int64_t kill_self(Call& call) {
     return 0;
 }
 
-std::int64_t send_to_self(Call& call, int signal, const SignalInfo& info) {
+// To the process, or to one thread of it.
+std::int64_t send(Call& call, ThreadState* thread, int signal, const SignalInfo& info) {
     if (signal == 0) return 0;
     if (signal == SIGKILL) return kill_self(call);
-    return -send_signal(call.state, signal, info);
+    return -(thread ? send_signal(call.state, *thread, signal, info) : send_signal(call.state, signal, info));
 }
 
-// Waits with another mask. There is nobody else to send a signal, so either one waits already or none will
-// come.
+// Waits with another mask.
 std::int64_t suspend(Call& call, SignalSet mask) {
-    ProcessState& state = call.state;
-    if (!(pending_set(state) & ~mask)) call.waiter.sleep_for_ever();
-    state.thread.saved_blocked = state.thread.blocked;
-    state.thread.restore_blocked = true;
-    state.thread.blocked = mask;
-    return -EINTR;
+    ThreadState& thread = call.state.thread;
+    if (!call.again) {
+        thread.saved_blocked = thread.blocked;
+        thread.restore_blocked = true;
+        thread.blocked = mask;
+    }
+    return call.park({.what = Wait::For::signal}, -EINTR);
 }
 
-std::int64_t queue_info(Call& call, int target, int signal, GuestAddr address) {
+std::int64_t queue_info(Call& call, ThreadState* thread, int signal, GuestAddr address) {
     SignalInfo info;
     if (!call.memory.read(address, info)) return -EFAULT;
-    if (target != process_id) return -ESRCH;
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
     // The kernel insists on the right number; the rest is between the program and itself.
     const std::int32_t number = signal;
     std::memcpy(info.data(), &number, sizeof number);
-    return send_to_self(call, signal, info);
+    return send(call, thread, signal, info);
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ std::int64_t sys_rt_sigaction(Call& call) {
     if (call.args[1]) {
         wanted.mask &= ~unblockable;
         action = wanted;
-        if (wanted.handler == 1) take_pending(call.state, signal_bit(signal));  // SIG_IGN also forgets
+        if (wanted.handler == 1) forget_pending(call.state, signal_bit(signal));  // SIG_IGN also forgets
     }
     if (call.args[2] && !call.memory.write(call.args[2], before)) return -EFAULT;
     return 0;
@@ -98,7 +98,7 @@ std::int64_t sys_rt_sigreturn(Call& call) {
 
 std::int64_t sys_rt_sigpending(Call& call) {
     if (call.args[1] > sizeof(SignalSet)) return -EINVAL;
-    const SignalSet set = pending_set(call.state) & call.state.thread.blocked;
+    const SignalSet set = pending_set(call.state, call.state.thread) & call.state.thread.blocked;
     return call.memory.write(call.args[0], &set, call.args[1]) ? 0 : -EFAULT;
 }
 
@@ -126,19 +126,22 @@ std::int64_t sys_rt_sigtimedwait(Call& call) {
         if (call.args[1] && !call.memory.write(call.args[1], taken.info)) return -EFAULT;
         return taken.signal;
     }
-    if (!time) call.waiter.sleep_for_ever();
-    call.waiter.sleep_until(after(*time));
-    return -EAGAIN;
+    const auto until = call.until(time ? std::optional(after(*time)) : std::nullopt);
+    const Wait wait{.what = Wait::For::signal, .signals = set & ~unblockable, .until = until};
+    return wait.is_over(Clock::now()) ? -EAGAIN : call.park(wait, -EINTR);
 }
 
 std::int64_t sys_rt_sigqueueinfo(Call& call) {
-    return queue_info(call, call.int_arg(0), call.int_arg(1), call.args[2]);
+    // As with Linux, the thread of that id may stand for its process.
+    if (!has_thread(call.state, call.int_arg(0))) return -ESRCH;
+    return queue_info(call, nullptr, call.int_arg(1), call.args[2]);
 }
 
 std::int64_t sys_rt_tgsigqueueinfo(Call& call) {
     if (call.int_arg(0) <= 0 || call.int_arg(1) <= 0) return -EINVAL;
-    if (call.int_arg(1) != call.state.thread.id) return -ESRCH;
-    return queue_info(call, call.int_arg(0), call.int_arg(2), call.args[3]);
+    ThreadState* thread = find_thread(call.state, call.int_arg(1));
+    if (call.int_arg(0) != process_id || !thread) return -ESRCH;
+    return queue_info(call, thread, call.int_arg(2), call.args[3]);
 }
 
 std::int64_t sys_sigaltstack(Call& call) {
@@ -181,21 +184,23 @@ std::int64_t sys_kill(Call& call) {
     // Itself, its process group, and (as nobody else is there) all it may signal; -1 spares the sender.
     if (target == -1) return -ESRCH;
     if (target != process_id && target != 0 && target != -process_id) return -ESRCH;
-    return send_to_self(call, signal, signal_info_from_self(signal, SI_USER));
+    return send(call, nullptr, signal, signal_info_from_self(signal, SI_USER));
 }
 
 std::int64_t sys_tkill(Call& call) {
     const int target = call.int_arg(0), signal = call.int_arg(1);
     if (target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
-    if (target != call.state.thread.id) return -ESRCH;
-    return send_to_self(call, signal, signal_info_from_self(signal, SI_TKILL));
+    ThreadState* thread = find_thread(call.state, target);
+    if (!thread) return -ESRCH;
+    return send(call, thread, signal, signal_info_from_self(signal, SI_TKILL));
 }
 
 std::int64_t sys_tgkill(Call& call) {
     const int group = call.int_arg(0), target = call.int_arg(1), signal = call.int_arg(2);
     if (group <= 0 || target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
-    if (group != process_id || target != call.state.thread.id) return -ESRCH;
-    return send_to_self(call, signal, signal_info_from_self(signal, SI_TKILL));
+    ThreadState* thread = find_thread(call.state, target);
+    if (group != process_id || !thread) return -ESRCH;
+    return send(call, thread, signal, signal_info_from_self(signal, SI_TKILL));
 }
 
 }  // namespace tinykvm::linux_abi

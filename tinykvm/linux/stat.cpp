@@ -70,6 +70,7 @@ int status_of(const OpenFile& file, struct stat& status) {
         case Kind::pipe_reader:
         case Kind::pipe_writer: status = made_up(S_IFIFO | 0600, "pipe" + std::to_string(file.pipe)); break;
         case Kind::event: status = made_up(0600, "event"); break;
+        case Kind::poll_set: status = made_up(0600, "epoll"); break;
         case Kind::path:
         case Kind::directory:
             if (file.is_directory || file.kind == Kind::directory) {

@@ -18,6 +18,7 @@
 
 #include "tinykvm/linux/file_table.hpp"
 #include "tinykvm/linux/signal_state.hpp"
+#include "tinykvm/linux/threads.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/types.hpp"
 
@@ -29,20 +30,6 @@ class Namespace;
 inline constexpr int process_id = 2;
 inline constexpr int parent_id = 1;
 inline constexpr int user_id = 1000;
-
-// What belongs to one thread of the process.
-struct ThreadState {
-    int id = process_id;
-    SignalSet blocked = 0;
-    std::vector<PendingSignal> pending;
-    AlternateStack alternate_stack;
-    // rt_sigsuspend: the mask that comes back when the handler of the awaited signal returns.
-    bool restore_blocked = false;
-    SignalSet saved_blocked = 0;
-    GuestAddr clear_child_tid = 0;
-    GuestAddr robust_list = 0;
-    std::array<char, 16> name{};  // prctl(PR_SET_NAME), NUL terminated
-};
 
 struct ResourceLimit {
     std::uint64_t current = ~std::uint64_t{0}, maximum = ~std::uint64_t{0};
@@ -63,7 +50,10 @@ struct ProcessState {
     GuestAddr break_start = 0, break_end = 0;
 
     std::array<SignalAction, signal_count + 1> actions{};
-    ThreadState thread;
+    std::vector<PendingSignal> pending;  // for whichever thread does not block it
+    ThreadState thread{.id = process_id};  // the one that runs; id 0: it has ended, and no other can run yet
+    std::vector<ParkedThread> parked;      // the others; who was parked longest is first
+    int next_thread_id = process_id + 1;
 
     std::array<ResourceLimit, resource_limits> limits{};
     std::string program_path;

@@ -19,19 +19,31 @@ constexpr std::int64_t second = 1'000'000'000;
 constexpr std::uint64_t tick = 10'000'000;  // ns: times() counts in 1/100 s
 
 // CPU clocks: the two constants, and the negative ids that name a process or thread (clock_getcpuclockid).
-bool is_cpu_clock(int clock) {
+// A thread's is its process'.
+bool is_cpu_clock(Call& call, int clock) {
     if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
     if (clock >= 0 || (clock & 3) == 3) return false;
     const int id = ~(clock >> 3);
-    return id == 0 || id == process_id;
-}
-
-std::optional<std::uint64_t> read_clock(Call& call, int clock) {
-    return is_cpu_clock(clock) ? call.cpu.charge(call.state.cpu_nanoseconds) : guest_time(clock);
+    return id == 0 || has_thread(call.state, id);
 }
 
 TimeSpec to_timespec(std::uint64_t nanoseconds) {
     return {static_cast<std::int64_t>(nanoseconds / second), static_cast<std::int64_t>(nanoseconds % second)};
+}
+
+// The rest of a relative sleep that a signal ended is written to `remaining`.
+std::int64_t sleep_until(Call& call, Clock::time_point first, GuestAddr remaining) {
+    const Wait wait{.what = Wait::For::time, .until = call.until(first)};
+    const auto now = Clock::now();
+    if (wait.is_over(now)) return 0;
+    const std::int64_t result = call.park(wait, -EINTR);
+    if (result != -EINTR || remaining == 0) return result;
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(*wait.until - now).count();
+    return call.memory.write(remaining, to_timespec(static_cast<std::uint64_t>(left))) ? -EINTR : -EFAULT;
+}
+
+std::optional<std::uint64_t> read_clock(Call& call, int clock) {
+    return is_cpu_clock(call, clock) ? call.cpu.charge(call.state.cpu_nanoseconds) : guest_time(clock);
 }
 
 }  // namespace
@@ -105,8 +117,7 @@ std::int64_t sys_nanosleep(Call& call) {
     int error = 0;
     const auto time = read_timespec(call, call.args[0], error);
     if (!time) return -error;
-    call.waiter.sleep_until(after(*time));
-    return 0;
+    return sleep_until(call, after(*time), call.args[1]);
 }
 
 std::int64_t sys_clock_nanosleep(Call& call) {
@@ -117,13 +128,13 @@ std::int64_t sys_clock_nanosleep(Call& call) {
         case CLOCK_BOOTTIME:
         case CLOCK_TAI: break;
         case CLOCK_THREAD_CPUTIME_ID: return -EINVAL;
-        default: return guest_time(clock) || is_cpu_clock(clock) ? -EOPNOTSUPP : -EINVAL;
+        default: return guest_time(clock) || is_cpu_clock(call, clock) ? -EOPNOTSUPP : -EINVAL;
     }
     int error = 0;
     const auto time = read_timespec(call, call.args[2], error);
     if (!time) return -error;
-    call.waiter.sleep_until(call.args[1] & TIMER_ABSTIME ? moment_of(clock, *time) : after(*time));
-    return 0;
+    if (call.args[1] & TIMER_ABSTIME) return sleep_until(call, moment_of(clock, *time), 0);
+    return sleep_until(call, after(*time), call.args[3]);
 }
 
 }  // namespace tinykvm::linux_abi

@@ -41,10 +41,4 @@ short Waiter::wait_for_host(int host_fd, short events, std::optional<Clock::time
     }
 }
 
-void Waiter::sleep_until(Clock::time_point until) const { wait_for_host(-1, 0, until); }
-
-void Waiter::sleep_for_ever() const {
-    for (;;) wait_for_host(-1, 0, std::nullopt);
-}
-
 }  // namespace tinykvm::linux_abi

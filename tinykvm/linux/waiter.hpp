@@ -17,11 +17,8 @@ class Waiter {
 
     // For loops over lengths a guest chose: throws Timeout when the deadline has passed.
     void check() const;
-    // Returns at `until`, at once when that has passed.
-    void sleep_until(Clock::time_point until) const;
-    // For what can never happen: a single-threaded guest that waits for itself.
-    [[noreturn]] void sleep_for_ever() const;
-    // Waits until a descriptor of the host has one of `events` (poll.h). Returns the events, 0 at `until`.
+    // Waits until a descriptor of the host has one of `events` (poll.h); -1: only waits. Returns the events, 0 at
+    // `until`, at once when that has passed.
     short wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const;
 
   private:

@@ -1,0 +1,127 @@
+// epoll: sets of descriptors that are waited for together. What is registered goes with its descriptor, also when
+// another one refers to the same file.
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/poll.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+using Kind = OpenFile::Kind;
+
+constexpr std::uint32_t always = EPOLLERR | EPOLLHUP;
+
+bool can_be_polled(Kind kind) {
+    return kind == Kind::input || kind == Kind::output || kind == Kind::pipe_reader || kind == Kind::pipe_writer ||
+           kind == Kind::event;
+}
+
+// Null when its descriptor was closed, or is something else now.
+const OpenFile* file_of(const Call& call, const PolledFile& entry) {
+    const OpenFile* file = call.state.files.find(entry.fd);
+    return file && file->serial == entry.serial ? file : nullptr;
+}
+
+std::int64_t create(Call& call, int flags) {
+    if (flags & ~EPOLL_CLOEXEC) return -EINVAL;
+    OpenFile file;
+    file.kind = Kind::poll_set;
+    file.flags = 2;  // O_RDWR
+    return call.state.files.open(std::move(file), flags & EPOLL_CLOEXEC);
+}
+
+std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
+    const int most = call.int_arg(2);
+    if (most <= 0 || static_cast<std::size_t>(most) > INT32_MAX / sizeof(epoll_event)) return -EINVAL;
+    OpenFile* set = call.file(0);
+    if (!set) return -EBADF;
+    if (set->kind != Kind::poll_set) return -EINVAL;
+
+    auto& entries = set->polled;
+    std::erase_if(entries, [&](const PolledFile& entry) { return !file_of(call, entry); });
+    std::vector<epoll_event> found;
+    std::vector<PolledFile*> reported;
+    bool input = false;
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < entries.size() && found.size() < static_cast<std::size_t>(most); ++i) {
+        PolledFile& entry = entries[i];
+        const OpenFile& file = *file_of(call, entry);
+        input |= is_host_input(call, file);
+        const auto ready = static_cast<std::uint16_t>(readiness(call, file)) & (entry.events | always);
+        const std::uint64_t changes = call.state.files.changes(file);
+        if (entry.disabled || ready == 0 || ((entry.events & EPOLLET) && entry.changes_seen == changes)) continue;
+        found.push_back({ready, {.u64 = entry.data}});
+        reported.push_back(&entry);
+        last = i + 1;
+    }
+    if (found.empty()) return wait_for_files(call, until, input);
+    if (!call.memory.write(call.args[1], found.data(), found.size() * sizeof found[0])) return -EFAULT;
+    for (PolledFile* entry : reported) {
+        entry->changes_seen = call.state.files.changes(*file_of(call, *entry));
+        entry->disabled = entry->events & EPOLLONESHOT;
+    }
+    // Who was not looked at is first next time.
+    std::rotate(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(last), entries.end());
+    return static_cast<std::int64_t>(found.size());
+}
+
+}  // namespace
+
+std::int64_t sys_epoll_create(Call& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
+std::int64_t sys_epoll_create1(Call& call) { return create(call, call.int_arg(0)); }
+
+std::int64_t sys_epoll_ctl(Call& call) {
+    const int operation = call.int_arg(1), fd = call.int_arg(2);
+    epoll_event wanted{};
+    if (operation != EPOLL_CTL_DEL && !call.memory.read(call.args[3], wanted)) return -EFAULT;
+    OpenFile* set = call.file(0);
+    const OpenFile* file = call.file(2);
+    if (!set || !file) return -EBADF;
+    if (set->kind != Kind::poll_set || set == file) return -EINVAL;
+    if (!can_be_polled(file->kind)) return -EPERM;  // files are always ready; sets of sets are not known
+
+    auto& entries = set->polled;
+    std::erase_if(entries, [&](const PolledFile& entry) { return !file_of(call, entry); });
+    const auto entry =
+        std::find_if(entries.begin(), entries.end(), [fd](const PolledFile& other) { return other.fd == fd; });
+    const bool present = entry != entries.end();
+    switch (operation) {
+        case EPOLL_CTL_ADD:
+            if (present) return -EEXIST;
+            entries.push_back({fd, file->serial, wanted.events, false, wanted.data.u64, 0});
+            break;
+        case EPOLL_CTL_MOD:
+            if (!present) return -ENOENT;
+            if (wanted.events & EPOLLEXCLUSIVE) return -EINVAL;
+            *entry = {fd, file->serial, wanted.events, false, wanted.data.u64, 0};
+            break;
+        case EPOLL_CTL_DEL:
+            if (!present) return -ENOENT;
+            entries.erase(entry);
+            break;
+        default: return -EINVAL;
+    }
+    call.state.files.note_change();  // who waits with this set looks again
+    return 0;
+}
+
+std::int64_t sys_epoll_wait(Call& call) { return wait(call, call.until(until_milliseconds(call.int_arg(3)))); }
+
+std::int64_t sys_epoll_pwait(Call& call) {
+    if (const int error = set_temporary_mask(call, call.args[4], call.args[5])) return -error;
+    return end_masked_call(call, sys_epoll_wait(call));
+}
+
+std::int64_t sys_epoll_pwait2(Call& call) {
+    int error = 0;
+    const auto until = call.until(read_until(call, call.args[3], error));
+    if (error || (error = set_temporary_mask(call, call.args[4], call.args[5]))) return -error;
+    return end_masked_call(call, wait(call, until));
+}
+
+}  // namespace tinykvm::linux_abi

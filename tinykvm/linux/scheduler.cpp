@@ -1,0 +1,77 @@
+// Whose turn it is. In the order in which they were parked: who has run goes behind the others.
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/waiter.hpp"
+
+namespace tinykvm::linux_abi {
+
+bool Process::choose_thread(const Processor& on) {
+    const auto now = Clock::now();
+    for (std::size_t i = 0; i < state_.parked.size(); ++i) {
+        if (!is_ready(state_, state_.parked[i].state, now)) continue;
+        switch_to(state_, i, on);
+        return true;
+    }
+    return state_.thread.id != 0 && is_ready(state_, state_.thread, now);
+}
+
+void Process::sleep(const Waiter& waiter) const {
+    std::optional<Clock::time_point> until;
+    bool host_input = false;
+    const auto consider = [&](const ThreadState& thread) {
+        if (thread.wait.until && (!until || *thread.wait.until < *until)) until = thread.wait.until;
+        host_input |= thread.wait.host_input;
+    };
+    if (state_.thread.id != 0) consider(state_.thread);
+    for (const ParkedThread& parked : state_.parked) consider(parked.state);
+    waiter.wait_for_host(host_input ? STDIN_FILENO : -1, POLLIN, until);
+}
+
+Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
+    for (;;) {
+        waiter.check();
+        if (!choose_thread(on)) {
+            sleep(waiter);
+            continue;
+        }
+        const Wait wait = std::exchange(state_.thread.wait, {});
+        if (wait.what == Wait::For::turn) return deliver_pending(memory_, state_, on);
+        Outcome outcome;
+        if (make_call(on, waiter, &wait, outcome) == Made::returned) return outcome;
+    }
+}
+
+Outcome Process::end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline) {
+    return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
+}
+
+std::optional<Clock::time_point> Process::others_ready_at() const {
+    const auto now = Clock::now();
+    std::optional<Clock::time_point> at;
+    for (const ParkedThread& parked : state_.parked) {
+        if (is_ready(state_, parked.state, now)) return now;
+        const auto& until = parked.state.wait.until;
+        if (until && (!at || *until < *at)) at = until;
+    }
+    return at;
+}
+
+bool Process::turn_to(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors) {
+    if (state_.thread.id != id) {
+        const auto found = std::find_if(state_.parked.begin(), state_.parked.end(),
+                                        [id](const ParkedThread& parked) { return parked.state.id == id; });
+        if (found == state_.parked.end()) return false;
+        switch_to(state_, static_cast<std::size_t>(found - state_.parked.begin()), {registers, pointers, vectors});
+    }
+    state_.thread.wait = {};
+    state_.thread.end_temporary_mask();
+    return true;
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,107 @@
+// The threads of a guest process. There is one processor: one thread runs, the others are parked here, each with all
+// a processor holds of it.
+//
+// A call that has to wait parks its thread (Call::park). When what it waits for may have happened the same call is made
+// again, with the Wait it was parked with; so a handler looks whether it can go on, and else parks (again). A relative
+// time becomes a moment once, when the thread is first parked.
+//
+// Thread safety: values, part of ProcessState; one owner at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tinykvm/linux/signal_state.hpp"
+#include "tinykvm/registers.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::linux_abi {
+
+struct ProcessState;
+class VectorState;
+
+// Most threads a process may have. Each costs the host some 4 KiB beside the guest's own memory.
+inline constexpr std::size_t max_threads = 64;
+
+// Registers besides the general ones that Linux calls change. The machine copies them to and from the vCPU.
+struct ThreadPointers {
+    std::uint64_t fs_base = 0, gs_base = 0;
+
+    bool operator==(const ThreadPointers&) const = default;
+};
+
+// What a thread that does not run waits for. All of them end at `until`, and when a signal can be delivered.
+struct Wait {
+    enum class For : std::uint8_t {
+        turn,    // nothing: it goes on in user mode
+        time,    // `until`
+        futex,   // somebody wakes `address`
+        files,   // a pipe or an event counter changes
+        signal,  // one of `signals`, which are blocked
+    };
+    For what = For::turn;
+    bool woken = false;       // futex: somebody has
+    bool host_input = false;  // files: or the host's standard input can be read
+    std::uint32_t bitset = 0;
+    GuestAddr address = 0;
+    SignalSet signals = 0;
+    std::uint64_t changes_seen = 0;  // files: FileTable::changes()
+    std::uint64_t done = 0;          // bytes of a write that has begun
+    std::optional<Clock::time_point> until{};
+
+    bool is_over(Clock::time_point now) const { return until && *until <= now; }
+};
+
+struct ThreadState {
+    int id = 0;
+    SignalSet blocked = 0;
+    std::vector<PendingSignal> pending{};  // for this thread only
+    AlternateStack alternate_stack{};
+    // rt_sigsuspend and the like: the mask that comes back when the handler of the awaited signal returns.
+    bool restore_blocked = false;
+    SignalSet saved_blocked = 0;
+    GuestAddr clear_child_tid = 0;
+    GuestAddr robust_list = 0;
+    std::array<char, 16> name{};  // prctl(PR_SET_NAME), NUL terminated
+    Wait wait{};                  // of a thread that does not run
+
+    void end_temporary_mask() {
+        if (restore_blocked) blocked = saved_blocked;
+        restore_blocked = false;
+    }
+};
+
+struct ParkedThread {
+    ThreadState state;
+    Registers registers;
+    ThreadPointers pointers;
+    std::shared_ptr<const std::vector<std::byte>> vectors;  // an image as of VectorState
+};
+
+// What a thread runs on.
+struct Processor {
+    Registers& registers;
+    ThreadPointers& pointers;
+    VectorState& vectors;
+};
+
+// The thread that runs, or a parked one; null when there is none of that id.
+ThreadState* find_thread(ProcessState& state, int id);
+inline bool has_thread(ProcessState& state, int id) { return id > 0 && find_thread(state, id); }
+// A number for a new thread.
+int new_thread_id(ProcessState& state);
+
+// A thread with these registers, and vector registers as they are, that can run. Its state's id must be set.
+void add_thread(ProcessState& state, ThreadState thread, const Processor& as);
+// Parks the running thread, if there is one, behind the others and lets the parked one of this index run.
+void switch_to(ProcessState& state, std::size_t index, const Processor& on);
+// May the thread go on, or look whether it can?
+bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now);
+
+// Wakes up to `most` threads that wait for the word at `address` with a bit of `bitset`; how many.
+std::int64_t wake_waiters(ProcessState& state, GuestAddr address, std::int64_t most, std::uint32_t bitset = ~0u);
+
+}  // namespace tinykvm::linux_abi
