@@ -7,10 +7,12 @@
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/kvm_api.h)
     set(TINYKVM_GUEST_INCLUDE ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "")
     set(TINYKVM_GUEST_RUST ${CMAKE_CURRENT_LIST_DIR}/rust CACHE INTERNAL "")
+    set(TINYKVM_GUEST_GO ${CMAKE_CURRENT_LIST_DIR}/go CACHE INTERNAL "")
 else()
     get_filename_component(prefix ${CMAKE_CURRENT_LIST_DIR}/../../.. ABSOLUTE)
     set(TINYKVM_GUEST_INCLUDE ${prefix}/include CACHE INTERNAL "")
     set(TINYKVM_GUEST_RUST ${prefix}/share/tinykvm/rust CACHE INTERNAL "")
+    set(TINYKVM_GUEST_GO ${prefix}/share/tinykvm/go CACHE INTERNAL "")
 endif()
 
 if(NOT TARGET tinykvm_guest_api)
@@ -110,6 +112,32 @@ function(tinykvm_add_rust_guest name source)
         COMMAND ${TINYKVM_RUSTC} ${TINYKVM_RUST_FLAGS} -C target-feature=+crt-static -C strip=debuginfo
                 --extern tinykvm=${crate} ${source} -o ${guest_DIRECTORY}/${name}
         DEPENDS ${source} ${crate_source} guest_rust_crate
+        VERBATIM)
+    add_custom_target(guest_${name} ALL DEPENDS ${guest_DIRECTORY}/${name})
+endfunction()
+
+# tinykvm_add_go_guest(NAME FOLDER [DIRECTORY DIR])
+#
+# The same for a main package of Go in FOLDER that imports tinykvm/kvm: in the module in go/, or in one of its own
+# whose go.mod says where that is. Nothing is fetched. Without go the target is left out with a message.
+find_program(TINYKVM_GO go)
+function(tinykvm_add_go_guest name folder)
+    cmake_parse_arguments(PARSE_ARGV 2 guest "" "DIRECTORY" "")
+    if(NOT guest_DIRECTORY)
+        set(guest_DIRECTORY ${CMAKE_BINARY_DIR}/programs)
+    endif()
+    if(NOT TINYKVM_GO)
+        message(WARNING "guest ${name} is not built: there is no go (Debian: apt install golang-go)")
+        return()
+    endif()
+    file(MAKE_DIRECTORY ${guest_DIRECTORY})
+    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.go ${TINYKVM_GUEST_GO}/*.go ${TINYKVM_GUEST_GO}/*.s)
+    add_custom_command(
+        OUTPUT ${guest_DIRECTORY}/${name}
+        COMMAND ${CMAKE_COMMAND} -E env CGO_ENABLED=0 GOPROXY=off GOFLAGS= GOTOOLCHAIN=local
+                GOCACHE=${CMAKE_BINARY_DIR}/go-cache ${TINYKVM_GO} build -buildvcs=false -trimpath -o ${guest_DIRECTORY}/${name} .
+        WORKING_DIRECTORY ${folder}
+        DEPENDS ${sources}
         VERBATIM)
     add_custom_target(guest_${name} ALL DEPENDS ${guest_DIRECTORY}/${name})
 endfunction()

@@ -205,7 +205,10 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
     interrupted_.store(false);
     turn_watch_.reset();
     vcpu_.acknowledge();
-    if (!process_.alone()) watch_turn(true);
+    if (!process_.alone()) {
+        turn_over_.store(false);
+        watch_turn(true);
+    }
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();
@@ -357,13 +360,17 @@ void Guest::set_thread_pointers(const linux_abi::ThreadPointers& pointers) {
 
 // --- Threads
 
-std::optional<Stop> Guest::interrupted(Deadline deadline) {
-    if (!turn_over_.load()) return std::nullopt;
+bool Guest::end_of_turn() {
+    if (!turn_over_.load()) return false;
     turn_watch_.reset();
     turn_over_.store(false);
     vcpu_.acknowledge();
     if (interrupted_.load()) vcpu_.kick();  // that was not ours to acknowledge
-    if (process_.alone()) return std::nullopt;
+    return true;
+}
+
+std::optional<Stop> Guest::interrupted(Deadline deadline) {
+    if (!end_of_turn() || process_.alone()) return std::nullopt;
     Registers registers = user_registers();
     // A thread is left between two instructions of its own: not in supervisor mode, not with an exception on its way
     // and not in the shim, where it may hold the mailbox.
@@ -537,7 +544,7 @@ Stop Guest::call(GuestAddr function, std::span<const std::uint64_t> arguments, H
     registers.rsp = call_stack(waiting.rsp);
     enter_user(registers);
     const Stop stop = run(&calls, deadline);
-    turn_to_waiting_thread(thread);
+    if (stop.reason != Stop::Reason::exited) turn_to_waiting_thread(thread);
     vcpu_.set_system_registers(waiting_system);
     vcpu_.set_registers(waiting);
     if (!vcpu_.set_vector_state(waiting_vectors)) throw MachineError("KVM refuses the vector registers it gave");

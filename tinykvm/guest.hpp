@@ -108,6 +108,8 @@ class Guest {
     std::optional<Stop> system_call(Deadline deadline);
     // The running thread was interrupted: another one's turn, when its own is over.
     std::optional<Stop> interrupted(Deadline deadline);
+    // Was it the end of a turn that interrupted the guest? It is acknowledged then.
+    bool end_of_turn();
     // Interrupts the running thread when others have waited long enough. REQUIRES: there are others.
     void watch_turn(bool begins);
     // Lets the thread run that the program waits with. Throws MachineError when it has ended.

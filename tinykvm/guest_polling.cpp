@@ -47,6 +47,7 @@ bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microsec
     const std::lock_guard lock(turn_);
     call_failure_ = nullptr;
     interrupted_.store(false);
+    turn_over_.store(false);
     vcpu_.acknowledge();
     disorderly_ = true;
     mailbox().listen(false);
@@ -89,6 +90,8 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
             }
             if (!stop) continue;
             disorderly_ = false;
+        } else if (exit.reason == kvm::Exit::Reason::interrupted && end_of_turn()) {
+            continue;  // that of the call before, noticed late
         } else {
             // A KVM that fails before anybody has called will do so again when somebody does.
             disorderly_ = !is_leave(exit);

@@ -138,7 +138,7 @@ static void timed_waits(void) {
 
 // --- spinning
 
-static volatile int produced, stop;
+static volatile int produced;
 static void *spin(void *unused) {
     while (!produced) __asm__ volatile("pause");
     return unused;

@@ -219,7 +219,7 @@ TEST(Threads, EveryRequestSeesTheThreadsOfTheSnapshot) {
     EXPECT_EQ(expected[5].first, 6u);
     Fork fork(guest.snapshot);
     std::mt19937_64 random(11);
-    for (std::uint64_t how = 0; how < 40; ++how) {
+    for (std::uint64_t how = 0; how < 24; ++how) {
         const std::uint64_t ends = how % 4 == 3 ? std::uint64_t{16} << random() % 3 : 0;
         const std::uint64_t arguments[] = {(random() & 15) | ends};
         const Deadline deadline = ends == 64 ? in_seconds(0.02) : patience();
@@ -306,7 +306,7 @@ TEST(Threads, AreInCallsThroughTheMailbox) {
     Fork fresh(guest.snapshot);
     const View expected = look(guest, fresh);
     PolledFork polled(guest);
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 2; ++i) {
         WAIT_OR_SKIP(polled);
         ASSERT_TRUE(polled.post("dirty", {i % 2 ? 3u : 35u}));
         polled.listen();
@@ -321,12 +321,12 @@ TEST(Threads, AreInCallsThroughTheMailbox) {
         polled.fork.reset();
         // Calls through the mailbox while another thread takes its turns.
         ASSERT_TRUE(polled.wait());
-        ASSERT_TRUE(polled.post("many_notes", {300}));
+        ASSERT_TRUE(polled.post("many_notes", {100}));
         polled.listen();
         polled.join();
         EXPECT_EQ(polled.error, "");
-        ASSERT_EQ(guest.calls.notes.size(), 300u);
-        for (std::uint64_t n = 0; n < 300; ++n) ASSERT_EQ(guest.calls.notes[n].first, n);
+        ASSERT_EQ(guest.calls.notes.size(), 100u);
+        for (std::uint64_t n = 0; n < 100; ++n) ASSERT_EQ(guest.calls.notes[n].first, n);
         polled.fork.reset();
         // Answered by a thread that was not called.
         ASSERT_TRUE(polled.wait());

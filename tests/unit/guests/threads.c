@@ -104,7 +104,8 @@ static void leave(int index) {
     if (index > 0) pthread_exit(0);
 }
 static void spin_for_ever(int index) {
-    for (; index == 0; ++progress) __asm__ volatile("pause");
+    if (index != 0) return;
+    for (;; ++progress) __asm__ volatile("pause");
 }
 static void crash(int index) {
     static volatile int *volatile nowhere;

@@ -1,0 +1,3 @@
+module tinykvm/kvm
+
+go 1.19
