@@ -23,10 +23,10 @@ constexpr std::size_t stack_guard = std::size_t{2} << 20;
 
 constexpr char request_area_name[] = "[request]";
 
-// How long a thread runs while others could. Interrupting a guest is dear.
-constexpr auto turn = std::chrono::milliseconds(4);
-// An interrupted thread that could not be left where it was gets so much more.
-constexpr auto little_longer = std::chrono::microseconds(100);
+// How long a thread runs while others could: some times what it takes to change threads, so that they get somewhere on
+// emulated and overcommitted hosts, too.
+constexpr Clock::duration shortest_turn = std::chrono::milliseconds(4), longest_turn = std::chrono::milliseconds(100);
+constexpr int turn_over_change = 16;
 
 Registers call_registers(GuestAddr function, std::span<const std::uint64_t> arguments) {
     Registers registers;
@@ -376,16 +376,18 @@ std::optional<Stop> Guest::interrupted(Deadline deadline) {
     // and not in the shim, where it may hold the mailbox.
     const bool in_shim = registers.rip - x86::shim < page_size;
     if (in_shim || !x86::in_user_mode(vcpu_.system_registers()) || vcpu_.has_pending_exception()) {
-        turn_ends_ = Clock::now() + little_longer;
-        turn_watch_.emplace(vcpu_, turn_over_, turn_ends_);
+        turn_length_ = std::min(turn_length_ * 2, longest_turn);
+        watch_turn(true);
         return std::nullopt;
     }
+    const auto began = Clock::now();
     process_used_ = true;
     const Registers before = registers;
     linux_abi::ThreadPointers pointers = thread_pointers();
     const linux_abi::Outcome outcome = process_.end_turn(registers, pointers, vectors_, deadline);
     set_thread_pointers(pointers);
     enter_user(registers);
+    turn_length_ = std::clamp((Clock::now() - began) * turn_over_change, shortest_turn, longest_turn);
     if (!process_.alone()) watch_turn(true);
     return conclude(outcome, "", before);
 }
@@ -393,7 +395,7 @@ std::optional<Stop> Guest::interrupted(Deadline deadline) {
 void Guest::watch_turn(bool begins) {
     const auto wanted = process_.others_ready_at();
     if (!wanted) return turn_watch_.reset();
-    const Deadline end = std::max(*wanted, Clock::now() + turn);
+    const Deadline end = std::max(*wanted, Clock::now() + turn_length_);
     if (turn_watch_ && !begins && turn_ends_ <= end) return;
     turn_ends_ = end;
     turn_watch_.emplace(vcpu_, turn_over_, end);

@@ -168,6 +168,7 @@ class Guest {
     // Of a program with several threads: the end of the running one's turn, while others want theirs.
     std::atomic<bool> turn_over_{false};
     Deadline turn_ends_;
+    Clock::duration turn_length_ = std::chrono::milliseconds(4);
     std::optional<kvm::Watch> turn_watch_;
 
     Statistics statistics_;

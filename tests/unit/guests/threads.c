@@ -19,7 +19,6 @@ static void (*job)(int);
 static int started, finished, generation;
 static uint64_t results[pool_size];
 static __thread uint64_t own = 7;
-static volatile int spinning = 1;
 static volatile uint64_t progress;
 static int pipe_ends[2];
 
