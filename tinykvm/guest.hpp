@@ -165,10 +165,11 @@ class Guest {
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;
 
-    // Of a program with several threads: the end of the running one's turn, while others want theirs.
+    // Of a program with several threads (guest_threads.cpp): the end of the running one's turn, while others want theirs.
+    static constexpr Clock::duration shortest_turn = std::chrono::milliseconds(4);
     std::atomic<bool> turn_over_{false};
     Deadline turn_ends_;
-    Clock::duration turn_length_ = std::chrono::milliseconds(4);
+    Clock::duration turn_length_ = shortest_turn;
     std::optional<kvm::Watch> turn_watch_;
 
     Statistics statistics_;

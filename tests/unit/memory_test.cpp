@@ -286,15 +286,23 @@ TEST_F(MemoryWorkingSet, PagesNoRequestChangesAnyMoreAreGivenBack) {
     EXPECT_EQ(resident(fork, base, all), 20u);
 }
 
+struct TablesInWindow {
+    kvm::Vm vm;
+    Window window;
+    x86::PageTables tables{window};
+
+    TablesInWindow(std::size_t size, std::size_t allocated) : window(vm, size) {
+        EXPECT_TRUE(window.allocate(allocated));
+        window.protect(0, allocated, rw);
+        tables.create();
+    }
+};
+
 // Tables for a range are there or nothing of it is granted: a right given by half would be a hole where the host's
 // mapping allows more than the guest may.
 TEST(PageTables, GrantAllOrNothing) {
-    kvm::Vm vm;
-    Window window(vm, 4 * MiB);
-    ASSERT_TRUE(window.allocate(2 * MiB));
-    window.protect(0, 2 * MiB, rw);
-    x86::PageTables tables(window);
-    tables.create();
+    TablesInWindow in(4 * MiB, 2 * MiB);
+    x86::PageTables& tables = in.tables;
     constexpr GuestAddr apart = GuestAddr{1} << 39;  // nothing in common but the root: three more tables
     std::uint64_t n = 0;
     GuestAddr last = 0;
@@ -312,12 +320,8 @@ TEST(PageTables, GrantAllOrNothing) {
 }
 
 TEST(PageTables, NarrowedOnesGrantNoMore) {
-    kvm::Vm vm;
-    Window window(vm, 8 * MiB);
-    ASSERT_TRUE(window.allocate(8 * MiB));
-    window.protect(0, 8 * MiB, rw);
-    x86::PageTables tables(window);
-    tables.create();
+    TablesInWindow in(8 * MiB, 8 * MiB);
+    x86::PageTables& tables = in.tables;
     ASSERT_TRUE(tables.grant(base, x86::window_base + 2 * MiB, 6 * MiB, rw));  // three large ones
     ASSERT_TRUE(tables.narrow(base, 2 * MiB, ro));
     ASSERT_TRUE(tables.narrow(base + 2 * MiB + 7 * page_size, page_size, none));
