@@ -21,12 +21,6 @@ bool can_be_polled(Kind kind) {
            kind == Kind::event;
 }
 
-// Null when its descriptor was closed, or is something else now.
-const OpenFile* file_of(const Call& call, const PolledFile& entry) {
-    const OpenFile* file = call.state.files.find(entry.fd);
-    return file && file->serial == entry.serial ? file : nullptr;
-}
-
 std::int64_t create(Call& call, int flags) {
     if (flags & ~EPOLL_CLOEXEC) return -EINVAL;
     OpenFile file;
@@ -43,14 +37,14 @@ std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
     if (set->kind != Kind::poll_set) return -EINVAL;
 
     auto& entries = set->polled;
-    std::erase_if(entries, [&](const PolledFile& entry) { return !file_of(call, entry); });
+    std::erase_if(entries, [&](const PolledFile& entry) { return !call.state.files.find(entry); });
     std::vector<epoll_event> found;
     std::vector<PolledFile*> reported;
     bool input = false;
     std::size_t last = 0;
     for (std::size_t i = 0; i < entries.size() && found.size() < static_cast<std::size_t>(most); ++i) {
         PolledFile& entry = entries[i];
-        const OpenFile& file = *file_of(call, entry);
+        const OpenFile& file = *call.state.files.find(entry);
         input |= is_host_input(call, file);
         const auto ready = static_cast<std::uint16_t>(readiness(call, file)) & (entry.events | always);
         const std::uint64_t changes = call.state.files.changes(file);
@@ -62,7 +56,7 @@ std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
     if (found.empty()) return wait_for_files(call, until, input);
     if (!call.memory.write(call.args[1], found.data(), found.size() * sizeof found[0])) return -EFAULT;
     for (PolledFile* entry : reported) {
-        entry->changes_seen = call.state.files.changes(*file_of(call, *entry));
+        entry->changes_seen = call.state.files.changes(*call.state.files.find(*entry));
         entry->disabled = entry->events & EPOLLONESHOT;
     }
     // Who was not looked at is first next time.
@@ -86,7 +80,7 @@ std::int64_t sys_epoll_ctl(Call& call) {
     if (!can_be_polled(file->kind)) return -EPERM;  // files are always ready; sets of sets are not known
 
     auto& entries = set->polled;
-    std::erase_if(entries, [&](const PolledFile& entry) { return !file_of(call, entry); });
+    std::erase_if(entries, [&](const PolledFile& entry) { return !call.state.files.find(entry); });
     const auto entry =
         std::find_if(entries.begin(), entries.end(), [fd](const PolledFile& other) { return other.fd == fd; });
     const bool present = entry != entries.end();

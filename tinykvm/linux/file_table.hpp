@@ -86,6 +86,11 @@ class FileTable {
     // Null when the descriptor is not open. Valid until the table changes.
     OpenFile* find(int fd);
     const OpenFile* find(int fd) const;
+    // Null when its descriptor was closed, or is something else now.
+    const OpenFile* find(const PolledFile& entry) const {
+        const OpenFile* file = find(entry.fd);
+        return file && file->serial == entry.serial ? file : nullptr;
+    }
 
     // Each returns the descriptor: the lowest free one that is not below `lowest`. EMFILE.
     int open(OpenFile file, bool close_on_exec, int lowest = 0);

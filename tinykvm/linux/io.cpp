@@ -1,7 +1,6 @@
 // Data in and out of open files. Host files are read and written at positions (pread, pwrite), never through
 // an offset of the host's.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,18 +39,14 @@ bool has_position(const OpenFile& file) {
 
 std::int64_t read_input(Call& call, const OpenFile& file, Ranges ranges) {
     if (!call.options.host_stdin || total_of(ranges) == 0) return 0;
-    const auto waits = [] {
-        pollfd entry{STDIN_FILENO, POLLIN, 0};
-        return ::poll(&entry, 1, 0) > 0;
-    };
     // Waits for the first byte only; what else is there is taken along.
-    if (!waits()) {
+    if (host_input_events() == 0) {
         if (file.flags & O_NONBLOCK) return -EAGAIN;
         return call.park({.what = Wait::For::files, .host_input = true});
     }
     bool first = true;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
-        if (!std::exchange(first, false) && !waits()) return 0;
+        if (!std::exchange(first, false) && host_input_events() == 0) return 0;
         const ssize_t got = ::read(STDIN_FILENO, piece.data(), piece.size());
         return got >= 0 ? got : -errno;
     });

@@ -2,7 +2,6 @@
 #include "tinykvm/linux/poll.hpp"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -23,8 +22,8 @@ short readiness(const Call& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::input: {
             if (!call.options.host_stdin) return POLLIN | POLLRDNORM;  // its end can be read
-            pollfd entry{STDIN_FILENO, POLLIN, 0};
-            return ::poll(&entry, 1, 0) > 0 ? static_cast<short>(entry.revents | POLLRDNORM) : short{0};
+            const short events = host_input_events();
+            return events ? static_cast<short>(events | POLLRDNORM) : short{0};
         }
         case Kind::output: return POLLOUT | POLLWRNORM;
         case Kind::null:
@@ -49,8 +48,8 @@ short readiness(const Call& call, const OpenFile& file) {
                                       (file.counter < ~std::uint64_t{0} - 1 ? POLLOUT | POLLWRNORM : 0));
         case Kind::poll_set:
             return std::any_of(file.polled.begin(), file.polled.end(), [&](const PolledFile& entry) {
-                       const OpenFile* other = call.state.files.find(entry.fd);
-                       return other && other->serial == entry.serial && !entry.disabled &&
+                       const OpenFile* other = call.state.files.find(entry);
+                       return other && !entry.disabled &&
                               (static_cast<std::uint16_t>(readiness(call, *other)) &
                                (entry.events | POLLERR | POLLHUP));
                    })
@@ -74,10 +73,7 @@ int set_temporary_mask(Call& call, GuestAddr address, std::uint64_t size) {
     SignalSet mask = 0;
     if (size != sizeof mask) return EINVAL;
     if (!call.memory.read(address, mask)) return EFAULT;
-    ThreadState& thread = call.state.thread;
-    thread.saved_blocked = thread.blocked;
-    thread.restore_blocked = true;
-    thread.blocked = mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP));
+    call.state.thread.begin_temporary_mask(mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP)));
     return 0;
 }
 

@@ -30,12 +30,7 @@ std::int64_t send(Call& call, ThreadState* thread, int signal, const SignalInfo&
 
 // Waits with another mask.
 std::int64_t suspend(Call& call, SignalSet mask) {
-    ThreadState& thread = call.state.thread;
-    if (!call.again) {
-        thread.saved_blocked = thread.blocked;
-        thread.restore_blocked = true;
-        thread.blocked = mask;
-    }
+    if (!call.again) call.state.thread.begin_temporary_mask(mask);
     return call.park({.what = Wait::For::signal}, -EINTR);
 }
 

@@ -1,8 +1,5 @@
 #include "tinykvm/linux/threads.hpp"
 
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,17 +7,13 @@
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/state.hpp"
+#include "tinykvm/linux/waiter.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
 constexpr int largest_id = 4194303;  // as Linux: then they begin anew
-
-bool host_input_waits() {
-    pollfd entry{STDIN_FILENO, POLLIN, 0};
-    return ::poll(&entry, 1, 0) > 0;
-}
 
 std::shared_ptr<const std::vector<std::byte>> saved(VectorState& vectors) {
     std::vector<std::byte> image(vectors.size());
@@ -69,7 +62,7 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_
         case Wait::For::time: return false;
         case Wait::For::futex: return wait.woken;
         case Wait::For::files:
-            return wait.changes_seen != state.files.changes() || (wait.host_input && host_input_waits());
+            return wait.changes_seen != state.files.changes() || (wait.host_input && host_input_events() != 0);
         case Wait::For::signal: return pending_set(state, thread) & wait.signals;
     }
     return false;

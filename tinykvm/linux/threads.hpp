@@ -68,6 +68,11 @@ struct ThreadState {
     std::array<char, 16> name{};  // prctl(PR_SET_NAME), NUL terminated
     Wait wait{};                  // of a thread that does not run
 
+    void begin_temporary_mask(SignalSet mask) {
+        saved_blocked = blocked;
+        restore_blocked = true;
+        blocked = mask;
+    }
     void end_temporary_mask() {
         if (restore_blocked) blocked = saved_blocked;
         restore_blocked = false;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -39,6 +40,11 @@ short Waiter::wait_for_host(int host_fd, short events, std::optional<Clock::time
         pollfd entry{host_fd, events, 0};
         if (::ppoll(&entry, 1, &timeout, nullptr) > 0) return entry.revents;
     }
+}
+
+short host_input_events() {
+    pollfd entry{STDIN_FILENO, POLLIN, 0};
+    return ::poll(&entry, 1, 0) > 0 ? entry.revents : short{0};
 }
 
 }  // namespace tinykvm::linux_abi

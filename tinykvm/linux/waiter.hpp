@@ -10,6 +10,9 @@
 
 namespace tinykvm::linux_abi {
 
+// What the host's standard input is ready for now (poll.h); 0: nothing.
+short host_input_events();
+
 class Waiter {
   public:
     Waiter(Deadline deadline, const std::atomic<bool>* interrupted)
