@@ -88,6 +88,7 @@ void RequestVm::begin(const Request& request) {
     time_left_ = program_->config.max_request_time;
     started_ = false;
     piece_failure_ = nullptr;
+    given_ = 0;
     piece_ = {};
     layout_.begin(fork_->memory(), fork_->request_area(), request_);
 }
@@ -227,55 +228,72 @@ bool RequestVm::call_inside_guest() {
         }
     }
     std::optional<std::chrono::microseconds> again;
-    if (!calls_.is_ephemeral() && spin_permit_.obtain()) {
+    if (!calls_.is_ephemeral() && !waits_paused() && spin_permit_.obtain()) {
         again = spin_time_.get();
     }
-    bool stopped = false;
-    for (unsigned i = 1; !stopped && !guest_left_.load(); ++i) {
-        const bool enough = i % 32 == 0 && Clock::now() > begin + listening_time;
+    std::optional<Stop> stop = listen(begin + listening_time);
+    if (stop && wants_more(*stop)) {
+        layout_.next_body_piece();
+        if (post_inside_guest(begin + time_left_)) {
+            stop = listen(begin + 2 * listening_time);
+        }
+    }
+    const bool answered = stop && take_answer();
+    if (stop) {
+        fork_->dismiss(answered ? again : std::nullopt);
+    }
+    if (!answered) {
+        spin_permit_.give_back();
+        return false;  // the thread goes on, or says what is wrong
+    }
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    time_left_ -= time;
+    counters_.add(Counter::cpu_time, static_cast<std::uint64_t>(time.count()));
+    conclude_inside_guest(again.has_value());
+    return true;
+}
+
+// Until the guest stops in the mailbox, or leaves, or it has taken too long.
+std::optional<Stop> RequestVm::listen(Clock::time_point until) {
+    for (unsigned i = 1; !guest_left_.load(); ++i) {
+        const bool enough = i % 32 == 0 && Clock::now() > until;
         if (enough) {
             fork_->stop_listening();
         }
-        stopped = fork_->take_call(calls_, again);
-        if (enough) {
-            break;
+        if (const auto stop = fork_->take_call(calls_); stop || enough) {
+            return stop;
         }
         _mm_pause();
     }
-    if (stopped && conclude_inside_guest(again.has_value())) {
-        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-        time_left_ -= time;
-        counters_.add(Counter::cpu_time, static_cast<std::uint64_t>(time.count()));
-        return true;
-    }
-    spin_permit_.give_back();
-    return false;
+    return std::nullopt;
 }
 
 // False also for what only the thread can say what is wrong with.
 bool RequestVm::post_inside_guest(Deadline deadline) {
-    const auto planned = plan_call(program_->registration, request_, layout_);
-    if (!planned || planned->callback == abi::Callback::stream_post) {
-        return false;
-    }
     try {
-        return fork_->post(program_->registration.callback(planned->callback), planned->list(), deadline);
+        if (waits_paused()) {
+            write_paused_request();
+            return fork_->post_result(0, deadline);
+        }
+        const auto planned = plan_call(program_->registration, request_, layout_);
+        if (!planned ||
+            !fork_->post(program_->registration.callback(planned->callback), planned->list(), deadline)) {
+            return false;
+        }
+        given_ = layout_.request().content_len;
+        return true;
     } catch (const std::exception&) {
         return false;
     }
 }
 
-bool RequestVm::conclude_inside_guest(bool waits_again) {
-    if (!take_answer()) {
-        return false;  // the thread says what is wrong
-    }
+void RequestVm::conclude_inside_guest(bool waits_again) {
     finish_outcome();
     answered_inside_ = true;
     const std::lock_guard lock(mutex_);
     guest_runs_ = false;
     leaves_guest_ = inside_guest_ && !waits_again;
     life_.move_to(VmState::answered);
-    return true;
 }
 
 bool RequestVm::take_answer() {

@@ -113,7 +113,8 @@ class RequestVm {
     void run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone);
     bool call_inside_guest();
     bool post_inside_guest(Deadline deadline);
-    bool conclude_inside_guest(bool waits_again);
+    std::optional<Stop> listen(Clock::time_point until);
+    void conclude_inside_guest(bool waits_again);
     bool take_answer();
     void finish_outcome();
     bool needs_its_thread() const;
@@ -129,15 +130,19 @@ class RequestVm {
     template <typename Run>
     void conclude_piece(VmState next, Run run);
     void answer_request();
-    void call_stream_post();
+    Stop call_stream_post();
+    void take_body_piece();
     void call_for_piece();
+    void write_paused_request();
+    bool wants_more(const Stop& stop) const;
+    void finish_call(Stop stop);
     Deadline deadline() const { return Clock::now() + time_left_; }
     void answer_after_failure(const std::string& what);
     void record_failure(const std::exception_ptr& thrown);
     template <typename Run>
     Stop run_guest(Run run);
     bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
-    void call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline);
+    Stop call(const CallPlan& planned, Deadline deadline);
     void require_answer(const Stop& stop);
     bool recycle(std::string& why);
     void return_to_wait();
@@ -180,6 +185,7 @@ class RequestVm {
     Work work_ = Work::request;
     bool started_ = false;                    // the guest has heard of the request
     std::exception_ptr piece_failure_;        // of the last piece
+    std::size_t given_ = 0;                   // bytes of the body, with the last call
     // Of an answer that the guest makes in pieces: the one it made last, and where it is in the body.
     struct Piece {
         std::size_t offset = 0, size = 0;

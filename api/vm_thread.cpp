@@ -136,11 +136,11 @@ bool RequestVm::prepare_to_wait() {
         const std::lock_guard lock(mutex_);
         time = spin_time_.get();
     }
-    if (time.count() == 0 || waits_paused() || soft_left_ || !spin_permit_.obtain()) {
+    if (time.count() == 0 || soft_left_ || !spin_permit_.obtain()) {
         return false;
     }
     try {
-        if (fork_->prepare_wait(time)) {
+        if (fork_->prepare_wait(waits_paused() ? Fork::Awaits::result : Fork::Awaits::call, time)) {
             return true;
         }
     } catch (const std::exception&) {
@@ -174,7 +174,7 @@ void RequestVm::wait_inside_guest() {
         if (failure) {
             std::rethrow_exception(failure);
         }
-        require_answer(*stop);
+        finish_call(*stop);
     });
 }
 
@@ -205,7 +205,7 @@ void RequestVm::count_statistics() {
 void RequestVm::serve() {
     switch (work_) {
         case Work::request: return conclude([this] { answer_request(); });
-        case Work::body_piece: return conclude_piece(VmState::reserved, [this] { call_stream_post(); });
+        case Work::body_piece: return conclude_piece(VmState::reserved, [this] { take_body_piece(); });
         case Work::response_piece: return conclude_piece(VmState::answered, [this] { call_for_piece(); });
     }
 }
@@ -238,9 +238,18 @@ void RequestVm::require_answer(const Stop& stop) {
     }
 }
 
-void RequestVm::call(abi::Callback which, std::span<const std::uint64_t> arguments, Deadline deadline) {
-    const GuestAddr function = program_->registration.callback(which);
-    require_answer(run_guest([&](Fork& fork) { return fork.call(function, arguments, calls_, deadline); }));
+Stop RequestVm::call(const CallPlan& planned, Deadline deadline) {
+    const GuestAddr function = program_->registration.callback(planned.callback);
+    given_ = layout_.request().content_len;
+    return run_guest([&](Fork& fork) { return fork.call(function, planned.list(), calls_, deadline); });
+}
+
+// It may answer before the end of the body.
+void RequestVm::take_body_piece() {
+    const Stop stop = call_stream_post();
+    if (stop.reason != Stop::Reason::returned) {
+        require_answer(stop);
+    }
 }
 
 void RequestVm::answer_request() {
@@ -251,13 +260,8 @@ void RequestVm::answer_request() {
         return;  // before the end of the body
     }
     if (waits_paused()) {
-        const GuestAddr wanted_at = calls_.registration().paused_request;
-        if (!fork_->memory().write(wanted_at, layout_.request())) {
-            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " +
-                                                           hex(wanted_at) + " is not writable");
-        }
-        require_answer(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline()); }));
-        return;
+        write_paused_request();
+        return finish_call(run_guest([&](Fork& fork) { return fork.resume(0, calls_, deadline()); }));
     }
     const auto planned = plan_call(program_->registration, request_, layout_);
     if (!planned) {
@@ -265,32 +269,34 @@ void RequestVm::answer_request() {
                       "the program has no callback for " + printable(request_.method, 20) +
                           (layout_.request().content_len != 0 ? " with a body" : " without a body"));
     }
-    if (planned->callback != abi::Callback::stream_post) {
-        return call(planned->callback, planned->list(), deadline());
-    }
-    // What is left of the body; then that it was the last, if the program still wants to hear that.
-    if (layout_.request().content_len != 0) {
-        call_stream_post();
-        layout_.next_body_piece();
-    }
-    if (!outcome_.answered) {
-        call_stream_post();
-        if (!outcome_.answered) {
-            throw Failure(FailureKind::no_answer, "the callback returned without an answer");
-        }
+    finish_call(call(*planned, deadline()));
+}
+
+// Where a paused program finds it.
+void RequestVm::write_paused_request() {
+    const GuestAddr wanted_at = calls_.registration().paused_request;
+    if (!fork_->memory().write(wanted_at, layout_.request())) {
+        throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused at " + hex(wanted_at) +
+                                                       " is not writable");
     }
 }
 
-// With the piece that is laid out; nothing at the end of the body.
-void RequestVm::call_stream_post() {
-    const auto planned = plan_call(program_->registration, request_, layout_);
-    const GuestAddr function = program_->registration.callback(abi::Callback::stream_post);
-    const Stop stop = run_guest(
-        [&](Fork& fork) { return fork.call(function, planned->list(), calls_, deadline()); });
-    if (stop.reason != Stop::Reason::returned) {
-        require_answer(stop);
-    }
+// Has a program that takes the body in pieces returned for the next one? It is also called for the end of the body.
+bool RequestVm::wants_more(const Stop& stop) const {
+    return stop.reason == Stop::Reason::returned && streams_body() && given_ != 0;
 }
+
+// The guest was called for the request, and stopped like this.
+void RequestVm::finish_call(Stop stop) {
+    while (wants_more(stop)) {
+        layout_.next_body_piece();
+        stop = call_stream_post();
+    }
+    require_answer(stop);
+}
+
+// With the piece that is laid out; nothing at the end of the body.
+Stop RequestVm::call_stream_post() { return call(*plan_call(program_->registration, request_, layout_), deadline()); }
 
 // Of the answer. The function returns struct { const void* data; ssize_t len; } in registers.
 void RequestVm::call_for_piece() {
@@ -328,9 +334,9 @@ void RequestVm::answer_after_failure(const std::string& what) {
             layout_.finish();
             calls_.begin_request(request_);
             const abi::Request& request = layout_.request();
-            call(abi::Callback::on_error,
-                 std::array{request.url, request.arg, text, layout_.request_address()},
-                 deadline());
+            const CallPlan handler{abi::Callback::on_error,
+                                   {request.url, request.arg, text, layout_.request_address()}, 4};
+            require_answer(call(handler, deadline()));
             return;
         } catch (...) {
             record_failure(std::current_exception());

@@ -27,16 +27,16 @@ Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     return guest_->run(&calls, deadline);
 }
 
-bool Fork::prepare_wait(std::chrono::microseconds wait) {
-    return guest_->prepare_wait(snapshot_->contents(), wait);
+bool Fork::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
+    return guest_->prepare_wait(snapshot_->contents(), awaits, wait);
 }
 std::optional<Stop> Fork::wait_for_call(HostCalls& calls) { return guest_->wait_for_call(calls); }
 bool Fork::post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline) {
     return guest_->post(snapshot_->contents(), function, arguments, deadline);
 }
-bool Fork::take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again) {
-    return guest_->take_call(calls, wait_again);
-}
+bool Fork::post_result(std::int64_t result, Deadline deadline) { return guest_->post_result(result, deadline); }
+std::optional<Stop> Fork::take_call(HostCalls& calls) { return guest_->take_call(calls); }
+void Fork::dismiss(std::optional<std::chrono::microseconds> wait_again) { guest_->dismiss(wait_again); }
 void Fork::stop_listening() { guest_->stop_listening(); }
 void Fork::recall() { guest_->recall(); }
 

@@ -53,27 +53,37 @@ class Fork {
     // wait for it inside, spinning; the call and its answer then go through shared memory. Two threads take part:
     //
     //   the thread that runs the fork        the thread that has a call
-    //   prepare_wait(), wait_for_call() ...  post()
-    //                                        take_call() until it is true, or stop_listening() and wait elsewhere
+    //   prepare_wait(), wait_for_call() ...  post() or post_result()
+    //                                        take_call() until it has a Stop, or stop_listening() and wait elsewhere
+    //                                        post() again, or dismiss()
     //   ... which returns                    memory()
     //   reset()
     //
     // Host calls of a program that kvm_api.h compiled are posted while somebody listens, and are handled by the
     // thread that calls take_call(); everything else the guest does leaves it and is handled by wait_for_call().
 
+    // What it waits for: as for call(), or as for resume().
+    enum class Awaits { call, result };
+
     // Between calls: the next wait_for_call() enters a guest that waits for at most `wait` until it leaves by
-    // itself. False when this host cannot (guests have no time-stamp counter); nothing has changed then.
-    bool prepare_wait(std::chrono::microseconds wait);
-    // Enters the guest, and stays until it has left. nullopt: nobody called (any more). Otherwise returns and throws
-    // what call() would; Stop::Reason::host_call also when take_call() has returned true.
+    // itself. False when this host cannot (guests have no time-stamp counter), or a result is awaited by a program that
+    // does not call the host as kvm_api.h does; nothing has changed then.
+    bool prepare_wait(Awaits awaits, std::chrono::microseconds wait);
+    // Enters the guest, and stays until it has left. nullopt: nobody called (any more), and it is as it was before.
+    // Otherwise returns and throws what call() would, or returns what take_call() did.
     std::optional<Stop> wait_for_call(HostCalls& calls);
 
-    // As call(), but does not wait for its end. False when the guest does not wait; nothing has happened then.
+    // As call(), but does not wait for its end. False when the guest does not wait for a call, and was not stopped by
+    // take_call(); nothing has happened then.
     bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
-    // Handles one call of the guest if there is one. True when that stopped the guest and it is within its limits:
-    // with `wait_again` it waits for another call for so long, without it leaves. (It may do neither, and go on in
-    // its memory, until it is made to after 0.1 s.) What `calls` throws, wait_for_call() throws on the other thread.
-    bool take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again);
+    // The same for resume().
+    bool post_result(std::int64_t result, Deadline deadline);
+    // Handles one call of the guest if there is one. How the guest stopped, when that stopped it and it is within its
+    // limits; it then stays where it is. What `calls` throws, wait_for_call() throws on the other thread.
+    std::optional<Stop> take_call(HostCalls& calls);
+    // Lets a guest that take_call() stopped leave, or, after post(), wait for another call for so long. (It may do
+    // neither, and go on in its memory, until it is made to after 0.1 s.)
+    void dismiss(std::optional<std::chrono::microseconds> wait_again);
     // From now on all host calls leave the guest. One posted before may still be there: take_call() once more.
     void stop_listening();
     // Makes a guest that waits leave.

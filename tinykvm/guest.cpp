@@ -285,16 +285,14 @@ std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
         if (offset == x86::doorbell_host_call)
             return host_call(static_cast<std::uint32_t>(exit.value), user_registers(), calls, deadline);
         if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
-        if (offset == x86::doorbell_return) {
-            const Registers registers = user_registers();
-            return Stop{.reason = Stop::Reason::returned, .values = {registers.rax, registers.rdx}};
-        }
     }
     kill(SIGSEGV, "store to the doorbell page that is no call", user_registers());
 }
 
 std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls,
                                      Deadline deadline) {
+    if (number == x86::host_call_returned)
+        return Stop{.reason = Stop::Reason::returned, .values = {registers.rdi, registers.rsi}};
     ++statistics_.host_calls;
     HostCallResult result = HostCallResult::resume(-ENOSYS);
     if (calls) {

@@ -69,11 +69,13 @@ class Guest {
     void interrupt() noexcept;
 
     // Calls without entering (guest_polling.cpp); see Fork.
-    bool prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait);
+    bool prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, std::chrono::microseconds wait);
     std::optional<Stop> wait_for_call(HostCalls& calls);
     bool post(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments,
               Deadline deadline);
-    bool take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again);
+    bool post_result(std::int64_t result, Deadline deadline);
+    std::optional<Stop> take_call(HostCalls& calls);
+    void dismiss(std::optional<std::chrono::microseconds> wait_again);
     void stop_listening();
     void recall();
 
@@ -139,6 +141,8 @@ class Guest {
     void drop_request_area();
     void require_whole_instruction() const;
     void wait_in_shim(std::chrono::microseconds wait);
+    // Lets a guest that waits go on with what is in its mailbox. REQUIRES: turn_ is held.
+    bool hand_over(x86::Mailbox::Phase phase, Deadline deadline);
     x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }
 
     const x86::Platform& platform_;
@@ -181,10 +185,13 @@ class Guest {
         none,       // not in wait_for_call(), or about to leave it
         waiting,    // nobody has called
         called,     // the call runs
-        concluded,  // it has ended in the mailbox; the guest is to leave
+        concluded,  // it has ended in the mailbox, where the guest stays until it is told more
     };
     std::mutex turn_;
     Wait wait_ = Wait::none;                  // guarded by turn_
+    Fork::Awaits awaits_ = Fork::Awaits::call;
+    Registers resumed_;                       // what a guest that awaits a result goes on with
+    Stop conclusion_;                         // guarded by turn_; how a call ended in the mailbox
     std::exception_ptr call_failure_;         // guarded by turn_; what take_call() ran into
     Deadline call_deadline_;                  // guarded by turn_
     int called_on_ = 0;                       // guarded by turn_; the thread that runs the call

@@ -20,9 +20,11 @@ using Phase = x86::Mailbox::Phase;
 // honest one may not have a CPU at the moment, and because deadlines far away cost the watchdog nothing.
 constexpr auto overtime = std::chrono::milliseconds(100);
 
-bool is_leave(const kvm::Exit& exit) {
+// Nobody has called, or the host call that ended the call has been answered with "leave".
+bool is_orderly(const kvm::Exit& exit) {
     return exit.reason == kvm::Exit::Reason::store && exit.size == sizeof(std::uint32_t) &&
-           exit.address == x86::doorbell_physical + x86::doorbell_leave;
+           (exit.address == x86::doorbell_physical + x86::doorbell_leave ||
+            exit.address == x86::doorbell_physical + x86::doorbell_host_call);
 }
 
 }  // namespace
@@ -35,13 +37,19 @@ void Guest::wait_in_shim(std::chrono::microseconds wait) {
     mailbox().set_phase(Phase::waiting);
 }
 
-bool Guest::prepare_wait(const SnapshotContents& snapshot, std::chrono::microseconds wait) {
+bool Guest::prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, std::chrono::microseconds wait) {
     if (mid_instruction_ || !platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
-    turn_to_waiting_thread(snapshot.process.thread.id);
+    Registers registers;
+    if (awaits == Fork::Awaits::result) {
+        registers = resumed_ = user_registers();
+        if (registers.rip != x86::host_call_end()) return false;
+    } else {
+        turn_to_waiting_thread(snapshot.process.thread.id);
+    }
+    awaits_ = awaits;
     const bool with_vectors = vectors_stale_ && platform_.xcr0() != 0;
     if (vectors_stale_ && !with_vectors) load_vectors(snapshot);
     vectors_stale_ = false;
-    Registers registers;
     registers.rip = x86::wait_entry(with_vectors);
     enter_user(registers);
     const std::lock_guard lock(turn_);
@@ -94,8 +102,12 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
             continue;  // that of the call before, noticed late
         } else {
             // A KVM that fails before anybody has called will do so again when somebody does.
-            disorderly_ = !is_leave(exit);
-            if (wait_ == Wait::concluded) stop = Stop{.reason = Stop::Reason::host_call};
+            disorderly_ = !is_orderly(exit);
+            if (wait_ == Wait::concluded) {
+                stop = conclusion_;
+            } else if (awaits_ == Fork::Awaits::result) {
+                enter_user(resumed_);
+            }
         }
         const Left left{*this};
         statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
@@ -106,16 +118,28 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
 bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments,
                  Deadline deadline) {
     const std::lock_guard lock(turn_);
-    if (wait_ != Wait::waiting) return false;
+    if ((wait_ != Wait::waiting && wait_ != Wait::concluded) || awaits_ != Fork::Awaits::call) return false;
     const GuestAddr stack = call_stack(snapshot.registers.rsp);
     x86::Mailbox::Words words{};
     std::copy_n(arguments.begin(), std::min(arguments.size(), words.size()), words.begin());
+    mailbox().set_call(function, words, stack);
+    return hand_over(Phase::call, deadline);
+}
+
+bool Guest::post_result(std::int64_t result, Deadline deadline) {
+    const std::lock_guard lock(turn_);
+    if (wait_ != Wait::waiting || awaits_ != Fork::Awaits::result) return false;
+    mailbox().set_result(static_cast<std::uint64_t>(result), resumed_.rdx);
+    mailbox().set_link(resumed_.r11);
+    return hand_over(Phase::reply, deadline);
+}
+
+bool Guest::hand_over(Phase phase, Deadline deadline) {
     linux_abi::ClockPage::instance().refresh();
     call_watch_.reset();
     if (interrupted_.load()) return false;  // it is being made to leave
-    mailbox().set_call(function, words, stack);
     mailbox().listen(true);
-    if (!mailbox().change_phase(Phase::waiting, Phase::call)) {
+    if (!mailbox().change_phase(wait_ == Wait::waiting ? Phase::waiting : Phase::taken, phase)) {
         mailbox().listen(false);
         return false;
     }
@@ -128,26 +152,31 @@ bool Guest::post(const SnapshotContents& snapshot, GuestAddr function, std::span
     return true;
 }
 
-bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds> wait_again) {
-    if (mailbox().phase() != Phase::posted) return false;
+std::optional<Stop> Guest::take_call(HostCalls& calls) {
+    if (mailbox().phase() != Phase::posted) return std::nullopt;
     const std::unique_lock lock(turn_, std::try_to_lock);
-    if (!lock || wait_ != Wait::called || call_failure_ || interrupted_.load()) return false;
+    if (!lock || wait_ != Wait::called || call_failure_ || interrupted_.load()) return std::nullopt;
     if (calls.may_wait(static_cast<std::uint32_t>(mailbox().target()))) {
         mailbox().listen(false);  // it takes its call back and leaves with it
-        return false;
+        return std::nullopt;
     }
-    if (!mailbox().change_phase(Phase::posted, Phase::taken)) return false;
-    ++statistics_.host_calls;
+    if (!mailbox().change_phase(Phase::posted, Phase::taken)) return std::nullopt;
     try {
         const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments(), call_deadline_,
                             &interrupted_};
-        // One that may wait was another call when we looked.
-        const HostCallResult result =
-            calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, memory_);
-        if (result.next == HostCallResult::Next::resume) {
-            mailbox().set_result(static_cast<std::uint64_t>(result.value), result.second);
-            mailbox().set_phase(Phase::reply);
-            return false;
+        if (call.number == x86::host_call_returned) {
+            conclusion_ = {.reason = Stop::Reason::returned, .values = {call.args[0], call.args[1]}};
+        } else {
+            ++statistics_.host_calls;
+            // One that may wait was another call when we looked.
+            const HostCallResult result =
+                calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, memory_);
+            if (result.next == HostCallResult::Next::resume) {
+                mailbox().set_result(static_cast<std::uint64_t>(result.value), result.second);
+                mailbox().set_phase(Phase::reply);
+                return std::nullopt;
+            }
+            conclusion_ = {.reason = Stop::Reason::host_call};
         }
         collect_dirty_pages();
         measure_changes();
@@ -155,19 +184,24 @@ bool Guest::take_call(HostCalls& calls, std::optional<std::chrono::microseconds>
         // The other thread throws it when the guest has left.
         call_failure_ = std::current_exception();
         mailbox().set_phase(Phase::leave);
-        return false;
+        return std::nullopt;
     }
     call_watch_.reset();
     turn_watch_.reset();
+    wait_ = Wait::concluded;
+    return conclusion_;
+}
+
+void Guest::dismiss(std::optional<std::chrono::microseconds> wait_again) {
+    const std::lock_guard lock(turn_);
+    if (wait_ != Wait::concluded) return;  // it has left already, though it was not told to
     // Only the thread that was called can be called again.
-    if (wait_again && process_.state().thread.id == called_on_) {
+    if (wait_again && process_.state().thread.id == called_on_ && !interrupted_.load()) {
         wait_in_shim(*wait_again);
     } else {
-        wait_ = Wait::concluded;
         call_watch_.emplace(vcpu_, interrupted_, Clock::now() + overtime);
         mailbox().set_phase(Phase::leave);
     }
-    return true;
 }
 
 void Guest::stop_listening() { mailbox().listen(false); }

@@ -22,8 +22,8 @@ class PolledFork {
     }
 
     // False: this host cannot.
-    bool wait(std::chrono::microseconds time = long_wait) {
-        if (!fork.prepare_wait(time)) return false;
+    bool wait(std::chrono::microseconds time = long_wait, Fork::Awaits awaits = Fork::Awaits::call) {
+        if (!fork.prepare_wait(awaits, time)) return false;
         runner_ = std::thread([this] {
             try {
                 stop = fork.wait_for_call(guest_.calls);
@@ -38,18 +38,23 @@ class PolledFork {
         if (runner_.joinable()) runner_.join();
     }
     bool post(const std::string& function, std::vector<std::uint64_t> arguments, Deadline deadline = patience()) {
-        left = false;
-        stop.reset();
-        error.clear();
-        guest_.calls.answered = false;
-        guest_.calls.notes.clear();
+        forget();
         return fork.post(guest_.calls.functions.at(function), arguments, deadline);
     }
-    // Through the mailbox until the guest has left. True when the mailbox brought the end.
-    bool listen(std::optional<std::chrono::microseconds> again = {}) {
+    bool post_result(std::int64_t result) {
+        forget();
+        return fork.post_result(result, patience());
+    }
+    // Through the mailbox until the guest has left. The end, when the mailbox brought it.
+    std::optional<Stop> listen_only() {
         while (!left)
-            if (fork.take_call(guest_.calls, again)) return true;
-        return false;
+            if (const auto taken = fork.take_call(guest_.calls)) return taken;
+        return std::nullopt;
+    }
+    std::optional<Stop> listen(std::optional<std::chrono::microseconds> again = {}) {
+        const auto taken = listen_only();
+        if (taken) fork.dismiss(again);
+        return taken;
     }
 
     Fork fork;
@@ -58,6 +63,14 @@ class PolledFork {
     std::string error;
 
   private:
+    void forget() {
+        left = false;
+        stop.reset();
+        error.clear();
+        guest_.calls.answered = false;
+        guest_.calls.notes.clear();
+    }
+
     BootedGuest& guest_;
     std::thread runner_;
 };

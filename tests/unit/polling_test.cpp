@@ -58,13 +58,77 @@ TEST(Polling, AGuestThatWaitsAgainServesWithoutAnyExitAndKeepsItsState) {
     EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
 }
 
+TEST(Polling, AFunctionThatReturnsCanBeCalledAgainAtOnce) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    WAIT_OR_SKIP(polled);
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        ASSERT_TRUE(polled.post("give_back", {i}));
+        const auto stop = polled.listen_only();
+        ASSERT_TRUE(stop);
+        EXPECT_EQ(stop->reason, Stop::Reason::returned);
+        EXPECT_EQ(stop->values[0], i);
+    }
+    ASSERT_TRUE(polled.post("count", {}));
+    ASSERT_TRUE(polled.listen_only());
+    EXPECT_EQ(guest.calls.answer, 101u);
+    ASSERT_TRUE(polled.post("give_back", {7}));
+    ASSERT_TRUE(polled.listen());
+    polled.join();
+    EXPECT_EQ(polled.stop->reason, Stop::Reason::returned);
+    EXPECT_EQ(polled.stop->values[0], 7u);
+    EXPECT_EQ(polled.fork.statistics().exits, 1u);
+    polled.fork.reset();
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
+TEST(Polling, AProgramThatStandsInAHostCallGoesOnBehindIt) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (int i = 0; i < 50; ++i) {
+        const std::uint64_t exits = polled.fork.statistics().exits;
+        WAIT_OR_SKIP(polled, long_wait, Fork::Awaits::result);
+        EXPECT_FALSE(polled.post("add", {1, 2}));
+        ASSERT_TRUE(polled.post_result(0));
+        ASSERT_TRUE(polled.listen());
+        EXPECT_EQ(guest.calls.answer, 100u);
+        polled.join();
+        EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
+        EXPECT_EQ(polled.fork.statistics().exits, exits + 1);
+        if (i % 2) {
+            // Behind the answer, too.
+            const Stop end = polled.fork.resume(0, guest.calls, test::patience());
+            EXPECT_EQ(end.reason, Stop::Reason::exited);
+            EXPECT_EQ(end.exit_status, 42);
+        }
+        polled.fork.reset();
+    }
+}
+
+TEST(Polling, AProgramWhoseResultDoesNotComeStandsWhereItStood) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (const auto wait : {100us, std::chrono::microseconds(long_wait)}) {
+        WAIT_OR_SKIP(polled, wait, Fork::Awaits::result);
+        if (wait == long_wait) polled.fork.recall();
+        polled.join();
+        EXPECT_FALSE(polled.stop);
+        EXPECT_FALSE(polled.post_result(0));
+        EXPECT_EQ(polled.fork.resume(0, guest.calls, test::patience()).reason, Stop::Reason::host_call);
+        EXPECT_EQ(guest.calls.answer, 100u);
+        EXPECT_EQ(polled.fork.resume(0, guest.calls, test::patience()).reason, Stop::Reason::exited);
+        polled.fork.reset();
+    }
+    EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
+}
+
 TEST(Polling, WithoutAListenerCallsLeaveTheGuest) {
     BootedGuest guest("worker");
     PolledFork polled(guest);
     WAIT_OR_SKIP(polled);
     ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
     polled.fork.stop_listening();
-    polled.fork.take_call(guest.calls, {});  // one may have been posted before
+    polled.fork.take_call(guest.calls);  // one may have been posted before
     while (!polled.left && !guest.calls.answered) std::this_thread::yield();
     polled.join();
     EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
@@ -134,12 +198,6 @@ TEST(Polling, SystemCallsFaultsAndEndsAreHandledByTheThreadThatRunsIt) {
     EXPECT_EQ(polled.stop->exit_status, 7);
     polled.fork.reset();
 
-    ASSERT_TRUE(polled.wait());
-    ASSERT_TRUE(polled.post("give_back", {7}));
-    EXPECT_FALSE(polled.listen());
-    polled.join();
-    EXPECT_EQ(polled.stop->reason, Stop::Reason::returned);
-    polled.fork.reset();
     EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
 }
 
@@ -185,7 +243,7 @@ TEST(Polling, AGuestThatLiesInItsMailboxHarmsOnlyItself) {
         for (std::uint64_t kind = 0; kind < 6; ++kind) {
             WAIT_OR_SKIP(polled);
             ASSERT_TRUE(polled.post("lie", {kind}, in_seconds(0.1)));
-            const bool answered = polled.listen(again ? std::optional(1000us) : std::nullopt);
+            const bool answered = polled.listen(again ? std::optional(1000us) : std::nullopt).has_value();
             EXPECT_TRUE(!answered || kind == 0 || kind >= 3) << kind;
             if (answered && again) {
                 // "It waits again": a second call, which it may or may not begin.
@@ -223,7 +281,7 @@ TEST(Polling, WhatAHandlerThrowsEndsTheCallOnTheOtherThread) {
     PolledFork polled(guest);
     WAIT_OR_SKIP(polled);
     ASSERT_TRUE(polled.post("add", {1, 2}));
-    while (!polled.left) EXPECT_FALSE(polled.fork.take_call(thrower, {}));
+    while (!polled.left) EXPECT_FALSE(polled.fork.take_call(thrower));
     polled.join();
     EXPECT_EQ(polled.error, "not today");
     polled.fork.reset();

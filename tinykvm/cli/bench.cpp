@@ -113,12 +113,12 @@ Statistics counts_of(const Fork& fork, const std::function<void()>& round) {
 std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
     constexpr std::chrono::seconds wait{60};
     Fork fork(program.snapshot());
-    if (!fork.prepare_wait(wait)) return std::nullopt;
+    if (!fork.prepare_wait(Fork::Awaits::call, wait)) return std::nullopt;
     std::atomic<bool> waits{true}, end{false};
     std::thread runner([&] {
         while (fork.wait_for_call(program.calls()) && !end) {
             fork.reset();
-            fork.prepare_wait(wait);
+            fork.prepare_wait(Fork::Awaits::call, wait);
             waits = true;
         }
     });
@@ -132,7 +132,8 @@ std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
     const auto round = [&] {
         waits = !reset;
         if (!program.post(fork)) throw MachineError("a guest that was entered does not wait");
-        while (!fork.take_call(program.calls(), again)) {}
+        while (!fork.take_call(program.calls())) {}
+        fork.dismiss(again);
     };
     Row row = measure(reset ? "entered call, reset behind" : "entered call", entered, round);
     entered();

@@ -8,7 +8,7 @@ extern "C" {
 extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
-    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[];
+    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call_end[];
 }
 
 namespace tinykvm::x86 {
@@ -125,5 +125,6 @@ GuestAddr wait_entry(bool with_vectors) {
     return shim_address(with_vectors ? tinykvm_shim_wait_restored : tinykvm_shim_wait);
 }
 GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
+GuestAddr host_call_end() { return shim_address(tinykvm_shim_host_call_end); }
 
 }  // namespace tinykvm::x86

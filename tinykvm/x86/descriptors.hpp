@@ -45,12 +45,15 @@ ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector);
 // How the shim says what happened (x86/shim_ports.h).
 inline constexpr std::uint64_t syscall_port = PORT_SYSCALL, exception_port = PORT_EXCEPTION;
 inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell_syscall = DOORBELL_SYSCALL,
-                               doorbell_return = DOORBELL_RETURN, doorbell_leave = DOORBELL_LEAVE;
+                               doorbell_leave = DOORBELL_LEAVE;
+inline constexpr std::uint32_t host_call_returned = HOST_CALL_RETURNED;
 
 // Guest addresses of the shim's entry points.
 GuestAddr syscall_entry(bool at_cpl0);
 GuestAddr call_entry();
 GuestAddr wait_entry(bool with_vectors);
 GuestAddr return_entry();
+// Where a guest stands that has left with a host call; it goes on at R11.
+GuestAddr host_call_end();
 
 }  // namespace tinykvm::x86

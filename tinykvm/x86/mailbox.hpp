@@ -59,6 +59,8 @@ class Mailbox {
         put(page_->result, value);
         if (second) put(page_->arguments[2], *second);
     }
+    // Where the guest goes on with the result. (Else the guest has said that itself.)
+    void set_link(GuestAddr link) { put(page_->link, link); }
     std::uint64_t target() const { return get(page_->target); }
     Words arguments() const {
         Words words;

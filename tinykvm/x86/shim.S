@@ -36,7 +36,7 @@ tinykvm_entries_end:
 // --- User code: one page.
         .hidden tinykvm_shim_begin
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
-        .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored
+        .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored, tinykvm_shim_host_call_end
 tinykvm_shim_begin:
 
 // Vector registers as in the snapshot; RAX and RDX are lost.
@@ -63,14 +63,17 @@ tinykvm_shim_call:
         xorl    %r10d, %r10d
         jmp     *%r11
 
-// Where a function called by the host returns to: says so, with the function's value in RAX.
+// Where a function called by the host returns to: a host call that says so, with the function's values.
         .balign 16
 tinykvm_shim_return:
-        movabsl %eax, DOORBELL + DOORBELL_RETURN
-        ud2
+        movq    %rax, %rdi
+        movq    %rdx, %rsi
+        movl    $HOST_CALL_RETURNED, %eax
+        jmp     .Lhost_call
 
 // Where a fork waits for a call without leaving the guest: vector registers first, then look into the mailbox until
-// a call is there or the time is over. Whoever waits may lose all registers.
+// a call is there, or the result of the host call that the guest stands in, or the time is over. Changes RAX, RDX and
+// R10 while it waits.
         .balign 16
 tinykvm_shim_wait_restored:
         restore_vectors
@@ -79,6 +82,8 @@ tinykvm_shim_wait:
 1:      movl    MAILBOX_PHASE(%r10), %eax
         cmpl    $MAILBOX_CALL, %eax
         je      .Lcall
+        cmpl    $MAILBOX_REPLY, %eax
+        je      .Lreply
         cmpl    $MAILBOX_LEAVE, %eax
         je      .Lleave
         pause
@@ -112,6 +117,7 @@ tinykvm_shim_wait:
 // the value comes back in RAX, a second one in RDX, R10 and R11 are lost, no stack is used. Somebody who listens gets
 // the call through the mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
         .org    tinykvm_shim_begin + SHIM_HOST_CALL
+.Lhost_call:
         movabsq $MAILBOX, %r10
         cmpl    $0, MAILBOX_LISTENING(%r10)
         je      .Lring
@@ -129,7 +135,7 @@ tinykvm_shim_wait:
         cmpl    $MAILBOX_REPLY, %eax
         je      .Lreply
         cmpl    $MAILBOX_LEAVE, %eax
-        je      .Lleave
+        je      .Ltake_back
         cmpl    $MAILBOX_WAITING, %eax
         je      tinykvm_shim_wait
         cmpl    $MAILBOX_CALL, %eax
@@ -142,10 +148,12 @@ tinykvm_shim_wait:
         xorl    %r11d, %r11d            // MAILBOX_RUNNING
         lock cmpxchgl %r11d, MAILBOX_PHASE(%r10)
         jne     2b                      // it has been taken
+.Ltake_back:
         movq    MAILBOX_TARGET(%r10), %rax
         movq    MAILBOX_LINK(%r10), %r11
 .Lring:
         movabsl %eax, DOORBELL + DOORBELL_HOST_CALL
+tinykvm_shim_host_call_end:
         jmp     *%r11
 .Lreply:
         movl    $MAILBOX_RUNNING, MAILBOX_PHASE(%r10)

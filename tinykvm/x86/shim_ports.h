@@ -7,11 +7,13 @@
 /* Offsets of 4-byte stores in the doorbell page. */
 #define DOORBELL_HOST_CALL 0
 #define DOORBELL_SYSCALL 8
-#define DOORBELL_RETURN 16
-#define DOORBELL_LEAVE 24 /* nobody called, or the answer has been taken */
+#define DOORBELL_LEAVE 16 /* nobody called */
 
 /* Where programs call the host (guest-api/kvm_api.h), from the beginning of the shim. */
 #define SHIM_HOST_CALL 0x800
+
+/* The host call of the shim's own: the function that the host called has returned, with RDI and RSI. */
+#define HOST_CALL_RETURNED 0xFFFFFFFF
 
 /* The mailbox (x86/mailbox.hpp): its address, the offsets of its members, and its phases. */
 #define MAILBOX 0x7FFFE0B000 /* x86/layout.hpp */
@@ -29,7 +31,7 @@
 #define MAILBOX_POSTED 3  /* guest: the host call TARGET */
 #define MAILBOX_TAKEN 4   /* host: being handled */
 #define MAILBOX_REPLY 5   /* host: RESULT is there */
-#define MAILBOX_LEAVE 6   /* host: leave the guest */
+#define MAILBOX_LEAVE 6   /* host: leave the guest; from a host call with that call */
 #define MAILBOX_ASLEEP 7  /* guest: the time to wait is over, leaving */
 
 /* From the shim to the snapshot's vector registers (x86/layout.hpp). */
