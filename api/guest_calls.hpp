@@ -51,7 +51,10 @@ class GuestCalls final : public HostCalls {
     }
     void begin_streaming() { phase_ = Phase::streaming; }
     // What the program registered when it booted is true for a fork of it, too.
-    void adopt(const Registration& registration) { registration_ = registration; }
+    void adopt(const Registration& registration) {
+        registration_ = registration;
+        most_changed_bytes_ = 0;
+    }
 
     // Is the VM to be reset when its request is over? What the program decided last.
     bool is_ephemeral() const { return registration_.ephemeral; }

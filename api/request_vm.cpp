@@ -306,8 +306,7 @@ bool RequestVm::take_answer() {
 }
 
 void RequestVm::finish_outcome() {
-    output_.flush();
-    outcome_.log = calls_.take_log();
+    outcome_.log = take_log();
     soft_left_ = calls_.is_ephemeral() && request_.soft_reset && outcome_.failures.empty();
     must_reset_ = (calls_.is_ephemeral() && !soft_left_) || !outcome_.failures.empty();
     if (outcome_.answered) {
@@ -358,7 +357,15 @@ std::span<const std::byte> RequestVm::streamed_body(const Response& response, st
     return piece;
 }
 
+std::vector<std::string> RequestVm::take_log() {
+    output_.flush();
+    return calls_.take_log();
+}
+
 void RequestVm::release() {
+    // Nobody has asked for what is left. It is not the next client's.
+    (void)take_log();
+    Home& home = home_;  // a VM that is idle may be gone at once, with a pool that nobody needs
     constexpr std::size_t worth_keeping = std::size_t{1} << 20;
     if (kept_body_.capacity() > worth_keeping) {
         kept_body_ = {};
@@ -385,7 +392,7 @@ void RequestVm::release() {
         idle_since_ = Clock::now();
         life_.move_to(VmState::idle);
     }
-    home_.vm_idle(*this);
+    home.vm_idle(*this);
 }
 
 // Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.

@@ -93,7 +93,7 @@ class RequestVm {
     // body in pieces; then only what has not been given yet, or was given last, is to be had. Throws Failure.
     std::span<const std::byte> body(const Response& response, std::size_t offset);
     // What the program logged since run(), or since the last call.
-    std::vector<std::string> take_log() { return calls_.take_log(); }
+    std::vector<std::string> take_log();
     void release();
 
   private:

@@ -27,7 +27,7 @@ std::span<const std::byte> Answer::body(std::size_t offset) {
     }
 }
 
-void Answer::detach(std::size_t most) {
+void Answer::detach(const Log& log, std::size_t most) {
     if (!lease_) {
         return;
     }
@@ -43,15 +43,19 @@ void Answer::detach(std::size_t most) {
     });
     response_.stream.reset();
     response_.body_size = outside_.size();
-    lease_.give_back();
+    give_back(log);
 }
 
 void Answer::drop_body(const Log& log) {
+    give_back(log);
+    outside_ = {};
+}
+
+void Answer::give_back(const Log& log) {
     if (lease_) {
         log.lines(program_, lease_->take_log());
     }
     lease_.give_back();
-    outside_ = {};
 }
 
 }  // namespace tinykvm::vmod

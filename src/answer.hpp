@@ -33,12 +33,14 @@ class Answer {
 
     bool holds_vm() const { return static_cast<bool>(lease_); }
     // Copies the body out of the VM and gives that back; the size is known then. Throws api::Failure (too_large) when
-    // it has more than `most` bytes.
-    void detach(std::size_t most);
-    // The body is not needed any more. What the program said while it made it goes to `log`.
+    // it has more than `most` bytes. What the program said while it made it goes to `log`.
+    void detach(const Log& log, std::size_t most);
+    // The body is not needed any more; `log` as before.
     void drop_body(const Log& log);
 
   private:
+    void give_back(const Log& log);
+
     std::string program_;
     api::Lease lease_;
     api::Response response_;

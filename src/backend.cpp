@@ -74,8 +74,9 @@ int fetch(VRT_CTX, const ProgramBackend& backend) {
         set_error(bo, result.failure);
         return -1;
     }
-    auto delivery = std::make_unique<Delivery>(*std::move(result.answer));
-    deliver(bo, Log(ctx), *delivery);
+    const Log log(ctx);
+    auto delivery = std::make_unique<Delivery>(*std::move(result.answer), log);
+    deliver(bo, log, *delivery);
     (void)delivery.release();  // finish() deletes it
     return 0;
 }

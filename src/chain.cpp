@@ -90,7 +90,7 @@ api::Lease ChainRun::vm_for(const Link& link) {
         if (api::Lease lease = service.try_acquire(); lease) {
             return lease;
         }
-        previous_->detach(service.config().max_request_memory);
+        previous_->detach(log_, service.config().max_request_memory);
     }
     return service.acquire(gone_);
 }
@@ -138,7 +138,7 @@ void ChainRun::run_link(const Link& link, const Link* next) {
     }
     previous_.emplace(link.backend->name, std::move(lease), std::move(outcome.response));
     if (input_ == ChainInput::get && previous_->response().stream) {
-        previous_->detach(config.max_request_memory);  // VCL wants it as a whole
+        previous_->detach(log_, config.max_request_memory);  // VCL wants it as a whole
     }
 }
 

@@ -55,9 +55,9 @@ const struct vfp* body_filter() {
 
 }  // namespace
 
-Delivery::Delivery(Answer answer) : answer_(std::move(answer)) {
+Delivery::Delivery(Answer answer, const Log& log) : answer_(std::move(answer)) {
     if (!response().stream && response().body_size <= small_size) {
-        answer_.detach(small_size);
+        answer_.detach(log, small_size);
     }
 }
 

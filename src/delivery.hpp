@@ -17,7 +17,7 @@ class Delivery {
     unsigned magic = expected_magic;
 
     // Throws api::Failure when the body is not readable.
-    explicit Delivery(Answer answer);
+    Delivery(Answer answer, const Log& log);
 
     const std::string& program() const { return answer_.program(); }
     const api::Response& response() const { return answer_.response(); }

@@ -494,9 +494,7 @@ Stop Guest::call(GuestAddr function, std::span<const std::uint64_t> arguments, H
 
 Stop Guest::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     if (disorderly_) throw MachineError("only a program that waits in a host call can go on");
-    Registers registers = user_registers();
-    registers.rax = static_cast<std::uint64_t>(result);
-    enter_user(registers);
+    return_value(result);
     return run(&calls, deadline);
 }
 
@@ -515,8 +513,12 @@ GuestAddr Guest::call_stack(std::uint64_t waiting_stack) {
 void Guest::prepare_resume(const SnapshotContents& snapshot, std::int64_t result) {
     require_whole_instruction();
     if (vectors_stale_) load_vectors(snapshot);
+    return_value(result);
+}
+
+void Guest::return_value(std::int64_t value) {
     Registers registers = user_registers();
-    registers.rax = static_cast<std::uint64_t>(result);
+    registers.rax = static_cast<std::uint64_t>(value);
     enter_user(registers);
 }
 
@@ -584,6 +586,7 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     mailbox().clear();
     if (process_used_) process_.restore(snapshot.process);
     process_used_ = false;
+    turn_length_ = shortest_turn;
     vcpu_.set_system_registers(snapshot.system_registers);
     vcpu_.set_registers(snapshot.registers);
     vectors_stale_ = true;

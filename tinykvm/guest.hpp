@@ -140,6 +140,8 @@ class Guest {
     GuestAddr call_stack(std::uint64_t waiting_stack);
     void drop_request_area();
     void require_whole_instruction() const;
+    // Of the host call the guest stands in.
+    void return_value(std::int64_t value);
     void wait_in_shim(std::chrono::microseconds wait);
     // Lets a guest that waits go on with what is in its mailbox. REQUIRES: turn_ is held.
     bool hand_over(x86::Mailbox::Phase phase, Deadline deadline);

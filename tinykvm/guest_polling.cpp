@@ -20,11 +20,9 @@ using Phase = x86::Mailbox::Phase;
 // honest one may not have a CPU at the moment, and because deadlines far away cost the watchdog nothing.
 constexpr auto overtime = std::chrono::milliseconds(100);
 
-// Nobody has called, or the host call that ended the call has been answered with "leave".
-bool is_orderly(const kvm::Exit& exit) {
+bool rings(const kvm::Exit& exit, std::uint64_t offset) {
     return exit.reason == kvm::Exit::Reason::store && exit.size == sizeof(std::uint32_t) &&
-           (exit.address == x86::doorbell_physical + x86::doorbell_leave ||
-            exit.address == x86::doorbell_physical + x86::doorbell_host_call);
+           exit.address == x86::doorbell_physical + offset;
 }
 
 }  // namespace
@@ -49,7 +47,6 @@ bool Guest::prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, 
     awaits_ = awaits;
     const bool with_vectors = vectors_stale_ && platform_.xcr0() != 0;
     if (vectors_stale_ && !with_vectors) load_vectors(snapshot);
-    vectors_stale_ = false;
     registers.rip = x86::wait_entry(with_vectors);
     enter_user(registers);
     const std::lock_guard lock(turn_);
@@ -88,6 +85,7 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
         mid_instruction_ = mid_instruction_ || !is_whole(exit);
         std::optional<Stop> stop;
         if (wait_ == Wait::called) {
+            vectors_stale_ = false;
             try {
                 for (const auto& failure : {run_failure, call_failure_})
                     if (failure) std::rethrow_exception(failure);
@@ -101,10 +99,15 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
         } else if (exit.reason == kvm::Exit::Reason::interrupted && end_of_turn()) {
             continue;  // that of the call before, noticed late
         } else {
-            // A KVM that fails before anybody has called will do so again when somebody does.
-            disorderly_ = !is_orderly(exit);
+            // A KVM that fails before anybody has called will do so again when somebody does. Whoever leaves otherwise
+            // than from the shim may not even have begun there.
+            const bool called_out = rings(exit, x86::doorbell_host_call);
+            const bool orderly = called_out || rings(exit, x86::doorbell_leave);
+            disorderly_ = !orderly;
+            vectors_stale_ = vectors_stale_ && !orderly;
             if (wait_ == Wait::concluded) {
                 stop = conclusion_;
+                if (called_out) return_value(0);
             } else if (awaits_ == Fork::Awaits::result) {
                 enter_user(resumed_);
             }
@@ -140,7 +143,9 @@ bool Guest::hand_over(Phase phase, Deadline deadline) {
     if (interrupted_.load()) return false;  // it is being made to leave
     mailbox().listen(true);
     if (!mailbox().change_phase(wait_ == Wait::waiting ? Phase::waiting : Phase::taken, phase)) {
+        // It leaves, or says it does.
         mailbox().listen(false);
+        call_watch_.emplace(vcpu_, interrupted_, Clock::now() + overtime);
         return false;
     }
     spurious_count_ = 0;

@@ -180,6 +180,20 @@ TEST_F(MappedFile, DiscardedPagesShowTheFileAgain) {
     EXPECT_EQ(linux_call(fork, {SYS_madvise, at, page_size, MADV_FREE}), -EINVAL);
 }
 
+TEST_F(MappedFile, ShowsTheFileWhenItBecomesReadable) {
+    write(100000, 'a');
+    boot();
+    Fork fork(guest_->snapshot);
+    const std::string name = "/data/file";
+    const GuestAddr at = fork.request_area().begin;
+    ASSERT_TRUE(fork.memory().write(at, name.c_str(), name.size() + 1));
+    const auto fd = static_cast<std::uint64_t>(linux_call(fork, {SYS_open, at, O_RDONLY}));
+    const auto mapped = linux_call(fork, {SYS_mmap, 0, 100000, PROT_NONE, MAP_PRIVATE, fd});
+    ASSERT_GT(mapped, 0);
+    EXPECT_EQ(linux_call(fork, {SYS_mprotect, static_cast<std::uint64_t>(mapped), 100000, PROT_READ}), 0);
+    EXPECT_EQ(guest_->call(fork, "read_from", {static_cast<GuestAddr>(mapped)}), 0x6161616161616161u);
+}
+
 TEST_F(MappedFile, CanBeProtectedMovedAndUnmapped) {
     boot();
     Fork fork(guest_->snapshot);

@@ -287,6 +287,26 @@ TEST(Fork, DiscardedPagesAreZeroAndBackAfterReset) {
     }
 }
 
+TEST(Fork, MemoryThatMovesIsNeededOnce) {
+    constexpr std::uint64_t size = std::uint64_t{5} << 20, more = std::uint64_t{6} << 20;
+    Options options;
+    options.max_request_memory = std::size_t{8} << 20;
+    BootedGuest guest("worker", options);
+    Fork fork(guest.snapshot);
+    const std::uint64_t from = guest.call(fork, "linux_call", {SYS_mmap, 0, size, 3, MAP_PRIVATE | MAP_ANONYMOUS});
+    guest.call(fork, "linux_call", {SYS_mmap, from + size, page_size, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED});
+    guest.call(fork, "touch_range", {from, from + size});
+    const std::uint64_t to = guest.call(fork, "linux_call", {SYS_mremap, from, size, more, MREMAP_MAYMOVE});
+    ASSERT_NE(to, from);  // there was no room to grow
+    ASSERT_LT(to, std::uint64_t{1} << 47);
+    EXPECT_EQ(guest.call(fork, "read_from", {to}), 1u);
+    EXPECT_EQ(guest.call(fork, "read_from", {to + size - page_size}), 1u);
+    EXPECT_EQ(guest.call(fork, "read_from", {to + size}), 0u);
+    EXPECT_THROW(guest.call(fork, "read_from", {from}), GuestFault);
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "count"), 101u);
+}
+
 TEST(Fork, ProcessorTimeStartsAnew) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);

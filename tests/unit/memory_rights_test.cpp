@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/image.hpp"
@@ -33,9 +34,13 @@ std::string to_string(Protection p) {
     return std::string(p.read ? "r" : "-") + (p.write ? "w" : "-") + (p.execute ? "x" : "-");
 }
 
+enum class Of { tables_and_host, tables };
+
 class Rights {
   public:
-    explicit Rights(const GuestMemory& memory) : memory_(memory) { read_host_mappings(); }
+    explicit Rights(const GuestMemory& memory, Of whose = Of::tables_and_host) : memory_(memory), whose_(whose) {
+        read_host_mappings();
+    }
 
     // What user mode can really do at an address.
     Protection at(GuestAddr address) const {
@@ -51,7 +56,7 @@ class Rights {
             table = entry & address_bits;
             if (level == 1 || (entry & large)) page = table + (address & ((1ull << shift) - 1));
         }
-        const Protection behind = of_host(reinterpret_cast<std::uintptr_t>(host(page)));
+        const Protection behind = whose_ == Of::tables ? rw : of_host(reinterpret_cast<std::uintptr_t>(host(page)));
         const bool executable = behind.read && !(entry & execute_disable);
         return {.read = behind.read, .write = write && behind.write, .execute = executable};
     }
@@ -95,12 +100,13 @@ class Rights {
     }
 
     const GuestMemory& memory_;
+    const Of whose_;
     std::vector<HostMapping> mappings_;  // ascending
 };
 
 void expect_rights(const GuestMemory& memory, GuestAddr begin, GuestAddr end, bool exact_execute,
-                   const std::string& when) {
-    Rights(memory).expect_to_be_those_of_regions(begin, end, exact_execute, when);
+                   const std::string& when, Of whose = Of::tables_and_host) {
+    Rights(memory, whose).expect_to_be_those_of_regions(begin, end, exact_execute, when);
 }
 
 // A program that has mapped, protected, executed and given back, with shared memory and addresses nobody gets.
@@ -188,8 +194,75 @@ TEST_P(MemoryRights, AreThoseOfRegions) {
         fork.reset();
         ASSERT_TRUE(fork.regions() == original);
         expect_rights(fork, base, end, false, "reset after round " + std::to_string(round));
+        // What the host alone would hold back is a trace of the request that had mapped it.
+        expect_rights(fork, base, end, false, "tables reset after round " + std::to_string(round), Of::tables);
         if (HasFailure()) return;
     }
+}
+
+// Mappings that have no place in the window are mappings, too.
+TEST(MemoryReset, TakesBackMappingsWithoutAccess) {
+    constexpr GuestAddr far = GuestAddr{1} << 34;
+    kvm::Vm vm, vm1;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 4 * page_size, rw), 0);
+    ASSERT_EQ(booted.map(far, 4 * page_size, none, "guard"), 0);
+    booted.finish();
+    GuestMemory fork(vm1, booted.make_image(), limits());
+    const Regions original = fork.regions();
+    for (int round = 0; round < 300; ++round) {
+        ASSERT_EQ(fork.map(2 * far + round * MiB, page_size, none, "trace"), 0);
+        ASSERT_EQ(fork.protect(far, page_size, none), 0);
+        ASSERT_EQ(fork.unmap(far + page_size, page_size), 0);
+        ASSERT_FALSE(fork.resets_quickly());
+        ASSERT_FALSE(fork.needs_rebuild());
+        fork.reset();
+        ASSERT_TRUE(fork.regions() == original);
+        ASSERT_TRUE(fork.resets_quickly());
+    }
+}
+
+// Each mapping that is given back is mappings of the host more: they are limited, though giving back frees memory.
+TEST(MemoryLimits, MappingsOfTheHostThatARequestMakes) {
+    constexpr int regions = 1800;
+    kvm::Vm vm, vm1;
+    GuestMemory booted(vm, limits());
+    for (int i = 0; i < regions; ++i) ASSERT_EQ(booted.map(base + i * page_size, page_size, i % 2 ? rw : ro), 0);
+    booted.finish();
+    GuestMemory fork(vm1, booted.make_image(), limits());
+    int given_back = 0;
+    while (given_back < regions / 2 && fork.unmap(base + 2 * given_back * page_size, page_size) == 0) ++given_back;
+    EXPECT_GT(given_back, 250);
+    EXPECT_LT(given_back, 600);
+    EXPECT_EQ(fork.map(base + 2000 * page_size, page_size, rw), ENOMEM);
+    fork.reset();
+    EXPECT_EQ(fork.unmap(base, page_size), 0);
+}
+
+// A change that the host refuses half-way: nobody knows what is mapped then, and nobody looks at it.
+TEST(MemoryReset, IsForANewVmWhenTheHostFailedInAChange) {
+    constexpr std::size_t pages = 64;
+    kvm::Vm vm, vm1;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, pages * page_size, rw), 0);
+    booted.finish();
+    GuestMemory fork(vm1, booted.make_image(), limits());
+    for (std::size_t page = 0; page < pages; ++page) ASSERT_TRUE(fork.write(base + page * page_size, std::uint64_t{7}));
+    ASSERT_FALSE(fork.needs_rebuild());
+    // Mappings of this process until it may have no more.
+    constexpr std::size_t most = std::size_t{1} << 20;
+    const auto filler = static_cast<std::byte*>(::mmap(nullptr, most * page_size, PROT_NONE,
+                                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ASSERT_NE(static_cast<void*>(filler), MAP_FAILED);
+    std::size_t used = 1;
+    while (used < most && ::mprotect(filler + used * page_size, page_size, PROT_READ) == 0) used += 2;
+    if (used < most) {
+        EXPECT_THROW((void)fork.protect(base + 20 * page_size, 10 * page_size, ro), MachineError);
+    }
+    ::munmap(filler, most * page_size);
+    if (used >= most) GTEST_SKIP() << "a process may have any number of mappings here";
+    EXPECT_TRUE(fork.needs_rebuild());
+    EXPECT_FALSE(fork.resets_quickly());
 }
 
 // Window and page tables are used up in the middle of a range whose addresses are in two places of the window: then

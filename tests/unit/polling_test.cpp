@@ -175,6 +175,20 @@ TEST(Polling, NobodyCalls) {
     EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
 }
 
+// The registers of the program are loaded inside the guest: one that was kept from that must load them later.
+TEST(Polling, AGuestThatCouldNotEvenWaitHasNothingOfTheCallBefore) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(polled.fork, "vector"), 11u);
+        EXPECT_EQ(guest.call(polled.fork, "set_vector", {0xBAD}), 0xBADu);
+        polled.fork.reset();
+        if (!polled.fork.prepare_wait(Fork::Awaits::call, long_wait)) GTEST_SKIP() << "no time-stamp counter here";
+        polled.fork.interrupt();
+        EXPECT_FALSE(polled.fork.wait_for_call(guest.calls));
+    }
+}
+
 TEST(Polling, SystemCallsFaultsAndEndsAreHandledByTheThreadThatRunsIt) {
     BootedGuest guest("worker");
     PolledFork polled(guest);

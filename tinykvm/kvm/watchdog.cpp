@@ -36,11 +36,16 @@ class Watchdog {
 
     void start() {
         // The thread is not for signals of the process we live in.
-        sigset_t all, before;
-        sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        struct NoSignals {
+            sigset_t before;
+            NoSignals() {
+                sigset_t all;
+                sigfillset(&all);
+                ::pthread_sigmask(SIG_SETMASK, &all, &before);
+            }
+            ~NoSignals() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+        } const blocked;
         thread_ = std::thread([this] { run(); });
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
         ::pthread_setname_np(thread_.native_handle(), "tinykvm-watch");
     }
 

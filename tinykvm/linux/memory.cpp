@@ -141,7 +141,8 @@ std::int64_t sys_mmap(Call& call) {
     const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
     // Names of mappings stay with the host as long as the mapping, so they are kept short.
     const std::string name = file->path.substr(0, 255);
-    if (auto shared = shared_copy(call, *file, file_size, bytes)) {
+    // What cannot be read yet may be made readable later: it has the file's bytes then.
+    if (auto shared = final.accessible() ? shared_copy(call, *file, file_size, bytes) : nullptr) {
         const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
         return error ? -error : static_cast<std::int64_t>(place);
     }

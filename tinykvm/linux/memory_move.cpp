@@ -14,12 +14,16 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost.
-int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size) {
+// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. `give_back`: what has been
+// copied is unmapped, so that no memory is needed for both.
+int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size, bool give_back) {
     static constexpr std::array<std::byte, page_size> zeros{};
     for (std::uint64_t done = 0; done < size; done += page_size) {
         if (done % transfer_piece == 0) {
             call.waiter.check();
+            if (give_back && done != 0) {
+                if (const int error = call.memory.unmap(from + done - transfer_piece, transfer_piece)) return error;
+            }
             call.memory.enforce_limit();
         }
         const auto source = call.memory.readable(from + done, page_size);
@@ -42,7 +46,7 @@ std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_
     // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands
     // still.
     int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
-    if (error == 0) error = copy_pages(call, from, to, old_size);
+    if (error == 0) error = copy_pages(call, from, to, old_size, !keep_old);
     if (error == 0 && protection != read_write) error = call.memory.protect(to, new_size, protection);
     if (error != 0) {
         (void)call.memory.protect(from, old_size, protection);

@@ -1,8 +1,10 @@
 #include "tinykvm/memory/guest_memory.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
@@ -33,6 +35,17 @@ constexpr std::size_t read_at_once = 512;
 // Page tables that the smallest programs need.
 constexpr std::size_t first_tables = 8;
 constexpr std::uint64_t system_pages = large_page_size / page_size;
+
+// Of the ranges whose mapping requests have replaced, in all VMs together: each may be two mappings of the host more, and
+// without any left the process we live in cannot go on.
+std::atomic<std::size_t> ranges_in_process{0};
+
+// How many mappings a process may have (Documentation/admin-guide/sysctl/vm.rst).
+std::size_t most_mappings() {
+    std::size_t most = 65530;
+    std::ifstream("/proc/sys/vm/max_map_count") >> most;
+    return most;
+}
 
 std::size_t window_size(std::size_t address_space) {
     return std::max(address_space, min_address_space) & ~(large_page_size - 1);
@@ -65,7 +78,10 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
     map_image();
 }
 
-GuestMemory::~GuestMemory() = default;
+GuestMemory::~GuestMemory() {
+    remapped_.clear();
+    count_ranges();
+}
 
 void GuestMemory::create_system_block() {
     x86::write_system_pages(system_block());
@@ -156,10 +172,11 @@ void GuestMemory::write_protected(std::uint64_t offset, std::size_t size, GuestA
                                   Write write) {
     if (protection.write) return write(window_.host(offset));
     const std::uint64_t begin = page_floor(offset), end = page_ceil(offset + size);
+    const Change change(*this);
+    note_remapped(begin, end);  // reset cannot copy back what it may not write
     window_.protect(begin, end - begin, {.read = true, .write = true});
     write(window_.host(offset));
     window_.protect(begin, end - begin, behind(page_floor(address), end - begin, protection));
-    note_remapped(begin, end);  // reset cannot copy back what it may not write
 }
 
 bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
@@ -260,10 +277,17 @@ void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
         remapped_.back().end = end;
     else
         remapped_.push_back({begin, end});
-    if (remapped_.size() < merge_at_) return;
-    // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
-    join_remapped(false);
-    merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
+    if (remapped_.size() >= merge_at_) {
+        // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
+        join_remapped(false);
+        merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
+    }
+    count_ranges();
+}
+
+void GuestMemory::count_ranges() {
+    ranges_in_process += remapped_.size() - counted_;  // modulo the size of the word
+    counted_ = remapped_.size();
 }
 
 // Puts the list in order and makes one of ranges that touch; `over_unchanged`: also of those with nothing but guest
@@ -287,9 +311,14 @@ void GuestMemory::join_remapped(bool over_unchanged) {
     remapped_.resize(last + 1);
 }
 
+bool GuestMemory::too_many_ranges() const {
+    static const std::size_t most_in_process = most_mappings() / 4;
+    return image_ && (remapped_.size() >= max_remapped || ranges_in_process >= most_in_process);
+}
+
 bool GuestMemory::too_many_regions() const {
     if (!image_) return regions_.size() >= max_regions;
-    return regions_.size() >= image_->regions.size() + max_new_regions || remapped_.size() >= max_remapped;
+    return regions_.size() >= image_->regions.size() + max_new_regions || too_many_ranges();
 }
 
 int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
@@ -298,14 +327,15 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     const GuestAddr end = begin + size;
     if (shared_.overlaps(begin, end)) return EPERM;
     if (is_closed(begin, end)) return ENOMEM;
+    const Change change(*this);
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
+        note_remapped(offset, offset + length);
         if (protection.accessible())
             window_.map_zero(offset, length, behind(address, length, protection));
         else
             window_.unmap(offset, length);
         dirty_.remove(offset / page_size, (offset + length) / page_size);
-        note_remapped(offset, offset + length);
     });
     if (protection.execute) executable_added_ = true;
     regions_.insert({begin, end, protection, std::move(name)});
@@ -318,6 +348,7 @@ int GuestMemory::map_file(GuestAddr begin, std::size_t size, Protection protecti
     const std::size_t in_file = std::min<std::uint64_t>(size, page_ceil(file->size() - offset));
     if (const int error = map(begin, size, protection, name)) return error;
     if (!protection.accessible()) return 0;
+    const Change change(*this);
     for_each_piece(begin, begin + in_file, [&](std::uint64_t piece, std::size_t length, GuestAddr address) {
         window_.map_copy(piece, length, protection, file->fd(), offset + (address - begin));
     });
@@ -330,13 +361,15 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     const GuestAddr end = begin + size;
     if (!regions_.overlaps(begin, end)) return 0;
     if (shared_.overlaps(begin, end)) return EPERM;
-    // Giving back is always possible; a hole makes two regions of one.
+    // A hole makes two regions of one, and giving back a region mappings of the host.
     const Region* around = regions_.find(begin);
-    if (around && around->begin < begin && end < around->end && too_many_regions()) return ENOMEM;
+    const bool splits = around && around->begin < begin && end < around->end;
+    if ((splits && too_many_regions()) || too_many_ranges()) return ENOMEM;
+    const Change change(*this);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
+        note_remapped(offset, offset + length);
         window_.unmap(offset, length);
         dirty_.remove(offset / page_size, (offset + length) / page_size);
-        note_remapped(offset, offset + length);
     });
     regions_.erase(begin, end);
     return 0;
@@ -347,10 +380,11 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     const GuestAddr end = begin + size;
     if (!regions_.covered(begin, end) || too_many_regions()) return ENOMEM;
     if (shared_.overlaps(begin, end)) return EPERM;
+    const Change change(*this);
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
-        window_.protect(offset, length, behind(address, length, protection));
         note_remapped(offset, offset + length);
+        window_.protect(offset, length, behind(address, length, protection));
     });
     if (protection.execute) executable_added_ = true;
     regions_.protect(begin, end, protection);
@@ -389,12 +423,13 @@ void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, GuestAddr ad
         return;
     }
     if (size >= worth_a_mapping && !too_many_regions()) {
+        const Change change(*this);
+        note_remapped(offset, offset + size);
         if (protection.accessible())
             window_.map_zero(offset, size, behind(address, size, protection));
         else
             window_.unmap(offset, size);
         dirty_.remove(first, last);
-        note_remapped(offset, offset + size);
         return;
     }
     will_write(offset, size);
@@ -467,9 +502,11 @@ void GuestMemory::enforce_limit() {
     if (changed_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
 }
 
+// REQUIRES: the list is in order.
 bool GuestMemory::is_remapped(std::uint64_t offset) const {
-    return std::any_of(remapped_.begin(), remapped_.end(),
-                       [&](Range range) { return range.begin <= offset && offset < range.end; });
+    const auto range = std::upper_bound(remapped_.begin(), remapped_.end(), offset,
+                                        [](std::uint64_t o, const Range& r) { return o < r.end; });
+    return range != remapped_.end() && range->begin <= offset;
 }
 
 bool GuestMemory::is_unchanged(std::uint64_t page) const {
@@ -491,6 +528,7 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
 
 // Pages kept from earlier requests, or written with what they held already, do not count.
 void GuestMemory::forget_unchanged() {
+    join_remapped(false);
     std::vector<std::uint64_t> unchanged;
     for (const auto& [begin, region] : regions_) {
         if (!region.protection.accessible() || (begin >= x86::system_begin && begin < x86::system_end)) continue;

@@ -1,8 +1,8 @@
 // A guest's memory: its mappings, and the only way to its bytes.
 //
 // Guest memory is host memory. Each 2 MiB block of guest addresses that ever becomes accessible is given a
-// block of the VM's guest-physical window for good. Guest page tables only ever gain entries; the host's mm enforces
-// what the guest may not touch any more (docs/design.md, "Memory").
+// block of the VM's guest-physical window for good. Until a reset guest page tables only gain entries; the host's mm
+// enforces what the guest may not touch any more (docs/design.md, "Memory").
 //
 // Addresses and lengths come from the guest: every function checks them with arithmetic that cannot wrap.
 //
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -159,6 +160,20 @@ class GuestMemory {
         std::uint64_t begin, end;  // window offsets
     };
     enum class Right { read, write };
+    // Lives while mappings are changed. When that ends with an exception nobody knows how far it came.
+    class Change {
+      public:
+        explicit Change(GuestMemory& memory) : memory_(memory) { memory_.regions_changed_ = true; }
+        ~Change() {
+            if (std::uncaught_exceptions() > exceptions_) memory_.mappings_unknown_ = true;
+        }
+        Change(const Change&) = delete;
+        Change& operator=(const Change&) = delete;
+
+      private:
+        GuestMemory& memory_;
+        const int exceptions_ = std::uncaught_exceptions();
+    };
 
     void create_system_block();
     static bool valid(GuestAddr begin, std::size_t size);
@@ -166,6 +181,8 @@ class GuestMemory {
     // Window offset of an address whose region grants `right`, and how far it goes on; size 0: not granted.
     Range piece(GuestAddr address, std::size_t size, Right right) const;
     bool too_many_regions() const;
+    bool too_many_ranges() const;
+    void count_ranges();
     std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high, std::size_t alignment) const;
     bool give_place(GuestAddr begin, GuestAddr end);
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
@@ -181,7 +198,7 @@ class GuestMemory {
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
     void forget_unchanged();
-    void narrow_tables();
+    void narrow_tables(GuestAddr begin, GuestAddr end);
     void map_image();
     void join_remapped(bool over_unchanged);
     void restore_mappings();
@@ -198,6 +215,9 @@ class GuestMemory {
     DirtyPages used_;              // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;          // of this period
     std::vector<Range> remapped_;  // where mappings may differ from the image's
+    std::size_t counted_ = 0;      // of these, as far as the process knows
+    bool regions_changed_ = false;  // also where there is no place in the window
+    bool mappings_unknown_ = false;
     std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;
 };

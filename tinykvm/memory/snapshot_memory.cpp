@@ -133,15 +133,17 @@ class ImageWriter {
 
 }  // namespace
 
-// The page tables of an image grant what its regions say and nothing more, whatever was granted while it booted: so
-// forks need no mappings of the host to hold anything back.
-void GuestMemory::narrow_tables() {
+// The page tables of these addresses grant what the regions say and nothing more, whatever was granted before: so forks
+// of an image need no mappings of the host to hold anything back, and a request finds no traces of the one before.
+void GuestMemory::narrow_tables(GuestAddr low, GuestAddr high) {
     const auto narrow = [&](GuestAddr begin, GuestAddr end, Protection rights) {
         if (begin < end && !tables_.narrow(begin, end - begin, rights))
             throw MachineError("no address space left for page tables");
     };
     for (const AddressBlocks::Run& run : blocks_.runs()) {
-        GuestAddr at = run.begin;
+        const GuestAddr run_end = std::min(run.end, high);
+        GuestAddr at = std::max(run.begin, low);
+        if (at >= run_end) continue;
         const auto up_to = [&](GuestAddr end, Protection rights) {
             // The system block has its own rules.
             narrow(at, std::min(end, x86::system_begin), rights);
@@ -149,16 +151,16 @@ void GuestMemory::narrow_tables() {
             at = std::max(at, end);
         };
         for (const auto& [begin, region] : regions_) {
-            if (region.end <= at || run.end <= begin) continue;
+            if (region.end <= at || run_end <= begin) continue;
             up_to(begin, {});
-            up_to(std::min(region.end, run.end), region.protection);
+            up_to(std::min(region.end, run_end), region.protection);
         }
-        up_to(run.end, {});
+        up_to(run_end, {});
     }
 }
 
 std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileCopies> file_copies) {
-    narrow_tables();
+    narrow_tables(0, x86::user_end);
     std::vector<Part> parts;
     auto add = [&](std::uint64_t offset, std::size_t size, Protection protection, auto has_data) {
         Part part{offset, size, protection, {}};
@@ -240,15 +242,24 @@ void GuestMemory::map_as_image(Range range) {
 }
 
 void GuestMemory::restore_mappings() {
-    if (remapped_.empty()) return;
+    if (!regions_changed_) return;
     join_remapped(true);
     for (const Range& range : remapped_) {
         map_as_image(range);
         dirty_.remove(range.begin / page_size, range.end / page_size);
     }
     regions_ = image_->regions;
+    // Behind the new mappings KVM knows nothing of the old entries any more, also with shadow paging.
+    for (const Range& range : remapped_)
+        for (const AddressBlocks::Run& run : blocks_.runs()) {
+            const std::uint64_t begin = std::max(range.begin, run.offset);
+            const std::uint64_t end = std::min(range.end, run.offset + (run.end - run.begin));
+            if (begin < end) narrow_tables(run.begin + (begin - run.offset), run.begin + (end - run.offset));
+        }
     remapped_.clear();
+    count_ranges();
     merge_at_ = 64;
+    regions_changed_ = false;
 }
 
 std::size_t GuestMemory::reset() {
@@ -285,11 +296,12 @@ std::size_t GuestMemory::reset() {
 
 bool GuestMemory::resets_quickly() {
     constexpr std::size_t few_pages = 64;
-    return remapped_.empty() && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
+    return !regions_changed_ && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
 }
 
 bool GuestMemory::needs_rebuild() {
     if (!image_) return false;
+    if (mappings_unknown_) return true;
     join_remapped(true);
     if (remapped_.size() > max_ranges_to_undo) return true;
     const std::uint64_t growth = window_.allocated() - image_->window_end;

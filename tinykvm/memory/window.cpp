@@ -67,8 +67,14 @@ void Window::cover(std::uint64_t end) {
 void Window::replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
                      std::uint64_t fd_offset) {
     reserved_.before_mapping(offset, size);
-    if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) == MAP_FAILED)
-        throw MachineError::from_errno(what, errno);
+    if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) != MAP_FAILED)
+        return;
+    // There may be nothing mapped now (Linux before 6.12 gives back first and fails then), and what is mapped there next
+    // must not be the guest's.
+    const int error = errno;
+    if (::mmap(host(offset), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        throw MachineError::from_errno("cannot keep the addresses of guest memory", errno);
+    throw MachineError::from_errno(what, error);
 }
 
 void Window::map_zero(std::uint64_t offset, std::size_t size, Protection protection) {

@@ -1,6 +1,6 @@
-// Guest page tables, 4-level (Intel SDM volume 3, 4.5). While a VM lives they only gain entries and rights: what a
-// guest may not do any more is taken away by the host's mapping behind the page, because KVMs with shadow paging do
-// not see host writes that narrow an entry. Accessed and dirty bits are set beforehand, so that the CPU never writes
+// Guest page tables, 4-level (Intel SDM volume 3, 4.5). They gain entries and rights: what a guest may not do any more is
+// taken away by the host's mapping behind the page, because KVMs with shadow paging do not see host writes that narrow an
+// entry of a page they have mapped. Accessed and dirty bits are set beforehand, so that the CPU never writes
 // here.
 //
 // Thread safety: one thread at a time, while the guest stands still.
@@ -48,8 +48,9 @@ class PageTables {
     std::uint64_t tables_left() const;
     // Does an entry in the range allow to write? Else the tables alone keep a guest from it.
     bool any_writable(GuestAddr address, std::size_t size) const;
-    // Leaves the pages of the range no more rights than these. For the tables of an image, on which no VM runs yet.
-    // Returns false when the window has no room for another table.
+    // Leaves the pages of the range no more rights than these. For the tables of an image, on which no VM runs yet, and
+    // for pages whose mapping on the host has just been replaced. Returns false when the window has no room for another
+    // table.
     [[nodiscard]] bool narrow(GuestAddr address, std::size_t size, Protection rights);
 
   private:

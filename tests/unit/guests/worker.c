@@ -235,6 +235,15 @@ static void make_mixed_memory(void) {
 static void configuration(uint64_t name) { answer((uint64_t)sysconf((int)name)); }
 static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
 
+static void set_vector(uint64_t value) {
+    __asm__ volatile("movq %0, %%xmm15" ::"r"(value) : "xmm15");
+    answer(value);
+}
+static void vector(void) {
+    uint64_t value;
+    __asm__ volatile("movq %%xmm15, %0" : "=r"(value));
+    answer(value);
+}
 /* Not zero when a register that the call does not name has changed meanwhile. */
 static uint64_t wait_with_registers(void) {
     uint64_t wrong;
@@ -267,6 +276,7 @@ int main(void) {
     OFFER(leave); OFFER(crash); OFFER(old_answer); OFFER(handle_fault); OFFER(raise_signal); OFFER(generate_code);
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
     OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(take_pair); OFFER(linux_call); OFFER(increment); OFFER(touch_range); OFFER(execute); OFFER(change_string); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash); OFFER(mixed_memory); OFFER(configuration);
+    OFFER(set_vector); OFFER(vector);
     /* Where Fork::resume goes on. */
     const uint64_t wrong = wait_with_registers();
     answer(wrong ? wrong : counter);
