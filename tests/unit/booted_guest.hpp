@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,9 +28,9 @@ class Calls final : public HostCalls {
     std::map<std::string, GuestAddr> functions;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> notes;
     std::uint64_t answer = 0;
-    bool answered = false;
-    bool notes_wait = false;     // until the guest is interrupted, or its time is over
-    std::thread::id noted_by;
+    std::atomic<bool> answered = false;
+    bool notes_wait = false;  // until the guest is interrupted, or its time is over
+    std::atomic<std::thread::id> noted_by;
 
     bool may_wait(std::uint32_t number) const override { return number == 4 && notes_wait; }
     HostCallResult handle(const HostCall& call, GuestMemory& memory) override {

@@ -352,7 +352,7 @@ TEST(Fork, SnapshotOutlivesItsMachineAndForksOutliveTheirMaker) {
     {
         BootedGuest guest("worker");
         fork = std::make_unique<Fork>(guest.snapshot);
-        calls = guest.calls;
+        calls.functions = guest.calls.functions;
     }
     const std::uint64_t arguments[] = {1, 2};
     EXPECT_EQ(fork->call(calls.functions.at("add"), arguments, calls, patience()).reason, Stop::Reason::host_call);

@@ -143,7 +143,7 @@ TEST(Polling, CallsThatWaitLeaveTheGuest) {
     guest.calls.notes_wait = true;
     ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
     std::thread interrupter([&] {
-        while (!polled.left && guest.calls.noted_by == std::thread::id()) std::this_thread::yield();
+        while (!polled.left && guest.calls.noted_by.load() == std::thread::id()) std::this_thread::yield();
         polled.fork.interrupt();
     });
     EXPECT_FALSE(polled.listen());
@@ -152,7 +152,7 @@ TEST(Polling, CallsThatWaitLeaveTheGuest) {
     EXPECT_FALSE(polled.stop);
     EXPECT_NE(polled.error, "");
     EXPECT_EQ(guest.calls.notes.size(), 1u);
-    EXPECT_NE(guest.calls.noted_by, std::this_thread::get_id());
+    EXPECT_NE(guest.calls.noted_by.load(), std::this_thread::get_id());
     polled.fork.reset();
     guest.calls.notes_wait = false;
     EXPECT_EQ(guest.call(polled.fork, "note_then_answer", {3, 6}), 6u);

@@ -166,11 +166,11 @@ TEST(SharedMemory, ForksThatCountAtTheSameTimeLoseNothing) {
     std::vector<std::thread> threads;
     for (std::uint64_t i = 0; i < forks; ++i)
         threads.emplace_back([&guest] {
-            test::Calls calls = guest.calls;
+            test::Calls calls;
             Fork fork(guest.snapshot);
             const std::uint64_t arguments[] = {fork.memory().shared().begin, times};
             for (std::uint64_t round = 0; round < rounds; ++round) {
-                fork.call(calls.functions.at("increment"), arguments, calls, patience());
+                fork.call(guest.calls.functions.at("increment"), arguments, calls, patience());
                 fork.reset();
             }
         });
@@ -184,9 +184,9 @@ TEST(SharedMemory, AStringThatChangesWhileItIsReadHasNoZeroInIt) {
     Fork writer(guest.snapshot), reader(guest.snapshot);
     const GuestAddr at = reader.memory().shared().begin;
     std::thread thread([&] {
-        test::Calls calls = guest.calls;
+        test::Calls calls;
         const std::uint64_t argument[] = {at};
-        EXPECT_THROW(writer.call(calls.functions.at("change_string"), argument, calls, patience()), Timeout);
+        EXPECT_THROW(writer.call(guest.calls.functions.at("change_string"), argument, calls, patience()), Timeout);
     });
     // Until both kinds have been seen, and then some.
     std::size_t empty = 0, full = 0;
