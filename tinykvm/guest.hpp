@@ -143,6 +143,7 @@ class Guest {
     // Of the host call the guest stands in.
     void return_value(std::int64_t value);
     void wait_in_shim(std::chrono::microseconds wait);
+    void stand_in_call(bool called_out);
     // Lets a guest that waits go on with what is in its mailbox. REQUIRES: turn_ is held.
     bool hand_over(x86::Mailbox::Phase phase, Deadline deadline);
     x86::Mailbox mailbox() const { return x86::Mailbox(memory_.system_block() + x86::mailbox_offset); }

@@ -104,10 +104,10 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
             const bool called_out = rings(exit, x86::doorbell_host_call);
             const bool orderly = called_out || rings(exit, x86::doorbell_leave);
             disorderly_ = !orderly;
-            vectors_stale_ = vectors_stale_ && !orderly;
+            vectors_stale_ = vectors_stale_ && !orderly && wait_ != Wait::concluded;
             if (wait_ == Wait::concluded) {
                 stop = conclusion_;
-                if (called_out) return_value(0);
+                stand_in_call(called_out);
             } else if (awaits_ == Fork::Awaits::result) {
                 enter_user(resumed_);
             }
@@ -207,6 +207,18 @@ void Guest::dismiss(std::optional<std::chrono::microseconds> wait_again) {
         call_watch_.emplace(vcpu_, interrupted_, Clock::now() + overtime);
         mailbox().set_phase(Phase::leave);
     }
+}
+
+// Where a guest goes on that has stopped in the mailbox. Whether it left with its call or was too slow for that is all the
+// same then.
+void Guest::stand_in_call(bool called_out) {
+    Registers registers = user_registers();
+    if (!called_out) {
+        registers.rip = x86::host_call_end();
+        registers.r11 = mailbox().link();
+    }
+    registers.rax = 0;
+    enter_user(registers);
 }
 
 void Guest::stop_listening() { mailbox().listen(false); }

@@ -105,6 +105,23 @@ TEST(Polling, AProgramThatStandsInAHostCallGoesOnBehindIt) {
     }
 }
 
+TEST(Polling, AProgramThatIsTooSlowToLeaveStandsInItsCall) {
+    BootedGuest guest("worker");
+    PolledFork polled(guest);
+    for (int i = 0; i < 3; ++i) {
+        WAIT_OR_SKIP(polled, long_wait, Fork::Awaits::result);
+        ASSERT_TRUE(polled.post_result(0));
+        ASSERT_TRUE(polled.listen_only());
+        polled.fork.interrupt();  // as the watchdog does
+        polled.join();
+        EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
+        const Stop end = polled.fork.resume(0, guest.calls, test::patience());
+        EXPECT_EQ(end.reason, Stop::Reason::exited);
+        EXPECT_EQ(end.exit_status, 42);
+        polled.fork.reset();
+    }
+}
+
 TEST(Polling, AProgramWhoseResultDoesNotComeStandsWhereItStood) {
     BootedGuest guest("worker");
     PolledFork polled(guest);

@@ -61,6 +61,7 @@ class Mailbox {
     }
     // Where the guest goes on with the result. (Else the guest has said that itself.)
     void set_link(GuestAddr link) { put(page_->link, link); }
+    GuestAddr link() const { return get(page_->link); }
     std::uint64_t target() const { return get(page_->target); }
     Words arguments() const {
         Words words;
