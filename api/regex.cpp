@@ -13,8 +13,10 @@ namespace tinykvm::api {
 
 namespace {
 
-// Each group of a pattern is a few hundred bytes of stack while it is compiled, and some threads have little.
+// Each group of a pattern is up to half a KiB of stack while it is compiled, and some threads have little. That is so
+// of groups inside of each other, which PCRE2 limits, and of groups that call each other, (?1), wherever they are.
 constexpr std::uint32_t max_nesting = 32;
+constexpr auto max_groups = 128;  // all parentheses count: what is a group, only PCRE2 knows for certain
 constexpr std::uint32_t max_match_memory = 8192;  // KiB
 constexpr std::uint64_t steps_of_any_match = 1000000, steps_per_byte = 4;
 constexpr std::chrono::milliseconds most_cpu_time(250);
@@ -52,6 +54,10 @@ std::string message_of(int error) {
 }  // namespace
 
 std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, std::string& why) {
+    if (const auto groups = std::count(pattern.begin(), pattern.end(), '('); groups > max_groups) {
+        why = "it has " + std::to_string(groups) + " groups, more than " + std::to_string(max_groups);
+        return nullptr;
+    }
     // A callout before each item of the pattern is what lets us count steps.
     constexpr std::uint32_t options = PCRE2_AUTO_CALLOUT | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
     int error = 0;

@@ -527,8 +527,8 @@ static inline long http_method(char* out, size_t outlen) {
  * most 128 at a time.
  * Matching that takes too much time is -ETIMEDOUT, too much memory -ENOMEM; -EBADF: there is no such expression. */
 
-/* Compiles a pattern of at most 4096 bytes and returns its handle, 0 or more; the same for the same pattern. -EINVAL:
- * the log says what is wrong with it; -ENOSPC: there are too many. */
+/* Compiles a pattern of at most 4096 bytes and 128 opening parentheses and returns its handle, 0 or more; the same for
+ * the same pattern. -EINVAL: the log says what is wrong with it; -ENOSPC: there are too many. */
 static inline int sys_regex_compile(const char* pattern, size_t len) {
     return (int)kvm_call(KVM_REGEX_COMPILE, (long)pattern, (long)len, 0, 0, 0, 0);
 }

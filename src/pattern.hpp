@@ -10,7 +10,8 @@ namespace tinykvm::vmod {
 
 class Pattern {
   public:
-    // An empty or null text matches everything. Throws std::runtime_error that says what is wrong with it, and where.
+    // An empty or null text matches everything. Throws std::runtime_error that says what is wrong with it, and where;
+    // more than 32 groups are, too, because the text may be a client's.
     explicit Pattern(const char* text);
     ~Pattern();
     Pattern(const Pattern&) = delete;

@@ -46,12 +46,22 @@ TEST(ApiRegex, MatchSaysWhere) {
     EXPECT_EQ(match("\xFF", "\xFE\xFF"), Result::match) << "bytes, not characters";
 }
 
+// As many groups, each calling the next.
+std::string calls_of_each_other(int count) {
+    std::string pattern = "(?<=(?1))";
+    for (int i = 0; i < count; i++) {
+        pattern += "((?+1))";
+    }
+    return pattern + "(b)";
+}
+
 TEST(ApiRegex, BadPatternsAreRefusedWithAReason) {
     std::string why;
     EXPECT_EQ(Regex::compile("a(b", why), nullptr);
     EXPECT_EQ(why, "missing closing parenthesis at byte 3");
     const std::string bad[] = {"[", "*", "(?<n>a)(?<n>b)", "(*UTF)a", "(*UCP)a", "\\1", "(?1)",
                                std::string(max_regex_pattern + 1, 'a'), std::string(40, '(') + std::string(40, ')'),
+                               calls_of_each_other(200),
                                "((a{1,1000}){1,1000}){1,1000}"};
     for (const std::string& pattern : bad) {
         EXPECT_EQ(Regex::compile(pattern, why), nullptr) << pattern.substr(0, 100);
@@ -147,7 +157,7 @@ TEST(ApiRegex, OrdinaryWorkIsDone) {
 
 TEST(ApiRegex, CompilingNeedsLittleStack) {
     // Patterns as deep and as wide as they may be.
-    std::string deep, behind, wide = "(?:";
+    std::string deep, behind, calls = "(?<=(?1))", wide = "(?:";
     for (int i = 0; i < 30; i++) {
         deep += "(?:a|[b-d]{2,3}|(?<=x)";
     }
@@ -156,11 +166,15 @@ TEST(ApiRegex, CompilingNeedsLittleStack) {
         behind += "(?<=a|(?:b";
     }
     behind += std::string(30, ')');
-    while (wide.size() < max_regex_pattern - 20) {
-        wide += "a[b-z]?(?=c)|";
+    // Each group of 31 calls the next one.
+    const std::string call = std::string(31, '(') + "(?+1)" + std::string(31, ')');
+    calls += call + call + call + "(b)";
+    for (int i = 0; i < 126; i++) {
+        wide += "a[b-z]?(?=c)|a+";
     }
+    wide += std::string(max_regex_pattern - wide.size() - 2, 'x');
     wide += "z)";
-    const std::vector<std::string> patterns = {deep, behind, wide, "((((a*)*)*)*)", "(?:(?i)a(?-i)b)*"};
+    const std::vector<std::string> patterns = {deep, behind, calls, wide, "((((a*)*)*)*)", "(?:(?i)a(?-i)b)*"};
     constexpr std::size_t size = 256 << 10;
     const auto stack = std::make_unique<unsigned char[]>(size);
     std::fill_n(stack.get(), size, 0xA5);
