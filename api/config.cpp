@@ -69,10 +69,16 @@ std::string did_you_mean(std::string_view key) {
     return best.empty() ? std::string() : "; did you mean \"" + std::string(best) + "\"?";
 }
 
-[[noreturn]] void refuse_unknown(std::string_view key, const Complaint& complaint) {
-    const auto later = later_settings();
-    if (std::find(later.begin(), later.end(), key) != later.end()) {
-        complaint.about_key(key, "is not available in this version");
+// A key that is not among the settings: returns when its value asks for nothing that is not there.
+void check_unavailable(std::string_view key, const json& value, const Complaint& complaint) {
+    for (const LaterSetting& later : later_settings()) {
+        if (later.key != key) {
+            continue;
+        }
+        if (!later.asks_for_nothing(value)) {
+            complaint.about_key(key, "is not available in this version; allowed is " + std::string(later.allowed));
+        }
+        return;
     }
     complaint.about_key(key, "is unknown" + did_you_mean(key));
 }
@@ -131,15 +137,23 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
     }
 }
 
-// Keeps the keys of every object that is open, because json itself lets the last of several win.
-class DuplicateKeys {
+// No setting needs more; copying and printing a value are recursive, on a server's stack.
+constexpr int max_depth = 32;
+
+// Looks at a text while it is parsed. Keeps the keys of every object that is open, because json itself lets the last of
+// several win.
+class TextCheck {
   public:
     // Told the key, and the outermost key above it (empty: there is none). Does not return.
     using Report = std::function<void(const std::string& key, const std::string& outermost)>;
-    explicit DuplicateKeys(Report report) : report_(std::move(report)) {}
+    TextCheck(const Complaint& complaint, Report report) : complaint_(complaint), report_(std::move(report)) {}
 
-    bool operator()(int, json::parse_event_t event, json& parsed) {
-        if (event == json::parse_event_t::object_start) {
+    bool operator()(int depth, json::parse_event_t event, json& parsed) {
+        const bool is_object = event == json::parse_event_t::object_start;
+        if (depth >= max_depth && (is_object || event == json::parse_event_t::array_start)) {
+            complaint_.about_text("objects and lists are more than " + std::to_string(max_depth) + " deep");
+        }
+        if (is_object) {
             open_.emplace_back();
         } else if (event == json::parse_event_t::object_end) {
             open_.pop_back();
@@ -156,14 +170,15 @@ class DuplicateKeys {
     }
 
   private:
+    const Complaint& complaint_;
     const Report report_;
     std::vector<std::set<std::string>> open_;
     std::string outermost_;
 };
 
-json parse_json(std::string_view text, const Complaint& complaint, const DuplicateKeys::Report& duplicate) {
+json parse_json(std::string_view text, const Complaint& complaint, const TextCheck::Report& duplicate) {
     try {
-        return json::parse(text, DuplicateKeys(duplicate), true, true);
+        return json::parse(text, TextCheck(complaint, duplicate), true, true);
     } catch (const json::exception& error) {
         // Behind "[json.exception.parse_error.101] " the library says where and what.
         std::string_view what = error.what();
@@ -194,7 +209,8 @@ ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
         const auto setting =
             std::find_if(all.begin(), all.end(), [&key = key](const Setting& one) { return one.key == key; });
         if (setting == all.end()) {
-            refuse_unknown(key, complaint);
+            check_unavailable(key, value, complaint);
+            continue;
         }
         check(*setting, value, complaint);
         ProgramConfig scratch;

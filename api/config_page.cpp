@@ -37,13 +37,14 @@ std::string configuration_page() {
             page += unit(setting).empty() ? "\n" : " " + std::string(unit(setting)) + "\n";
         }
     }
-    page += "\n## Keys of later versions\n\nRefused in this version, so that nobody believes they work:";
-    std::string separator = " ";
-    for (const std::string_view key : later_settings()) {
-        page += separator + "`" + std::string(key) + "`";
-        separator = ", ";
+    page +=
+        "\n## Keys of later versions\n\n"
+        "In this version they only have values that ask for nothing, and others are refused, so that nobody believes they\n"
+        "work:\n\n";
+    for (const LaterSetting& later : later_settings()) {
+        page += "* `" + std::string(later.key) + "`: " + std::string(later.allowed) + "\n";
     }
-    return page + ".\n";
+    return page;
 }
 
 }  // namespace tinykvm::api

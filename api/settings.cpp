@@ -496,10 +496,22 @@ constexpr Setting table[] = {
      }},
 };
 
-constexpr std::string_view later[] = {
-    "max_storage_time", "storage",
-    "cold_start_file", "smp", "allow_debug", "remote_debug_on_exception", "verbose_syscalls", "verbose_pagetables",
-    "server", "websocket_server",
+bool is_false(const json& v) { return v == false; }
+bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
+bool is_one_processor(const json& v) { return is_false(v) || v == 0 || v == 1; }
+bool is_time(const json& v) { return v.is_number() && v >= 0; }
+
+constexpr LaterSetting later[] = {
+    {"storage", "false or \"\"", is_false_or_empty},
+    {"max_storage_time", "any number of seconds", is_time},  // without storage none of them means anything
+    {"cold_start_file", "\"\"", is_false_or_empty},
+    {"smp", "0 or 1", is_one_processor},
+    {"allow_debug", "false", is_false},
+    {"remote_debug_on_exception", "false", is_false},
+    {"verbose_syscalls", "false", is_false},
+    {"verbose_pagetables", "false", is_false},
+    {"server", "{}", is_false_or_empty},
+    {"websocket_server", "{}", is_false_or_empty},
 };
 
 std::string number(double value) {
@@ -512,7 +524,7 @@ std::string number(double value) {
 
 std::span<const Setting> settings() { return table; }
 
-std::span<const std::string_view> later_settings() { return later; }
+std::span<const LaterSetting> later_settings() { return later; }
 
 std::string_view unit(const Setting& setting) {
     switch (setting.kind) {

@@ -31,8 +31,14 @@ struct Setting {
 
 std::span<const Setting> settings();
 
-// Keys the interface has but this version does not.
-std::span<const std::string_view> later_settings();
+// Keys the interface has but this version does not. Values that ask for nothing are accepted, so that configurations
+// made for it carry over.
+struct LaterSetting {
+    std::string_view key;
+    std::string_view allowed;  // in words
+    bool (*asks_for_nothing)(const nlohmann::json& value);
+};
+std::span<const LaterSetting> later_settings();
 
 // "a whole number from 1 to 255", for messages and the page.
 std::string allowed_values(const Setting& setting);

@@ -42,10 +42,25 @@ TEST(ApiConfig, EveryKeyOfTheSpecificationIsKnown) {
 
 TEST(ApiConfig, EveryKeyOfLaterVersionsIsRefusedByName) {
     EXPECT_FALSE(later_settings().empty());
-    for (const std::string_view key : later_settings()) {
-        EXPECT_EQ(complaint("{\"" + std::string(key) + "\": 1}"),
-                  "configuration of \"p\": key \"" + std::string(key) + "\": is not available in this version");
+    for (const LaterSetting& later : later_settings()) {
+        for (const char* value : {"true", "2.5e-3", "\"x\"", "[1]", "{\"port\": 80}", "null"}) {
+            if (later.key == "max_storage_time" && value[0] == '2') {
+                continue;
+            }
+            EXPECT_EQ(complaint("{\"" + std::string(later.key) + "\": " + value + "}"),
+                      "configuration of \"p\": key \"" + std::string(later.key) +
+                          "\": is not available in this version; allowed is " + std::string(later.allowed));
+        }
     }
+}
+
+TEST(ApiConfig, KeysOfLaterVersionsMayAskForNothing) {
+    EXPECT_EQ(complaint(R"({"filename": "/x", "storage": false, "max_storage_time": 10, "cold_start_file": "", "smp": 1,
+                            "allow_debug": false, "remote_debug_on_exception": false, "verbose_syscalls": false,
+                            "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
+              "accepted");
+    EXPECT_EQ(complaint(R"({"storage": "", "smp": 0, "server": []})"), "accepted");
+    EXPECT_NE(complaint(R"({"max_storage_time": -1})"), "accepted");
 }
 
 TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
@@ -227,6 +242,29 @@ TEST(ApiConfig, EachMistakeHasItsSentence) {
     }
 }
 
+std::string lists(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+TEST(ApiConfig, DeepTextsAreRefusedBeforeTheyAreAValue) {
+    EXPECT_EQ(complaint(R"({"concurrency": )" + lists(31) + "}"),
+              "configuration of \"p\": key \"concurrency\": value " + lists(31) +
+                  "; allowed is a whole number from 1 to 255");
+    const std::string refusal = "objects and lists are more than 32 deep";
+    std::string objects;
+    for (int i = 0; i < 100000; i++) {
+        objects += "{\"a\":";
+    }
+    for (const std::string& json : {R"({"concurrency": )" + lists(32) + "}", "{\"warmup\": " + lists(100000) + "}",
+                                    lists(100000), std::string(100000, '['), objects}) {
+        EXPECT_EQ(complaint(json), "configuration of \"p\": " + refusal) << json.substr(0, 50);
+        try {
+            (void)parse_library(json);
+            ADD_FAILURE() << json.substr(0, 50);
+        } catch (const ConfigError& error) {
+            EXPECT_EQ(error.what(), refusal);
+        }
+    }
+}
+
 TEST(ApiConfig, MessagesAreOneLineWhateverTheValue) {
     const std::string said = complaint("{\"filename\": \"a\\nb\\u0001" + std::string(500, 'x') + "\"}");
     EXPECT_EQ(said.find('\n'), std::string::npos);
@@ -238,8 +276,8 @@ TEST(ApiConfig, PageHasEveryKey) {
     for (const Setting& setting : settings()) {
         EXPECT_NE(page.find("\n## `" + std::string(setting.key) + "`\n"), std::string::npos) << setting.key;
     }
-    for (const std::string_view key : later_settings()) {
-        EXPECT_NE(page.find("`" + std::string(key) + "`"), std::string::npos) << key;
+    for (const LaterSetting& later : later_settings()) {
+        EXPECT_NE(page.find("`" + std::string(later.key) + "`"), std::string::npos) << later.key;
     }
 }
 
