@@ -16,6 +16,8 @@ class ClientWatch {
   public:
     // Does nothing when there is no thread to be had.
     ClientWatch(const ClientGone& gone, const std::function<void()>& leave) noexcept;
+    ClientWatch(const ClientGone&&, const std::function<void()>&) = delete;  // temporary ones would be gone at once
+    ClientWatch(const ClientGone&, const std::function<void()>&&) = delete;
     ~ClientWatch();
     ClientWatch(const ClientWatch&) = delete;
     ClientWatch& operator=(const ClientWatch&) = delete;

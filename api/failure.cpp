@@ -11,6 +11,7 @@ const char* to_string(FailureKind kind) {
         case FailureKind::invalid_answer: return "invalid answer";
         case FailureKind::unsupported: return "unsupported request";
         case FailureKind::too_large: return "request too large";
+        case FailureKind::too_slow: return "client too slow";
         case FailureKind::client_gone: return "client gone";
         case FailureKind::busy: return "busy";
         case FailureKind::not_ready: return "not ready";
@@ -29,6 +30,7 @@ bool is_program_failure(FailureKind kind) {
         case FailureKind::invalid_answer:
         case FailureKind::unsupported: return true;
         case FailureKind::too_large:
+        case FailureKind::too_slow:
         case FailureKind::client_gone:
         case FailureKind::busy:
         case FailureKind::not_ready:

@@ -19,6 +19,7 @@ enum class FailureKind {
     unsupported,  // no callback for such a request
     // The request's.
     too_large,
+    too_slow,  // its body
     client_gone,
     // The host's.
     busy,       // no VM became free in time

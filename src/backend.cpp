@@ -21,6 +21,9 @@ void set_error(struct busyobj* bo, api::FailureKind kind) {
     if (kind == api::FailureKind::unsupported) {
         bo->err_code = 501;
         bo->err_reason = nullptr;
+    } else if (kind == api::FailureKind::too_slow) {
+        bo->err_code = 408;
+        bo->err_reason = nullptr;
     } else if (api::is_program_failure(kind)) {
         bo->err_code = 500;
         bo->err_reason = nullptr;

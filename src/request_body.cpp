@@ -1,12 +1,19 @@
 #include "src/request_body.hpp"
 
+#include <sys/socket.h>
+
+#include <chrono>
 #include <optional>
 
+#include "api/body_pace.hpp"
+#include "api/client_watch.hpp"
 #include "api/failure.hpp"
 
 namespace tinykvm::vmod {
 
 namespace {
+
+constexpr auto patience_without_pieces = std::chrono::seconds(5);  // on top of that with slow ones
 
 // Handed through Varnish's iterators, which exceptions must not cross.
 struct BodyReader {
@@ -37,13 +44,39 @@ bool has_body(const struct busyobj* bo) {
 }  // namespace
 
 void read_request_body(struct busyobj* bo, api::RequestVm& vm) {
+    if (!has_body(bo)) {
+        return;
+    }
     // A body that cannot fit is not even begun.
     if (const ssize_t size = http_GetContentLength(bo->bereq);
-        has_body(bo) && size > 0 && static_cast<std::size_t>(size) >= vm.body_room()) {
+        size > 0 && static_cast<std::size_t>(size) >= vm.body_room()) {
         throw api::Failure(api::FailureKind::too_large, "a body of " + std::to_string(size) +
                                                             " bytes does not fit in max_request_memory");
     }
-    read_request_body(bo, [&vm](std::span<const std::byte> piece) { vm.append_body(piece); });
+    api::BodyPace pace(Clock::now());
+    const auto is_too_slow = [&pace] { return pace.is_too_slow(Clock::now()); };
+    // Reading may also go on without a piece to show for it: the length of a chunk may have any number of zeros. That
+    // ends with the connection; with HTTP/2 others use it, too, so it comes later.
+    const auto is_stuck = [&pace] { return pace.is_too_slow(Clock::now() - patience_without_pieces); };
+    const bool is_here = bo->bereq_body != nullptr || bo->req->req_body_status == BS_CACHED;
+    const api::ClientGone give_up = is_here ? api::ClientGone() : is_stuck;
+    const std::function<void()> hang_up = [session = bo->sp] { (void)::shutdown(session->fd, SHUT_RD); };
+    const api::ClientWatch watch(give_up, hang_up);
+    try {
+        read_request_body(bo, [&](std::span<const std::byte> piece) {
+            pace.arrived(piece.size(), Clock::now());
+            if (is_too_slow()) {
+                throw api::Failure(pace.failure(Clock::now()));
+            }
+            vm.append_body(piece);
+            pace.go_on(Clock::now());
+        });
+    } catch (const api::Failure& failure) {
+        if (failure.kind() == api::FailureKind::client_gone && is_too_slow()) {
+            throw api::Failure(pace.failure(Clock::now()));
+        }
+        throw;
+    }
 }
 
 void read_request_body(struct busyobj* bo, const TakePiece& take) {

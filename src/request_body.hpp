@@ -16,7 +16,7 @@ using TakePiece = std::function<void(std::span<const std::byte>)>;
 void read_request_body(struct busyobj* bo, const TakePiece& take);
 
 // Appends what there is of a body to the request that was begun in the VM. Throws api::Failure when it cannot
-// be read or does not fit.
+// be read, does not fit, or comes too slowly (api/body_pace.hpp).
 void read_request_body(struct busyobj* bo, api::RequestVm& vm);
 
 }  // namespace tinykvm::vmod
