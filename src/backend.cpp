@@ -48,6 +48,7 @@ void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     }
     if (!bo->uncacheable) {
         add_cache_control(bo->beresp, response);
+        log_status_not_cached(log, delivery.program(), response);
     }
     add_headers(bo->beresp, response);
     apply_changes(bo->bereq, response.request_changes);

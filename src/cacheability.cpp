@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 #include "api/field.hpp"
@@ -27,6 +28,12 @@ bool speaks_for_itself(const api::Response& response) {
                        });
 }
 
+// Those of which Varnish takes a time from Cache-Control (RFC2616_Ttl).
+bool has_time_of_its_own(int status) {
+    constexpr int all[] = {200, 203, 204, 300, 301, 302, 304, 307, 404, 410, 414};
+    return std::find(std::begin(all), std::end(all), status) != std::end(all);
+}
+
 // Is the value still what the header made it?
 void refine(float& value, double wanted) {
     if (value == static_cast<float>(std::ceil(wanted))) {
@@ -43,6 +50,14 @@ void add_cache_control(struct http* beresp, const api::Response& response) {
                                ", stale-while-revalidate=" + whole_seconds(cacheability->grace));
     } else if (cacheability || !speaks_for_itself(response)) {
         add_header(beresp, "Cache-Control: max-age=0, stale-while-revalidate=0");
+    }
+}
+
+void log_status_not_cached(const Log& log, const std::string& program, const api::Response& response) {
+    const auto& wanted = response.cacheability;
+    if (wanted && wanted->cached && wanted->ttl > 0 && !has_time_of_its_own(response.status)) {
+        log.line(SLT_VCL_Log, "tinykvm: " + program + ": its response may be cached, but Varnish caches status " +
+                                  std::to_string(response.status) + " only if vcl_backend_response sets beresp.ttl");
     }
 }
 

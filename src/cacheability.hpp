@@ -1,7 +1,10 @@
 // For how long a program's response may be cached, in terms Varnish and VCL work with.
 #pragma once
 
+#include <string>
+
 #include "api/response.hpp"
+#include "src/log.hpp"
 #include "src/varnish.hpp"
 
 namespace tinykvm::vmod {
@@ -10,6 +13,9 @@ namespace tinykvm::vmod {
 // vcl_backend_response to see and change. A program that says nothing, in its own headers neither, is not
 // cached.
 void add_cache_control(struct http* beresp, const api::Response& response);
+
+// Says so when Varnish will not do what the program asks for, because of the status of its response.
+void log_status_not_cached(const Log& log, const std::string& program, const api::Response& response);
 
 // After vcl_backend_response: fractions of seconds and the keep time, which headers cannot say, unless VCL set
 // something else.

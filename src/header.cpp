@@ -1,13 +1,25 @@
 #include "src/header.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "api/field.hpp"
 
 namespace tinykvm::vmod {
 
 namespace {
 
-[[noreturn]] void no_room(const char* what) { throw std::length_error(std::string("no room for a header: ") + what); }
+constexpr std::string_view too_few_headers = "http_max_hdr is too small";
+constexpr std::string_view too_small_workspace = "the workspace is too small";
+
+// Content-Length, Connection, Accept-Ranges, Age, Via, X-Varnish, and what VCL may want to say.
+constexpr std::size_t headers_of_others = 8, bytes_of_others = 1024;
+
+[[noreturn]] void no_room(std::string_view what) {
+    throw std::length_error("no room for a header: " + std::string(what));
+}
 
 std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
 
@@ -15,11 +27,11 @@ std::string_view name_of(std::string_view line) { return line.substr(0, line.fin
 
 void add_header(struct http* message, std::string_view line) {
     if (message->nhd >= message->shd) {
-        no_room("http_max_hdr is too small");
+        no_room(too_few_headers);
     }
     auto* text = static_cast<char*>(WS_Alloc(message->ws, static_cast<unsigned>(line.size() + 1)));
     if (text == nullptr) {
-        no_room("the workspace is too small");
+        no_room(too_small_workspace);
     }
     std::memcpy(text, line.data(), line.size());
     text[line.size()] = '\0';
@@ -55,6 +67,45 @@ void apply_changes(struct http* message, std::span<const api::HeaderChange> chan
             case api::HeaderChange::Kind::unset: unset_header(message, change.line); break;
         }
     }
+}
+
+std::string_view missing_room(const struct http* message, const api::Response& response) {
+    std::vector<std::string_view> names;
+    for (unsigned i = HTTP_HDR_FIRST; i < message->nhd; i++) {
+        if (const txt& text = message->hd[i]; text.b != nullptr) {
+            names.push_back(name_of({text.b, static_cast<std::size_t>(text.e - text.b)}));
+        }
+    }
+    std::size_t most = names.size(), bytes = 0;
+    const auto unset = [&](std::string_view name) {
+        std::erase_if(names, [&](std::string_view one) { return api::same_name(one, name); });
+    };
+    const auto add = [&](std::string_view name, std::size_t size) {
+        names.push_back(name);
+        most = std::max(most, names.size());
+        bytes += PRNDUP(size + 1);
+    };
+    if (!response.content_type.empty()) {
+        unset("Content-Type");
+        add("Content-Type", std::strlen("Content-Type: ") + response.content_type.size());
+    }
+    for (const std::string& line : response.headers) {
+        add(name_of(line), line.size());
+    }
+    for (const api::HeaderChange& change : response.response_changes) {
+        if (change.kind != api::HeaderChange::Kind::append) {
+            unset(name_of(change.line));
+        }
+        if (change.kind != api::HeaderChange::Kind::unset) {
+            add(name_of(change.line), change.line.size());
+        }
+    }
+    if (HTTP_HDR_FIRST + most + headers_of_others > message->shd) {
+        return too_few_headers;
+    }
+    const std::size_t room = WS_ReserveAll(message->ws);
+    WS_Release(message->ws, 0);
+    return bytes + bytes_of_others > room ? too_small_workspace : std::string_view();
 }
 
 void add_headers(struct http* message, const api::Response& response) {

@@ -95,13 +95,19 @@ VCL_INT run_synth(VRT_CTX, const Links& links, VCL_INT status) {
         VRT_fail(ctx, "tinykvm.synth(): status %jd is not 0 or 200...599", static_cast<std::intmax_t>(status));
         return 0;
     }
-    auto answer = run_chain(ctx, links, ChainInput::get).answer;
+    ChainResult chain = run_chain(ctx, links, ChainInput::get);
+    auto& answer = chain.answer;
     if (!answer) {
         return 0;
     }
     const api::Response& response = answer->response();
     const bool in_fetch = ctx->method == VCL_MET_BACKEND_ERROR;
     struct http* message = in_fetch ? ctx->http_beresp : ctx->http_resp;
+    if (const std::string_view missing = missing_room(message, response); !missing.empty()) {
+        Log(ctx).error("tinykvm: " + *chain.program + ": no room for the headers of its response: " +
+                       std::string(missing));
+        return 0;
+    }
     const VCL_INT result = status != 0 ? status : response.status;
     http_SetStatus(message, static_cast<std::uint16_t>(result), nullptr);
     add_headers(message, response);

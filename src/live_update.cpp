@@ -95,12 +95,17 @@ void update_from_body(VRT_CTX, const UpdateTask& task) {
                       "the request is a " + std::string(method) + ", not a POST"};
     }
     std::vector<std::byte> bytes = read_binary(bo, task.max_size);
+    // To itself it is the file it replaces, but that is not what is wrong.
     const std::string& filename = task.service->config().filename;
+    const std::string name = filename.empty() ? task.service->name() : filename;
     std::shared_ptr<const Program> binary;
     try {
-        binary = Program::from_bytes(std::move(bytes), filename.empty() ? task.service->name() : filename);
+        binary = Program::from_bytes(std::move(bytes), name);
     } catch (const LoadError& error) {
-        throw Refusal{400, "that is not a program for 64-bit x86 Linux\n", error.what()};
+        std::string_view what = error.what();
+        what.remove_prefix(what.starts_with(name + ": ") ? name.size() : 0);
+        throw Refusal{400, "that is not a program for 64-bit x86 Linux\n",
+                      "the body of the request" + std::string(what)};
     }
     try {
         update(ctx, *task.service, std::move(binary));

@@ -11,6 +11,10 @@ static void on_get(const char *url, const char *arg)
         sys_set_cacheable(true, 10000, 5000, 3000);
     else if (strcmp(url, "/seconds") == 0)
         set_cacheable(true, 12, 6.5f, 4);
+    else if (strcmp(url, "/forbidden") == 0) {
+        set_cacheable(true, 12, 6.5f, 4);
+        backend_response_str(403, "text/plain", "x");
+    }
     else if (strcmp(url, "/extra") == 0)
         backend_response_extra(200, "text/plain", 10, "x", 1, &extra);
     else if (strcmp(url, "/empty") == 0)
