@@ -153,6 +153,7 @@ void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
 }
 
 void Catalogue::warm() {
+    cold_until_.reset();
     for (const auto& [name, service] : services_) {
         service->warm();
         if (!service->config().start) {
@@ -170,9 +171,11 @@ void Catalogue::cold() {
     for (const auto& [name, service] : services_) {
         service->cold();
     }
-    const Deadline until = Clock::now() + patience;
+    if (!cold_until_) {
+        cold_until_ = Clock::now() + patience;
+    }
     for (const auto& [name, service] : services_) {
-        service->wait_until_cold(until);
+        service->wait_until_cold(*cold_until_);
     }
     host_.self_requests->close_idle();
 }

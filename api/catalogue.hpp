@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,9 +43,10 @@ class Catalogue {
 
     // Also starts the programs that are configured so.
     void warm();
-    // Waits some seconds for VMs in use; there should be none.
+    // Waits some seconds for VMs in use, all of them together; there should be none. When it is cold already it has had
+    // that time.
     void cold();
-    // All programs go.
+    // All programs go. Waits like cold(), and no longer: what is left then ends by itself.
     void end();
 
   private:
@@ -66,6 +68,7 @@ class Catalogue {
     const ServiceHost host_;
     Definitions definitions_;
     std::map<std::string, std::unique_ptr<Service>, std::less<>> services_;  // of the programs
+    std::optional<Deadline> cold_until_;  // how long cold() waits
 };
 
 }  // namespace tinykvm::api

@@ -25,7 +25,9 @@ Service::Service(std::string name, const ServiceHost& host)
 
 Service::~Service() {
     cold();
-    wait_until_cold(Clock::now() + patience_with_vms);
+    if (!was_waited_for_) {
+        wait_until_cold(Clock::now() + patience_with_vms);
+    }
 }
 
 bool Service::configure(ProgramConfig config) {
@@ -222,6 +224,7 @@ Lease Service::try_acquire() {
 void Service::warm() {
     const std::lock_guard lock(mutex_);
     is_cold_ = false;
+    was_waited_for_ = false;
 }
 
 void Service::cold() {
@@ -239,6 +242,14 @@ void Service::cold() {
             pool->close(std::chrono::milliseconds(0));
         }
     }
+}
+
+bool Service::wait_until_cold(Deadline until) {
+    {
+        const std::lock_guard lock(mutex_);
+        was_waited_for_ = true;
+    }
+    return reaper_.wait(until);
 }
 
 }  // namespace tinykvm::api

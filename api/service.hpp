@@ -27,7 +27,8 @@ namespace tinykvm::api {
 class Service {
   public:
     Service(std::string name, const ServiceHost& host);
-    // cold(), and waits some seconds for everything to end; nobody should hold a lease any more.
+    // cold(), and waits some seconds for everything to end, unless that was waited for already. What is left then ends
+    // by itself, with its lease if need be.
     ~Service();
 
     const std::string& name() const { return name_; }
@@ -68,7 +69,7 @@ class Service {
     void warm();
     void cold();
     // After cold(): have they gone? Waits for it until then.
-    bool wait_until_cold(Deadline until) { return reaper_.wait(until); }
+    bool wait_until_cold(Deadline until);
 
   private:
     std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
@@ -89,6 +90,7 @@ class Service {
     std::optional<std::vector<std::string>> main_arguments_;
     bool was_started_ = false;
     bool is_cold_ = false;
+    bool was_waited_for_ = false;  // since it is cold
     std::uint64_t live_updates_ = 0;
     std::shared_ptr<Boot> boot_;                      // of the current generation; null: not loaded
     std::shared_ptr<Pool> pool_;                      // of boot_; null: no request came yet

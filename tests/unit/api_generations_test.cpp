@@ -4,6 +4,7 @@
 #include <future>
 #include <thread>
 
+#include "api/catalogue.hpp"
 #include "api/reaper.hpp"
 #include "tests/unit/api_guest.hpp"
 #include "tinykvm/program.hpp"
@@ -213,6 +214,27 @@ TEST_F(ApiGenerations, ColdGivesUpAnUpdate) {
     service.cold();
     EXPECT_EQ(update.get(), "shutting down: the VCL became cold meanwhile");
     EXPECT_TRUE(service.wait_until_cold(soon()));
+}
+
+// What is in use for ever costs the end of a catalogue its time once, and ends with its lease all the same.
+TEST_F(ApiGenerations, CatalogueEndsInTime) {
+    std::vector<Lease> leases;
+    Catalogue catalogue({counters, [](const std::string&, std::string_view) {}});
+    for (const char* name : {"a", "b", "c", "d"}) {
+        Service* one = catalogue.configure(name, R"({"max_boot_time": 300, "filename": ")" + guest_path("hello") + "\"}");
+        ASSERT_NE(one, nullptr);
+        leases.push_back(one->acquire(nullptr));
+    }
+    const std::size_t threads_before = threads();
+    const auto begin = Clock::now();
+    catalogue.cold();
+    catalogue.end();
+    EXPECT_GE(Clock::now(), begin + 4s);
+    EXPECT_LT(Clock::now(), begin + 9s);
+    leases.clear();
+    while (threads() > threads_before - 4) {
+        std::this_thread::sleep_for(1ms);
+    }
 }
 
 // Every request is answered, by the old program or the new one; nothing is left of the generations that were.
