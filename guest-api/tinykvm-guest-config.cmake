@@ -45,9 +45,11 @@ function(tinykvm_add_guest name)
         endif()
         list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")
         file(MAKE_DIRECTORY ${guest_DIRECTORY})
+        # Behind musl's own headers: where kvm_api.h is installed may be where those of the host's C library are.
         add_custom_command(
             OUTPUT ${guest_DIRECTORY}/${name}
-            COMMAND ${TINYKVM_MUSL_GCC} -std=gnu11 -static ${TINYKVM_GUEST_FLAGS} ${guest_FLAGS} "-I${TINYKVM_GUEST_INCLUDE}"
+            COMMAND ${TINYKVM_MUSL_GCC} -std=gnu11 -static ${TINYKVM_GUEST_FLAGS} ${guest_FLAGS}
+                    -idirafter ${TINYKVM_GUEST_INCLUDE}
                     -o ${guest_DIRECTORY}/${name} ${sources} ${guest_LIBS}
             DEPENDS ${sources} ${TINYKVM_GUEST_INCLUDE}/kvm_api.h
             VERBATIM)

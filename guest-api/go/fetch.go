@@ -114,9 +114,10 @@ func fetch(number uintptr, url string, options *FetchOptions) (*FetchResponse, e
 	return response, nil
 }
 
-// take copies memory that the host has mapped, with a zero behind it, and gives it back.
+// take copies memory that the host has mapped, with a zero behind it, and gives it back: also of an empty body there is
+// that zero.
 func take(data *byte, length uint32) []byte {
-	if data == nil || length == 0 {
+	if data == nil {
 		return nil
 	}
 	copied := append([]byte(nil), bytesAt(data, uintptr(length))...)
