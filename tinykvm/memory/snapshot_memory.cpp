@@ -133,34 +133,30 @@ class ImageWriter {
 
 }  // namespace
 
-// The page tables of these addresses grant what the regions say and nothing more, whatever was granted before: so forks
-// of an image need no mappings of the host to hold anything back, and a request finds no traces of the one before.
-void GuestMemory::narrow_tables(GuestAddr low, GuestAddr high) {
-    const auto narrow = [&](GuestAddr begin, GuestAddr end, Protection rights) {
-        if (begin < end && !tables_.narrow(begin, end - begin, rights))
+// The page tables of these addresses, which have one place in the window, grant what the regions say and nothing more,
+// whatever was granted before: so forks of an image need no mappings of the host to hold anything back, and a request
+// finds no traces of the one before.
+void GuestMemory::narrow_tables(GuestAddr at, GuestAddr end) {
+    const auto narrow = [&](GuestAddr from, GuestAddr to, Protection rights) {
+        if (from < to && !tables_.narrow(from, to - from, rights))
             throw MachineError("no address space left for page tables");
     };
-    for (const AddressBlocks::Run& run : blocks_.runs()) {
-        const GuestAddr run_end = std::min(run.end, high);
-        GuestAddr at = std::max(run.begin, low);
-        if (at >= run_end) continue;
-        const auto up_to = [&](GuestAddr end, Protection rights) {
-            // The system block has its own rules.
-            narrow(at, std::min(end, x86::system_begin), rights);
-            narrow(std::max(at, x86::system_end), end, rights);
-            at = std::max(at, end);
-        };
-        for (const auto& [begin, region] : regions_) {
-            if (region.end <= at || run_end <= begin) continue;
-            up_to(begin, {});
-            up_to(std::min(region.end, run_end), region.protection);
-        }
-        up_to(run_end, {});
+    const auto up_to = [&](GuestAddr to, Protection rights) {
+        // The system block has its own rules.
+        narrow(at, std::min(to, x86::system_begin), rights);
+        narrow(std::max(at, x86::system_end), to, rights);
+        at = std::max(at, to);
+    };
+    for (const auto& [begin, region] : regions_) {
+        if (region.end <= at || end <= begin) continue;
+        up_to(begin, {});
+        up_to(std::min(region.end, end), region.protection);
     }
+    up_to(end, {});
 }
 
 std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileCopies> file_copies) {
-    narrow_tables(0, x86::user_end);
+    for (const AddressBlocks::Run& run : blocks_.runs()) narrow_tables(run.begin, run.end);
     std::vector<Part> parts;
     auto add = [&](std::uint64_t offset, std::size_t size, Protection protection, auto has_data) {
         Part part{offset, size, protection, {}};
