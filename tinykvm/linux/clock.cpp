@@ -108,6 +108,17 @@ ClockPage::Sample ClockPage::sample() noexcept {
     return best;
 }
 
+ClockPage::Offset ClockPage::offset(clockid_t clock) noexcept {
+    Offset best{0, ~std::uint64_t{0}};
+    for (int i = 0; i < 5; ++i) {
+        const std::uint64_t before = host_time(CLOCK_MONOTONIC);
+        const std::uint64_t now = host_time(clock);
+        const std::uint64_t width = host_time(CLOCK_MONOTONIC) - before;
+        if (width < best.width) best = {static_cast<std::int64_t>(now - (before + width / 2)), width};
+    }
+    return best;
+}
+
 bool ClockPage::enabled() const noexcept { return load(page_->mode) == tinykvm_clock_tsc; }
 
 std::uint64_t ClockPage::ticks_after(std::chrono::nanoseconds time) const noexcept {
@@ -127,10 +138,7 @@ void ClockPage::refresh() noexcept {
 void ClockPage::update(std::uint32_t sequence) noexcept {
     // Measured first, so that readers are held up as briefly as possible.
     const Sample now = sample();
-    const auto realtime = static_cast<std::int64_t>(host_time(CLOCK_REALTIME));
-    const auto boottime = static_cast<std::int64_t>(host_time(CLOCK_BOOTTIME));
-    const auto tai = static_cast<std::int64_t>(host_time(CLOCK_TAI));
-    const auto after = static_cast<std::int64_t>(host_time(CLOCK_MONOTONIC));
+    const Offset realtime = offset(CLOCK_REALTIME), boottime = offset(CLOCK_BOOTTIME), tai = offset(CLOCK_TAI);
     if (!__atomic_compare_exchange_n(&page_->sequence, &sequence, sequence + 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return;
@@ -156,18 +164,16 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
         }
         if (std::abs(behind) > jump && ++jumps_ > 3) usable = false;
     }
-    // Of the realtime clock only a change that means something is passed on: taking two clocks one after the
-    // other is not exact, and realtime should not tremble.
-    const auto offset_to = [after](std::int64_t other) { return other - after; };
-    const std::int64_t real_offset = offset_to(realtime), boot_offset = offset_to(boottime),
-                       tai_offset = offset_to(tai);
-    constexpr std::int64_t tremble = 2'000;
     const bool first = page_->mode == tinykvm_clock_absent;
-    if (first || std::abs(real_offset - page_->realtime_offset) > tremble)
-        store(page_->realtime_offset, real_offset);
-    if (first || std::abs(boot_offset - page_->boottime_offset) > tremble)
-        store(page_->boottime_offset, boot_offset);
-    if (first || std::abs(tai_offset - page_->tai_offset) > tremble) store(page_->tai_offset, tai_offset);
+    const auto pass_on = [first](std::int64_t& field, const Offset& measured) {
+        // Less than that may be the measurement, and realtime should not tremble.
+        constexpr std::uint64_t tremble = 2'000;
+        const auto change = static_cast<std::uint64_t>(std::abs(measured.value - field));
+        if (first || change > std::max(tremble, measured.width)) store(field, measured.value);
+    };
+    pass_on(page_->realtime_offset, realtime);
+    pass_on(page_->boottime_offset, boottime);
+    pass_on(page_->tai_offset, tai);
     store(page_->tsc, now.tsc);
     store(page_->monotonic, monotonic);
     store(page_->multiplier, slowed);

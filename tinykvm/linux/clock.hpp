@@ -44,10 +44,17 @@ class ClockPage {
     struct Sample {
         std::uint64_t tsc = 0, monotonic = 0;
     };
+    // How far another clock is ahead of the monotonic one; `width` is what taking it took. In nanoseconds.
+    struct Offset {
+        std::int64_t value;
+        std::uint64_t width;
+    };
 
     ClockPage();
     ~ClockPage();
+    // The best of several attempts: whoever is interrupted between two clocks has measured the interruption.
     static Sample sample() noexcept;
+    static Offset offset(clockid_t clock) noexcept;
     void update(std::uint32_t sequence) noexcept;
 
     FileDescriptor fd_;
