@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -219,6 +220,67 @@ TEST(MemoryReset, TakesBackMappingsWithoutAccess) {
         fork.reset();
         ASSERT_TRUE(fork.regions() == original);
         ASSERT_TRUE(fork.resets_quickly());
+    }
+}
+
+// Addresses keep their place in a VM, but nobody can tell what requests before had mapped by what there is room for.
+TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
+    constexpr GuestAddr far = GuestAddr{1} << 34, distance = std::size_t{1} << 30, block = 2 * MiB;
+    kvm::Vm vm;
+    GuestMemory booted(vm, limits(96 * MiB));
+    ASSERT_EQ(booted.map(base, 8 * MiB, rw), 0);
+    booted.finish();
+    const auto image = booted.make_image();
+    // Blocks far from each other, so that each takes page tables.
+    const auto map_blocks = [&](GuestMemory& fork, GuestAddr from, std::size_t most) {
+        std::size_t blocks = 0;
+        while (blocks < most && fork.map(from + blocks * distance, 2 * page_size, rw) == 0) ++blocks;
+        return blocks;
+    };
+    const std::size_t room = (96 - 8 - 2) * MiB / block;
+    const std::vector<std::function<void(GuestMemory&)>> histories{
+        [](GuestMemory&) {},
+        [](GuestMemory& fork) { EXPECT_EQ(fork.map(2 * far, 40 * MiB, rw), 0); },
+        [](GuestMemory& fork) { EXPECT_EQ(fork.map(far + block, 40 * MiB, ro), 0); },
+        [&](GuestMemory& fork) { EXPECT_EQ(map_blocks(fork, far, 20), 20u); },
+        [&](GuestMemory& fork) { EXPECT_EQ(map_blocks(fork, 8 * far, 21), 21u); },
+    };
+    for (std::size_t i = 0; i < histories.size(); ++i) {
+        kvm::Vm other;
+        GuestMemory fork(other, image, limits(96 * MiB));
+        histories[i](fork);
+        EXPECT_FALSE(fork.needs_rebuild()) << i;
+        fork.reset();
+        EXPECT_EQ(map_blocks(fork, far, 1000), room) << i;
+        EXPECT_TRUE(fork.needs_rebuild()) << i;
+    }
+}
+
+// Pages that stay resident do not count as a later request's, whatever it does with the mappings around them.
+TEST(MemoryReset, KeptPagesAreNotTheNextRequests) {
+    constexpr std::size_t pages = 200;
+    GuestMemory::Limits small = limits();
+    small.bytes = small.kept = (pages + 50) * page_size;
+    kvm::Vm vm;
+    GuestMemory booted(vm, limits());
+    ASSERT_EQ(booted.map(base, 2 * pages * page_size, rw), 0);
+    for (std::uint64_t i = 0; i < pages; i += 2) ASSERT_TRUE(booted.write(base + i * page_size, i + 1));
+    booted.finish();
+    const auto image = booted.make_image();
+    for (const Protection protection : {none, ro}) {
+        kvm::Vm other;
+        GuestMemory fork(other, image, small);
+        for (std::size_t i = 0; i < pages; ++i) ASSERT_TRUE(fork.write(base + i * page_size, std::uint64_t{7}));
+        fork.reset();
+        ASSERT_EQ(fork.changed_bytes(), pages * page_size);
+        ASSERT_EQ(fork.protect(base + page_size, (pages - 2) * page_size, protection), 0);
+        for (std::size_t i = pages; i < 2 * pages; ++i)
+            ASSERT_NO_THROW((void)fork.write(base + i * page_size, std::uint64_t{7})) << i;
+        ASSERT_EQ(fork.protect(base, pages * page_size, rw), 0);
+        for (std::uint64_t i = 0, value = 7; i < pages; ++i) {
+            ASSERT_TRUE(fork.read(base + i * page_size, value));
+            ASSERT_EQ(value, i % 2 ? 0 : i + 1);
+        }
     }
 }
 

@@ -49,12 +49,19 @@ class DirtyPages {
     bool contains_any(std::uint64_t first, std::uint64_t last) const { return missing(first, last) < last - first; }
     std::size_t size() const { return count_; }
 
-    // Calls visit(page) in ascending order; the set must not grow meanwhile, pages visited may be removed.
+    // Calls visit(page) for those in [first, last), ascending; the set must not grow meanwhile, pages visited may be
+    // removed.
+    template <typename Visit>
+    void for_each(std::uint64_t first, std::uint64_t last, Visit visit) const {
+        for (std::size_t i = first / 64; i < words_.size() && i * 64 < last; ++i)
+            for (std::uint64_t word = words_[i]; word; word &= word - 1) {
+                const std::uint64_t page = i * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
+                if (first <= page && page < last) visit(page);
+            }
+    }
     template <typename Visit>
     void for_each(Visit visit) const {
-        for (std::size_t i = 0; i < words_.size(); ++i)
-            for (std::uint64_t word = words_[i]; word; word &= word - 1)
-                visit(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
+        for_each(0, words_.size() * 64, visit);
     }
 
   private:

@@ -51,6 +51,14 @@ std::size_t window_size(std::size_t address_space) {
     return std::max(address_space, min_address_space) & ~(large_page_size - 1);
 }
 
+// Beside all that one request may ask for, room for the places of earlier ones, and for tables: three for each block at
+// most. So nobody can tell what came before by what there is room for.
+std::size_t fork_window_size(std::uint64_t image_end, std::uint64_t growth_of_a_request) {
+    const std::uint64_t places = image_end + growth_of_a_request + GuestMemory::kept_growth(growth_of_a_request);
+    const std::uint64_t tables = 3 * (places / large_page_size) * page_size + 2 * large_page_size;
+    return (places + tables) & ~(large_page_size - 1);
+}
+
 }  // namespace
 
 GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages)
@@ -68,9 +76,11 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
                          HugePages huge_pages)
     : limits_(std::move(limits)),
       image_(std::move(image)),
-      window_(vm, std::max(window_size(limits_.address_space), page_ceil(image_->window_end)), std::move(huge_pages)),
+      window_(vm, fork_window_size(image_->window_end, growth_of_a_request()), std::move(huge_pages)),
       tables_(window_),
       blocks_(image_->blocks),
+      asked_(image_->blocks),
+      left_to_ask_(growth_of_a_request()),
       regions_(image_->regions),
       shared_(image_->shared) {
     window_.adopt(image_->window_end, spare_space);
@@ -81,6 +91,11 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
 GuestMemory::~GuestMemory() {
     remapped_.clear();
     count_ranges();
+}
+
+// What the program leaves of its address space.
+std::uint64_t GuestMemory::growth_of_a_request() const {
+    return std::max<std::uint64_t>(window_size(limits_.address_space), image_->window_end) - image_->window_end;
 }
 
 void GuestMemory::create_system_block() {
@@ -247,7 +262,21 @@ bool GuestMemory::valid(GuestAddr begin, std::size_t size) {
     return begin + size <= x86::system_begin || begin >= x86::system_end;
 }
 
+// Counts what a request adds to the program's address space: places it finds already are counted, too.
+bool GuestMemory::ask_for(GuestAddr begin, GuestAddr end) {
+    if (!image_) return true;  // whatever the window has room for
+    for (;;) {
+        const AddressBlocks::Run gap = asked_.missing(begin, end);
+        const std::uint64_t size = gap.end - gap.begin;
+        if (size == 0) return true;
+        if (size > left_to_ask_) return false;
+        left_to_ask_ -= size;
+        asked_.add(gap.begin, gap.end, gap.begin);
+    }
+}
+
 bool GuestMemory::give_place(GuestAddr begin, GuestAddr end) {
+    if (!ask_for(begin, end)) return false;
     for (;;) {
         AddressBlocks::Run gap = blocks_.missing(begin, end);
         if (gap.begin == gap.end) return true;
@@ -382,6 +411,8 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     if (shared_.overlaps(begin, end)) return EPERM;
     const Change change(*this);
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    // As long as they can be read and their mapping is the image's: they must not count as this request's.
+    if (image_) forget_unchanged(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
         note_remapped(offset, offset + length);
         window_.protect(offset, length, behind(address, length, protection));
@@ -489,7 +520,7 @@ void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
     const std::uint64_t first = offset / page_size, last = (offset + size - 1) / page_size + 1;
     const std::size_t fresh = dirty_.missing(first, last);
     if ((dirty_.size() + fresh) * page_size > limits_.bytes) {
-        forget_unchanged();
+        forget_unchanged(0, x86::user_end);
         if ((dirty_.size() + dirty_.missing(first, last)) * page_size > limits_.bytes)
             throw OutOfMemory(limits_.name, limits_.bytes);
     }
@@ -498,7 +529,7 @@ void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
 
 void GuestMemory::enforce_limit() {
     if (changed_bytes() <= limits_.bytes) return;
-    forget_unchanged();
+    forget_unchanged(0, x86::user_end);
     if (changed_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
 }
 
@@ -527,20 +558,23 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
 }
 
 // Pages kept from earlier requests, or written with what they held already, do not count.
-void GuestMemory::forget_unchanged() {
+void GuestMemory::forget_unchanged(GuestAddr begin, GuestAddr end) {
     join_remapped(false);
     std::vector<std::uint64_t> unchanged;
-    for (const auto& [begin, region] : regions_) {
-        if (!region.protection.accessible() || (begin >= x86::system_begin && begin < x86::system_end)) continue;
-        if (region.file) continue;  // dropped, its pages would be the file's
-        for_each_piece(region.begin, region.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
-            for (std::uint64_t page = offset / page_size; page < (offset + size) / page_size; ++page) {
-                if (!dirty_.contains(page)) continue;
+    for (const auto& entry : regions_) {
+        const Region& region = entry.second;
+        if (region.end <= begin || end <= region.begin) continue;
+        if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
+        // What cannot be read was written by this request: protect() saw to that. Dropped, pages of a file would be its.
+        if (!region.protection.accessible() || region.file) continue;
+        for_each_piece(std::max(begin, region.begin), std::min(end, region.end),
+                       [&](std::uint64_t offset, std::size_t size, GuestAddr) {
+            dirty_.for_each(offset / page_size, (offset + size) / page_size, [&](std::uint64_t page) {
                 // Dropping the private copy must bring back what was compared with; behind a changed mapping
                 // that is certain for zero pages only.
-                if (image_ && image_->page(page) && is_remapped(page * page_size)) continue;
+                if (image_ && image_->page(page) && is_remapped(page * page_size)) return;
                 if (is_unchanged(page)) unchanged.push_back(page);
-            }
+            });
         });
     }
     give_back(unchanged);

@@ -121,7 +121,6 @@ class GuestMemory {
     // --- Accounting
 
     const Limits& limits() const { return limits_; }
-    void set_limits(Limits limits) { limits_ = std::move(limits); }
     // Bytes changed or added so far.
     std::size_t changed_bytes() const { return dirty_.size() * page_size; }
     // Throws OutOfMemory when more than limits().bytes have been changed.
@@ -139,9 +138,11 @@ class GuestMemory {
     std::size_t reset();
     // Does reset() only copy a few pages?
     bool resets_quickly();
-    // True when only a new VM can be made equal to the image: pages became executable, or the window is used up;
-    // or when that is cheaper, because there are too many mappings to undo.
+    // True when only a new VM can be made equal to the image: pages became executable, or what requests asked for takes up
+    // too much of the window; or when that is cheaper, because there are too many mappings to undo.
     bool needs_rebuild();
+    // What earlier requests may have taken of a window, where one may take `growth_of_a_request`; bytes.
+    static std::uint64_t kept_growth(std::uint64_t growth_of_a_request);
 
     // --- For the machine underneath
 
@@ -163,7 +164,7 @@ class GuestMemory {
     // Lives while mappings are changed. When that ends with an exception nobody knows how far it came.
     class Change {
       public:
-        explicit Change(GuestMemory& memory) : memory_(memory) { memory_.regions_changed_ = true; }
+        explicit Change(GuestMemory& memory) : memory_(memory) { memory_.mappings_changed_ = true; }
         ~Change() {
             if (std::uncaught_exceptions() > exceptions_) memory_.mappings_unknown_ = true;
         }
@@ -184,6 +185,8 @@ class GuestMemory {
     bool too_many_ranges() const;
     void count_ranges();
     std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high, std::size_t alignment) const;
+    std::uint64_t growth_of_a_request() const;
+    bool ask_for(GuestAddr begin, GuestAddr end);
     bool give_place(GuestAddr begin, GuestAddr end);
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>
@@ -197,7 +200,7 @@ class GuestMemory {
     bool is_remapped(std::uint64_t offset) const;
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
-    void forget_unchanged();
+    void forget_unchanged(GuestAddr begin, GuestAddr end);
     void narrow_tables(GuestAddr begin, GuestAddr end);
     void map_image();
     void join_remapped(bool over_unchanged);
@@ -209,6 +212,8 @@ class GuestMemory {
     Window window_;
     x86::PageTables tables_;
     AddressBlocks blocks_;
+    AddressBlocks asked_;          // of these, what is the program's or this request has asked for
+    std::uint64_t left_to_ask_ = 0;
     Regions regions_;
     SharedArea shared_;
     DirtyPages dirty_;
@@ -216,7 +221,7 @@ class GuestMemory {
     unsigned resets_ = 0;          // of this period
     std::vector<Range> remapped_;  // where mappings may differ from the image's
     std::size_t counted_ = 0;      // of these, as far as the process knows
-    bool regions_changed_ = false;  // also where there is no place in the window
+    bool mappings_changed_ = false;  // also where there is no place in the window
     bool mappings_unknown_ = false;
     std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;

@@ -238,13 +238,15 @@ void GuestMemory::map_as_image(Range range) {
 }
 
 void GuestMemory::restore_mappings() {
-    if (!regions_changed_) return;
+    if (!mappings_changed_) return;
     join_remapped(true);
     for (const Range& range : remapped_) {
         map_as_image(range);
         dirty_.remove(range.begin / page_size, range.end / page_size);
     }
     regions_ = image_->regions;
+    asked_ = image_->blocks;
+    left_to_ask_ = growth_of_a_request();
     // Behind the new mappings KVM knows nothing of the old entries any more, also with shadow paging.
     for (const Range& range : remapped_)
         for (const AddressBlocks::Run& run : blocks_.runs()) {
@@ -255,7 +257,7 @@ void GuestMemory::restore_mappings() {
     remapped_.clear();
     count_ranges();
     merge_at_ = 64;
-    regions_changed_ = false;
+    mappings_changed_ = false;
 }
 
 std::size_t GuestMemory::reset() {
@@ -292,7 +294,7 @@ std::size_t GuestMemory::reset() {
 
 bool GuestMemory::resets_quickly() {
     constexpr std::size_t few_pages = 64;
-    return !regions_changed_ && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
+    return !mappings_changed_ && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
 }
 
 bool GuestMemory::needs_rebuild() {
@@ -300,9 +302,12 @@ bool GuestMemory::needs_rebuild() {
     if (mappings_unknown_) return true;
     join_remapped(true);
     if (remapped_.size() > max_ranges_to_undo) return true;
-    const std::uint64_t growth = window_.allocated() - image_->window_end;
     return executable_added_ || tables_.state().blocks.size() > image_->page_tables.blocks.size() ||
-           growth > std::min<std::uint64_t>(max_growth, (window_.size() - image_->window_end) / 2);
+           window_.allocated() - image_->window_end > kept_growth(growth_of_a_request());
+}
+
+std::uint64_t GuestMemory::kept_growth(std::uint64_t growth_of_a_request) {
+    return std::min<std::uint64_t>(max_growth, growth_of_a_request / 2);
 }
 
 }  // namespace tinykvm
