@@ -51,6 +51,11 @@ HugePages request_huge_pages(const Options& options) {
             options.warn};
 }
 
+// Without the host's counter the page is zero, and the vDSO makes system calls.
+int clock_page(const x86::Platform& platform) {
+    return platform.guest_has_host_tsc() ? linux_abi::ClockPage::instance().fd() : -1;
+}
+
 // Where the guest sees its program: the name it was loaded by.
 std::string program_path(const Program& program) {
     return program.name().starts_with('/') ? program.name() : "/" + program.name();
@@ -74,7 +79,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
       options_(std::move(options)),
       vm_(options_.max_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
-      memory_(vm_, boot_limits(options_), boot_huge_pages(options_)),
+      memory_(vm_, boot_limits(options_), boot_huge_pages(options_), clock_page(platform_)),
       programs_{elf::load(memory_, program, elf::program_base)},
       process_(memory_, options_,
                linux_abi::ProcessState::at_start(options_, programs_.front().end, program_path(*program))) {
@@ -98,7 +103,7 @@ Guest::Guest(const SnapshotContents& snapshot)
       options_(snapshot.options),
       vm_(options_.max_request_memory / page_size),
       vcpu_(vm_, platform_.cpuid()),
-      memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_)),
+      memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_), clock_page(platform_)),
       programs_(snapshot.programs),
       process_(memory_, options_, snapshot.process) {
     prepare_vcpu();
@@ -112,8 +117,6 @@ Guest::~Guest() = default;
 
 void Guest::prepare_vcpu() {
     vcpu_.follow_host_tsc();
-    // Without the host's counter the page stays zero, and the vDSO makes system calls.
-    if (platform_.guest_has_host_tsc()) memory_.map_clock_page(linux_abi::ClockPage::instance().fd());
     process_.set_interrupt_flag(&interrupted_);
 }
 

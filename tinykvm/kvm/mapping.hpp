@@ -13,6 +13,8 @@ class Mapping {
     Mapping() = default;
     // Throws MachineError("what: reason").
     Mapping(const char* what, std::size_t size, int protection, int flags, int fd = -1, off_t offset = 0);
+    // What is there already.
+    Mapping(std::byte* begin, std::size_t size) : begin_(begin), size_(size) {}
     ~Mapping() { reset(); }
     Mapping(Mapping&& other) noexcept
         : begin_(std::exchange(other.begin_, nullptr)), size_(std::exchange(other.size_, 0)) {}

@@ -61,31 +61,32 @@ std::size_t fork_window_size(std::uint64_t image_end, std::uint64_t growth_of_a_
 
 }  // namespace
 
-GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages)
+GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages, int clock_page)
     : limits_(std::move(limits)),
       window_(vm, window_size(limits_.address_space), std::move(huge_pages)),
       tables_(window_) {
     if (!window_.allocate(large_page_size)) throw MachineError("no room for a guest's system block");
     window_.protect(0, large_page_size, {.read = true, .write = true});
     window_.populate(0, x86::page_tables_offset + first_tables * page_size);
+    if (clock_page >= 0) window_.map_shared(x86::clock_page_offset, page_size, {.read = true}, clock_page, 0);
     tables_.create();
     create_system_block();
 }
 
-GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits,
-                         HugePages huge_pages)
+GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages,
+                         int clock_page)
     : limits_(std::move(limits)),
       image_(std::move(image)),
-      window_(vm, fork_window_size(image_->window_end, growth_of_a_request()), std::move(huge_pages)),
+      window_(vm, fork_window_size(image_->window_end, growth_of_a_request()), image_contents(clock_page), spare_space,
+              std::move(huge_pages)),
       tables_(window_),
       blocks_(image_->blocks),
       asked_(image_->blocks),
       left_to_ask_(growth_of_a_request()),
       regions_(image_->regions),
       shared_(image_->shared) {
-    window_.adopt(image_->window_end, spare_space);
     tables_.restore(image_->page_tables);
-    map_image();
+    use_huge_pages();
 }
 
 GuestMemory::~GuestMemory() {
@@ -118,10 +119,6 @@ void GuestMemory::create_system_block() {
         throw MachineError("no room for the first page tables");
     regions_.insert({x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]"});
     regions_.insert({x86::vdso, x86::vdso + x86::vdso_max_size, code, "[vdso]"});
-}
-
-void GuestMemory::map_clock_page(int fd) {
-    window_.map_shared(x86::clock_page_offset, page_size, {.read = true}, fd, 0);
 }
 
 // --- Bytes

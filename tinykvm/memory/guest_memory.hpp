@@ -46,10 +46,13 @@ class GuestMemory {
         std::vector<AddressRange> closed{};      // addresses nobody gets: map() says ENOMEM
     };
 
+    // `clock_page`: a memfd of one page, to be seen at x86::clock_page by all who have it; -1: a page of zeros.
+
     // An empty address space, for booting.
-    GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages = {});
+    GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages = {}, int clock_page = -1);
     // A copy-on-write view of an image.
-    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages = {});
+    GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages = {},
+                int clock_page = -1);
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
@@ -153,8 +156,6 @@ class GuestMemory {
     // The guest runs no more, and make_image() is to come: what is mapped from now on is mapped in forks only.
     void finish() { window_.finish(); }
     std::size_t reserved_huge() const { return window_.reserved_huge(); }
-    // Puts a page of a memfd shared with other VMs at the clock page.
-    void map_clock_page(int fd);
 
   private:
     struct Range {
@@ -202,7 +203,8 @@ class GuestMemory {
     void give_back(const std::vector<std::uint64_t>& pages);
     void forget_unchanged(GuestAddr begin, GuestAddr end);
     void narrow_tables(GuestAddr begin, GuestAddr end);
-    void map_image();
+    Window::Contents image_contents(int clock_page) const;
+    void use_huge_pages();
     void join_remapped(bool over_unchanged);
     void restore_mappings();
     void map_as_image(Range range);

@@ -200,18 +200,35 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     return image;
 }
 
-// Of a new window, all of it readable and writable.
-void GuestMemory::map_image() {
-    for (const MemoryImage::Extent& extent : image_->extents)
-        window_.map_copy(extent.offset, extent.size, {.read = true, .write = true}, image_->file.get(),
-                         extent.file_offset);
-    // From the end: the request area is last, and comes first for huge pages.
-    for (auto piece = image_->pieces.rbegin(); piece != image_->pieces.rend(); ++piece) {
-        if (piece->backing == Backing::zero)
-            window_.use_huge_pages(piece->offset, piece->size, piece->protection);
-        if (piece->backing == Backing::shared)
-            window_.map_shared(piece->offset, piece->size, piece->protection, shared_.memory->fd(), piece->file_offset);
+// What a fork's window begins with; before anything but image_ is there.
+Window::Contents GuestMemory::image_contents(int clock_page) const {
+    Window::Contents contents{image_->window_end, {}};
+    if (clock_page >= 0)
+        contents.parts.push_back({x86::clock_page_offset, page_size, clock_page, 0, {.read = true}, true});
+    const SharedArea& shared = image_->shared;
+    constexpr std::uint64_t nowhere = std::numeric_limits<std::uint64_t>::max();
+    const Range hole = shared.memory ? Range{shared.offset, shared.offset + shared.memory->size()} : Range{nowhere, nowhere};
+    const auto add_data = [&](std::uint64_t begin, std::uint64_t end, const MemoryImage::Extent& extent) {
+        if (begin < end)
+            contents.parts.push_back({begin, end - begin, image_->file.get(), extent.file_offset + (begin - extent.offset)});
+    };
+    for (const MemoryImage::Extent& extent : image_->extents) {
+        const std::uint64_t end = extent.offset + extent.size;
+        add_data(extent.offset, std::min(end, hole.begin), extent);
+        add_data(std::max(extent.offset, hole.end), end, extent);
     }
+    if (shared.memory) {
+        const Window::Part part{hole.begin, hole.end - hole.begin, shared.memory->fd(), 0, {true, true}, true};
+        const auto behind = [&](const Window::Part& other) { return other.offset > part.offset; };
+        contents.parts.insert(std::find_if(contents.parts.begin(), contents.parts.end(), behind), part);
+    }
+    return contents;
+}
+
+void GuestMemory::use_huge_pages() {
+    // From the end: the request area is last, and comes first.
+    for (auto piece = image_->pieces.rbegin(); piece != image_->pieces.rend(); ++piece)
+        if (piece->backing == Backing::zero) window_.use_huge_pages(piece->offset, piece->size, piece->protection);
 }
 
 void GuestMemory::map_as_image(Range range) {

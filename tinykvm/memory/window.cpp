@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
@@ -24,6 +25,16 @@ Window::Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages)
       transparent_(huge_pages.transparent),
       reserved_(reservation_.data(), std::move(huge_pages)) {}
 
+Window::Window(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare, HugePages huge_pages)
+    : vm_(&vm),
+      reservation_(put_together(size, contents)),
+      transparent_(huge_pages.transparent),
+      reserved_(reservation_.data(), std::move(huge_pages)),
+      allocated_(contents.end),
+      covered_(std::min<std::uint64_t>(contents.end + spare, size)) {
+    vm.add_memory(x86::window_base, host(0), covered_);
+}
+
 // Blocks are 2 MiB on the host as well, so that huge pages can back them.
 Mapping Window::reserve(std::size_t size) {
     const auto map = [](std::size_t length) {
@@ -41,6 +52,58 @@ Mapping Window::reserve(std::size_t size) {
     return reservation;
 }
 
+// Mapping by mapping at addresses where there is none: a mapping over another makes the host tell every VM of the
+// process, 0.2 us each.
+Mapping Window::put_together(std::size_t size, const Contents& contents) {
+    static std::atomic<std::uintptr_t> last{0};
+    constexpr std::uintptr_t low_addresses = std::uintptr_t{1} << 32;
+    // Below the one before, as the kernel itself would; if that cannot be, where it finds room.
+    if (const std::uintptr_t before = last; before > size + low_addresses) {
+        auto* const begin = reinterpret_cast<std::byte*>(before - size);
+        if (map_contents(begin, size, contents) == 0) {
+            last = before - size;
+            return {begin, size};
+        }
+    }
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        std::byte* const begin = reserve(size).data();
+        const int error = map_contents(begin, size, contents);
+        if (error == 0) {
+            last = reinterpret_cast<std::uintptr_t>(begin);
+            return {begin, size};
+        }
+        // Another thread may have mapped something there meanwhile.
+        if (error != EEXIST) throw MachineError::from_errno("cannot map a snapshot", error);
+    }
+    throw MachineError("cannot map a snapshot: other threads are always faster");
+}
+
+// 0, or an errno value: EEXIST when something else is there.
+int Window::map_contents(std::byte* begin, std::size_t size, const Contents& contents) {
+    std::uint64_t at = 0;
+    int error = 0;
+    const auto map_to = [&](std::uint64_t end, int protection, int flags, int fd, std::uint64_t fd_offset) {
+        if (error != 0 || at == end) return;
+        if (::mmap(begin + at, end - at, protection, flags | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd,
+                   static_cast<off_t>(fd_offset)) == MAP_FAILED)
+            error = errno;
+        else
+            at = end;
+    };
+    const auto map_zero_to = [&](std::uint64_t end, int protection) {
+        map_to(end, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    };
+    for (const Part& part : contents.parts) {
+        map_zero_to(part.offset, PROT_READ | PROT_WRITE);
+        map_to(part.offset + part.size, host_protection(part.protection), part.shared ? MAP_SHARED : MAP_PRIVATE, part.fd,
+               part.fd_offset);
+    }
+    map_zero_to(contents.end, PROT_READ | PROT_WRITE);
+    map_zero_to(size, PROT_NONE);
+    if (error != 0 && at > 0) ::munmap(begin, at);
+    return error;
+}
+
 std::optional<std::uint64_t> Window::allocate(std::size_t size) {
     if (size > this->size() - allocated_) return std::nullopt;
     std::uint64_t offset = allocated_;
@@ -49,13 +112,6 @@ std::optional<std::uint64_t> Window::allocate(std::size_t size) {
     return offset;
 }
 
-void Window::adopt(std::uint64_t end, std::size_t spare) {
-    covered_ = std::min<std::uint64_t>(end + spare, size());
-    vm_->add_memory(x86::window_base, host(0), covered_);
-    allocated_ = end;
-    // mmap over a mapping notifies every VM of the process, 0.2 us each; mprotect only those with pages there.
-    protect(0, end, {.read = true, .write = true});
-}
 
 void Window::cover(std::uint64_t end) {
     if (end <= covered_) return;

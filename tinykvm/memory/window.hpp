@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/kvm/vm.hpp"
@@ -19,8 +20,25 @@ namespace tinykvm {
 
 class Window {
   public:
+    // What a window begins with at some place: pages of a file, shared or copied when written.
+    struct Part {
+        std::uint64_t offset, size;
+        int fd;
+        std::uint64_t fd_offset;
+        Protection protection{.read = true, .write = true};
+        bool shared = false;
+    };
+    // What of a window a snapshot has given out, [0, end): `parts`, ascending and disjoint, and between them zero memory,
+    // readable and writable.
+    struct Contents {
+        std::uint64_t end;
+        std::vector<Part> parts;
+    };
+
     // Reserves `size` bytes of host addresses: zero memory without rights. Throws MachineError.
     Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages = {});
+    // The same behind what a snapshot has given out; its memory slot has room for `spare` bytes more.
+    Window(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare, HugePages huge_pages = {});
 
     std::byte* host(std::uint64_t offset) const { return reservation_.data() + offset; }
     std::size_t size() const { return reservation_.size(); }
@@ -28,9 +46,6 @@ class Window {
     // Gives out `size` bytes (a multiple of 2 MiB) for good; nullopt when the window is full.
     std::optional<std::uint64_t> allocate(std::size_t size);
     std::uint64_t allocated() const { return allocated_; }
-    // Takes over [0, end), which a snapshot has given out, with room for `spare` more bytes in the same slot. It is
-    // zero memory, readable and writable.
-    void adopt(std::uint64_t end, std::size_t spare);
 
     // Fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when those that are required
     // are missing.
@@ -59,6 +74,8 @@ class Window {
 
   private:
     static Mapping reserve(std::size_t size);
+    static Mapping put_together(std::size_t size, const Contents& contents);
+    static int map_contents(std::byte* begin, std::size_t size, const Contents& contents);
     void cover(std::uint64_t end);
     void replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
                  std::uint64_t fd_offset);

@@ -8,9 +8,10 @@
 //        mappings, growing down                  0xE000_0000    doorbell: no memory behind it
 //        stack
 //   0x7FFFE00000  system block (2 MiB)
-//        +0x000000  descriptor tables, exception entries, exception stack   supervisor only
+//        +0x000000  clock page (read-only, shared by all VMs of this process)
+//        +0x001000  descriptor tables, exception entries                    supervisor only
 //        +0x004000  shim: code in user mode; at +0x004800 where programs call the host
-//        +0x005000  clock page (read-only, shared by all VMs of this process)
+//        +0x005000  exception stack                                         supervisor only
 //        +0x006000  vDSO
 //        +0x00A000  vector registers of the snapshot: an XSAVE image, read-only
 //        +0x00B000  mailbox: calls and answers without leaving the guest, readable and writable
@@ -32,12 +33,12 @@ inline constexpr GuestAddr user_end = 0x7FFFFFFFF000;  // as on Linux: TASK_SIZE
 inline constexpr GuestAddr stack_top = system_begin - 0x200000;
 
 // Offsets in the system block.
-inline constexpr std::size_t descriptors_offset = 0x0000;  // GDT and TSS
-inline constexpr std::size_t idt_offset = 0x1000;
-inline constexpr std::size_t entries_offset = 0x2000;      // exception and SYSCALL entries at CPL0
-inline constexpr std::size_t kernel_stack_offset = 0x3000;
+inline constexpr std::size_t clock_page_offset = 0x0000;   // first: mapped before the image, not into it
+inline constexpr std::size_t descriptors_offset = 0x1000;  // GDT and TSS
+inline constexpr std::size_t idt_offset = 0x2000;
+inline constexpr std::size_t entries_offset = 0x3000;      // exception and SYSCALL entries at CPL0
 inline constexpr std::size_t shim_offset = 0x4000;
-inline constexpr std::size_t clock_page_offset = 0x5000;
+inline constexpr std::size_t kernel_stack_offset = 0x5000;
 inline constexpr std::size_t vdso_offset = 0x6000;
 inline constexpr std::size_t vdso_max_size = 0x4000;
 inline constexpr std::size_t vectors_offset = 0xA000;

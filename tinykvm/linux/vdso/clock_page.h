@@ -22,6 +22,6 @@ struct tinykvm_clock_page {
 };
 
 /* x86::clock_page in ../../x86/layout.hpp. */
-#define TINYKVM_CLOCK_PAGE_ADDRESS 0x7FFFE05000
+#define TINYKVM_CLOCK_PAGE_ADDRESS 0x7FFFE00000
 
 #endif
