@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -60,14 +59,6 @@ class ClientWatcher {
     }
 
     bool start() {
-        // The thread is not for signals of the process we live in.
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        struct Restore {
-            const sigset_t& mask;
-            ~Restore() { pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
-        } restore{before};
         try {
             thread_.emplace("tinykvm-clients", [this] { run(); });
         } catch (const std::exception&) {

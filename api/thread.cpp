@@ -1,5 +1,6 @@
 #include "api/thread.hpp"
 
+#include <csignal>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -31,6 +32,12 @@ Thread::Thread(const std::string& name, std::function<void()> body) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, stack_size);
+    sigset_t others;
+    sigfillset(&others);
+    for (const int own : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) {
+        sigdelset(&others, own);
+    }
+    pthread_attr_setsigmask_np(&attributes, &others);
     const int error = pthread_create(&thread_, &attributes, run, start.get());
     pthread_attr_destroy(&attributes);
     if (error != 0) {

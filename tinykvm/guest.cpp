@@ -235,7 +235,7 @@ std::optional<Stop> Guest::handle_in_time(const kvm::Exit& exit, HostCalls* call
 
 void Guest::measure_changes() {
     memory_.enforce_limit();
-    statistics_.pages_dirtied = memory_.changed_bytes() / page_size;
+    statistics_.pages_dirtied = memory_.own_bytes() / page_size;
 }
 
 std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {

@@ -173,6 +173,7 @@ std::optional<Stop> Guest::take_call(HostCalls& calls) {
             conclusion_ = {.reason = Stop::Reason::returned, .values = {call.args[0], call.args[1]}};
         } else {
             ++statistics_.host_calls;
+            collect_dirty_pages();
             // One that may wait was another call when we looked.
             const HostCallResult result =
                 calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, memory_);

@@ -15,7 +15,7 @@ constexpr std::uint64_t max64 = std::numeric_limits<std::uint64_t>::max();
 
 // Addresses no guest can pass off as its own; the lengths include all that wrap.
 constexpr std::uint64_t bad_pointers[] = {
-    8, max64, max64 - 4095, std::uint64_t{1} << 47, std::uint64_t{1} << 63, x86::system_begin, x86::user_end,
+    8, max64, max64 - 4095, std::uint64_t{1} << 47, std::uint64_t{1} << 63, x86::shim, x86::user_end,
     x86::user_end - 1, x86::shim, 0x0000800000000000, 0xFFFF800000000000,
 };
 constexpr std::uint64_t lengths[] = {1, 7, 4095, 4096, std::uint64_t{1} << 31, std::uint64_t{1} << 46,

@@ -107,7 +107,7 @@ TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     Fork fresh(guest.snapshot);
     const View expected = look(guest, fresh);
-    ASSERT_EQ(expected.size(), 13u);
+    ASSERT_EQ(expected.size(), 14u);
     const View expected_briefly(expected.begin(), expected.begin() + 8);
     {
         Fork another(guest.snapshot);

@@ -44,7 +44,7 @@ const Crash crashes[] = {
     {12, SIGSEGV, "page fault at 0xfffffffffffffff8"},
     {13, SIGILL, "invalid instruction"},
     {14, SIGSEGV, "general protection fault"},
-    {15, SIGSEGV, "page fault at 0x7fffe00000"},
+    {15, SIGSEGV, "page fault at 0x7fffe01000"},
     {16, SIGSEGV, "page fault at 0x7fffe04000"},
     {17, SIGSEGV, "page fault at 0x7fffe20000"},
     {18, SIGSEGV, ""},

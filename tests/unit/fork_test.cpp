@@ -195,13 +195,13 @@ TEST(Fork, ALargeWorkingSetDoesNotFillTheRing) {
     guest.call(fork, "touch", {0, 7000});
     EXPECT_EQ(guest.call(fork, "sum", {0, 7000}), 7000u);
     fork.reset();
-    const std::uint64_t exits = fork.statistics().exits, dirty = fork.memory().changed_bytes();
+    const std::uint64_t exits = fork.statistics().exits, dirty = fork.memory().own_bytes();
     for (int i = 0; i < 50; ++i) {
         guest.call(fork, "touch", {0, 7000});
         fork.reset();
     }
     EXPECT_EQ(fork.statistics().exits - exits, 50u);  // no full ring
-    EXPECT_EQ(fork.memory().changed_bytes(), dirty);
+    EXPECT_EQ(fork.memory().own_bytes(), dirty);
 }
 
 // Also when the limit is no power of two.

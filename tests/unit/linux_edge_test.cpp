@@ -22,7 +22,7 @@ const std::uint64_t pointers[] = {~std::uint64_t{0},
                                   0,
                                   0x8000000000000000,
                                   0x0000800000000000,
-                                  x86::system_begin,
+                                  x86::shim,
                                   x86::system_end - 1,
                                   x86::user_end - 1,
                                   LinuxProcess::arena + 3};
@@ -175,7 +175,7 @@ TEST_F(EdgeTest, NumbersBeyondTheTableDoNotExist) {
 
 TEST_F(EdgeTest, ReadsAndWritesGiveEfaultAndNothingElse) {
     for (std::uint64_t pointer :
-         {~std::uint64_t{0}, unmapped, std::uint64_t{0}, std::uint64_t{x86::system_begin}}) {
+         {~std::uint64_t{0}, unmapped, std::uint64_t{0}, std::uint64_t{x86::shim}}) {
         EXPECT_EQ(attempt(SYS_read, {3, pointer, 10}), -EFAULT);
         EXPECT_EQ(attempt(SYS_pread64, {3, pointer, 10, 0}), -EFAULT);
         EXPECT_EQ(attempt(SYS_write, {1, pointer, 10}), -EFAULT);

@@ -524,10 +524,15 @@ void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
     for (std::uint64_t page = first; page < last; ++page) dirty_.add(page);
 }
 
+std::size_t GuestMemory::changed_bytes() {
+    const std::size_t unchanged = image_ ? unchanged_pages(0, x86::user_end).size() : 0;
+    return own_bytes() - unchanged * page_size;
+}
+
 void GuestMemory::enforce_limit() {
-    if (changed_bytes() <= limits_.bytes) return;
+    if (own_bytes() <= limits_.bytes) return;
     forget_unchanged(0, x86::user_end);
-    if (changed_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
+    if (own_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
 }
 
 // REQUIRES: the list is in order.
@@ -554,8 +559,8 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
     }
 }
 
-// Pages kept from earlier requests, or written with what they held already, do not count.
-void GuestMemory::forget_unchanged(GuestAddr begin, GuestAddr end) {
+// Pages kept from earlier requests, or written with what they held already: they do not count.
+std::vector<std::uint64_t> GuestMemory::unchanged_pages(GuestAddr begin, GuestAddr end) {
     join_remapped(false);
     std::vector<std::uint64_t> unchanged;
     for (const auto& entry : regions_) {
@@ -574,7 +579,7 @@ void GuestMemory::forget_unchanged(GuestAddr begin, GuestAddr end) {
             });
         });
     }
-    give_back(unchanged);
+    return unchanged;
 }
 
 }  // namespace tinykvm

@@ -124,8 +124,11 @@ class GuestMemory {
     // --- Accounting
 
     const Limits& limits() const { return limits_; }
-    // Bytes changed or added so far.
-    std::size_t changed_bytes() const { return dirty_.size() * page_size; }
+    // Bytes of pages of its own, also kept from earlier requests.
+    std::size_t own_bytes() const { return dirty_.size() * page_size; }
+    // Bytes this request changed or added: whoever is not to learn of earlier ones is told this. Compares pages with the
+    // image, 0.1 us each.
+    std::size_t changed_bytes();
     // Throws OutOfMemory when more than limits().bytes have been changed.
     void enforce_limit();
     // Takes note of pages the guest wrote, as page numbers of the window (from the vCPU's dirty ring).
@@ -201,7 +204,8 @@ class GuestMemory {
     bool is_remapped(std::uint64_t offset) const;
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
-    void forget_unchanged(GuestAddr begin, GuestAddr end);
+    std::vector<std::uint64_t> unchanged_pages(GuestAddr begin, GuestAddr end);
+    void forget_unchanged(GuestAddr begin, GuestAddr end) { give_back(unchanged_pages(begin, end)); }
     void narrow_tables(GuestAddr begin, GuestAddr end);
     Window::Contents image_contents(int clock_page) const;
     void use_huge_pages();

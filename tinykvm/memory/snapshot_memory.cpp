@@ -311,7 +311,7 @@ std::size_t GuestMemory::reset() {
 
 bool GuestMemory::resets_quickly() {
     constexpr std::size_t few_pages = 64;
-    return !mappings_changed_ && dirty_.size() <= few_pages && changed_bytes() <= limits_.kept && !needs_rebuild();
+    return !mappings_changed_ && dirty_.size() <= few_pages && own_bytes() <= limits_.kept && !needs_rebuild();
 }
 
 bool GuestMemory::needs_rebuild() {

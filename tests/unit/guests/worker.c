@@ -59,7 +59,7 @@ static void crash(uint64_t kind) {
     case 12: __asm__ volatile("xorl %%esp, %%esp\n pushq %%rax" :: : "memory"); break;
     case 13: __asm__ volatile("movabsq $0xdead00000000, %%rsp\n ud2" :: : "memory"); break;
     case 14: __asm__ volatile("mov %0, %%ss" ::"r"(0xFFF8)); break;
-    case 15: *(volatile char *)0x7FFFE00000 = 1; break;             /* descriptor tables */
+    case 15: *(volatile char *)0x7FFFE01000 = 1; break;             /* descriptor tables */
     case 16: *(volatile char *)0x7FFFE04000 = 1; break;             /* shim */
     case 17: counter = *(volatile uint64_t *)0x7FFFE20000; break;   /* page tables */
     case 18: { void *p = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); *(char *)p = 1; munmap(p, 4096); *(volatile char *)p = 1; break; }
