@@ -238,6 +238,28 @@ TEST_F(FilesTest, ListingsAreCompleteAtEverySize) {
 
 TEST_F(FilesTest, PipesEnd) {
     ASSERT_EQ(guest.call(SYS_pipe2, {arena, 0}), 0);
+[[gnu::noinline]] void soil_the_stack() {
+    volatile unsigned char bytes[65536];
+    for (volatile unsigned char& byte : bytes) byte = 0xEE;
+}
+
+// The kernel leaves the bytes between a name and the next entry as they are.
+TEST_F(FilesTest, ListingsHoldNothingOfTheHost) {
+    const auto fd = static_cast<std::uint64_t>(guest.open("/data", O_RDONLY | O_DIRECTORY));
+    soil_the_stack();
+    const std::int64_t got = guest.call(SYS_getdents64, {fd, arena, 4096});
+    ASSERT_GT(got, 0);
+    std::string listing = guest.bytes(arena, static_cast<std::size_t>(got));
+    for (std::size_t at = 0; at < listing.size();) {
+        std::uint16_t size = 0;
+        std::memcpy(&size, listing.data() + at + 16, sizeof size);
+        const std::string name = listing.data() + at + 19;
+        const std::string behind = listing.substr(at + 19 + name.size(), size - 19 - name.size());
+        EXPECT_EQ(behind, std::string(behind.size(), '\0')) << name;
+        at += size;
+    }
+}
+
     EXPECT_EQ(write(4, "abc"), 3);
     EXPECT_EQ(read(3, 2), "ab");
     EXPECT_EQ(guest.call(SYS_close, {4}), 0);

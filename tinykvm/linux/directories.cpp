@@ -104,7 +104,8 @@ std::int64_t sys_getdents64(Call& call) {
     OpenFile* file = call.file(0);
     if (!file || file->kind == OpenFile::Kind::path) return -EBADF;
     if (file->kind != OpenFile::Kind::directory) return -ENOTDIR;
-    std::array<std::byte, most_at_once> entries;
+    // Zeroes, because the kernel leaves out what is between a name and the next entry.
+    std::array<std::byte, most_at_once> entries{};
     const std::span<std::byte> room(
         entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
 
