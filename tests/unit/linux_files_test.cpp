@@ -1,6 +1,8 @@
 // Descriptors and what is behind them: a model, wrong kinds, positions, pipes, writing.
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
@@ -236,8 +238,6 @@ TEST_F(FilesTest, ListingsAreCompleteAtEverySize) {
     EXPECT_EQ(guest.call(SYS_getdents64, {fd, arena, 3}), -EINVAL);
 }
 
-TEST_F(FilesTest, PipesEnd) {
-    ASSERT_EQ(guest.call(SYS_pipe2, {arena, 0}), 0);
 [[gnu::noinline]] void soil_the_stack() {
     volatile unsigned char bytes[65536];
     for (volatile unsigned char& byte : bytes) byte = 0xEE;
@@ -260,6 +260,8 @@ TEST_F(FilesTest, ListingsHoldNothingOfTheHost) {
     }
 }
 
+TEST_F(FilesTest, PipesEnd) {
+    ASSERT_EQ(guest.call(SYS_pipe2, {arena, 0}), 0);
     EXPECT_EQ(write(4, "abc"), 3);
     EXPECT_EQ(read(3, 2), "ab");
     EXPECT_EQ(guest.call(SYS_close, {4}), 0);
@@ -274,6 +276,44 @@ TEST_F(FilesTest, ListingsHoldNothingOfTheHost) {
 }
 
 // C9: a random sequence against a model of descriptions; and the host's descriptors come back.
+// Who waits for an epoll in another loop must not find it ready when it has nothing to report.
+TEST_F(FilesTest, AnEpollIsReadyWhenItReports) {
+    const auto set = static_cast<std::uint64_t>(guest.call(SYS_epoll_create1, {0}));
+    const auto event = static_cast<std::uint64_t>(guest.call(SYS_eventfd2, {1, EFD_NONBLOCK}));
+    const epoll_event edge{EPOLLIN | EPOLLET, {.u64 = 7}};
+    ASSERT_EQ(guest.call(SYS_epoll_ctl, {set, EPOLL_CTL_ADD, event, guest.put_value(edge)}), 0);
+    const auto is_ready = [&] {
+        return guest.call(SYS_poll, {guest.put_value(pollfd{static_cast<int>(set), POLLIN, 0}, arena), 1, 0});
+    };
+    EXPECT_EQ(is_ready(), 1);
+    EXPECT_EQ(guest.call(SYS_epoll_wait, {set, arena + 64, 1, 0}), 1);
+    EXPECT_EQ(guest.call(SYS_epoll_wait, {set, arena + 64, 1, 0}), 0);
+    EXPECT_EQ(is_ready(), 0);
+    EXPECT_EQ(guest.call(SYS_write, {event, guest.put_value(std::uint64_t{1}), 8}), 8);
+    EXPECT_EQ(is_ready(), 1);
+}
+
+TEST_F(FilesTest, AnEdgeOfTheHostsInputIsSeenEachTime) {
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const int before = ::dup(STDIN_FILENO);
+    ::dup2(pipe[0], STDIN_FILENO);
+    Options options;
+    options.host_stdin = true;
+    LinuxProcess reader(options);
+    const auto set = static_cast<std::uint64_t>(reader.call(SYS_epoll_create1, {0}));
+    const epoll_event edge{EPOLLIN | EPOLLET, {.u64 = 7}};
+    ASSERT_EQ(reader.call(SYS_epoll_ctl, {set, EPOLL_CTL_ADD, 0, reader.put_value(edge)}), 0);
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(::write(pipe[1], "x", 1), 1);
+        EXPECT_EQ(reader.call(SYS_epoll_wait, {set, arena, 1, 0}), 1) << i;
+        EXPECT_EQ(reader.call(SYS_read, {0, arena, 10}), 1) << i;
+        EXPECT_EQ(reader.call(SYS_epoll_wait, {set, arena, 1, 0}), 0) << i;
+    }
+    ::dup2(before, STDIN_FILENO);
+    for (int fd : {before, pipe[0], pipe[1]}) ::close(fd);
+}
+
 TEST_F(FilesTest, DescriptorsFollowAModel) {
     const std::size_t host_before = test::host_descriptors();
     {

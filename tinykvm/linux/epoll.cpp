@@ -14,8 +14,6 @@ namespace {
 
 using Kind = OpenFile::Kind;
 
-constexpr std::uint32_t always = EPOLLERR | EPOLLHUP;
-
 bool can_be_polled(Kind kind) {
     return kind == Kind::input || kind == Kind::output || kind == Kind::pipe_reader || kind == Kind::pipe_writer ||
            kind == Kind::event;
@@ -44,11 +42,9 @@ std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
     std::size_t last = 0;
     for (std::size_t i = 0; i < entries.size() && found.size() < static_cast<std::size_t>(most); ++i) {
         PolledFile& entry = entries[i];
-        const OpenFile& file = *call.state.files.find(entry);
-        input |= is_host_input(call, file);
-        const auto ready = static_cast<std::uint16_t>(readiness(call, file)) & (entry.events | always);
-        const std::uint64_t changes = call.state.files.changes(file);
-        if (entry.disabled || ready == 0 || ((entry.events & EPOLLET) && entry.changes_seen == changes)) continue;
+        input |= is_host_input(call, *call.state.files.find(entry));
+        const std::uint32_t ready = events_to_report(call, entry);
+        if (ready == 0) continue;
         found.push_back({ready, {.u64 = entry.data}});
         reported.push_back(&entry);
         last = i + 1;
@@ -65,6 +61,15 @@ std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
 }
 
 }  // namespace
+
+std::uint32_t events_to_report(const Call& call, const PolledFile& entry) {
+    const OpenFile* file = call.state.files.find(entry);
+    if (!file || entry.disabled) return 0;
+    // Nobody counts the changes of the host's input.
+    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_host_input(call, *file);
+    if ((entry.events & EPOLLET) && seen) return 0;
+    return static_cast<std::uint16_t>(readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
+}
 
 std::int64_t sys_epoll_create(Call& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
 std::int64_t sys_epoll_create1(Call& call) { return create(call, call.int_arg(0)); }

@@ -47,12 +47,8 @@ short readiness(const Call& call, const OpenFile& file) {
             return static_cast<short>((file.counter > 0 ? POLLIN | POLLRDNORM : 0) |
                                       (file.counter < ~std::uint64_t{0} - 1 ? POLLOUT | POLLWRNORM : 0));
         case Kind::poll_set:
-            return std::any_of(file.polled.begin(), file.polled.end(), [&](const PolledFile& entry) {
-                       const OpenFile* other = call.state.files.find(entry);
-                       return other && !entry.disabled &&
-                              (static_cast<std::uint16_t>(readiness(call, *other)) &
-                               (entry.events | POLLERR | POLLHUP));
-                   })
+            return std::any_of(file.polled.begin(), file.polled.end(),
+                               [&](const PolledFile& entry) { return events_to_report(call, entry) != 0; })
                        ? POLLIN | POLLRDNORM
                        : 0;
         case Kind::path: return POLLNVAL;

@@ -10,6 +10,8 @@ namespace tinykvm::linux_abi {
 
 // All events (POLLIN...) the file is ready for.
 short readiness(const Call& call, const OpenFile& file);
+// What an epoll reports of a file that is registered with it, if it is open; 0: nothing.
+std::uint32_t events_to_report(const Call& call, const PolledFile& entry);
 // Is it the host's standard input, which becomes ready by itself?
 bool is_host_input(const Call& call, const OpenFile& file);
 
