@@ -166,6 +166,21 @@ TEST_F(MemoryCallsTest, TheSystemBlockIsOutOfReach) {
     EXPECT_GT(mmap(x86::system_end, page_size, rw, anonymous | MAP_FIXED), 0);
 }
 
+// LuaJIT and others keep pointers in 32 bits, and believe the kernel.
+TEST_F(MemoryCallsTest, AddressesFitInto32BitsWhereAskedFor) {
+    constexpr std::uint64_t limit = std::uint64_t{1} << 31, quarter = std::uint64_t{256} << 20;
+    EXPECT_LT(mmap(0x200000000, page_size, rw, anonymous | MAP_32BIT), static_cast<std::int64_t>(limit));
+    EXPECT_EQ(mmap(0x200000000, page_size, rw, anonymous | MAP_32BIT | MAP_FIXED), 0x200000000);
+    std::int64_t at = 0;
+    int made = 0;
+    while (made < 8 && (at = mmap(0, quarter, PROT_NONE, anonymous | MAP_32BIT)) > 0) {
+        EXPECT_LE(static_cast<std::uint64_t>(at) + quarter, limit);
+        ++made;
+    }
+    EXPECT_EQ(at, -ENOMEM) << "rather than an address that is cut off";
+    EXPECT_GE(made, 3);
+}
+
 TEST_F(MemoryCallsTest, SizesThatWrapAreRefused) {
     for (std::uint64_t size : {~std::uint64_t{0}, ~std::uint64_t{0} - 4095, std::uint64_t{1} << 63,
                                std::uint64_t{x86::user_end} + 1}) {

@@ -17,6 +17,8 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
+// Where MAP_32BIT puts mappings, as on Linux.
+constexpr GuestAddr low_begin = 0x40000000, low_end = 0x80000000;
 constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN: our stacks do not grow
 
 bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
@@ -86,6 +88,12 @@ int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
             call.memory.regions().overlaps(wanted.hint, wanted.hint + wanted.size))
             return EEXIST;
         place = wanted.hint;
+        return 0;
+    }
+    if (wanted.flags & MAP_32BIT) {
+        const auto found = call.memory.regions().find_free(wanted.size, low_begin, low_end);
+        if (!found || call.memory.is_closed(*found, *found + wanted.size)) return ENOMEM;
+        place = *found;
         return 0;
     }
     const GuestAddr hint = page_floor(wanted.hint);
