@@ -286,6 +286,18 @@ TEST_F(FileMappingsTest, AreLimited) {
     EXPECT_GT(made, 100);
 }
 
+// What is behind the part that was mapped is not in the copy: SQLite, for one, then maps the file anew.
+TEST_F(FileMappingsTest, CannotGrow) {
+    const auto at = static_cast<GuestAddr>(map("long", page_size, PROT_READ));
+    EXPECT_EQ(guest.call(SYS_mremap, {at, page_size, 2 * page_size, MREMAP_MAYMOVE}), -ENOMEM);
+    EXPECT_EQ(guest.call(SYS_mremap, {at, page_size, 2 * page_size, 0}), -ENOMEM);
+    EXPECT_EQ(guest.call(SYS_mremap, {at, page_size, 2 * page_size, MREMAP_MAYMOVE | MREMAP_FIXED, arena}), -ENOMEM);
+    EXPECT_TRUE(guest.untouched(arena, 2 * page_size));
+    EXPECT_EQ(guest.bytes(at, page_size), folder.read("long").substr(0, page_size));
+    EXPECT_EQ(guest.call(SYS_mremap, {at, page_size, page_size, MREMAP_MAYMOVE | MREMAP_FIXED, arena}), arena);
+    EXPECT_EQ(guest.bytes(arena, page_size), folder.read("long").substr(0, page_size));
+}
+
 TEST_F(FileMappingsTest, CannotBeDiscarded) {
     const auto at = static_cast<GuestAddr>(map("short", page_size, PROT_READ));
     EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), -EINVAL)

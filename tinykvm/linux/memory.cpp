@@ -108,6 +108,8 @@ bool is_user_range(GuestAddr begin, std::uint64_t size) {
     return begin >= x86::system_end || begin + size <= x86::system_begin;
 }
 
+bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
+
 Protection to_protection(int protection) {
     return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
 }

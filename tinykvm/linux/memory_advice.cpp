@@ -21,9 +21,6 @@ int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
     return 0;
 }
 
-// A private mapping of a file would get the file's bytes back, which our copies cannot.
-bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
-
 std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
     const int advice = call.int_arg(2);
     const Regions& regions = call.memory.regions();
@@ -38,6 +35,7 @@ std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
             at = next->first;
             continue;
         }
+        // A private mapping of a file would get the file's bytes back, which our copies cannot.
         if (region->file ? advice == MADV_FREE : is_file_copy(*region)) return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
         if (call.memory.shared().overlaps(at, stop)) {  // what is shared stays

@@ -94,6 +94,7 @@ std::int64_t sys_mremap(Call& call) {
     const bool stays = !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
     if (stays && new_size == old_size) return static_cast<std::int64_t>(from);
     if (region->end - from < old_size) return -EFAULT;
+    if (new_size > old_size && is_file_copy(*region)) return -ENOMEM;
 
     if (stays) {
         const GuestAddr end = from + old_size;
