@@ -157,6 +157,31 @@ TEST_F(SignalsTest, ASegmentationFaultForWantOfStackUsesTheOtherOne) {
     EXPECT_EQ(guest.registers.rsp, 0x50000000u);
 }
 
+// The mask of a call that waits with another one comes back, also when its signal finds no stack.
+TEST_F(SignalsTest, AMaskForACallEndsWhenItsSignalFindsNoStack) {
+    const struct { std::uint64_t begin, flags, size; } alternate{arena, 0, 2048};
+    ASSERT_EQ(guest.call(SYS_sigaltstack, {guest.put_value(alternate), 0}), 0);
+    guest.vectors.image.resize(2048);
+    install(SIGUSR1, SA_SIGINFO | SA_ONSTACK);
+    install(SIGSEGV);
+    guest.process.state().thread.blocked = linux_abi::signal_bit(SIGUSR1) | linux_abi::signal_bit(SIGUSR2);
+    send(SIGUSR1);
+    guest.call(SYS_rt_sigsuspend, {guest.put_value(std::uint64_t{0}), 8});
+    ASSERT_EQ(guest.registers.rdi, static_cast<std::uint64_t>(SIGSEGV));
+    EXPECT_EQ(sigreturn().next, Outcome::Next::resume);
+    EXPECT_EQ(guest.process.state().thread.blocked,
+              linux_abi::signal_bit(SIGUSR1) | linux_abi::signal_bit(SIGUSR2));
+}
+
+// A signal that does nothing ends no call, also one that has waited behind the mask.
+TEST_F(SignalsTest, WhatIsIgnoredDoesNotInterrupt) {
+    guest.process.state().thread.blocked = linux_abi::signal_bit(SIGCHLD);
+    ASSERT_EQ(send(SIGCHLD), 0);
+    const struct { std::int64_t seconds, nanoseconds; } time{0, 20'000'000};
+    EXPECT_EQ(guest.call(SYS_ppoll, {0, 0, guest.put_value(time), guest.put_value(std::uint64_t{0}, arena), 8}), 0);
+    EXPECT_EQ(guest.process.state().thread.blocked, linux_abi::signal_bit(SIGCHLD));
+}
+
 TEST_F(SignalsTest, FramesStayOnTheAlternateStack) {
     const struct { std::uint64_t begin, flags, size; } alternate{arena + 0x10000, 0, 4096};
     ASSERT_EQ(guest.call(SYS_sigaltstack, {guest.put_value(alternate), 0}), 0);

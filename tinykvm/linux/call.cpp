@@ -13,7 +13,7 @@ void Call::log(const std::string& line) const {
 }
 
 std::int64_t Call::park(const Wait& wait, std::int64_t interrupted) {
-    if (pending_set(state, state.thread) & ~state.thread.blocked) return interrupted;
+    if (deliverable_set(state, state.thread)) return interrupted;
     state.thread.wait = wait;
     state.thread.wait.changes_seen = state.files.changes();
     parked = true;

@@ -60,7 +60,7 @@ using Until = std::optional<Clock::time_point>;
 
 std::int64_t wait_for_files(Call& call, Until until, bool input) {
     const Wait wait{.what = Wait::For::files, .host_input = input, .until = until};
-    const bool interrupted = pending_set(call.state, call.state.thread) & ~call.state.thread.blocked;
+    const bool interrupted = deliverable_set(call.state, call.state.thread) != 0;
     return wait.is_over(Clock::now()) && !interrupted ? 0 : call.park(wait, -EINTR);
 }
 

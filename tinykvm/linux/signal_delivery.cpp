@@ -35,16 +35,13 @@ Outcome act(GuestMemory& memory, ProcessState& state, const PendingSignal& pendi
     // A stopped program would never be continued, so the signals that stop end it too.
     if (action.handler == default_action) return killed(pending.signal);
 
-    SignalSet saved = state.thread.blocked;
-    if (state.thread.restore_blocked) {
-        saved = state.thread.saved_blocked;
-        state.thread.restore_blocked = false;
-    }
+    const SignalSet saved = state.thread.restore_blocked ? state.thread.saved_blocked : state.thread.blocked;
     if (!push_signal_frame(memory, state, pending, action, saved, fault, registers, vectors)) {
         // No room on the stack. Linux sends SIGSEGV; where that cannot be delivered either, the program ends.
         if (pending.signal == SIGSEGV) return killed(SIGSEGV);
         return deliver_fault(memory, state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, registers, vectors);
     }
+    state.thread.restore_blocked = false;
     state.thread.blocked |= action.mask;
     if (!(action.flags & SA_NODEFER)) state.thread.blocked |= signal_bit(pending.signal);
     state.thread.blocked &= ~unblockable;
@@ -87,6 +84,13 @@ int queue_signal(const ProcessState& state, std::vector<PendingSignal>& queue, S
 
 SignalSet pending_set(const ProcessState& state, const ThreadState& thread) {
     return set_of(thread.pending) | set_of(state.pending);
+}
+
+SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread) {
+    SignalSet set = pending_set(state, thread) & ~thread.blocked;
+    for (int signal = 1; set != 0 && signal <= signal_count; ++signal)
+        if (does_nothing(state, signal)) set &= ~signal_bit(signal);
+    return set;
 }
 
 PendingSignal take_pending(ProcessState& state, SignalSet set) {
@@ -137,9 +141,7 @@ bool return_from_handler(Call& call) {
 }
 
 bool restarts_call(const ProcessState& state) {
-    SignalSet set = pending_set(state, state.thread) & ~state.thread.blocked;
-    for (int signal = 1; signal <= signal_count; ++signal)
-        if (does_nothing(state, signal)) set &= ~signal_bit(signal);
+    const SignalSet set = deliverable_set(state, state.thread);
     const int own = first_of(state.thread.pending, set), common = first_of(state.pending, set);
     const int first = own == 0 || (common != 0 && comes_before(common, own)) ? common : own;
     return first == 0 || (state.actions[static_cast<std::size_t>(first)].flags & SA_RESTART);

@@ -29,6 +29,8 @@ PendingSignal take_pending(ProcessState& state, SignalSet set);
 void forget_pending(ProcessState& state, SignalSet set);
 // What waits for a thread, or for the process.
 SignalSet pending_set(const ProcessState& state, const ThreadState& thread);
+// What of that is not blocked and does something: it ends a call that waits.
+SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread);
 
 // rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing
 // changed.

@@ -56,7 +56,7 @@ void switch_to(ProcessState& state, std::size_t index, const Processor& on) {
 
 bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now) {
     const Wait& wait = thread.wait;
-    if (wait.is_over(now) || (pending_set(state, thread) & ~thread.blocked)) return true;
+    if (wait.is_over(now) || deliverable_set(state, thread)) return true;
     switch (wait.what) {
         case Wait::For::turn: return true;
         case Wait::For::time: return false;
