@@ -1,6 +1,7 @@
 // Hostile arguments: no system call may do anything but return, throw one of our errors, or end the guest
 // (P4-P9).
 #include <fcntl.h>
+#include <sched.h>
 
 #include <random>
 
@@ -264,6 +265,24 @@ TEST_F(EdgeTest, AffinityHonoursTheBufferSize) {
         EXPECT_EQ(guest.get<std::uint64_t>(LinuxProcess::arena + 64), 1u);
         EXPECT_TRUE(guest.untouched(LinuxProcess::arena + 72, 128));
     }
+}
+
+// pthread_create with explicit attributes asks for the policy that threads have anyway.
+TEST_F(EdgeTest, TheOneSchedulingPolicyIsGranted) {
+    guest.patience = enough;
+    const GuestAddr zero = guest.put_value(std::int32_t{0}), one = guest.put_value(std::int32_t{1}, LinuxProcess::arena);
+    for (std::uint64_t policy : {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE}) {
+        EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, policy, zero}), 0);
+        EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, policy, one}), -EINVAL);
+    }
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, SCHED_FIFO, one}), -EPERM);
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, SCHED_FIFO, zero}), -EINVAL);
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, 99, zero}), -EINVAL);
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, SCHED_OTHER, 0}), -EINVAL);
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {0, SCHED_OTHER, 8}), -EFAULT);
+    EXPECT_EQ(attempt(SYS_sched_setscheduler, {99, SCHED_OTHER, zero}), -ESRCH);
+    EXPECT_EQ(attempt(SYS_sched_setparam, {0, zero}), 0);
+    EXPECT_EQ(attempt(SYS_sched_setparam, {0, one}), -EINVAL);
 }
 
 }  // namespace

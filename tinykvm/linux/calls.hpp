@@ -166,6 +166,7 @@ std::int64_t sys_sched_setaffinity(Call&);
 std::int64_t sys_sched_getparam(Call&);
 std::int64_t sys_sched_getscheduler(Call&);
 std::int64_t sys_sched_setscheduler(Call&);
+std::int64_t sys_sched_setparam(Call&);
 std::int64_t sys_sched_get_priority_max(Call&);
 std::int64_t sys_sched_get_priority_min(Call&);
 std::int64_t sys_getcpu(Call&);

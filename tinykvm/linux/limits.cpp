@@ -29,6 +29,18 @@ bool is_policy(int policy) {
            policy == SCHED_IDLE;
 }
 
+bool is_realtime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
+
+// Threads take turns whatever they are called, but there is no precedence to be had.
+std::int64_t set_policy(Call& call, int policy, GuestAddr parameters) {
+    std::int32_t priority = 0;
+    if (call.int_arg(0) < 0 || parameters == 0) return -EINVAL;
+    if (!call.memory.read(parameters, priority)) return -EFAULT;
+    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!is_policy(policy) || priority < 0 || priority > 99 || is_realtime(policy) != (priority != 0)) return -EINVAL;
+    return is_realtime(policy) ? -EPERM : 0;
+}
+
 }  // namespace
 
 std::int64_t sys_prlimit64(Call& call) {
@@ -108,20 +120,21 @@ std::int64_t sys_sched_getscheduler(Call& call) {
 }
 
 std::int64_t sys_sched_setscheduler(Call& call) {
-    if (call.int_arg(0) < 0) return -EINVAL;
-    return is_self(call, call.int_arg(0)) ? -EPERM : -ESRCH;
+    return set_policy(call, call.int_arg(1) & ~SCHED_RESET_ON_FORK, call.args[2]);
 }
+
+std::int64_t sys_sched_setparam(Call& call) { return set_policy(call, SCHED_OTHER, call.args[1]); }
 
 std::int64_t sys_sched_get_priority_max(Call& call) {
     const int policy = call.int_arg(0);
     if (!is_policy(policy)) return -EINVAL;
-    return policy == SCHED_FIFO || policy == SCHED_RR ? 99 : 0;
+    return is_realtime(policy) ? 99 : 0;
 }
 
 std::int64_t sys_sched_get_priority_min(Call& call) {
     const int policy = call.int_arg(0);
     if (!is_policy(policy)) return -EINVAL;
-    return policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;
+    return is_realtime(policy) ? 1 : 0;
 }
 
 std::int64_t sys_getcpu(Call& call) {

@@ -125,7 +125,7 @@ constexpr Row rows[] = {
     {138, {"fstatfs", sys_fstatfs, "da"}},
     {140, {"getpriority", sys_getpriority, "dd"}},
     {141, {"setpriority", sys_setpriority, "ddd"}},
-    {142, {"sched_setparam", sys_sched_setscheduler, "da"}},
+    {142, {"sched_setparam", sys_sched_setparam, "da"}},
     {143, {"sched_getparam", sys_sched_getparam, "da"}},
     {144, {"sched_setscheduler", sys_sched_setscheduler, "dda"}},
     {145, {"sched_getscheduler", sys_sched_getscheduler, "d"}},
