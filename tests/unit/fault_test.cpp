@@ -3,7 +3,8 @@
 #include <thread>
 
 #include "booted_guest.hpp"
-
+#include "linux_process.hpp"
+#include "tinykvm/debug/backtrace.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -111,6 +112,16 @@ TEST(Fault, BacktraceNamesTheFunctions) {
     EXPECT_NE(details.backtrace.find("crash+0x"), std::string::npos) << details.backtrace;
     const GuestFault::Details aborted = (fork.reset(), crash(guest, fork, 5));
     EXPECT_NE(aborted.backtrace.find("abort"), std::string::npos) << aborted.backtrace;
+}
+
+// A file of the program's own making may have any name.
+TEST(Fault, BacktraceIsFitForALog) {
+    test::LinuxProcess guest;
+    const Protection code{.read = true, .execute = true};
+    ASSERT_EQ(guest.memory.map(0x400000, page_size, code, "/data/\n#1  0x1 main\x1b[2J\x7f"), 0);
+    Registers registers;
+    registers.rip = 0x400000;
+    EXPECT_EQ(debug::backtrace(guest.memory, registers, {}), "#0  0x400000 (/data/?#1  0x1 main?[2J?)\n");
 }
 
 TEST(Fault, StackOverflowIsCalledThat) {

@@ -106,6 +106,13 @@ TEST(Program, EachDefectIsNamed) {
              std::memcpy(i.tail.data() + 0x1000, "lib/ld.so", 10);
          },
          "interpreter"},
+        {"interpreter unfit for a log",
+         [](Image& i) {
+             i.data.p_type = PT_INTERP;
+             std::memset(i.tail.data() + 0x1000, 0, 0x800);
+             std::memcpy(i.tail.data() + 0x1000, "/lib\nld.so", 11);
+         },
+         "interpreter is malformed"},
     };
     for (const Case& c : cases) {
         Image image;

@@ -125,6 +125,9 @@ void Program::read_headers() {
                 const char* text = reinterpret_cast<const char*>(bytes_.data()) + ph.p_offset;
                 if (text[ph.p_filesz - 1] != '\0') fail("the name of its interpreter is malformed");
                 interpreter_ = text;
+                if (std::any_of(interpreter_.begin(), interpreter_.end(),
+                                [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+                    fail("the name of its interpreter is malformed");  // and would be in the log
                 if (interpreter_.empty() || interpreter_[0] != '/')
                     fail("the name of its interpreter is not an absolute path");
                 break;
