@@ -54,6 +54,9 @@ struct Call {
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
     OpenFile* file(int index) const { return state.files.find(int_arg(index)); }
 
+    // Does the id of a thread mean this process? 0 is the caller's.
+    bool is_own(int id) const { return id == 0 || has_thread(state, id); }
+
     // To be returned: lets other threads run until `wait` may be over and the call is made again. When a signal can be
     // delivered to the thread its call does not wait but has the result `interrupted`.
     std::int64_t park(const Wait& wait, std::int64_t interrupted = restart_call);

@@ -140,9 +140,7 @@ std::int64_t sys_chdir(Call& call) {
 std::int64_t sys_fchdir(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
-    if (file->kind != OpenFile::Kind::directory &&
-        !(file->kind == OpenFile::Kind::path && file->is_directory))
-        return -ENOTDIR;
+    if (!file->is_directory) return -ENOTDIR;
     return change_to(call, call.state.paths->resolve("/", file->path, Namespace::Last::keep_link));
 }
 

@@ -48,7 +48,7 @@ struct OpenFile {
     Kind kind = Kind::null;
     bool writable = false;                 // the path rule it was found by lets the guest change it
     bool semaphore = false;                // EFD_SEMAPHORE
-    bool is_directory = false;             // of Kind::path
+    bool is_directory = false;             // of Kind::directory and Kind::path
     int flags = 0;                         // access mode and status flags as F_GETFL shows them
     int output_fd = 0;                     // of Kind::output: 1 or 2
     std::uint32_t pipe = 0;                // of pipes: FileTable's number of it

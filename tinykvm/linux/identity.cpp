@@ -15,8 +15,6 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-bool is_self(Call& call, int id) { return id == 0 || has_thread(call.state, id); }
-
 // Changing to what one already is works; -1 leaves an id alone.
 std::int64_t change_ids(const Call& call, int count) {
     for (int i = 0; i < count; ++i)
@@ -45,12 +43,12 @@ std::int64_t sys_setfsuid(Call&) { return user_id; }
 
 std::int64_t sys_getgroups(Call& call) { return call.int_arg(0) < 0 ? -EINVAL : 0; }
 
-std::int64_t sys_getpgid(Call& call) { return is_self(call, call.int_arg(0)) ? process_id : -ESRCH; }
+std::int64_t sys_getpgid(Call& call) { return call.is_own(call.int_arg(0)) ? process_id : -ESRCH; }
 std::int64_t sys_getpgrp(Call&) { return process_id; }
 std::int64_t sys_setpgid(Call& call) {
     if (call.int_arg(1) < 0) return -EINVAL;
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
-    return is_self(call, call.int_arg(1)) ? 0 : -EPERM;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
+    return call.is_own(call.int_arg(1)) ? 0 : -EPERM;
 }
 std::int64_t sys_setsid(Call&) { return -EPERM; }  // it leads its group already
 
@@ -98,7 +96,7 @@ std::int64_t sys_capget(Call& call) {
         }
     }
     if (header.pid < 0) return -EINVAL;
-    if (!is_self(call, header.pid)) return -ESRCH;
+    if (!call.is_own(header.pid)) return -ESRCH;
     const std::uint32_t none[6] = {};
     return call.memory.write(call.args[1], none, words * sizeof none[0]) ? 0 : -EFAULT;
 }

@@ -12,8 +12,6 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-bool is_self(Call& call, int id) { return id == 0 || has_thread(call.state, id); }
-
 int set_limit(Call& call, std::uint64_t resource, const ResourceLimit& wanted) {
     ResourceLimit& limit = call.state.limits[resource];
     if (wanted.current > wanted.maximum) return EINVAL;
@@ -36,7 +34,7 @@ std::int64_t set_policy(Call& call, int policy, GuestAddr parameters) {
     std::int32_t priority = 0;
     if (call.int_arg(0) < 0 || parameters == 0) return -EINVAL;
     if (!call.memory.read(parameters, priority)) return -EFAULT;
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
     if (!is_policy(policy) || priority < 0 || priority > 99 || is_realtime(policy) != (priority != 0)) return -EINVAL;
     return is_realtime(policy) ? -EPERM : 0;
 }
@@ -44,7 +42,7 @@ std::int64_t set_policy(Call& call, int policy, GuestAddr parameters) {
 }  // namespace
 
 std::int64_t sys_prlimit64(Call& call) {
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
     const auto resource = static_cast<std::uint32_t>(call.args[1]);
     if (resource >= resource_limits) return -EINVAL;
     std::optional<ResourceLimit> wanted;
@@ -75,13 +73,13 @@ std::int64_t sys_setrlimit(Call& call) {
 
 std::int64_t sys_getpriority(Call& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
-    if (call.int_arg(0) != PRIO_USER && !is_self(call, call.int_arg(1))) return -ESRCH;
+    if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
     return 20;  // nice 0, as the kernel encodes it
 }
 
 std::int64_t sys_setpriority(Call& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
-    if (call.int_arg(0) != PRIO_USER && !is_self(call, call.int_arg(1))) return -ESRCH;
+    if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
     return call.int_arg(2) < 0 ? -EACCES : 0;
 }
 
@@ -93,7 +91,7 @@ std::int64_t sys_sched_yield(Call& call) {
 std::int64_t sys_sched_getaffinity(Call& call) {
     const auto size = static_cast<std::uint32_t>(call.args[1]);
     if (size < sizeof(std::uint64_t) || size % sizeof(std::uint64_t) != 0) return -EINVAL;
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
     const std::uint64_t processors = 1;
     return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors)
                                                        : -EFAULT;
@@ -104,19 +102,19 @@ std::int64_t sys_sched_setaffinity(Call& call) {
         std::min<std::uint32_t>(static_cast<std::uint32_t>(call.args[1]), sizeof(std::uint64_t));
     std::uint64_t processors = 0;
     if (!call.memory.read(call.args[2], &processors, size)) return -EFAULT;
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
     return processors & 1 ? 0 : -EINVAL;
 }
 
 std::int64_t sys_sched_getparam(Call& call) {
     if (call.int_arg(0) < 0 || call.args[1] == 0) return -EINVAL;
-    if (!is_self(call, call.int_arg(0))) return -ESRCH;
+    if (!call.is_own(call.int_arg(0))) return -ESRCH;
     return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
 }
 
 std::int64_t sys_sched_getscheduler(Call& call) {
     if (call.int_arg(0) < 0) return -EINVAL;
-    return is_self(call, call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
+    return call.is_own(call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
 }
 
 std::int64_t sys_sched_setscheduler(Call& call) {

@@ -4,14 +4,6 @@
 
 namespace tinykvm::linux_abi {
 
-namespace {
-
-bool is_directory(const OpenFile& file) {
-    return file.kind == OpenFile::Kind::directory || (file.kind == OpenFile::Kind::path && file.is_directory);
-}
-
-}  // namespace
-
 PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool allow_empty) {
     PathAt at;
     PathArgument argument = read_path(call, address);
@@ -31,7 +23,7 @@ PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool all
         at.error = EBADF;
     } else if (at.path.empty()) {
         at.self = file;
-    } else if (!is_directory(*file)) {
+    } else if (!file->is_directory) {
         at.error = ENOTDIR;
     } else {
         at.base = file->path;

@@ -69,7 +69,7 @@ int set_temporary_mask(Call& call, GuestAddr address, std::uint64_t size) {
     SignalSet mask = 0;
     if (size != sizeof mask) return EINVAL;
     if (!call.memory.read(address, mask)) return EFAULT;
-    call.state.thread.begin_temporary_mask(mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP)));
+    call.state.thread.begin_temporary_mask(mask & ~unblockable);
     return 0;
 }
 

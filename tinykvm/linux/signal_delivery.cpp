@@ -13,7 +13,6 @@ namespace tinykvm::linux_abi {
 namespace {
 
 constexpr std::uint64_t default_action = 0, ignore_action = 1;  // SIG_DFL, SIG_IGN
-constexpr SignalSet unblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
 // What has its cause in the very next instruction comes first, as in Linux.
 constexpr SignalSet synchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) |
                                   signal_bit(SIGTRAP) | signal_bit(SIGFPE) | signal_bit(SIGSYS);

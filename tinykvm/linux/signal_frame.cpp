@@ -168,7 +168,7 @@ bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& regis
                  .r12 = c.r12, .r13 = c.r13, .r14 = c.r14, .r15 = c.r15, .rip = c.rip,
                  .rflags = (c.rflags & flags_of_program) | flags_always};
     // clang-format on
-    state.thread.blocked = frame.mask & ~(signal_bit(SIGKILL) | signal_bit(SIGSTOP));
+    state.thread.blocked = frame.mask & ~unblockable;
     // As Linux: the stack description of the frame becomes the alternate stack again where it is sensible.
     constexpr std::int32_t auto_disarm = static_cast<std::int32_t>(0x80000000u);
     if (frame.stack.flags & auto_disarm && !(frame.stack.flags & SS_DISABLE) && frame.stack.size >= 2048 &&

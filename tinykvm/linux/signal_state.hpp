@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -13,6 +14,8 @@ inline constexpr int signal_count = 64;  // signals are numbered 1 ... 64
 // A set of signals as the kernel keeps it: bit n-1 is signal n.
 using SignalSet = std::uint64_t;
 constexpr SignalSet signal_bit(int signal) { return SignalSet{1} << (signal - 1); }
+
+inline constexpr SignalSet unblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
 
 // struct sigaction as rt_sigaction takes it on x86-64.
 struct SignalAction {

@@ -11,8 +11,6 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-constexpr SignalSet unblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
-
 bool is_signal(int signal) { return signal >= 1 && signal <= signal_count; }
 
 // Ends the program the way only SIGKILL can: at once, whatever is blocked.

@@ -73,7 +73,7 @@ int status_of(const OpenFile& file, struct stat& status) {
         case Kind::poll_set: status = made_up(0600, "epoll"); break;
         case Kind::path:
         case Kind::directory:
-            if (file.is_directory || file.kind == Kind::directory) {
+            if (file.is_directory) {
                 status = made_up(S_IFDIR | 0555, file.path);
                 break;
             }

@@ -24,7 +24,7 @@ bool is_cpu_clock(Call& call, int clock) {
     if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
     if (clock >= 0 || (clock & 3) == 3) return false;
     const int id = ~(clock >> 3);
-    return id == 0 || has_thread(call.state, id);
+    return call.is_own(id);
 }
 
 TimeSpec to_timespec(std::uint64_t nanoseconds) {
