@@ -1,11 +1,18 @@
 #include "tinykvm/linux/file_table.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 
 namespace tinykvm::linux_abi {
+
+std::int64_t OpenFile::size() const {
+    if (text) return static_cast<std::int64_t>(text->size());
+    struct stat status {};
+    return ::fstat(host->fd(), &status) == 0 ? status.st_size : -errno;
+}
 
 bool FileTable::is_open(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < descriptors_.size() &&

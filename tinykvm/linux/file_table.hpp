@@ -67,6 +67,8 @@ struct OpenFile {
 
     bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
     bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
+    // Bytes of a regular file, as of now, or of a text; -errno.
+    std::int64_t size() const;
 };
 
 struct Pipe {

@@ -225,8 +225,7 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
     if (!append && offset + total_of(ranges) > max_offset) return -EFBIG;
     const int fd = file.host->fd();
     const auto to_end = [&] {
-        struct stat status {};
-        if (append && ::fstat(fd, &status) == 0) offset = static_cast<std::uint64_t>(status.st_size);
+        if (const std::int64_t size = append ? file.size() : -1; size >= 0) offset = static_cast<std::uint64_t>(size);
     };
     const std::int64_t result =
         drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
@@ -331,14 +330,8 @@ std::int64_t sys_lseek(Call& call) {
         return wanted;
     }
 
-    std::int64_t size = 0;
-    if (file->kind == Kind::text) {
-        size = static_cast<std::int64_t>(file->text->size());
-    } else {
-        struct stat status {};
-        if (::fstat(file->host->fd(), &status) != 0) return -errno;
-        size = status.st_size;
-    }
+    const std::int64_t size = file->size();
+    if (size < 0) return size;
     std::int64_t position = 0;
     switch (whence) {
         case SEEK_DATA:

@@ -145,9 +145,9 @@ std::int64_t sys_mmap(Call& call) {
         return error ? -error : static_cast<std::int64_t>(place);
     }
 
-    struct stat status {};
-    if (::fstat(file->host->fd(), &status) != 0) return -errno;
-    const auto file_size = static_cast<std::uint64_t>(std::max<off_t>(status.st_size, 0));
+    const std::int64_t size = file->size();
+    if (size < 0) return size;
+    const auto file_size = static_cast<std::uint64_t>(size);
     const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
     // Names of mappings stay with the host as long as the mapping, so they are kept short.
     const std::string name = file->path.substr(0, 255);
