@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <map>
@@ -358,7 +359,10 @@ TEST_F(FilesTest, DescriptorsFollowAModel) {
                     break;
                 }
                 case 5: {
-                    ASSERT_EQ(guest.call(SYS_pipe2, {arena, O_NONBLOCK}), 0);
+                    if (random() % 2)
+                        ASSERT_EQ(guest.call(SYS_pipe2, {arena, O_NONBLOCK}), 0);
+                    else
+                        ASSERT_EQ(guest.call(SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, arena}), 0);
                     const int reader = lowest(0);
                     model[reader] = next++;
                     const int writer = lowest(0);

@@ -157,7 +157,7 @@ TEST_F(StateTest, CopiesAreIndependent) {
     mess_up();
     EXPECT_EQ(sibling.files.find(static_cast<int>(file))->offset, 2u);
     EXPECT_EQ(snapshot.files.find(static_cast<int>(file))->offset, 2u);
-    EXPECT_EQ(sibling.files.pipe(*sibling.files.find(static_cast<int>(reader))).bytes, "left");
+    EXPECT_EQ(sibling.files.incoming(*sibling.files.find(static_cast<int>(reader))).bytes, "left");
     EXPECT_EQ(snapshot.files.find(static_cast<int>(event))->counter, 5u);
     EXPECT_EQ(sibling.working_directory, "/data/sub");
     EXPECT_EQ(sibling.actions[SIGUSR1].handler, 0x1111u);

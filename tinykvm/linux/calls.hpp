@@ -18,6 +18,8 @@ std::int64_t sys_preadv(Call&);
 std::int64_t sys_pwritev(Call&);
 std::int64_t sys_preadv2(Call&);
 std::int64_t sys_pwritev2(Call&);
+std::int64_t sys_sendto(Call&);
+std::int64_t sys_recvfrom(Call&);
 std::int64_t sys_lseek(Call&);
 
 // descriptors.cpp: the descriptor table
@@ -30,6 +32,8 @@ std::int64_t sys_fcntl(Call&);
 std::int64_t sys_ioctl(Call&);
 std::int64_t sys_pipe(Call&);
 std::int64_t sys_pipe2(Call&);
+std::int64_t sys_socketpair(Call&);
+std::int64_t sys_getsockname(Call&);  // and getpeername
 std::int64_t sys_eventfd(Call&);
 std::int64_t sys_eventfd2(Call&);
 

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,36 +20,37 @@ using Kind = OpenFile::Kind;
 // What F_SETFL may change. They are the guest's own: the host's descriptor never hears of them.
 constexpr int settable = O_APPEND | O_NONBLOCK;
 
-// Bytes that can be read without waiting; negative where the question makes no sense.
-std::int64_t readable_bytes(const Call& call, const OpenFile& file) {
+// What there is to read: in a pipe, whichever end it is asked of, or up to the end of a file; -errno.
+std::int64_t bytes_left(const Call& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::pipe_reader:
-        case Kind::pipe_writer: return static_cast<std::int64_t>(call.state.files.pipe(file).bytes.size());
+        case Kind::pipe_writer:
+        case Kind::socket: return static_cast<std::int64_t>(call.state.files.incoming(file).bytes.size());
         case Kind::input: {
             int count = 0;
             if (!call.options.host_stdin) return 0;
             return ::ioctl(STDIN_FILENO, FIONREAD, &count) == 0 ? std::max(count, 0) : -ENOTTY;
         }
         case Kind::text:
-            return static_cast<std::int64_t>(file.text->size() -
-                                             std::min<std::uint64_t>(file.offset, file.text->size()));
         case Kind::regular: {
-            struct stat status {};
-            if (::fstat(file.host->fd(), &status) != 0) return -errno;
-            return std::max<std::int64_t>(0, status.st_size - static_cast<std::int64_t>(file.offset));
+            const std::int64_t size = file.size();
+            return size < 0 ? size : std::max<std::int64_t>(0, size - static_cast<std::int64_t>(file.offset));
         }
         default: return -ENOTTY;
     }
 }
 
+// Two descriptors at once, by FileTable's `open`; their numbers go to `address`.
+std::int64_t open_two(Call& call, int (FileTable::*open)(int, bool, int (&)[2]), int flags, GuestAddr address) {
+    int fds[2];
+    if (!call.memory.is_writable(address, sizeof fds)) return -EFAULT;
+    if (const int error = (call.state.files.*open)(flags & O_NONBLOCK, flags & O_CLOEXEC, fds)) return error;
+    return call.memory.write(address, fds) ? 0 : -EFAULT;
+}
+
 std::int64_t open_pipe(Call& call, int flags) {
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) return -EINVAL;
-    if (!call.memory.is_writable(call.args[0], 2 * sizeof(std::int32_t))) return -EFAULT;
-    int fds[2];
-    if (const int error = call.state.files.open_pipe(flags & O_NONBLOCK, flags & O_CLOEXEC, fds))
-        return error;
-    const std::int32_t pair[2] = {fds[0], fds[1]};
-    return call.memory.write(call.args[0], pair) ? 0 : -EFAULT;
+    return open_two(call, &FileTable::open_pipe, flags, call.args[0]);
 }
 
 std::int64_t open_event(Call& call, int flags) {
@@ -111,12 +112,10 @@ std::int64_t sys_fcntl(Call& call) {
         case F_GETFL: return file->flags;
         case F_SETFL: file->flags = (file->flags & ~settable) | (call.int_arg(2) & settable); return 0;
         case F_GETPIPE_SZ:
-            return file->kind == Kind::pipe_reader || file->kind == Kind::pipe_writer
-                       ? static_cast<std::int64_t>(pipe_capacity)
-                       : -EBADF;
         case F_SETPIPE_SZ:
             if (file->kind != Kind::pipe_reader && file->kind != Kind::pipe_writer) return -EBADF;
-            return call.args[2] <= pipe_capacity ? static_cast<std::int64_t>(pipe_capacity) : -EPERM;
+            if (command == F_SETPIPE_SZ && call.args[2] > pipe_capacity) return -EPERM;
+            return static_cast<std::int64_t>(pipe_capacity);
         case F_GETOWN: return 0;
         case F_SETLK:
         case F_SETLKW:
@@ -138,7 +137,7 @@ std::int64_t sys_ioctl(Call& call) {
             return 0;
         }
         case FIONREAD: {
-            const std::int64_t count = readable_bytes(call, *file);
+            const std::int64_t count = bytes_left(call, *file);
             if (count < 0) return count;
             const auto value = static_cast<std::int32_t>(std::min<std::int64_t>(count, INT32_MAX));
             return call.memory.write(call.args[2], value) ? 0 : -EFAULT;
@@ -149,6 +148,35 @@ std::int64_t sys_ioctl(Call& call) {
 
 std::int64_t sys_pipe(Call& call) { return open_pipe(call, 0); }
 std::int64_t sys_pipe2(Call& call) { return open_pipe(call, call.int_arg(1)); }
+
+// The only sockets there are: what event loops wake themselves with, as Python's asyncio does.
+std::int64_t sys_socketpair(Call& call) {
+    constexpr int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;  // O_CLOEXEC and O_NONBLOCK
+    static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK);
+    constexpr int types = 0xf;
+    const int type = call.int_arg(1);
+    if (type & ~(types | flags)) return -EINVAL;
+    if (call.int_arg(0) != AF_UNIX) return -EAFNOSUPPORT;
+    if ((type & types) != SOCK_STREAM) return -ESOCKTNOSUPPORT;
+    if (call.int_arg(2) != 0 && call.int_arg(2) != AF_UNIX) return -EPROTONOSUPPORT;
+    return open_two(call, &FileTable::open_socket_pair, type & flags, call.args[3]);
+}
+
+// They have no names.
+std::int64_t sys_getsockname(Call& call) {
+    const OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    if (file->kind != Kind::socket) return -ENOTSOCK;
+    const sa_family_t family = AF_UNIX;
+    std::int32_t room = 0;
+    if (!call.memory.read(call.args[2], room)) return -EFAULT;
+    if (room < 0) return -EINVAL;
+    const auto size = std::min<std::size_t>(static_cast<std::size_t>(room), sizeof family);
+    const bool written = call.memory.write(call.args[1], &family, size) &&
+                         call.memory.write(call.args[2], static_cast<std::int32_t>(sizeof family));
+    return written ? 0 : -EFAULT;
+}
+
 std::int64_t sys_eventfd(Call& call) { return open_event(call, 0); }
 std::int64_t sys_eventfd2(Call& call) { return open_event(call, call.int_arg(1)); }
 

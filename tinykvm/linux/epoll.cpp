@@ -16,7 +16,7 @@ using Kind = OpenFile::Kind;
 
 bool can_be_polled(Kind kind) {
     return kind == Kind::input || kind == Kind::output || kind == Kind::pipe_reader || kind == Kind::pipe_writer ||
-           kind == Kind::event;
+           kind == Kind::socket || kind == Kind::event;
 }
 
 std::int64_t create(Call& call, int flags) {

@@ -52,11 +52,11 @@ void FileTable::release(std::uint32_t index) {
     Slot& slot = files_[index];
     if (--slot.references != 0) return;
     note_change(slot.file);
-    if (is_pipe(slot.file)) {
-        Pipe& pipe = pipes_[slot.file.pipe];
-        --(slot.file.kind == OpenFile::Kind::pipe_reader ? pipe.readers : pipe.writers);
-        if (pipe.readers == 0 && pipe.writers == 0) pipe = Pipe{};
-    }
+    if (reads_pipe(slot.file)) --incoming(slot.file).readers;
+    if (writes_pipe(slot.file)) --outgoing(slot.file).writers;
+    if (has_pipe(slot.file))
+        for (Pipe* pipe : {&incoming(slot.file), &outgoing(slot.file)})
+            if (pipe->readers == 0 && pipe->writers == 0) *pipe = Pipe{};
     slot.file = OpenFile{};
 }
 
@@ -82,23 +82,41 @@ int FileTable::duplicate_to(int from, int to, bool close_on_exec) {
     return to;
 }
 
-int FileTable::open_pipe(int flags, bool close_on_exec, int (&fds)[2]) {
-    const int reader = lowest_free(0);
-    if (reader < 0) return reader;
-    if (const int writer = lowest_free(reader + 1); writer < 0) return writer;
+bool FileTable::has_room_for_two() const {
+    const int first = lowest_free(0);
+    return first >= 0 && lowest_free(first + 1) >= 0;
+}
 
+std::uint32_t FileTable::new_pipe() {
     auto free = std::find_if(pipes_.begin(), pipes_.end(),
                              [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
     if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
     free->readers = free->writers = 1;
+    return static_cast<std::uint32_t>(free - pipes_.begin());
+}
 
+int FileTable::open_pipe(int flags, bool close_on_exec, int (&fds)[2]) {
+    if (!has_room_for_two()) return -EMFILE;
     OpenFile file;
-    file.pipe = static_cast<std::uint32_t>(free - pipes_.begin());
+    file.incoming = file.outgoing = new_pipe();
     file.kind = OpenFile::Kind::pipe_reader;
     file.flags = O_RDONLY | flags;
     fds[0] = open(file, close_on_exec);
     file.kind = OpenFile::Kind::pipe_writer;
     file.flags = O_WRONLY | flags;
+    fds[1] = open(file, close_on_exec);
+    return 0;
+}
+
+int FileTable::open_socket_pair(int flags, bool close_on_exec, int (&fds)[2]) {
+    if (!has_room_for_two()) return -EMFILE;
+    OpenFile file;
+    file.kind = OpenFile::Kind::socket;
+    file.flags = O_RDWR | flags;
+    file.incoming = new_pipe();
+    file.outgoing = new_pipe();
+    fds[0] = open(file, close_on_exec);
+    std::swap(file.incoming, file.outgoing);
     fds[1] = open(file, close_on_exec);
     return 0;
 }

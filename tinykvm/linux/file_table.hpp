@@ -41,9 +41,10 @@ struct OpenFile {
         text,       // generated, as /proc/self/maps
         pipe_reader,
         pipe_writer,
+        socket,    // one of a socketpair: reads from one pipe, writes to another
         event,     // eventfd
         poll_set,  // epoll
-        path,   // opened with O_PATH: a name that can be asked about, not read
+        path,      // opened with O_PATH: a name that can be asked about, not read
     };
     Kind kind = Kind::null;
     bool writable = false;                 // the path rule it was found by lets the guest change it
@@ -51,7 +52,8 @@ struct OpenFile {
     bool is_directory = false;             // of Kind::directory and Kind::path
     int flags = 0;                         // access mode and status flags as F_GETFL shows them
     int output_fd = 0;                     // of Kind::output: 1 or 2
-    std::uint32_t pipe = 0;                // of pipes: FileTable's number of it
+    // FileTable's numbers of the pipes it reads from and writes to; of a pipe's ends both are that pipe.
+    std::uint32_t incoming = 0, outgoing = 0;
     std::uint64_t offset = 0;              // position; of directories the position in the listing
     std::uint64_t counter = 0;             // of Kind::event
     std::uint64_t serial = 0;              // no other file of the table has or had it
@@ -65,10 +67,10 @@ struct OpenFile {
     std::shared_ptr<const std::string> text;
     std::string path;  // in the guest's namespace; empty for what has no name
 
-    bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
-    bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
     // Bytes of a regular file, as of now, or of a text; -errno.
     std::int64_t size() const;
+    bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
+    bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
 };
 
 struct Pipe {
@@ -101,6 +103,8 @@ class FileTable {
     int duplicate_to(int from, int to, bool close_on_exec);
     // fds[0] reads, fds[1] writes. EMFILE; nothing is opened then.
     int open_pipe(int flags, bool close_on_exec, int (&fds)[2]);
+    // Each reads what the other one writes. EMFILE as above.
+    int open_socket_pair(int flags, bool close_on_exec, int (&fds)[2]);
     // 0 or EBADF.
     int close(int fd);
     // Closes every open descriptor in [first, last].
@@ -110,18 +114,24 @@ class FileTable {
     bool close_on_exec(int fd) const { return descriptors_[static_cast<std::size_t>(fd)].close_on_exec; }
     void set_close_on_exec(int fd, bool on) { descriptors_[static_cast<std::size_t>(fd)].close_on_exec = on; }
 
-    // The pipe behind a pipe_reader or pipe_writer.
-    Pipe& pipe(const OpenFile& file) { return pipes_[file.pipe]; }
-    const Pipe& pipe(const OpenFile& file) const { return pipes_[file.pipe]; }
+    // The pipes of a pipe_reader, pipe_writer or socket.
+    Pipe& incoming(const OpenFile& file) { return pipes_[file.incoming]; }
+    Pipe& outgoing(const OpenFile& file) { return pipes_[file.outgoing]; }
+    const Pipe& incoming(const OpenFile& file) const { return pipes_[file.incoming]; }
+    const Pipe& outgoing(const OpenFile& file) const { return pipes_[file.outgoing]; }
 
     // Goes up with everything that may end a wait for a pipe or an event counter.
     std::uint64_t changes() const { return changes_; }
     void note_change() { ++changes_; }
     // The same of one pipe or event counter.
-    std::uint64_t changes(const OpenFile& file) const { return is_pipe(file) ? pipe(file).changes : file.changes; }
+    std::uint64_t changes(const OpenFile& file) const {
+        return has_pipe(file) ? incoming(file).changes + outgoing(file).changes : file.changes;
+    }
     void note_change(OpenFile& file) {
         ++changes_;
-        ++(is_pipe(file) ? pipe(file).changes : file.changes);
+        if (!has_pipe(file)) return void(++file.changes);
+        ++incoming(file).changes;
+        ++outgoing(file).changes;
     }
 
     std::size_t open_descriptors() const;
@@ -142,9 +152,16 @@ class FileTable {
         std::uint32_t references = 0;  // descriptors; 0: free
     };
 
-    static bool is_pipe(const OpenFile& file) {
-        return file.kind == OpenFile::Kind::pipe_reader || file.kind == OpenFile::Kind::pipe_writer;
+    static bool reads_pipe(const OpenFile& file) {
+        return file.kind == OpenFile::Kind::pipe_reader || file.kind == OpenFile::Kind::socket;
     }
+    static bool writes_pipe(const OpenFile& file) {
+        return file.kind == OpenFile::Kind::pipe_writer || file.kind == OpenFile::Kind::socket;
+    }
+    static bool has_pipe(const OpenFile& file) { return reads_pipe(file) || writes_pipe(file); }
+    bool has_room_for_two() const;
+    // The number of a pipe with a reader and a writer.
+    std::uint32_t new_pipe();
     bool is_open(int fd) const;
     int lowest_free(int from) const;
     void install(int fd, std::uint32_t file, bool close_on_exec);

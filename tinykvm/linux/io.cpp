@@ -1,7 +1,7 @@
 // Data in and out of open files. Host files are read and written at positions (pread, pwrite), never through
 // an offset of the host's.
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,12 +52,17 @@ std::int64_t read_input(Call& call, const OpenFile& file, Ranges ranges) {
     });
 }
 
-std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges) {
+// `message_flags`: as of recv() and send(), MSG_DONTWAIT and MSG_NOSIGNAL.
+bool may_wait(const OpenFile& file, int message_flags) {
+    return !(file.flags & O_NONBLOCK) && !(message_flags & MSG_DONTWAIT);
+}
+
+std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
     if (total_of(ranges) == 0) return 0;
-    Pipe& pipe = call.state.files.pipe(file);
+    Pipe& pipe = call.state.files.incoming(file);
     if (pipe.bytes.empty()) {
         if (pipe.writers == 0) return 0;
-        if (file.flags & O_NONBLOCK) return -EAGAIN;
+        if (!may_wait(file, message_flags)) return -EAGAIN;
         return call.park({.what = Wait::For::files});
     }
     std::size_t taken = 0;
@@ -134,7 +139,8 @@ std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t*
         case Kind::regular:
         case Kind::text: return read_at(call, file, ranges, at ? *at : file.offset);
         case Kind::directory: return -EISDIR;
-        case Kind::pipe_reader: return read_pipe(call, file, ranges);
+        case Kind::pipe_reader:
+        case Kind::socket: return read_pipe(call, file, ranges);
         case Kind::event: return read_event(call, file, ranges);
         case Kind::output:
         case Kind::pipe_writer:
@@ -165,17 +171,18 @@ std::vector<GuestRange> behind(Ranges ranges, std::uint64_t done) {
     return rest;
 }
 
-std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges) {
+std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
     // A write that waits for room has put some of its bytes in already.
     const std::uint64_t before = call.again ? call.again->done : 0;
     const std::uint64_t total = total_of(ranges);
     if (total == 0) return 0;
-    Pipe& pipe = call.state.files.pipe(file);
+    Pipe& pipe = call.state.files.outgoing(file);
     if (pipe.readers == 0) {
-        send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
+        if (!(message_flags & MSG_NOSIGNAL))
+            send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
         return before > 0 ? static_cast<std::int64_t>(before) : -EPIPE;
     }
-    const bool waits = !(file.flags & O_NONBLOCK);
+    const bool waits = may_wait(file, message_flags);
     const auto interrupted = [](std::uint64_t done) { return done > 0 ? static_cast<std::int64_t>(done) : restart_call; };
     const std::size_t room = pipe_capacity - pipe.bytes.size();
     constexpr std::size_t atomic = 4096;  // PIPE_BUF: no less is written of so little
@@ -258,7 +265,8 @@ std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t
         case Kind::zero:
         case Kind::random: return static_cast<std::int64_t>(total_of(ranges));
         case Kind::regular: return file.writable ? write_regular(call, file, ranges, at) : -EBADF;
-        case Kind::pipe_writer: return write_pipe(call, file, ranges);
+        case Kind::pipe_writer:
+        case Kind::socket: return write_pipe(call, file, ranges);
         case Kind::event: return write_event(call, file, ranges);
         case Kind::input:
         case Kind::text:
@@ -301,6 +309,17 @@ std::int64_t vectored2(Call& call, Move move) {
     return vectored(call, move, call.args[3] != ~std::uint64_t{0});
 }
 
+// send and recv, with their flags; each socket here is connected and has no name.
+std::int64_t message(Call& call, std::int64_t (*move)(Call&, OpenFile&, Ranges, int)) {
+    OpenFile* file = call.file(0);
+    if (!file) return -EBADF;
+    if (file->kind != Kind::socket) return -ENOTSOCK;
+    const int flags = call.int_arg(3);
+    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) return -EOPNOTSUPP;
+    const GuestRange range{call.args[1], std::min(call.args[2], max_transfer)};
+    return move(call, *file, Ranges(&range, 1), flags);
+}
+
 }  // namespace
 
 std::int64_t sys_read(Call& call) { return plain(call, read_into, false); }
@@ -313,6 +332,13 @@ std::int64_t sys_preadv(Call& call) { return vectored(call, read_into, true); }
 std::int64_t sys_pwritev(Call& call) { return vectored(call, write_from, true); }
 std::int64_t sys_preadv2(Call& call) { return vectored2(call, read_into); }
 std::int64_t sys_pwritev2(Call& call) { return vectored2(call, write_from); }
+
+std::int64_t sys_sendto(Call& call) { return message(call, write_pipe); }
+std::int64_t sys_recvfrom(Call& call) {
+    const std::int64_t result = message(call, read_pipe);
+    if (result < 0 || call.parked || call.args[4] == 0 || call.args[5] == 0) return result;
+    return call.memory.write(call.args[5], std::int32_t{0}) ? result : -EFAULT;
+}
 
 std::int64_t sys_lseek(Call& call) {
     OpenFile* file = call.file(0);

@@ -18,6 +18,20 @@ bool is_host_input(const Call& call, const OpenFile& file) {
     return file.kind == Kind::input && call.options.host_stdin;
 }
 
+namespace {
+
+short reader_readiness(const Pipe& pipe) {
+    return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
+}
+
+short writer_readiness(const Pipe& pipe) {
+    // Room for PIPE_BUF bytes, so that a small write cannot fail.
+    return static_cast<short>((pipe_capacity - pipe.bytes.size() >= 4096 ? POLLOUT | POLLWRNORM : 0) |
+                              (pipe.readers == 0 ? POLLERR : 0));
+}
+
+}  // namespace
+
 short readiness(const Call& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::input: {
@@ -32,16 +46,13 @@ short readiness(const Call& call, const OpenFile& file) {
         case Kind::regular:
         case Kind::directory:
         case Kind::text: return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-        case Kind::pipe_reader: {
-            const Pipe& pipe = call.state.files.pipe(file);
-            return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) |
-                                      (pipe.writers == 0 ? POLLHUP : 0));
-        }
-        case Kind::pipe_writer: {
-            // Room for PIPE_BUF bytes, so that a small write cannot fail.
-            const Pipe& pipe = call.state.files.pipe(file);
-            return static_cast<short>((pipe_capacity - pipe.bytes.size() >= 4096 ? POLLOUT | POLLWRNORM : 0) |
-                                      (pipe.readers == 0 ? POLLERR : 0));
+        case Kind::pipe_reader: return reader_readiness(call.state.files.incoming(file));
+        case Kind::pipe_writer: return writer_readiness(call.state.files.outgoing(file));
+        case Kind::socket: {
+            const Pipe &in = call.state.files.incoming(file), &out = call.state.files.outgoing(file);
+            const bool alone = in.writers == 0;
+            return static_cast<short>(reader_readiness(in) | (writer_readiness(out) & ~POLLERR) |
+                                      (alone ? POLLIN | POLLOUT | POLLRDHUP : 0));
         }
         case Kind::event:
             return static_cast<short>((file.counter > 0 ? POLLIN | POLLRDNORM : 0) |

@@ -68,7 +68,8 @@ int status_of(const OpenFile& file, struct stat& status) {
             break;
         }
         case Kind::pipe_reader:
-        case Kind::pipe_writer: status = made_up(S_IFIFO | 0600, "pipe" + std::to_string(file.pipe)); break;
+        case Kind::pipe_writer: status = made_up(S_IFIFO | 0600, "pipe" + std::to_string(file.incoming)); break;
+        case Kind::socket: status = made_up(S_IFSOCK | 0777, "socket" + std::to_string(file.incoming)); break;
         case Kind::event: status = made_up(0600, "event"); break;
         case Kind::poll_set: status = made_up(0600, "epoll"); break;
         case Kind::path:
