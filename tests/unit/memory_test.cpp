@@ -48,7 +48,8 @@ TEST(Memory, ReadsAndWritesOutsideMappingsFailAndChangeNothing) {
     EXPECT_FALSE(memory.write(base + 1, buffer.data(), page_size));
     EXPECT_EQ(memory.changed_bytes(), 0u);
     for (GuestAddr address : {GuestAddr{0}, base - 1, base + page_size, ~GuestAddr{0}, ~GuestAddr{0} - 4095,
-                              x86::user_end, GuestAddr{1} << 63, x86::doorbell, x86::system_begin + x86::descriptors_offset})
+                              x86::user_end, GuestAddr{1} << 63, x86::doorbell,
+                              x86::system_begin + x86::descriptors_offset})
         for (std::size_t size : {std::size_t{1}, std::size_t{4095}, std::size_t{4096}}) {
             EXPECT_FALSE(memory.read(address, buffer.data(), size)) << std::hex << address;
             EXPECT_FALSE(memory.write(address, buffer.data(), size)) << std::hex << address;
