@@ -22,7 +22,7 @@ std::string quoted(std::string_view name) { return "\"" + printable(name, 80) + 
 }
 
 void require_name(std::string_view name) {
-    if (!is_field_name(name)) {
+    if (!is_token(name) || name.size() > 250) {
         refuse(name, "a name is 1 to 250 letters, digits, '-', '_' or '.'");
     }
 }

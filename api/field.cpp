@@ -9,7 +9,8 @@ namespace tinykvm::api {
 
 namespace {
 
-constexpr std::size_t max_name_bytes = 250;  // Varnish keeps the length with the colon in one byte
+// Varnish keeps the length with the colon in a char, and ends the process when that is negative (http_IsHdr()).
+constexpr std::size_t max_name_bytes = 126;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
@@ -20,9 +21,11 @@ bool is_token_char(char c) {
 
 }  // namespace
 
-bool is_field_name(std::string_view text) {
-    return !text.empty() && text.size() <= max_name_bytes && std::all_of(text.begin(), text.end(), is_token_char);
+bool is_token(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
 }
+
+bool is_field_name(std::string_view text) { return text.size() <= max_name_bytes && is_token(text); }
 
 bool is_field_value(std::string_view text) {
     return std::none_of(text.begin(), text.end(), [](char c) {
@@ -43,7 +46,8 @@ std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
     }
     FieldParts parts{line.substr(0, colon), line.substr(colon + 1)};
     if (!is_field_name(parts.name)) {
-        why = "has a name that is not a token: " + printable(line, 80);
+        why = "has a name that is not a token of at most " + std::to_string(max_name_bytes) +
+              " bytes: " + printable(line, 80);
         return std::nullopt;
     }
     if (!is_field_value(parts.value)) {

@@ -15,7 +15,9 @@ inline constexpr std::size_t max_field_bytes = 8192;  // "Name: value"
 inline constexpr std::size_t max_fields = 64;         // a program may add to a message
 inline constexpr std::size_t max_fields_bytes = 32768;
 
-// RFC 9110 token, at most 250 bytes.
+// Of RFC 9110.
+bool is_token(std::string_view text);
+// A token of at most 126 bytes.
 bool is_field_name(std::string_view text);
 // No control characters but the horizontal tab; bytes above 127 are allowed.
 bool is_field_value(std::string_view text);

@@ -41,9 +41,10 @@ void add_header(struct http* message, std::string_view line) {
 void unset_header(struct http* message, std::string_view name) {
     // As Varnish has its header names: the length with the colon, the name, the colon, a zero. 8.0 gives the
     // same bytes a type of their own.
-    char spec[256];
-    if (name.size() + 1 > sizeof spec - 2) {
-        return;  // no message has such a header
+    constexpr std::size_t longest = 127;  // the length is a char, and http_IsHdr() insists on it
+    char spec[1 + longest + 1];
+    if (name.size() + 1 > longest) {
+        return;  // no message has such a header of ours: is_field_name()
     }
     spec[0] = static_cast<char>(name.size() + 1);
     std::memcpy(spec + 1, name.data(), name.size());

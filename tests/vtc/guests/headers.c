@@ -2,6 +2,22 @@
  * Looks for, adds, replaces and removes header fields in both messages. */
 #include "kvm_api.h"
 
+/* Sets, unsets and adds fields with names of the length that Varnish can just look for, and of longer ones. */
+static void long_names(void)
+{
+    static const size_t sizes[] = {126, 127, 250};
+    char line[300], text[512] = "";
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t size = sizes[i];
+        memset(line, 'n', size);
+        memcpy(line + size, ": v", 3);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%zu: %ld %ld %ld %ld\n", size,
+                 sys_http_set(BERESP, line, size + 3), sys_http_set(BERESP, line, size),
+                 sys_http_append(BERESP, line, size + 3), sys_http_set(BEREQ, line, size));
+    }
+    backend_response_str(200, "text/plain", text);
+}
+
 static void on_get(const char *url, const char *arg)
 {
     char field[64], value[64], text[512];
@@ -11,7 +27,8 @@ static void on_get(const char *url, const char *arg)
     long small = sys_http_find(BEREQ, "X-Asked", 7, text, 1);
     long none = http_find_str(BEREQ, "X-None", text, sizeof text);
     (void)url;
-    (void)arg;
+    if (strcmp(arg, "long") == 0)
+        long_names();
 
     http_append_str(BERESP, "X-Twice: one");
     http_appendf(BERESP, "X-Twice: %s", "two");
