@@ -90,8 +90,15 @@ void SelfRequests::configure(const std::string& unix_socket, const std::string& 
     std::string prefix = http_prefix;
     prefix.erase(prefix.find_last_not_of('/') + 1);
     const auto maximum = static_cast<std::size_t>(max_concurrent);
-    target_.reset(new Target{unix_socket, prefix, origin, static_cast<unsigned>(maximum),
-                             HttpClient(std::min(maximum, most_kept_connections))});
+    std::shared_ptr<Target> target(new Target{unix_socket, prefix, origin, static_cast<unsigned>(maximum),
+                                              HttpClient(std::min(maximum, most_kept_connections))});
+    const std::lock_guard lock(mutex_);
+    target_.swap(target);
+}
+
+std::shared_ptr<SelfRequests::Target> SelfRequests::target() const {
+    const std::lock_guard lock(mutex_);
+    return target_;
 }
 
 HttpResponse SelfRequests::fetch(const SelfRequest& request) {
@@ -107,7 +114,8 @@ HttpResponse SelfRequests::fetch(const SelfRequest& request) {
 
 HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     const std::string which = "self-request for " + printable(request.path, 200) + ": ";
-    if (!target_) {
+    const std::shared_ptr<Target> target = this->target();
+    if (!target) {
         throw HttpFailure(FailureKind::host, ENOTCONN,
                           which + "call tinykvm.init_self_requests() in vcl_init to allow them");
     }
@@ -125,17 +133,17 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
         explicit Place(std::atomic<unsigned>& counter) : running(counter), before(counter.fetch_add(1)) {}
         ~Place() { running.fetch_sub(1); }
     } place(running_);
-    if (place.before >= target_->max_concurrent) {
+    if (place.before >= target->max_concurrent) {
         throw HttpFailure(FailureKind::busy, EAGAIN,
-                          which + std::to_string(target_->max_concurrent) +
+                          which + std::to_string(target->max_concurrent) +
                               " run already, the maximum set with init_self_requests(); mostly this is a loop, a page "
                               "that asks for itself");
     }
 
     HttpRequest http;
     http.method = request.method;
-    http.url = target_->prefix + request.path;
-    http.unix_socket = target_->unix_socket;
+    http.url = target->prefix + request.path;
+    http.unix_socket = target->unix_socket;
     for (const std::string& line : request.headers) {
         if (!self_request_depth(line)) {
             http.headers.push_back(line);
@@ -149,16 +157,16 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     http.max_body = request.max_body;
     http.max_redirects = request.max_redirects;
     http.check_url = [&](const HttpUrl& url) {
-        if (!url.same_origin(target_->origin)) {
+        if (!url.same_origin(target->origin)) {
             throw HttpFailure(FailureKind::host, EACCES, which + "it was redirected away from Varnish");
         }
     };
-    return target_->client.fetch(http);
+    return target->client.fetch(http);
 }
 
 void SelfRequests::close_idle() {
-    if (target_) {
-        target_->client.close_idle();
+    if (const std::shared_ptr<Target> target = this->target()) {
+        target->client.close_idle();
     }
 }
 

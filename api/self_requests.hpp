@@ -3,13 +3,15 @@
 // Two things end a loop, a page that is made of itself: each request carries how many requests it is inside of, and
 // there is a maximum of requests at a time.
 //
-// Thread safety: configure() while nobody else uses the object; the rest from any thread.
+// Thread safety: any thread. A request goes on with the configuration it began with: programs that boot while a VCL is
+// being loaded may make some already.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,10 +64,12 @@ class SelfRequests {
         unsigned max_concurrent;
         HttpClient client;
     };
+    std::shared_ptr<Target> target() const;
     HttpResponse fetch_counted(const SelfRequest& request);
 
     CounterSink& counters_;
-    std::unique_ptr<Target> target_;  // null: not configured
+    mutable std::mutex mutex_;
+    std::shared_ptr<Target> target_;  // guarded by mutex_; null: not configured
     std::atomic<unsigned> running_{0};
 };
 

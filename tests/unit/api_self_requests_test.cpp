@@ -90,6 +90,22 @@ TEST_F(ApiSelfRequests, ThroughThePrefix) {
     expect_counts(8, 5);
 }
 
+// Of a VCL that is being loaded, while a program that boots asks already.
+TEST_F(ApiSelfRequests, MayBeConfiguredAnewMeanwhile) {
+    HttpServer server([this](const std::string& request) {
+        if (!request.starts_with("GET /on ")) {
+            return ok("there");
+        }
+        requests.configure("", "http://127.0.0.1:1", 1);
+        return std::string("HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: /b\r\n\r\n");
+    });
+    requests.configure("", server.url(""), 50);
+    SelfRequest request = get("/on");
+    request.max_redirects = 1;
+    EXPECT_EQ(requests.fetch(request).body, "there");
+    EXPECT_EQ(failure_of(get("/")).error(), ECONNREFUSED);
+}
+
 TEST_F(ApiSelfRequests, DepthTravelsAndEndsLoops) {
     HttpServer server([](const std::string&) { return ok(""); });
     requests.configure("", server.url(""), 50);
