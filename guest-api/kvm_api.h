@@ -412,9 +412,12 @@ static inline void begin_streaming_response(int16_t status, const void* content_
 static inline long sys_set_cacheable(bool cached, uint64_t ttl_ms, uint64_t grace_ms, uint64_t keep_ms) {
     return kvm_call(KVM_SET_CACHEABLE, cached, (long)ttl_ms, (long)grace_ms, (long)keep_ms, 0, 0);
 }
+/* Of any number of seconds: less than nothing is nothing, and there is an end. */
+static inline uint64_t kvm_milliseconds(float seconds) {
+    return !(seconds > 0) ? 0 : seconds < 1e15f ? (uint64_t)(seconds * 1000.0f) : UINT64_C(1000000000000000000);
+}
 static inline long set_cacheable(bool cached, float ttl, float grace, float keep) {
-    return sys_set_cacheable(cached, (uint64_t)(ttl * 1000.0f), (uint64_t)(grace * 1000.0f),
-                             (uint64_t)(keep * 1000.0f));
+    return sys_set_cacheable(cached, kvm_milliseconds(ttl), kvm_milliseconds(grace), kvm_milliseconds(keep));
 }
 
 /* ---- Header fields in Varnish: one exit each ---------------------------------------------------------- */
@@ -590,6 +593,9 @@ static inline long fetch_post(const char* url, const char* content_type, const v
                              struct curl_op* op) {
     size_t type_len = strlen(content_type);
     memset(op, 0, sizeof(*op));
+    if (len > UINT32_MAX) {
+        return -EINVAL;
+    }
     op->post_buffer = data;
     op->post_buflen = (uint32_t)len;
     op->ctlen = (uint32_t)(type_len < sizeof(op->ctype) ? type_len : sizeof(op->ctype) - 1);
@@ -736,7 +742,7 @@ static inline long storage_task(storage_task_func f, const void* data, size_t le
     return sys_storage_task(f, data, len, 0, 0);
 }
 static inline long schedule_storage_task(storage_task_func f, const void* data, size_t len, float start, float period) {
-    return sys_storage_task(f, data, len, (uint64_t)(start * 1000.0f), (uint64_t)(period * 1000.0f));
+    return sys_storage_task(f, data, len, kvm_milliseconds(start), kvm_milliseconds(period));
 }
 static inline long stop_storage_task(long task) {
     return kvm_call(KVM_STOP_STORAGE_TASK, task, 0, 0, 0, 0, 0);

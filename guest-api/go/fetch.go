@@ -81,7 +81,8 @@ func fetch(number uintptr, url string, options *FetchOptions) (*FetchResponse, e
 	if options == nil {
 		options = &FetchOptions{}
 	}
-	if len(options.Header) > maxFetchFields || len(options.ContentType) >= len(rawFetch{}.contentType) {
+	if len(options.Header) > maxFetchFields || len(options.ContentType) >= len(rawFetch{}.contentType) ||
+		len(options.Body) > 1<<32-1 {
 		return nil, syscall.EINVAL
 	}
 	raw, fields := new(rawFetch), new(rawFetchFields)

@@ -11,6 +11,8 @@ static void on_get(const char *url, const char *arg)
         sys_set_cacheable(true, 10000, 5000, 3000);
     else if (strcmp(url, "/seconds") == 0)
         set_cacheable(true, 12, 6.5f, 4);
+    else if (strcmp(url, "/endless") == 0)
+        set_cacheable(true, __builtin_inff(), -1, __builtin_nanf(""));
     else if (strcmp(url, "/forbidden") == 0) {
         set_cacheable(true, 12, 6.5f, 4);
         backend_response_str(403, "text/plain", "x");
