@@ -33,6 +33,7 @@ sub vcl_backend_fetch {
 		set bereq.backend = tinykvm.to_backend("minify");
 	} else {
 		set bereq.backend = server;
+		unset bereq.http.X-Tinykvm-Depth;  # no business of others
 	}
 }
 

@@ -19,5 +19,6 @@ sub vcl_backend_fetch {
 		set bereq.backend = tinykvm.to_backend("fetch", regsub(bereq.url, "^/copy", ""));
 	} else {
 		set bereq.backend = server;
+		unset bereq.http.X-Tinykvm-Depth;  # no business of others
 	}
 }
