@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 
 #include "api/guest_text.hpp"
 
@@ -17,6 +19,53 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) :
 bool is_token_char(char c) {
     const bool alphanumeric = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
     return alphanumeric || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+}
+
+// "bytes 0-4/10", "bytes 0-4/*" or "bytes */10", with numbers that make sense.
+bool is_content_range(std::string_view value) {
+    constexpr std::string_view unit = "bytes ";
+    if (!same_name(value.substr(0, unit.size()), unit)) {
+        return false;
+    }
+    value.remove_prefix(unit.size());
+    // A number of at most 18 digits, which no integer of 64 bits minds, and what has to be behind it.
+    const auto number = [&value](std::string_view behind) -> std::int64_t {
+        constexpr std::size_t most_digits = 18;
+        std::int64_t result = -1;
+        const char* end = value.data() + std::min(value.size(), most_digits);
+        const auto [stop, error] = std::from_chars(value.data(), end, result);
+        value.remove_prefix(static_cast<std::size_t>(stop - value.data()));
+        if (error != std::errc() || !value.starts_with(behind)) {
+            return -1;
+        }
+        value.remove_prefix(behind.size());
+        return result;
+    };
+    if (value.starts_with("*/")) {
+        value.remove_prefix(2);
+        return number("") > 0 && value.empty();
+    }
+    const std::int64_t first = number("-"), last = number("/");
+    if (first < 0 || last < first) {
+        return false;
+    }
+    return value == "*" || (number("") > last && value.empty());
+}
+
+// What Varnish 7.1 ends for, whoever its backend is: in VRG_CheckBo() for ranges of another unit than bytes, or of which
+// nothing is known; in VRY_Create() for a name of which the length with a colon does not fit in a char.
+bool is_known_to_varnish(const FieldParts& parts) {
+    if (same_name(parts.name, "Content-Range")) {
+        return is_content_range(parts.value);
+    }
+    if (same_name(parts.name, "Vary")) {
+        std::size_t length = 0;
+        return std::none_of(parts.value.begin(), parts.value.end(), [&length](char c) {
+            length = c == ',' || c == ' ' || c == '\t' ? 0 : length + 1;
+            return length > max_name_bytes;
+        });
+    }
+    return true;
 }
 
 }  // namespace
@@ -58,6 +107,10 @@ std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
     parts.value.remove_prefix(begin);
     const std::size_t last = parts.value.find_last_not_of(" \t");
     parts.value = parts.value.substr(0, last == std::string_view::npos ? 0 : last + 1);
+    if (!is_known_to_varnish(parts)) {
+        why = "has a value that is none Varnish takes: " + printable(line, 80);
+        return std::nullopt;
+    }
     return parts;
 }
 

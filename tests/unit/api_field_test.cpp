@@ -59,6 +59,28 @@ TEST(ApiField, FramingIsTheHosts) {
     EXPECT_FALSE(is_framing_field("Content-Type"));
 }
 
+TEST(ApiField, RangesOfBytesMakeSense) {
+    for (const char* good : {"bytes 0-0/1", "bytes 0-4/10", "Bytes 5-9/10", "bytes 0-4/*", "bytes */10",
+                             "bytes 0-999999999999999998/999999999999999999"}) {
+        EXPECT_TRUE(accepted(std::string("Content-Range: ") + good)) << good;
+    }
+    for (const char* bad :
+         {"", "bytes", "bytes ", "bytes */*", "bytes */0", "bytes */", "bytes *", "bytes 0-4", "bytes 0-4/",
+          "bytes 0-4/4", "bytes 4-0/10", "bytes -4/10", "bytes 0-/10", "bytes 0-4/+9", "bytes 0--4/10", "bytes */-1",
+          "bytes  0-4/10", "bytes=0-4/10", "items 0-4/10",  "bytes 0-4/1000000000000000000",
+          "bytes 18446744073709551616-0/1"}) {
+        EXPECT_FALSE(accepted(std::string("content-range:") + bad)) << bad;
+    }
+}
+
+TEST(ApiField, NamesInVaryAreNames) {
+    const std::string longest(126, 'x');
+    EXPECT_TRUE(accepted("Vary: " + longest + ", " + longest + "," + longest + "\t" + longest));
+    EXPECT_TRUE(accepted("Vary:*"));
+    EXPECT_FALSE(accepted("Vary: " + longest + "x"));
+    EXPECT_FALSE(accepted("vary: a, " + longest + "x, b"));
+}
+
 TEST(ApiHeaderEdit, SeesChangesAndReportsThem) {
     const std::string_view lines[] = {"Host: a", "X-One:1", "x-one: 2", "Odd"};
     HeaderEdit edit;

@@ -29,6 +29,12 @@ static void on_get(const char *url, const char *arg)
     (void)url;
     if (strcmp(arg, "long") == 0)
         long_names();
+    if (strncmp(arg, "Content-Range", 13) == 0 || strcmp(arg, "Vary") == 0) {
+        /* Nothing to see of the second one but its length. */
+        snprintf(text, sizeof text, *arg == 'V' ? "%s: %0127d" : "%s", arg, 0);
+        snprintf(text, sizeof text, "%ld", http_append_str(BERESP, text));
+        backend_response_str(206, "text/plain", text);
+    }
 
     http_append_str(BERESP, "X-Twice: one");
     http_appendf(BERESP, "X-Twice: %s", "two");
