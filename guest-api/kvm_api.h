@@ -424,8 +424,8 @@ static inline long set_cacheable(bool cached, float ttl, float grace, float keep
 
 enum { BEREQ = 0, BERESP = 1 }; /* `where`: the request to the program, or its response */
 
-/* Adds a field "Name: value". 0, or -EINVAL (`where`, no name or one of more than 126 bytes, a CR, LF or zero in it),
- * -EFAULT, -ENOSPC. */
+/* Adds a field "Name: value". 0, or -EINVAL (`where`, no name or one of more than 126 bytes, a CR, LF or zero in it, a
+ * Content-Range that is no range of bytes, a name of more than 126 bytes in Vary), -EFAULT, -ENOSPC. */
 static inline long sys_http_append(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_APPEND, where, (long)field, (long)len, 0, 0, 0);
 }
