@@ -277,8 +277,9 @@ static inline void set_on_error(void (*f)(const char* url, const char* arg, cons
     register_func(5, (void (*)(void))f);
 }
 
-/* The same for a handler that wants the whole request, with its body as it came, as a fourth argument. The
- * host always passes it: one of the two is registered, whichever was called last. */
+/* The same for a handler that wants the whole request as a fourth argument: with its body as it came, or none when that
+ * came in pieces and was too long to be kept. The host always passes it: one of the two is registered, whichever was
+ * called last. */
 static inline void set_on_error_request(void (*f)(const char* url, const char* arg, const char* exception,
                                                   const struct kvm_request* request)) {
     register_func(5, (void (*)(void))f);

@@ -110,7 +110,8 @@ class Response {
     using Seconds = std::chrono::duration<float>;
 
     explicit Response(int status = 200, std::string content_type = {}, std::string body = {})
-        : status_(static_cast<std::int16_t>(status)), content_type_(std::move(content_type)), body_(std::move(body)) {}
+        : status_(status == static_cast<std::int16_t>(status) ? static_cast<std::int16_t>(status) : std::int16_t{0}),
+          content_type_(std::move(content_type)), body_(std::move(body)) {}
 
     Response& body(std::string body) {
         body_ = std::move(body);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/guest_text.hpp"
+
 namespace tinykvm::vmod {
 
 void Log::line(enum VSL_tag_e tag, std::string_view text) const {
@@ -26,7 +28,7 @@ void Log::failure(std::string_view program, const api::Failure& failure, enum VS
         const std::size_t end = std::min(report.find('\n', begin), report.size());
         const std::string_view one = report.substr(begin, end - begin);
         if (begin != 0 || one != failure.what()) {  // said already
-            line(SLT_Error, one);
+            line(SLT_Error, api::printable(one));
         }
         begin = end + 1;
     }

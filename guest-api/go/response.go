@@ -69,7 +69,11 @@ func send(response Response) {
 		answer.extra.cached = true
 		answer.extra.ttl, answer.extra.grace, answer.extra.keep = seconds(cache.TTL), seconds(cache.Grace), seconds(cache.Keep)
 	}
-	host(callBackendResponse, uintptr(response.Status), uintptr(at(answer.contentType)), uintptr(len(answer.contentType)),
+	status := response.Status
+	if status < 0 || status > 999 { // the host looks at 16 bits
+		status = 0
+	}
+	host(callBackendResponse, uintptr(status), uintptr(at(answer.contentType)), uintptr(len(answer.contentType)),
 		uintptr(at(answer.body)), uintptr(len(answer.body)), uintptr(unsafe.Pointer(&answer.extra)))
 }
 

@@ -227,7 +227,7 @@ TEST_F(SignalsTest, AnImpossibleFrameKills) {
         guest.process.state().thread = {};
     }
     for (std::uint64_t stack : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0},
-                                std::uint64_t{0x50000000}, std::uint64_t{x86::system_begin}}) {
+                                std::uint64_t{0x50000000}, std::uint64_t{x86::shim}}) {
         guest.registers.rsp = stack;
         EXPECT_EQ(sigreturn().next, Outcome::Next::killed);
     }

@@ -237,7 +237,6 @@ TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
         while (blocks < most && fork.map(from + blocks * distance, 2 * page_size, rw) == 0) ++blocks;
         return blocks;
     };
-    const std::size_t room = (96 - 8 - 2) * MiB / block;
     const std::vector<std::function<void(GuestMemory&)>> histories{
         [](GuestMemory&) {},
         [](GuestMemory& fork) { EXPECT_EQ(fork.map(2 * far, 40 * MiB, rw), 0); },
@@ -245,15 +244,36 @@ TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
         [&](GuestMemory& fork) { EXPECT_EQ(map_blocks(fork, far, 20), 20u); },
         [&](GuestMemory& fork) { EXPECT_EQ(map_blocks(fork, 8 * far, 21), 21u); },
     };
-    for (std::size_t i = 0; i < histories.size(); ++i) {
-        kvm::Vm other;
-        GuestMemory fork(other, image, limits(96 * MiB));
-        histories[i](fork);
-        EXPECT_FALSE(fork.needs_rebuild()) << i;
-        fork.reset();
-        EXPECT_EQ(map_blocks(fork, far, 1000), room) << i;
-        EXPECT_TRUE(fork.needs_rebuild()) << i;
-    }
+    const std::size_t room = (96 - 8 - 2) * MiB / block;
+    const std::vector<std::function<void(GuestMemory&)>> requests{
+        [&](GuestMemory& fork) { EXPECT_EQ(map_blocks(fork, far, 1000), room); },
+        // One large range of which a part is there already: nothing of it is taken.
+        [&](GuestMemory& fork) {
+            EXPECT_EQ(fork.map(far + 80 * MiB, block, rw), 0);
+            EXPECT_EQ(fork.map(far, 100 * MiB, rw), ENOMEM);
+            EXPECT_EQ(map_blocks(fork, 4 * far, 1000), room - 1);
+        },
+        // Mappings in which nobody can see anything, where an earlier request could.
+        [&, fresh = 0](GuestMemory& fork) mutable {
+            int changes = 0;
+            while (changes < 1000 && fork.map(far + 2 * changes * page_size, page_size, none) == 0 &&
+                   fork.unmap(far + 2 * changes * page_size, page_size) == 0)
+                ++changes;
+            EXPECT_GT(changes, 250);
+            if (fresh == 0) fresh = changes;
+            EXPECT_EQ(changes, fresh);
+        },
+    };
+    for (std::size_t request = 0; request < requests.size(); ++request)
+        for (std::size_t history = 0; history < histories.size(); ++history) {
+            SCOPED_TRACE("request " + std::to_string(request) + ", history " + std::to_string(history));
+            kvm::Vm other;
+            GuestMemory fork(other, image, limits(96 * MiB));
+            histories[history](fork);
+            EXPECT_FALSE(fork.needs_rebuild());
+            fork.reset();
+            requests[request](fork);
+        }
 }
 
 // Pages that stay resident do not count as a later request's, whatever it does with the mappings around them.

@@ -90,8 +90,8 @@ int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
         return 0;
     }
     if (wanted.flags & MAP_32BIT) {
-        const auto found = call.memory.regions().find_free(wanted.size, low_begin, low_end);
-        if (!found || call.memory.is_closed(*found, *found + wanted.size)) return ENOMEM;
+        const auto found = call.memory.find_gap(wanted.size, low_begin, low_end);
+        if (!found) return ENOMEM;
         place = *found;
         return 0;
     }
@@ -156,8 +156,9 @@ std::int64_t sys_mmap(Call& call) {
         return error ? -error : static_cast<std::int64_t>(place);
     }
     // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
-    const std::size_t used = call.memory.changed_bytes(), limit = call.memory.limits().bytes;
-    if (page_ceil(bytes) > limit - std::min(used, limit)) return -ENOMEM;
+    const std::size_t limit = call.memory.limits().bytes;
+    const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
+    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
 
     if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return -error;
     int error = copy_file(call, *file, offset, place, bytes);

@@ -184,11 +184,12 @@ void GuestMemory::write_protected(std::uint64_t offset, std::size_t size, GuestA
                                   Write write) {
     if (protection.write) return write(window_.host(offset));
     const std::uint64_t begin = page_floor(offset), end = page_ceil(offset + size);
+    const GuestAddr page = page_floor(address);
     const Change change(*this);
-    note_remapped(begin, end);  // reset cannot copy back what it may not write
+    note_remapped(page, page + (end - begin));  // reset cannot copy back what it may not write
     window_.protect(begin, end - begin, {.read = true, .write = true});
     write(window_.host(offset));
-    window_.protect(begin, end - begin, behind(page_floor(address), end - begin, protection));
+    window_.protect(begin, end - begin, behind(page, end - begin, protection));
 }
 
 bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
@@ -262,14 +263,20 @@ bool GuestMemory::valid(GuestAddr begin, std::size_t size) {
 // Counts what a request adds to the program's address space: places it finds already are counted, too.
 bool GuestMemory::ask_for(GuestAddr begin, GuestAddr end) {
     if (!image_) return true;  // whatever the window has room for
+    AddressBlocks asked = asked_;
+    std::uint64_t left = left_to_ask_;
     for (;;) {
-        const AddressBlocks::Run gap = asked_.missing(begin, end);
+        const AddressBlocks::Run gap = asked.missing(begin, end);
         const std::uint64_t size = gap.end - gap.begin;
-        if (size == 0) return true;
-        if (size > left_to_ask_) return false;
-        left_to_ask_ -= size;
-        asked_.add(gap.begin, gap.end, gap.begin);
+        if (size == 0) break;
+        if (size > left) return false;
+        left -= size;
+        asked.add(gap.begin, gap.end, gap.begin);
     }
+    if (left == left_to_ask_) return true;
+    asked_ = std::move(asked);
+    left_to_ask_ = left;
+    return true;
 }
 
 bool GuestMemory::give_place(GuestAddr begin, GuestAddr end) {
@@ -297,7 +304,8 @@ bool GuestMemory::grant(GuestAddr begin, GuestAddr end, Protection protection) {
     return granted;
 }
 
-void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
+// In guest addresses: how many ranges there are must not depend on the places that earlier requests were given.
+void GuestMemory::note_remapped(GuestAddr begin, GuestAddr end) {
     if (!image_) return;
     if (!remapped_.empty() && remapped_.back().end == begin)
         remapped_.back().end = end;
@@ -305,7 +313,7 @@ void GuestMemory::note_remapped(std::uint64_t begin, std::uint64_t end) {
         remapped_.push_back({begin, end});
     if (remapped_.size() >= merge_at_) {
         // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
-        join_remapped(false);
+        join_remapped();
         merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
     }
     count_ranges();
@@ -316,25 +324,39 @@ void GuestMemory::count_ranges() {
     counted_ = remapped_.size();
 }
 
-// Puts the list in order and makes one of ranges that touch; `over_unchanged`: also of those with nothing but guest
-// memory nobody changed between them.
-void GuestMemory::join_remapped(bool over_unchanged) {
-    if (remapped_.empty()) return;
-    std::sort(remapped_.begin(), remapped_.end(), [](Range a, Range b) { return a.begin < b.begin; });
-    auto joins = [&](Range a, Range b) {
-        if (b.begin <= a.end) return true;
-        // Whole blocks between them may hold page tables, which are not in the set of changed pages.
-        return over_unchanged && b.begin / large_page_size - (a.end - 1) / large_page_size <= 1 &&
-               !dirty_.contains_any(a.end / page_size, b.begin / page_size);
-    };
+// Puts the ranges in order and makes one of those for which joins(one, the next).
+template <typename Joins>
+void GuestMemory::join(std::vector<Range>& ranges, Joins joins) {
+    if (ranges.empty()) return;
+    std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.begin < b.begin; });
     std::size_t last = 0;
-    for (std::size_t i = 1; i < remapped_.size(); ++i) {
-        if (joins(remapped_[last], remapped_[i]))
-            remapped_[last].end = std::max(remapped_[last].end, remapped_[i].end);
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+        if (joins(ranges[last], ranges[i]))
+            ranges[last].end = std::max(ranges[last].end, ranges[i].end);
         else
-            remapped_[++last] = remapped_[i];
+            ranges[++last] = ranges[i];
     }
-    remapped_.resize(last + 1);
+    ranges.resize(last + 1);
+}
+
+void GuestMemory::join_remapped() {
+    join(remapped_, [](Range a, Range b) { return b.begin <= a.end; });
+}
+
+// Where in the window mappings may differ from the image's; in one range when there is nothing between but guest memory
+// nobody changed.
+std::vector<GuestMemory::Range> GuestMemory::ranges_to_undo() const {
+    std::vector<Range> ranges;
+    for (const Range& range : remapped_)
+        for_each_piece(range.begin, range.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
+            ranges.push_back({offset, offset + size});
+        });
+    join(ranges, [&](Range a, Range b) {
+        // Whole blocks between them may hold page tables, which are not in the set of changed pages.
+        return b.begin <= a.end || (b.begin / large_page_size - (a.end - 1) / large_page_size <= 1 &&
+                                    !dirty_.contains_any(a.end / page_size, b.begin / page_size));
+    });
+    return ranges;
 }
 
 bool GuestMemory::too_many_ranges() const {
@@ -355,8 +377,8 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
     if (is_closed(begin, end)) return ENOMEM;
     const Change change(*this);
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    note_remapped(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
-        note_remapped(offset, offset + length);
         if (protection.accessible())
             window_.map_zero(offset, length, behind(address, length, protection));
         else
@@ -392,8 +414,8 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     const bool splits = around && around->begin < begin && end < around->end;
     if ((splits && too_many_regions()) || too_many_ranges()) return ENOMEM;
     const Change change(*this);
+    note_remapped(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
-        note_remapped(offset, offset + length);
         window_.unmap(offset, length);
         dirty_.remove(offset / page_size, (offset + length) / page_size);
     });
@@ -410,8 +432,8 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
     // As long as they can be read and their mapping is the image's: they must not count as this request's.
     if (image_) forget_unchanged(begin, end);
+    note_remapped(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
-        note_remapped(offset, offset + length);
         window_.protect(offset, length, behind(address, length, protection));
     });
     if (protection.execute) executable_added_ = true;
@@ -452,7 +474,7 @@ void GuestMemory::make_zero(std::uint64_t offset, std::size_t size, GuestAddr ad
     }
     if (size >= worth_a_mapping && !too_many_regions()) {
         const Change change(*this);
-        note_remapped(offset, offset + size);
+        note_remapped(address, address + size);
         if (protection.accessible())
             window_.map_zero(offset, size, behind(address, size, protection));
         else
@@ -473,7 +495,7 @@ std::optional<GuestAddr> GuestMemory::find_free(std::size_t size, GuestAddr hint
     return find_gap(size, x86::system_end, x86::user_end, alignment);
 }
 
-// The highest one between the ranges that are not for everybody.
+// Between the ranges that are not for everybody.
 std::optional<GuestAddr> GuestMemory::find_gap(std::size_t size, GuestAddr low, GuestAddr high,
                                                std::size_t alignment) const {
     for (;;) {
@@ -536,10 +558,10 @@ void GuestMemory::enforce_limit() {
 }
 
 // REQUIRES: the list is in order.
-bool GuestMemory::is_remapped(std::uint64_t offset) const {
-    const auto range = std::upper_bound(remapped_.begin(), remapped_.end(), offset,
-                                        [](std::uint64_t o, const Range& r) { return o < r.end; });
-    return range != remapped_.end() && range->begin <= offset;
+bool GuestMemory::is_remapped(GuestAddr address) const {
+    const auto range = std::upper_bound(remapped_.begin(), remapped_.end(), address,
+                                        [](GuestAddr a, const Range& r) { return a < r.end; });
+    return range != remapped_.end() && range->begin <= address;
 }
 
 bool GuestMemory::is_unchanged(std::uint64_t page) const {
@@ -561,20 +583,19 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
 
 // Pages kept from earlier requests, or written with what they held already: they do not count.
 std::vector<std::uint64_t> GuestMemory::unchanged_pages(GuestAddr begin, GuestAddr end) {
-    join_remapped(false);
+    join_remapped();
     std::vector<std::uint64_t> unchanged;
-    for (const auto& entry : regions_) {
-        const Region& region = entry.second;
-        if (region.end <= begin || end <= region.begin) continue;
+    for (auto entry = regions_.behind(begin); entry != regions_.end() && entry->first < end; ++entry) {
+        const Region& region = entry->second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
         // What cannot be read was written by this request: protect() saw to that. Dropped, pages of a file would be its.
         if (!region.protection.accessible() || region.file) continue;
         for_each_piece(std::max(begin, region.begin), std::min(end, region.end),
-                       [&](std::uint64_t offset, std::size_t size, GuestAddr) {
+                       [&](std::uint64_t offset, std::size_t size, GuestAddr address) {
             dirty_.for_each(offset / page_size, (offset + size) / page_size, [&](std::uint64_t page) {
                 // Dropping the private copy must bring back what was compared with; behind a changed mapping
                 // that is certain for zero pages only.
-                if (image_ && image_->page(page) && is_remapped(page * page_size)) return;
+                if (image_ && image_->page(page) && is_remapped(address + (page * page_size - offset))) return;
                 if (is_unchanged(page)) unchanged.push_back(page);
             });
         });

@@ -112,6 +112,9 @@ class GuestMemory {
     // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.
     std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
                                        std::size_t alignment = page_size) const;
+    // The highest gap in [low, high).
+    std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high,
+                                      std::size_t alignment = page_size) const;
     const Regions& regions() const { return regions_; }
     bool is_closed(GuestAddr begin, GuestAddr end) const;
 
@@ -162,7 +165,7 @@ class GuestMemory {
 
   private:
     struct Range {
-        std::uint64_t begin, end;  // window offsets
+        std::uint64_t begin, end;  // guest addresses, or window offsets
     };
     enum class Right { read, write };
     // Lives while mappings are changed. When that ends with an exception nobody knows how far it came.
@@ -188,7 +191,6 @@ class GuestMemory {
     bool too_many_regions() const;
     bool too_many_ranges() const;
     void count_ranges();
-    std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high, std::size_t alignment) const;
     std::uint64_t growth_of_a_request() const;
     bool ask_for(GuestAddr begin, GuestAddr end);
     bool give_place(GuestAddr begin, GuestAddr end);
@@ -200,8 +202,8 @@ class GuestMemory {
     void write_protected(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection, Write write);
     void will_write(std::uint64_t offset, std::size_t size);
     void make_zero(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection);
-    void note_remapped(std::uint64_t begin, std::uint64_t end);
-    bool is_remapped(std::uint64_t offset) const;
+    void note_remapped(GuestAddr begin, GuestAddr end);
+    bool is_remapped(GuestAddr address) const;
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
     std::vector<std::uint64_t> unchanged_pages(GuestAddr begin, GuestAddr end);
@@ -209,7 +211,10 @@ class GuestMemory {
     void narrow_tables(GuestAddr begin, GuestAddr end);
     Window::Contents image_contents(int clock_page) const;
     void use_huge_pages();
-    void join_remapped(bool over_unchanged);
+    template <typename Joins>
+    static void join(std::vector<Range>& ranges, Joins joins);
+    void join_remapped();
+    std::vector<Range> ranges_to_undo() const;
     void restore_mappings();
     void map_as_image(Range range);
 
@@ -225,9 +230,9 @@ class GuestMemory {
     DirtyPages dirty_;
     DirtyPages used_;              // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;          // of this period
-    std::vector<Range> remapped_;  // where mappings may differ from the image's
+    std::vector<Range> remapped_;  // guest addresses where mappings may differ from the image's
     std::size_t counted_ = 0;      // of these, as far as the process knows
-    bool mappings_changed_ = false;  // also where there is no place in the window
+    bool mappings_changed_ = false;
     bool mappings_unknown_ = false;
     std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;

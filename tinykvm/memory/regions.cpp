@@ -61,6 +61,11 @@ const Region* Regions::find(GuestAddr address) const {
     return address < region.end ? &region : nullptr;
 }
 
+std::map<GuestAddr, Region>::const_iterator Regions::behind(GuestAddr address) const {
+    const auto after = regions_.upper_bound(address);
+    return after != regions_.begin() && address < std::prev(after)->second.end ? std::prev(after) : after;
+}
+
 bool Regions::covered(GuestAddr begin, GuestAddr end) const {
     while (begin < end) {
         const Region* region = find(begin);

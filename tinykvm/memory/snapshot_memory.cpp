@@ -147,10 +147,9 @@ void GuestMemory::narrow_tables(GuestAddr at, GuestAddr end) {
         narrow(std::max(at, x86::system_end), to, rights);
         at = std::max(at, to);
     };
-    for (const auto& [begin, region] : regions_) {
-        if (region.end <= at || end <= begin) continue;
-        up_to(begin, {});
-        up_to(std::min(region.end, end), region.protection);
+    for (auto entry = regions_.behind(at); entry != regions_.end() && entry->first < end; ++entry) {
+        up_to(entry->first, {});
+        up_to(std::min(entry->second.end, end), entry->second.protection);
     }
     up_to(end, {});
 }
@@ -256,8 +255,7 @@ void GuestMemory::map_as_image(Range range) {
 
 void GuestMemory::restore_mappings() {
     if (!mappings_changed_) return;
-    join_remapped(true);
-    for (const Range& range : remapped_) {
+    for (const Range& range : ranges_to_undo()) {
         map_as_image(range);
         dirty_.remove(range.begin / page_size, range.end / page_size);
     }
@@ -266,11 +264,9 @@ void GuestMemory::restore_mappings() {
     left_to_ask_ = growth_of_a_request();
     // Behind the new mappings KVM knows nothing of the old entries any more, also with shadow paging.
     for (const Range& range : remapped_)
-        for (const AddressBlocks::Run& run : blocks_.runs()) {
-            const std::uint64_t begin = std::max(range.begin, run.offset);
-            const std::uint64_t end = std::min(range.end, run.offset + (run.end - run.begin));
-            if (begin < end) narrow_tables(run.begin + (begin - run.offset), run.begin + (end - run.offset));
-        }
+        for_each_piece(range.begin, range.end, [&](std::uint64_t, std::size_t size, GuestAddr address) {
+            narrow_tables(address, address + size);
+        });
     remapped_.clear();
     count_ranges();
     merge_at_ = 64;
@@ -317,8 +313,8 @@ bool GuestMemory::resets_quickly() {
 bool GuestMemory::needs_rebuild() {
     if (!image_) return false;
     if (mappings_unknown_) return true;
-    join_remapped(true);
-    if (remapped_.size() > max_ranges_to_undo) return true;
+    join_remapped();
+    if (ranges_to_undo().size() > max_ranges_to_undo) return true;
     return executable_added_ || tables_.state().blocks.size() > image_->page_tables.blocks.size() ||
            window_.allocated() - image_->window_end > kept_growth(growth_of_a_request());
 }

@@ -56,12 +56,14 @@ Mapping Window::reserve(std::size_t size) {
 // process, 0.2 us each.
 Mapping Window::put_together(std::size_t size, const Contents& contents) {
     static std::atomic<std::uintptr_t> last{0};
-    constexpr std::uintptr_t low_addresses = std::uintptr_t{1} << 32;
-    // Below the one before, as the kernel itself would; if that cannot be, where it finds room.
-    if (const std::uintptr_t before = last; before > size + low_addresses) {
-        auto* const begin = reinterpret_cast<std::byte*>(before - size);
+    constexpr std::uintptr_t ask_every = std::uintptr_t{1} << 40;
+    // Below the one before, as the kernel itself would. When that cannot be, and now and then because there may be room
+    // again higher up, it is asked.
+    const std::uintptr_t before = last, below = before - size;
+    if (before > size && before / ask_every == below / ask_every) {
+        auto* const begin = reinterpret_cast<std::byte*>(below);
         if (map_contents(begin, size, contents) == 0) {
-            last = before - size;
+            last = below;
             return {begin, size};
         }
     }
@@ -84,11 +86,16 @@ int Window::map_contents(std::byte* begin, std::size_t size, const Contents& con
     int error = 0;
     const auto map_to = [&](std::uint64_t end, int protection, int flags, int fd, std::uint64_t fd_offset) {
         if (error != 0 || at == end) return;
-        if (::mmap(begin + at, end - at, protection, flags | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd,
-                   static_cast<off_t>(fd_offset)) == MAP_FAILED)
-            error = errno;
-        else
+        void* const mapped = ::mmap(begin + at, end - at, protection, flags | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd,
+                                    static_cast<off_t>(fd_offset));
+        if (mapped == begin + at) {
             at = end;
+        } else if (mapped == MAP_FAILED) {
+            error = errno;
+        } else {  // by a kernel, or a sanitizer, that does not know MAP_FIXED_NOREPLACE
+            ::munmap(mapped, end - at);
+            error = EEXIST;
+        }
     };
     const auto map_zero_to = [&](std::uint64_t end, int protection) {
         map_to(end, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -111,7 +118,6 @@ std::optional<std::uint64_t> Window::allocate(std::size_t size) {
     allocated_ += size;
     return offset;
 }
-
 
 void Window::cover(std::uint64_t end) {
     if (end <= covered_) return;

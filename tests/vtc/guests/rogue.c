@@ -68,7 +68,7 @@ static void fail(const char *how)
     if (strcmp(how, "/body-long") == 0)
         backend_response(200, "text/plain", 10, how, (size_t)1 << 46);
     if (strcmp(how, "/body-system") == 0)
-        backend_response(200, "text/plain", 10, (void *)0x7FFFE00000, 4096);
+        backend_response(200, "text/plain", 10, (void *)0x7FFFE01000, 4096);
     if (strcmp(how, "/type-wild") == 0)
         backend_response(200, (void *)8, 10, "x", 1);
     if (strcmp(how, "/type-negative") == 0)
