@@ -11,9 +11,6 @@ namespace tinykvm::api {
 
 namespace {
 
-// Varnish keeps the length with the colon in a char, and ends the process when that is negative (http_IsHdr()).
-constexpr std::size_t max_name_bytes = 126;
-
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool is_token_char(char c) {
@@ -62,7 +59,7 @@ bool is_known_to_varnish(const FieldParts& parts) {
         std::size_t length = 0;
         return std::none_of(parts.value.begin(), parts.value.end(), [&length](char c) {
             length = c == ',' || c == ' ' || c == '\t' ? 0 : length + 1;
-            return length > max_name_bytes;
+            return length > max_field_name_bytes;
         });
     }
     return true;
@@ -74,7 +71,7 @@ bool is_token(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
 }
 
-bool is_field_name(std::string_view text) { return text.size() <= max_name_bytes && is_token(text); }
+bool is_field_name(std::string_view text) { return text.size() <= max_field_name_bytes && is_token(text); }
 
 bool is_field_value(std::string_view text) {
     return std::none_of(text.begin(), text.end(), [](char c) {
@@ -95,7 +92,7 @@ std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
     }
     FieldParts parts{line.substr(0, colon), line.substr(colon + 1)};
     if (!is_field_name(parts.name)) {
-        why = "has a name that is not a token of at most " + std::to_string(max_name_bytes) +
+        why = "has a name that is not a token of at most " + std::to_string(max_field_name_bytes) +
               " bytes: " + printable(line, 80);
         return std::nullopt;
     }

@@ -12,12 +12,14 @@
 namespace tinykvm::api {
 
 inline constexpr std::size_t max_field_bytes = 8192;  // "Name: value"
+// Varnish keeps the length of a name with the colon in a char, and ends the process when that is negative (http_IsHdr()).
+inline constexpr std::size_t max_field_name_bytes = 126;
 inline constexpr std::size_t max_fields = 64;         // a program may add to a message
 inline constexpr std::size_t max_fields_bytes = 32768;
 
 // Of RFC 9110.
 bool is_token(std::string_view text);
-// A token of at most 126 bytes.
+// A token of at most max_field_name_bytes.
 bool is_field_name(std::string_view text);
 // No control characters but the horizontal tab; bytes above 127 are allowed.
 bool is_field_value(std::string_view text);

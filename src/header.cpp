@@ -41,9 +41,8 @@ void add_header(struct http* message, std::string_view line) {
 void unset_header(struct http* message, std::string_view name) {
     // As Varnish has its header names: the length with the colon, the name, the colon, a zero. 8.0 gives the
     // same bytes a type of their own.
-    constexpr std::size_t longest = 127;  // the length is a char, and http_IsHdr() insists on it
-    char spec[1 + longest + 1];
-    if (name.size() + 1 > longest) {
+    char spec[1 + api::max_field_name_bytes + 2];
+    if (name.size() > api::max_field_name_bytes) {
         return;  // no message has such a header of ours: is_field_name()
     }
     spec[0] = static_cast<char>(name.size() + 1);
