@@ -31,6 +31,12 @@ AddressBlocks::Run AddressBlocks::missing(GuestAddr begin, GuestAddr end) const 
     return {begin, end, 0};
 }
 
+std::uint64_t AddressBlocks::size() const {
+    std::uint64_t size = 0;
+    for (const Run& run : runs_) size += run.end - run.begin;
+    return size;
+}
+
 void AddressBlocks::add(GuestAddr begin, GuestAddr end, std::uint64_t offset) {
     auto next = std::lower_bound(runs_.begin(), runs_.end(), begin,
                                  [](const Run& run, GuestAddr a) { return run.begin < a; });

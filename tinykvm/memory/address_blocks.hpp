@@ -28,6 +28,8 @@ class AddressBlocks {
     Run missing(GuestAddr begin, GuestAddr end) const;
 
     const std::vector<Run>& runs() const { return runs_; }
+    // Bytes of guest addresses in all of them.
+    std::uint64_t size() const;
 
   private:
     std::vector<Run> runs_;  // sorted, disjoint, neighbours that continue each other merged

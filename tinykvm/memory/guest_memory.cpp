@@ -1,10 +1,8 @@
 #include "tinykvm/memory/guest_memory.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
@@ -20,8 +18,6 @@ namespace {
 // have when it has booted, and how many more a request may make.
 constexpr std::size_t max_regions = 2048;
 constexpr std::size_t max_new_regions = 128;
-// The same for ranges whose mapping a request replaced, of which several may be one region.
-constexpr std::size_t max_remapped = 512;
 // A request that discards fewer bytes than this of its program's data gets them zeroed; more, a fresh mapping.
 constexpr std::size_t worth_a_mapping = std::size_t{256} << 10;
 // Least address space a guest can do with: its system block, program, stack.
@@ -35,17 +31,6 @@ constexpr std::size_t read_at_once = 512;
 // Page tables that the smallest programs need.
 constexpr std::size_t first_tables = 8;
 constexpr std::uint64_t system_pages = large_page_size / page_size;
-
-// Of the ranges whose mapping requests have replaced, in all VMs together: each may be two mappings of the host more, and
-// without any left the process we live in cannot go on.
-std::atomic<std::size_t> ranges_in_process{0};
-
-// How many mappings a process may have (Documentation/admin-guide/sysctl/vm.rst).
-std::size_t most_mappings() {
-    std::size_t most = 65530;
-    std::ifstream("/proc/sys/vm/max_map_count") >> most;
-    return most;
-}
 
 std::size_t window_size(std::size_t address_space) {
     return std::max(address_space, min_address_space) & ~(large_page_size - 1);
@@ -82,16 +67,10 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
       tables_(window_),
       blocks_(image_->blocks),
       asked_(image_->blocks),
-      left_to_ask_(growth_of_a_request()),
       regions_(image_->regions),
       shared_(image_->shared) {
     tables_.restore(image_->page_tables);
     use_huge_pages();
-}
-
-GuestMemory::~GuestMemory() {
-    remapped_.clear();
-    count_ranges();
 }
 
 // What the program leaves of its address space.
@@ -264,18 +243,13 @@ bool GuestMemory::valid(GuestAddr begin, std::size_t size) {
 bool GuestMemory::ask_for(GuestAddr begin, GuestAddr end) {
     if (!image_) return true;  // whatever the window has room for
     AddressBlocks asked = asked_;
-    std::uint64_t left = left_to_ask_;
     for (;;) {
         const AddressBlocks::Run gap = asked.missing(begin, end);
-        const std::uint64_t size = gap.end - gap.begin;
-        if (size == 0) break;
-        if (size > left) return false;
-        left -= size;
+        if (gap.begin == gap.end) break;
         asked.add(gap.begin, gap.end, gap.begin);
     }
-    if (left == left_to_ask_) return true;
+    if (asked.size() - image_->blocks.size() > growth_of_a_request()) return false;
     asked_ = std::move(asked);
-    left_to_ask_ = left;
     return true;
 }
 
@@ -304,64 +278,20 @@ bool GuestMemory::grant(GuestAddr begin, GuestAddr end, Protection protection) {
     return granted;
 }
 
-// In guest addresses: how many ranges there are must not depend on the places that earlier requests were given.
-void GuestMemory::note_remapped(GuestAddr begin, GuestAddr end) {
-    if (!image_) return;
-    if (!remapped_.empty() && remapped_.back().end == begin)
-        remapped_.back().end = end;
-    else
-        remapped_.push_back({begin, end});
-    if (remapped_.size() >= merge_at_) {
-        // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
-        join_remapped();
-        merge_at_ = std::max<std::size_t>(64, 2 * remapped_.size());
-    }
-    count_ranges();
-}
-
-void GuestMemory::count_ranges() {
-    ranges_in_process += remapped_.size() - counted_;  // modulo the size of the word
-    counted_ = remapped_.size();
-}
-
-// Puts the ranges in order and makes one of those for which joins(one, the next).
-template <typename Joins>
-void GuestMemory::join(std::vector<Range>& ranges, Joins joins) {
-    if (ranges.empty()) return;
-    std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.begin < b.begin; });
-    std::size_t last = 0;
-    for (std::size_t i = 1; i < ranges.size(); ++i) {
-        if (joins(ranges[last], ranges[i]))
-            ranges[last].end = std::max(ranges[last].end, ranges[i].end);
-        else
-            ranges[++last] = ranges[i];
-    }
-    ranges.resize(last + 1);
-}
-
-void GuestMemory::join_remapped() {
-    join(remapped_, [](Range a, Range b) { return b.begin <= a.end; });
-}
-
 // Where in the window mappings may differ from the image's; in one range when there is nothing between but guest memory
 // nobody changed.
 std::vector<GuestMemory::Range> GuestMemory::ranges_to_undo() const {
     std::vector<Range> ranges;
-    for (const Range& range : remapped_)
+    for (const AddressRange& range : remapped_.joined())
         for_each_piece(range.begin, range.end, [&](std::uint64_t offset, std::size_t size, GuestAddr) {
             ranges.push_back({offset, offset + size});
         });
-    join(ranges, [&](Range a, Range b) {
+    join_ranges(ranges, [&](Range a, Range b) {
         // Whole blocks between them may hold page tables, which are not in the set of changed pages.
         return b.begin <= a.end || (b.begin / large_page_size - (a.end - 1) / large_page_size <= 1 &&
                                     !dirty_.contains_any(a.end / page_size, b.begin / page_size));
     });
     return ranges;
-}
-
-bool GuestMemory::too_many_ranges() const {
-    static const std::size_t most_in_process = most_mappings() / 4;
-    return image_ && (remapped_.size() >= max_remapped || ranges_in_process >= most_in_process);
 }
 
 bool GuestMemory::too_many_regions() const {
@@ -546,7 +476,7 @@ void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
     for (std::uint64_t page = first; page < last; ++page) dirty_.add(page);
 }
 
-std::size_t GuestMemory::changed_bytes() {
+std::size_t GuestMemory::changed_bytes() const {
     const std::size_t unchanged = image_ ? unchanged_pages(0, x86::user_end).size() : 0;
     return own_bytes() - unchanged * page_size;
 }
@@ -555,13 +485,6 @@ void GuestMemory::enforce_limit() {
     if (own_bytes() <= limits_.bytes) return;
     forget_unchanged(0, x86::user_end);
     if (own_bytes() > limits_.bytes) throw OutOfMemory(limits_.name, limits_.bytes);
-}
-
-// REQUIRES: the list is in order.
-bool GuestMemory::is_remapped(GuestAddr address) const {
-    const auto range = std::upper_bound(remapped_.begin(), remapped_.end(), address,
-                                        [](GuestAddr a, const Range& r) { return a < r.end; });
-    return range != remapped_.end() && range->begin <= address;
 }
 
 bool GuestMemory::is_unchanged(std::uint64_t page) const {
@@ -582,8 +505,13 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
 }
 
 // Pages kept from earlier requests, or written with what they held already: they do not count.
-std::vector<std::uint64_t> GuestMemory::unchanged_pages(GuestAddr begin, GuestAddr end) {
-    join_remapped();
+std::vector<std::uint64_t> GuestMemory::unchanged_pages(GuestAddr begin, GuestAddr end) const {
+    const std::vector<AddressRange> remapped = remapped_.joined();
+    const auto is_remapped = [&](GuestAddr address) {
+        const auto range = std::upper_bound(remapped.begin(), remapped.end(), address,
+                                            [](GuestAddr a, const AddressRange& r) { return a < r.end; });
+        return range != remapped.end() && range->begin <= address;
+    };
     std::vector<std::uint64_t> unchanged;
     for (auto entry = regions_.behind(begin); entry != regions_.end() && entry->first < end; ++entry) {
         const Region& region = entry->second;

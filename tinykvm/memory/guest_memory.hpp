@@ -25,6 +25,7 @@
 #include "tinykvm/memory/dirty_pages.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/memory/regions.hpp"
+#include "tinykvm/memory/remapped_ranges.hpp"
 #include "tinykvm/memory/window.hpp"
 #include "tinykvm/types.hpp"
 #include "tinykvm/x86/page_tables.hpp"
@@ -53,7 +54,6 @@ class GuestMemory {
     // A copy-on-write view of an image.
     GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages = {},
                 int clock_page = -1);
-    ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
 
@@ -131,7 +131,7 @@ class GuestMemory {
     std::size_t own_bytes() const { return dirty_.size() * page_size; }
     // Bytes this request changed or added: whoever is not to learn of earlier ones is told this. Compares pages with the
     // image, 0.1 us each.
-    std::size_t changed_bytes();
+    std::size_t changed_bytes() const;
     // Throws OutOfMemory when more than limits().bytes have been changed.
     void enforce_limit();
     // Takes note of pages the guest wrote, as page numbers of the window (from the vCPU's dirty ring).
@@ -146,10 +146,10 @@ class GuestMemory {
     // when the host refuses.
     std::size_t reset();
     // Does reset() only copy a few pages?
-    bool resets_quickly();
+    bool resets_quickly() const;
     // True when only a new VM can be made equal to the image: pages became executable, or what requests asked for takes up
     // too much of the window; or when that is cheaper, because there are too many mappings to undo.
-    bool needs_rebuild();
+    bool needs_rebuild() const;
     // What earlier requests may have taken of a window, where one may take `growth_of_a_request`; bytes.
     static std::uint64_t kept_growth(std::uint64_t growth_of_a_request);
 
@@ -165,7 +165,7 @@ class GuestMemory {
 
   private:
     struct Range {
-        std::uint64_t begin, end;  // guest addresses, or window offsets
+        std::uint64_t begin, end;  // window offsets
     };
     enum class Right { read, write };
     // Lives while mappings are changed. When that ends with an exception nobody knows how far it came.
@@ -189,8 +189,7 @@ class GuestMemory {
     // Window offset of an address whose region grants `right`, and how far it goes on; size 0: not granted.
     Range piece(GuestAddr address, std::size_t size, Right right) const;
     bool too_many_regions() const;
-    bool too_many_ranges() const;
-    void count_ranges();
+    bool too_many_ranges() const { return image_ && remapped_.are_too_many(); }
     std::uint64_t growth_of_a_request() const;
     bool ask_for(GuestAddr begin, GuestAddr end);
     bool give_place(GuestAddr begin, GuestAddr end);
@@ -202,18 +201,16 @@ class GuestMemory {
     void write_protected(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection, Write write);
     void will_write(std::uint64_t offset, std::size_t size);
     void make_zero(std::uint64_t offset, std::size_t size, GuestAddr address, Protection protection);
-    void note_remapped(GuestAddr begin, GuestAddr end);
-    bool is_remapped(GuestAddr address) const;
+    void note_remapped(GuestAddr begin, GuestAddr end) {
+        if (image_) remapped_.add(begin, end);
+    }
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
-    std::vector<std::uint64_t> unchanged_pages(GuestAddr begin, GuestAddr end);
+    std::vector<std::uint64_t> unchanged_pages(GuestAddr begin, GuestAddr end) const;
     void forget_unchanged(GuestAddr begin, GuestAddr end) { give_back(unchanged_pages(begin, end)); }
     void narrow_tables(GuestAddr begin, GuestAddr end);
     Window::Contents image_contents(int clock_page) const;
     void use_huge_pages();
-    template <typename Joins>
-    static void join(std::vector<Range>& ranges, Joins joins);
-    void join_remapped();
     std::vector<Range> ranges_to_undo() const;
     void restore_mappings();
     void map_as_image(Range range);
@@ -224,17 +221,14 @@ class GuestMemory {
     x86::PageTables tables_;
     AddressBlocks blocks_;
     AddressBlocks asked_;          // of these, what is the program's or this request has asked for
-    std::uint64_t left_to_ask_ = 0;
     Regions regions_;
     SharedArea shared_;
     DirtyPages dirty_;
     DirtyPages used_;              // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;          // of this period
-    std::vector<Range> remapped_;  // guest addresses where mappings may differ from the image's
-    std::size_t counted_ = 0;      // of these, as far as the process knows
+    RemappedRanges remapped_;      // where mappings may differ from the image's
     bool mappings_changed_ = false;
     bool mappings_unknown_ = false;
-    std::size_t merge_at_ = 64;    // the length at which that list is put in order
     bool executable_added_ = false;
 };
 

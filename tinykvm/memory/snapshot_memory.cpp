@@ -261,15 +261,12 @@ void GuestMemory::restore_mappings() {
     }
     regions_ = image_->regions;
     asked_ = image_->blocks;
-    left_to_ask_ = growth_of_a_request();
     // Behind the new mappings KVM knows nothing of the old entries any more, also with shadow paging.
-    for (const Range& range : remapped_)
+    for (const AddressRange& range : remapped_.joined())
         for_each_piece(range.begin, range.end, [&](std::uint64_t, std::size_t size, GuestAddr address) {
             narrow_tables(address, address + size);
         });
     remapped_.clear();
-    count_ranges();
-    merge_at_ = 64;
     mappings_changed_ = false;
 }
 
@@ -305,15 +302,14 @@ std::size_t GuestMemory::reset() {
     return restored;
 }
 
-bool GuestMemory::resets_quickly() {
+bool GuestMemory::resets_quickly() const {
     constexpr std::size_t few_pages = 64;
     return !mappings_changed_ && dirty_.size() <= few_pages && own_bytes() <= limits_.kept && !needs_rebuild();
 }
 
-bool GuestMemory::needs_rebuild() {
+bool GuestMemory::needs_rebuild() const {
     if (!image_) return false;
     if (mappings_unknown_) return true;
-    join_remapped();
     if (ranges_to_undo().size() > max_ranges_to_undo) return true;
     return executable_added_ || tables_.state().blocks.size() > image_->page_tables.blocks.size() ||
            window_.allocated() - image_->window_end > kept_growth(growth_of_a_request());
