@@ -41,9 +41,11 @@ inline constexpr std::size_t shim_offset = 0x4000;
 inline constexpr std::size_t kernel_stack_offset = 0x5000;
 inline constexpr std::size_t vdso_offset = 0x6000;
 inline constexpr std::size_t vdso_max_size = 0x4000;
-inline constexpr std::size_t vectors_offset = 0xA000;
-inline constexpr std::size_t vectors_max_size = 0x1000;
-inline constexpr std::size_t mailbox_offset = 0xB000;
+inline constexpr std::size_t mailbox_offset = 0xA000;
+// Room for all that XRSTOR may look at: where user mode runs natively, the CPU wants its whole XSAVE area to be readable,
+// which is 11,008 bytes with AMX, also when the guest has none of it.
+inline constexpr std::size_t vectors_offset = 0xB000;
+inline constexpr std::size_t vectors_max_size = 0x4000;
 inline constexpr std::size_t page_tables_offset = 0x20000;
 inline constexpr std::size_t doorbell_offset = 0x1FF000;
 

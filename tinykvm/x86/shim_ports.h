@@ -16,7 +16,7 @@
 #define HOST_CALL_RETURNED 0xFFFFFFFF
 
 /* The mailbox (x86/mailbox.hpp): its address, the offsets of its members, and its phases. */
-#define MAILBOX 0x7FFFE0B000 /* x86/layout.hpp */
+#define MAILBOX 0x7FFFE0A000 /* x86/layout.hpp */
 #define MAILBOX_PHASE 0
 #define MAILBOX_LISTENING 4
 #define MAILBOX_WAIT_UNTIL 8
@@ -35,7 +35,7 @@
 #define MAILBOX_ASLEEP 7  /* guest: the time to wait is over, leaving */
 
 /* From the shim to the snapshot's vector registers (x86/layout.hpp). */
-#define SHIM_TO_VECTORS 0x6000
+#define SHIM_TO_VECTORS 0x7000
 
 /* Ports of OUT at CPL0. */
 #define PORT_SYSCALL 0x10

@@ -160,8 +160,8 @@ static void cpu_time(uint64_t rounds) {
 }
 /* A guest that lies in its mailbox (tinykvm/x86/shim_ports.h): answers, posts nonsense or pretends to wait, and goes on. */
 static void lie(uint64_t kind) {
-    volatile uint32_t *phase = (volatile uint32_t *)0x7FFFE0B000;
-    volatile uint64_t *words = (volatile uint64_t *)0x7FFFE0B000;
+    volatile uint32_t *phase = (volatile uint32_t *)0x7FFFE0A000;
+    volatile uint64_t *words = (volatile uint64_t *)0x7FFFE0A000;
     words[3] = 1234; /* first argument */
     if (kind == 0) words[2] = CALL_ANSWER, *phase = 3;
     for (uint64_t i = 0;; ++i) {
