@@ -47,6 +47,17 @@ TEST(Fork, KeepsItsStateBetweenCallsAndLosesItWithReset) {
     EXPECT_EQ(fork.statistics().rebuilds, 0u);
 }
 
+// Where user mode runs natively a guest can use AMX though nothing says so.
+TEST(Fork, TilesOfARequestAreGoneInTheNext) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    if (error_of<GuestFault>([&] { guest.call(fork, "set_tiles"); }) != "")
+        GTEST_SKIP() << "guests have no AMX on this machine";
+    EXPECT_EQ(guest.call(fork, "tiles"), 1u);
+    fork.reset();
+    EXPECT_EQ(guest.call(fork, "tiles"), 0u);
+}
+
 TEST(Fork, SiblingsDoNotSeeEachOther) {
     BootedGuest guest("worker");
     Fork a(guest.snapshot), b(guest.snapshot);

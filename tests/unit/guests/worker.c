@@ -235,6 +235,17 @@ static void make_mixed_memory(void) {
 static void configuration(uint64_t name) { answer((uint64_t)sysconf((int)name)); }
 static void jump_far(void) { ((void (*)(void))0x1234567800000000)(); }
 
+// Registers of AMX, which no guest is told of: 64 bytes of configuration, the first 8 are answered.
+static void set_tiles(void) {
+    char configuration[64] = {1, [16] = 64, [48] = 16};
+    __asm__ volatile(".byte 0xC4, 0xE2, 0x78, 0x49, 0x00" ::"a"(configuration), "m"(configuration)); /* LDTILECFG (RAX) */
+    answer(0);
+}
+static void tiles(void) {
+    uint64_t configuration[8] = {0};
+    __asm__ volatile(".byte 0xC4, 0xE2, 0x79, 0x49, 0x00" : "+m"(configuration) : "a"(configuration)); /* STTILECFG (RAX) */
+    answer(configuration[0]);
+}
 static void set_vector(uint64_t value) {
     __asm__ volatile("movq %0, %%xmm15" ::"r"(value) : "xmm15");
     answer(value);
@@ -277,6 +288,7 @@ int main(void) {
     OFFER(copy_from_doorbell); OFFER(map_far_apart); OFFER(discard_every_other); OFFER(map_amount); OFFER(cpu_time);
     OFFER(jump_far); OFFER(lie); OFFER(note_then_answer); OFFER(answer_without_stack); OFFER(reprotect); OFFER(take_pair); OFFER(linux_call); OFFER(increment); OFFER(touch_range); OFFER(execute); OFFER(change_string); OFFER(write_to); OFFER(read_from); OFFER(write_and_crash); OFFER(mixed_memory); OFFER(configuration);
     OFFER(set_vector); OFFER(vector);
+    OFFER(set_tiles); OFFER(tiles);
     /* Where Fork::resume goes on. */
     const uint64_t wrong = wait_with_registers();
     answer(wrong ? wrong : counter);
