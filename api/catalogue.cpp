@@ -15,10 +15,10 @@ namespace {
 constexpr std::string_view built_in_group = "test";
 constexpr auto patience = std::chrono::seconds(5);  // with what is still in use
 
-std::string quoted(std::string_view name) { return "\"" + printable(name, 80) + "\""; }
+std::string in_quotes(std::string_view name) { return "\"" + printable(name, 80) + "\""; }
 
 [[noreturn]] void refuse(std::string_view name, const std::string& why) {
-    throw ConfigError("configuration of " + quoted(name) + ": " + why);
+    throw ConfigError("configuration of " + in_quotes(name) + ": " + why);
 }
 
 void require_name(std::string_view name) {
@@ -46,7 +46,7 @@ ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own
         for (const auto& [one, definition] : definitions_) {
             known += one == built_in_group || definition.is_program() ? "" : ", \"" + one + "\"";
         }
-        refuse(name, "key \"group\": there is no group " + quoted(group) + "; known are " + known);
+        refuse(name, "key \"group\": there is no group " + in_quotes(group) + "; known are " + known);
     }
     own.apply(config);
     config.group = group;
@@ -117,7 +117,7 @@ std::vector<Service*> Catalogue::library(const std::string& uri) {
             const auto former = definitions_.find(name);
             Definition definition = former == definitions_.end() ? Definition() : former->second;
             if (!definition.library.empty()) {
-                refuse(name, "it is defined by library " + quoted(definition.library) + " already");
+                refuse(name, "it is defined by library " + in_quotes(definition.library) + " already");
             }
             definition.library = uri;
             definition.base = std::move(layer);
@@ -142,8 +142,8 @@ Service* Catalogue::find(std::string_view name) const {
 }
 
 std::string Catalogue::why_missing(std::string_view name) const {
-    return definitions_.contains(name) ? quoted(name) + " is a group: its configuration has neither filename nor uri"
-                                       : "there is no program " + quoted(name);
+    return definitions_.contains(name) ? in_quotes(name) + " is a group: its configuration has neither filename nor uri"
+                                       : "there is no program " + in_quotes(name);
 }
 
 void Catalogue::for_each(const std::function<void(Service&)>& visit) const {

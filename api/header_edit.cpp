@@ -28,7 +28,7 @@ void remove_from(std::vector<std::string>& lines, std::string_view name) {
 
 }  // namespace
 
-void apply(std::vector<std::string>& lines, const HeaderChange& change) {
+void apply_change(std::vector<std::string>& lines, const HeaderChange& change) {
     if (change.kind != HeaderChange::Kind::append) {
         remove_from(lines, name_of(change.line));
     }
@@ -69,7 +69,7 @@ long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::str
     }
     copy_lines();
     changes_.push_back({kind, std::string(line)});
-    apply(lines_, changes_.back());
+    apply_change(lines_, changes_.back());
     changed_bytes_ += line.size();
     return 0;
 }

@@ -20,7 +20,7 @@ struct HeaderChange {
 };
 
 // What a change makes of the fields of a message, "Name: value" each.
-void apply(std::vector<std::string>& lines, const HeaderChange& change);
+void apply_change(std::vector<std::string>& lines, const HeaderChange& change);
 
 class HeaderEdit {
   public:

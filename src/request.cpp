@@ -107,7 +107,7 @@ VarnishRequest VarnishRequest::follow_up(VRT_CTX, std::string_view url, std::str
     std::vector<std::string>& lines = result.own_lines_;
     lines.assign(result.headers_.begin(), result.headers_.end());
     for (const api::HeaderChange& change : changes) {
-        api::apply(lines, change);
+        api::apply_change(lines, change);
     }
     std::erase_if(lines, describes_body);
     if (previous.body_size != api::Response::unknown_size) {

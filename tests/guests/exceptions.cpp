@@ -53,7 +53,7 @@ int main() {
         }
     }
     try {
-        std::vector<int>().at(5);
+        static_cast<void>(std::vector<int>().at(5));
     } catch (const std::exception& error) {
         std::cout << error.what() << "\n";
     }

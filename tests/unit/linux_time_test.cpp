@@ -1,5 +1,6 @@
 // Waiting ends when it should (P13, B9, D11); the clock page and the vDSO tell the time.
 #include <dlfcn.h>
+#include <elf.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -7,7 +8,9 @@
 #include <time.h>
 
 #include <atomic>
+#include <cstring>
 #include <thread>
+#include <vector>
 
 #include "linux_process.hpp"
 #include "tinykvm/linux/clock.hpp"
@@ -202,6 +205,22 @@ TEST_F(VdsoTest, FitsAndHasItsNames) {
         EXPECT_NE(find<void()>(name), nullptr) << name;
         EXPECT_EQ(find<void()>(name), find<void()>(("__vdso_" + std::string(name)).c_str()));
     }
+}
+
+// dlopen() of glibc 2.41 and newer refuses a library that does not say so.
+TEST(Vdso, NeedsNoExecutableStack) {
+    const std::span<const std::byte> image = linux_abi::vdso_image();
+    Elf64_Ehdr header;
+    ASSERT_GE(image.size(), sizeof header);
+    std::memcpy(&header, image.data(), sizeof header);
+    std::vector<Elf64_Word> flags;
+    for (int i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr segment;
+        const std::size_t offset = header.e_phoff + static_cast<std::size_t>(i) * sizeof segment;
+        std::memcpy(&segment, image.subspan(offset, sizeof segment).data(), sizeof segment);
+        if (segment.p_type == PT_GNU_STACK) flags.push_back(segment.p_flags);
+    }
+    EXPECT_EQ(flags, std::vector<Elf64_Word>{PF_R | PF_W});
 }
 
 TEST_F(VdsoTest, AgreesWithTheHost) {

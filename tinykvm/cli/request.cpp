@@ -175,7 +175,7 @@ void print_head(const api::Response& response) {
     std::vector<std::string> lines;
     if (!response.content_type.empty()) lines.push_back("Content-Type: " + response.content_type);
     lines.insert(lines.end(), response.headers.begin(), response.headers.end());
-    for (const api::HeaderChange& change : response.response_changes) api::apply(lines, change);
+    for (const api::HeaderChange& change : response.response_changes) api::apply_change(lines, change);
     if (response.body_size != api::Response::unknown_size)
         lines.push_back("Content-Length: " + std::to_string(response.body_size));
     std::printf("HTTP/1.1 %d\n", response.status);

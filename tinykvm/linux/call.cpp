@@ -20,7 +20,7 @@ std::int64_t Call::park(const Wait& wait, std::int64_t interrupted) {
     return 0;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr std::size_t shown = 128;
     std::string result = "\"";
     for (unsigned char c : text.substr(0, shown)) {

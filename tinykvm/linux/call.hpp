@@ -70,7 +70,7 @@ struct Call {
 };
 
 // Bytes of a guest as a log may show them: in quotes, shortened, without anything that could upset it.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 // A path argument. `error` is 0, EFAULT or ENAMETOOLONG; an empty path is the caller's to judge.
 struct PathArgument {

@@ -90,7 +90,7 @@ class Opening {
         }
         if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) &&
             !S_ISREG(found.status.st_mode)) {
-            call_.log("open: " + quoted(found.path) + " is neither a file nor a directory");
+            call_.log("open: " + in_quotes(found.path) + " is neither a file nor a directory");
             return -EACCES;
         }
         file.is_directory = found.is_directory();

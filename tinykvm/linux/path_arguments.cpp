@@ -36,7 +36,7 @@ int refuse_change(const Call& call, const PathAt& at) {
         case Namespace::Verdict::nowhere: return ENOENT;
         case Namespace::Verdict::read_only:
             call.log(std::string(call.name) + ": " +
-                     quoted(at.path.starts_with('/') ? at.path : join_path(at.base, at.path)) +
+                     in_quotes(at.path.starts_with('/') ? at.path : join_path(at.base, at.path)) +
                      " is not writable");
             return EROFS;
         case Namespace::Verdict::writable: break;

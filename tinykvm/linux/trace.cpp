@@ -21,7 +21,7 @@ std::string argument(const Call& call, char format, std::uint64_t value) {
         case 'u': return std::to_string(value);
         case 's': {
             const auto text = call.memory.read_string(value, max_path);
-            return text ? quoted(*text) : hexadecimal(value);
+            return text ? in_quotes(*text) : hexadecimal(value);
         }
         case 'o': {
             char text[16];

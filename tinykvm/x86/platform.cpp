@@ -119,7 +119,7 @@ void describe_caches(std::vector<CpuidEntry>& table) {
                 e.ebx == ((cache.ways - 1) << 22 | 63u))
                 bytes.push_back(cache.descriptor);
     if (bytes.empty()) return;
-    bytes.insert(bytes.end(), said.begin(), said.end());
+    for (const std::uint8_t byte : said) bytes.push_back(byte);
     auto next = bytes.begin();
     for (std::uint32_t* word : words) {
         *word = word == &leaf->eax ? 1 : 0;
