@@ -85,9 +85,7 @@ class ApiGuest : public testing::Test {
         if (access("/dev/kvm", R_OK | W_OK) != 0) {
             GTEST_SKIP() << "/dev/kvm cannot be opened";
         }
-        if (access(guest_path("hello").c_str(), X_OK) != 0) {
-            GTEST_SKIP() << "the guests of tests/vtc are not built";
-        }
+        ASSERT_EQ(access(guest_path("hello").c_str(), X_OK), 0) << "the guests of tests/vtc are not built";
     }
 
     TestCounters counters;
