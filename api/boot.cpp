@@ -57,10 +57,8 @@ void Boot::log_failure(std::string_view what, std::string_view report) const {
         return;
     }
     host_.log(name_, "did not boot: " + std::string(what));
-    while (!report.empty()) {
-        const std::size_t end = report.find('\n');
-        host_.log(name_, report.substr(0, end));
-        report.remove_prefix(end == std::string_view::npos ? report.size() : end + 1);
+    if (!report.empty()) {
+        host_.log(name_, report);
     }
 }
 

@@ -20,8 +20,8 @@ namespace tinykvm::api {
 // What boots and services need from the process they live in.
 struct ServiceHost {
     CounterSink& counters;
-    // A line about a program that belongs to no request. Any thread.
-    void (*log)(const std::string& program, std::string_view line);
+    // One or more lines about a program that belong to no request. Any thread.
+    void (*log)(const std::string& program, std::string_view lines);
     // Of the configuration; null: none can be made.
     std::shared_ptr<SelfRequests> self_requests = nullptr;
 };

@@ -1,18 +1,35 @@
 #include "src/log.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "api/guest_text.hpp"
 
 namespace tinykvm::vmod {
 
-void Log::line(enum VSL_tag_e tag, std::string_view text) const {
-    const int size = static_cast<int>(text.size());
-    if (vsl_ != nullptr) {
-        VSLb(vsl_, tag, "%.*s", size, text.data());
-    } else {
-        VSL(tag, NO_VXID, "%.*s", size, text.data());
+namespace {
+
+// Varnish's log is one of lines, each cut at vsl_reclen.
+template <typename Function>
+void for_each_line(std::string_view text, Function function) {
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        function(text.substr(begin, end - begin));
+        begin = end + 1;
     }
+}
+
+}  // namespace
+
+void Log::line(enum VSL_tag_e tag, std::string_view text) const {
+    for_each_line(text, [&](std::string_view one) {
+        const int size = static_cast<int>(one.size());
+        if (vsl_ != nullptr) {
+            VSLb(vsl_, tag, "%.*s", size, one.data());
+        } else {
+            VSL(tag, NO_VXID, "%.*s", size, one.data());
+        }
+    });
 }
 
 void Log::failure(std::string_view program, const api::Failure& failure, enum VSL_tag_e tag) const {
@@ -23,15 +40,12 @@ void Log::failure(std::string_view program, const api::Failure& failure, enum VS
     text += ": ";
     text += failure.what();
     line(tag, text);
-    const std::string_view report = failure.report();
-    for (std::size_t begin = 0; begin < report.size();) {
-        const std::size_t end = std::min(report.find('\n', begin), report.size());
-        const std::string_view one = report.substr(begin, end - begin);
-        if (begin != 0 || one != failure.what()) {  // said already
+    bool first = true;
+    for_each_line(failure.report(), [&](std::string_view one) {
+        if (!std::exchange(first, false) || one != failure.what()) {  // said already
             line(SLT_Error, api::printable(one));
         }
-        begin = end + 1;
-    }
+    });
 }
 
 void Log::lines(std::string_view program, const std::vector<std::string>& lines) const {
@@ -52,7 +66,9 @@ void Log::outcome(std::string_view program, const api::Outcome& outcome, enum VS
 }
 
 void log_without_transaction(const std::string& program, std::string_view text) {
-    VSL(SLT_VCL_Log, NO_VXID, "tinykvm: %s: %.*s", program.c_str(), static_cast<int>(text.size()), text.data());
+    for_each_line(text, [&](std::string_view one) {
+        VSL(SLT_VCL_Log, NO_VXID, "tinykvm: %s: %.*s", program.c_str(), static_cast<int>(one.size()), one.data());
+    });
 }
 
 }  // namespace tinykvm::vmod

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,12 @@ constexpr const char* device = "/dev/kvm";
 // Debian's account for the process of varnishd that serves requests.
 constexpr const char* varnish_worker = "vcache";
 
+// The lines of `text` in the second column.
 void line(const char* what, const std::string& text) {
-    std::printf("%-14s %s\n", what, text.c_str());
+    const char* first_column = what;
+    std::istringstream lines(text);
+    for (std::string one; std::getline(lines, one); first_column = "")
+        std::printf("%-14s %s\n", first_column, one.c_str());
 }
 
 std::string name_of_group(gid_t id) {
@@ -60,7 +65,7 @@ void report_varnish() {
     line("Varnish", std::string("its user ") + varnish_worker + " may not open " + device + " (group " +
                         name_of_group(file.st_gid) + ", mode " + mode + ")");
     line("", "as root: groupadd -f -r kvm; chgrp kvm /dev/kvm; chmod 0660 /dev/kvm; usermod -aG kvm vcache");
-    line("", "and see docs/getting-started.md for the systemd unit");
+    line("", "then restart it, and see docs/getting-started.md for the systemd unit");
 }
 
 void report_instructions(const x86::Platform& platform) {

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/kvm/advice.hpp"
 #include "tinykvm/kvm/ioctl.hpp"
 
 namespace tinykvm::kvm {
@@ -35,20 +36,6 @@ constexpr Need needs[] = {
     {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS", "a VM stopped at any moment can be used again"},
 };
 
-std::string hint_for_open(int error) {
-    switch (error) {
-        case ENOENT:
-            return "load the module (modprobe kvm_intel or kvm_amd) and enable virtualisation in the firmware, "
-                   "or nested virtualisation on the host of this virtual machine";
-        case EACCES:
-        case EPERM:
-            return "let the user of this process open it: usermod -aG kvm USER (for varnishd: vcache) with "
-                   "/dev/kvm root:kvm 0660, and PrivateDevices=false in the service's unit";
-        default:
-            return "see the kernel log (dmesg) for the reason";
-    }
-}
-
 // Linux 6.13 ("KVM: Protect vCPU's 'last run PID' with rwlock, not RCU").
 bool has_cheap_changes_of_threads() {
     utsname name{};
@@ -62,11 +49,7 @@ bool has_cheap_changes_of_threads() {
 System::System() {
     changes_threads_freely_ = has_cheap_changes_of_threads();
     fd_ = FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
-    if (!fd_) {
-        int error = errno;
-        throw MachineError("cannot open /dev/kvm: " + std::string(std::strerror(error)) + "; " +
-                           hint_for_open(error));
-    }
+    if (!fd_) throw MachineError(describe_open_failure(errno));
     if (int version = ::ioctl(fd(), KVM_GET_API_VERSION, 0); version != KVM_API_VERSION)
         throw MachineError("/dev/kvm speaks API version " + std::to_string(version) + ", not 12");
 
