@@ -5,6 +5,7 @@
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils libelf-dev libvarnishapi-dev varnish nlohmann-json3-dev
     libsimdjson-dev libcurl4-openssl-dev libssl-dev libarchive-dev libdeflate-dev libpcre2-dev)
 demo_packages=("${build_packages[@]}" curl iso-codes)
+emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" clang golang-go libgtest-dev rustc shellcheck)
@@ -27,8 +28,8 @@ install_packages() {
         exit 1
     fi
     say "Installing ${missing[*]}"
-    apt-get update -qq >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt-get -o DPkg::Lock::Timeout=300 update -qq >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # build PRESET [TARGET...]: configures and builds these targets, or everything; quiet unless it fails.
@@ -59,4 +60,22 @@ kvm_usable() {
     report=$("$1/bin/tinykvm" probe 2>&1) && return
     echo "$report"
     return 1
+}
+
+# kvm_trouble: why this user cannot open /dev/kvm, "missing" or "denied"; nothing when it opens. Needs nothing built.
+kvm_trouble() {
+    local error
+    if [ ! -c /dev/kvm ]; then echo missing; return; fi
+    if error=$(LC_ALL=C; { : <>/dev/kvm; } 2>&1); then return; fi
+    case $error in
+        *"No such device"*) echo missing ;;  # a node that no module answers
+        *) echo denied ;;
+    esac
+}
+
+# kvm_advice TROUBLE: what to do about it, in lines; `tinykvm probe` and the VMOD's log say the same.
+kvm_advice() { sed -n "s/^KVM_ADVICE($1, \"\(.*\)\")\$/\1/p" tinykvm/kvm/advice.def; }
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
