@@ -39,8 +39,7 @@ void add_header(struct http* message, std::string_view line) {
 }
 
 void unset_header(struct http* message, std::string_view name) {
-    // As Varnish has its header names: the length with the colon, the name, the colon, a zero. 8.0 gives the
-    // same bytes a type of their own.
+    // As Varnish has its header names: the length with the colon, the name, the colon, a zero.
     char spec[1 + api::max_field_name_bytes + 2];
     if (name.size() > api::max_field_name_bytes) {
         return;  // no message has such a header of ours: is_field_name()
@@ -49,11 +48,7 @@ void unset_header(struct http* message, std::string_view name) {
     std::memcpy(spec + 1, name.data(), name.size());
     spec[name.size() + 1] = ':';
     spec[name.size() + 2] = '\0';
-#if VRT_MAJOR_VERSION >= 22U
-    http_Unset(message, CAST_HDR(spec));
-#else
-    http_Unset(message, spec);
-#endif
+    http_Unset(message, TINYKVM_HEADER_SPEC(spec));
 }
 
 void apply_changes(struct http* message, std::span<const api::HeaderChange> changes) {

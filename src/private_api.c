@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/cache_varnishd.h"
+#include "src/varnish_versions.h"
+
+#include TINYKVM_CACHE_INTERNALS
 
 #include "cache/cache_filter.h"
 

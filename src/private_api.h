@@ -1,4 +1,4 @@
-/* What we need of Varnish's cache_varnishd.h, which is C that C++ cannot read. For C and C++; cache.h and
+/* What we need of Varnish's cache_varnishd.h (cache_vinyld.h), which is C that C++ cannot read. For C and C++; cache.h and
  * cache_filter.h come first.
  *
  * All of it is for the thread of a fetch. */

@@ -25,10 +25,7 @@ extern "C" {
 #include "vcc_tinykvm_if.h"
 }
 
-// What differs between Varnish 7.1 and later versions.
-#ifndef NO_VXID
-#define NO_VXID 0  // before 7.3
-#endif
+#include "src/varnish_versions.h"
 
 namespace tinykvm::vmod {
 
