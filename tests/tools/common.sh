@@ -32,6 +32,15 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Options of CMake for every build; ./check makes warnings errors.
+build_options=()
+
+# configure PRESET: from nothing when that is not possible with what an earlier one left, as of another generator, or of a
+# folder that was moved.
+configure() {
+    cmake --preset "$1" "${build_options[@]}" || cmake --fresh --preset "$1" "${build_options[@]}"
+}
+
 # build PRESET [TARGET...]: configures and builds these targets, or everything; quiet unless it fails.
 build() {
     local preset=$1 folder log status=0 targets=()
@@ -42,13 +51,9 @@ build() {
     mkdir -p "$folder"
     log=$folder/build.log
     say "Building ($preset) in $folder/"
-    if [ ! -e "$folder/CMakeCache.txt" ] && command -v ninja >/dev/null; then
-        export CMAKE_GENERATOR=Ninja
-    fi
-    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"; } >"$log" 2>&1 || status=$?
-    unset CMAKE_GENERATOR
+    { configure "$preset" && cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"; } >"$log" 2>&1 || status=$?
     if [ $status -ne 0 ]; then
-        grep -E -A 12 'error: |Error [0-9]|^FAILED: |undefined reference' "$log" | head -n 80 || tail -n 40 "$log"
+        grep -E -A 12 'error: |Error [0-9]|^FAILED: |undefined reference|^CMake Error' "$log" | head -n 80 || tail -n 40 "$log"
         echo "The build failed; all of it is in $log"
     fi
     return $status
