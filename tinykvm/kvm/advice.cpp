@@ -7,7 +7,7 @@ namespace tinykvm::kvm {
 
 namespace {
 
-enum class Trouble { missing, denied, other };
+enum class Trouble { missing, denied, either, other };
 
 struct Advice {
     Trouble trouble;
@@ -37,9 +37,9 @@ Trouble trouble_of(int error) {
 std::string describe_open_failure(int error) {
     const Trouble trouble = trouble_of(error);
     std::string text = "cannot open /dev/kvm: " + std::string(std::strerror(error));
-    if (trouble == Trouble::other) text += "; the kernel log (dmesg) may say why";
+    if (trouble == Trouble::other) return text + "; the kernel log (dmesg) may say why";
     for (const Advice& one : advice)
-        if (one.trouble == trouble) text += std::string("\n") + one.text;
+        if (one.trouble == trouble || one.trouble == Trouble::either) text += std::string("\n") + one.text;
     return text;
 }
 
