@@ -51,10 +51,43 @@ void write_all(int file, std::string_view bytes, const std::string& path) {
     }
 }
 
+// Makes the folders above `path` that are missing. Those that are there may be reached through links, as the path may;
+// in one that others may write to, something that is put where a new one should be is not used.
+void make_folders(const std::string& path) {
+    FileDescriptor folder(::open(path.starts_with('/') ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (std::size_t begin = 0, end; (end = path.find('/', begin)) != std::string::npos; begin = end + 1) {
+        const std::string name = path.substr(begin, end - begin), whole = path.substr(0, end);
+        if (name.empty()) {
+            continue;
+        }
+        FileDescriptor next(::openat(folder.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!next && errno == ENOENT) {
+            const bool is_made = ::mkdirat(folder.get(), name.c_str(), 0755) == 0;
+            if (!is_made && errno != EEXIST) {
+                fail(whole, std::string("the folder cannot be made: ") + std::strerror(errno));
+            }
+            next = FileDescriptor(
+                ::openat(folder.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            struct stat status {};
+            if (!next || ::fstat(next.get(), &status) != 0 || status.st_uid != ::geteuid()) {
+                fail(whole, "is there, and not a folder of ours");
+            }
+            if (is_made && ::fchmod(next.get(), 0755) != 0) {  // whatever the umask is
+                fail_with_errno(whole);
+            }
+        }
+        if (!next) {
+            fail_with_errno(whole);
+        }
+        folder = std::move(next);
+    }
+}
+
 // A file on its way to become `path`. Whoever has it is alone in doing so: it is also the lock.
 class IncomingFile {
   public:
     IncomingFile(const std::string& path, const Patience& patience) : path_(path), name_(beside(path, ".incoming")) {
+        make_folders(path);
         while (!try_to_lock()) {
             patience.require_wanted();
             patience.require_time();

@@ -5,8 +5,8 @@
 // that is about, everything is fetched again. Several may update one copy at a time, in one process or in several: one
 // of them fetches.
 //
-// Folders may be shared with others (/tmp): no link is followed to the copy, and a copy that others could have written
-// is not used unless its checksum says that it is what it should be.
+// Folders that are missing are made. They may be shared with others (/tmp): no link is followed to the copy, and a copy
+// that others could have written is not used unless its checksum says that it is what it should be.
 //
 // Thread safety: any thread.
 #pragma once

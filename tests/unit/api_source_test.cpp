@@ -263,6 +263,40 @@ TEST_F(ApiSource, LinksAreNotFollowed) {
     EXPECT_EQ(content(target), "precious");
 }
 
+TEST_F(ApiSource, FoldersThatAreMissingAreMade) {
+    Origin origin;
+    const mode_t umask_before = umask(077);
+    path = folder + "/a//b/c/copy";
+    EXPECT_EQ(update({origin.url(), path, {}}), "");
+    umask(umask_before);
+    EXPECT_EQ(content(path), "first");
+    for (const char* made : {"/a", "/a/b", "/a/b/c"}) {
+        struct stat status {};
+        ASSERT_EQ(stat((folder + made).c_str(), &status), 0) << made;
+        EXPECT_EQ(status.st_mode & 07777, 0755U) << made;
+    }
+    // One that is there may be reached through a link, and stays as it is.
+    std::filesystem::create_directory(folder + "/target");
+    ASSERT_EQ(chmod((folder + "/target").c_str(), 0700), 0);
+    std::filesystem::create_directory_symlink(folder + "/target", folder + "/link");
+    EXPECT_EQ(update({origin.url(), folder + "/link/new/copy", {}}), "");
+    EXPECT_EQ(content(folder + "/target/new/copy"), "first");
+    struct stat status {};
+    ASSERT_EQ(stat((folder + "/target").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0700U);
+}
+
+TEST_F(ApiSource, NoFolderIsMadeThroughALinkOrInAFile) {
+    Origin origin;
+    const auto failure = [&](const std::string& copy) { return update({origin.url(), copy, {}}); };
+    std::filesystem::create_directory_symlink(folder + "/nowhere", folder + "/link");
+    EXPECT_TRUE(contains(failure(folder + "/link/copy"), folder + "/link: is there, and not a folder of ours"));
+    EXPECT_FALSE(std::filesystem::exists(folder + "/nowhere"));
+    write(folder + "/file", "x");
+    EXPECT_TRUE(contains(failure(folder + "/file/copy"), folder + "/file: Not a directory"));
+    EXPECT_TRUE(contains(failure("/proc/new/copy"), "/proc/new: the folder cannot be made: "));
+}
+
 TEST_F(ApiSource, CopyOthersCouldHaveWrittenNeedsAChecksum) {
     Origin origin;
     origin.status = 500;
