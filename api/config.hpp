@@ -60,6 +60,7 @@ struct ProgramConfig {
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
     std::size_t shared_memory = 0;
     std::size_t address_space = std::size_t{3} << 30;
+    unsigned max_threads = 64;
     std::vector<AddressRange> remapping, blackout_area;
     bool relocate_fixed_mmap = false;
     bool executable_heap = false;

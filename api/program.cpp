@@ -62,6 +62,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.max_request_memory = config.max_request_memory;
     options.shared_memory = config.shared_memory;
     options.max_address_space = config.address_space;
+    options.max_threads = config.max_threads;
     options.addresses_on_request = config.remapping;
     options.closed_addresses = config.blackout_area;
     options.relocate_fixed_mappings = config.relocate_fixed_mmap;

@@ -204,8 +204,8 @@ constexpr double day = 86400, most_mebibytes = 65536;
 constexpr Setting table[] = {
     {"filename", Kind::text, 1, most_text, "", "",
      "The program: an ELF file for x86-64 Linux, or an archive (`.tar.xz`, `.tar.zst`, `.zip`) with one in it. With "
-     "`uri` it is where the program is kept between starts, in a folder Varnish may write to. An object with neither "
-     "defines a group: settings that the programs naming it share.",
+     "`uri` it is where the program is kept between starts, in a folder Varnish may write to or make. An object with "
+     "neither defines a group: settings that the programs naming it share.",
      [](ProgramConfig& c, const json& v) {
          c.filename = v.get<std::string>();
          return absolute(c.filename, "the path");
@@ -242,7 +242,7 @@ constexpr Setting table[] = {
      [](ProgramConfig& c, const json& v) { return store_checksum(c.checksums.md5, 32, v); }},
     {"download", Kind::downloads, 1, most_text, "[]", "",
      "Files to fetch before the program starts: from `uri` to `filepath`, in order, as the program itself is from `uri` "
-     "to `filename`. To see them the program needs `allowed_paths`.",
+     "to `filename`. Folders that are missing are made. To see the files the program needs `allowed_paths`.",
      store_downloads},
     {"start", Kind::boolean, 0, 0, "false", "",
      "Start the program when the VCL becomes warm, which it does after it was loaded, without delaying it. Else it is "
@@ -315,10 +315,19 @@ constexpr Setting table[] = {
     {"address_space", Kind::mebibytes, 128, most_mebibytes, "3072", "",
      "How much may be mapped for access at a time, whether it is used or not: the program, its stack, heap and mappings, "
      "shared memory and the area of a request. What is mapped without any right (`PROT_NONE`) does not count; what was "
-     "accessible once counts as long as the VM lives, in blocks of 2 MiB. A mapping beyond it fails with `ENOMEM`. "
+     "accessible once counts as long as the VM lives, in blocks of 2 MiB. A mapping beyond it fails with `ENOMEM`, and "
+     "the log says so once a request. "
      "Unused address space costs the host nothing, what is mapped 0.2 % of its size.",
      [](ProgramConfig& c, const json& v) {
          c.address_space = mebibytes(v);
+         return std::string();
+     }},
+    {"max_threads", Kind::integer, 1, 1024, "64", "",
+     "How many threads the program may have at a time, the first one among them. Each costs the host some 4 KiB beside "
+     "the program's own memory, its stack. A further one fails with `EAGAIN`, and the log says so once a request. A thread "
+     "mostly needs two mappings, of which a request may add 128: start more than 60 in `main()`.",
+     [](ProgramConfig& c, const json& v) {
+         c.max_threads = v.get<unsigned>();
          return std::string();
      }},
     {"remapping", Kind::ranges, 0, 0, "[]", "",

@@ -55,6 +55,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     std::memcpy(memory_.system_block() + x86::vectors_offset, snapshot->vector_state.data(),
                 std::min(platform_.vector_state_size(), x86::vectors_max_size));
     snapshot->process = process_.state();
+    snapshot->process.limits_reported = 0;
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
     mailbox().clear();

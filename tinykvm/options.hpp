@@ -53,6 +53,7 @@ struct Options {
     bool executable_heap = false;  // memory of brk
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
+    std::size_t max_threads = 64;  // each costs the host some 4 KiB beside the guest's own memory
 
     // --- huge pages of the host, of 2 MiB, behind whole blocks of zero memory; bytes ---
     // Ask for transparent ones. Guest memory then becomes resident in steps of up to 2 MiB.
@@ -69,7 +70,8 @@ struct Options {
     bool host_stdin = false;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
-    // Receives one line when something is not as configured but works. Null: silent.
+    // Receives one line when something is not as configured but works, and once a request when one of these limits
+    // makes a system call fail. Null: silent.
     std::function<void(std::string_view line)> warn;
     bool log_system_calls = false;  // every system call too
 };

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Does what `arg` says, to see what becomes of it: "crash", "loop", "memory" (takes all it can get), "stack"
- * (endless recursion), "exit", "silence" (no answer). Anything else is answered, with how many requests this
- * copy of the program has seen: always 1. On Linux: misbehave ARG does the same to itself. */
+ * (endless recursion), "exit", "silence" (no answer), "threads" and "addresses" (as many as it can get). Anything else
+ * is answered, with how many requests this copy of the program has seen: always 1. On Linux: misbehave ARG does the
+ * same to itself. */
+#include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kvm_api.h"
@@ -15,6 +18,37 @@ static int recurse(int level) {
     frame[0] = (char)level;
     depth = level;
     return level < 0 ? 0 : recurse(level + 1) + frame[0]; /* deeper than any stack */
+}
+
+static void* wait_for_ever(void* unused) {
+    (void)unused;
+    for (;;) {
+        pause();
+    }
+    return NULL;
+}
+
+/* How many there are, with the first one. */
+static int take_threads(int most) {
+    int count = 1;
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 65536);
+    while (count < most && pthread_create(&thread, &attributes, wait_for_ever, NULL) == 0) {
+        count++;
+    }
+    return count;
+}
+
+/* Of 64 MiB each, which are not used. */
+static int take_addresses(int most) {
+    int count = 0;
+    while (count < most && mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                                0) != MAP_FAILED) {
+        count++;
+    }
+    return count;
 }
 
 static void misbehave(const char* how) {
@@ -31,6 +65,10 @@ static void misbehave(const char* how) {
         }
     } else if (strcmp(how, "stack") == 0) {
         recurse(0);
+    } else if (strcmp(how, "threads") == 0) {
+        fprintf(stderr, "%d threads\n", take_threads(10000));
+    } else if (strcmp(how, "addresses") == 0) {
+        fprintf(stderr, "%d mappings\n", take_addresses(10000));
     } else if (strcmp(how, "exit") == 0) {
         _exit(3);
     }

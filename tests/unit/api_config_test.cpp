@@ -77,6 +77,7 @@ TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
         EXPECT_EQ(from_table.concurrency, fresh.concurrency);
         EXPECT_EQ(from_table.shared_memory, fresh.shared_memory);
         EXPECT_EQ(from_table.address_space, fresh.address_space);
+        EXPECT_EQ(from_table.max_threads, fresh.max_threads);
         EXPECT_EQ(from_table.remapping, fresh.remapping);
         EXPECT_EQ(from_table.blackout_area, fresh.blackout_area);
         EXPECT_EQ(from_table.relocate_fixed_mmap, fresh.relocate_fixed_mmap);

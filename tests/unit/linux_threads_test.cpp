@@ -1,6 +1,7 @@
 // Threads: making and ending them, what is switched with them, and that requests see those of the snapshot.
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <csignal>
 #include <random>
@@ -117,10 +118,44 @@ TEST_F(ThreadsTest, WhatIsNoThreadIsRefused) {
     EXPECT_EQ(guest.process.state().parked.at(0).registers.rsp, 0x3000u);
 }
 
+TEST(ThreadLimit, IsAnOptionAndNamedOnce) {
+    std::vector<std::string> warnings;
+    Options options;
+    options.max_threads = 3;
+    options.warn = [&](std::string_view line) { warnings.emplace_back(line); };
+    LinuxProcess guest(options);
+    EXPECT_EQ(guest.call(SYS_clone, {thread_flags}), 3);
+    EXPECT_EQ(guest.call(SYS_clone, {thread_flags}), 4);
+    EXPECT_EQ(guest.call(SYS_clone, {thread_flags}), -EAGAIN);
+    EXPECT_EQ(guest.call(SYS_clone, {thread_flags}), -EAGAIN);
+    EXPECT_EQ(warnings,
+              std::vector<std::string>{"clone failed: no more than 3 threads at a time (max_threads)"});
+}
+
+TEST(AddressSpaceLimit, IsNamedOnce) {
+    std::vector<std::string> warnings;
+    Options options;
+    options.max_address_space = std::size_t{1} << 30;  // as test::LinuxProcess has it
+    options.warn = [&](std::string_view line) { warnings.emplace_back(line); };
+    LinuxProcess guest(options);
+    const auto map = [&](std::uint64_t size, int protection) {
+        return guest.call(SYS_mmap, {0, size, static_cast<std::uint64_t>(protection), MAP_PRIVATE | MAP_ANONYMOUS,
+                                     ~std::uint64_t{0}, 0});
+    };
+    const std::int64_t reserved = map(std::uint64_t{2} << 30, PROT_NONE);
+    EXPECT_GT(reserved, 0);
+    EXPECT_TRUE(warnings.empty());
+    EXPECT_EQ(map(std::uint64_t{2} << 30, PROT_READ), -ENOMEM);
+    EXPECT_EQ(guest.call(SYS_mprotect, {static_cast<std::uint64_t>(reserved), std::uint64_t{2} << 30, PROT_READ}),
+              -ENOMEM);
+    EXPECT_EQ(warnings, std::vector<std::string>{
+                            "mmap failed: no more than 1024 MiB may be mapped for access (address_space)"});
+}
+
 TEST_F(ThreadsTest, NumbersAndTheirCount) {
     std::size_t count = 1;
     while (clone(thread_flags) > 0) ++count;
-    EXPECT_EQ(count, linux_abi::max_threads);
+    EXPECT_EQ(count, Options().max_threads);
     EXPECT_EQ(clone(thread_flags), -EAGAIN);
     EXPECT_EQ(guest.call(SYS_exit), 0);
     EXPECT_EQ(running(), 3);
@@ -244,7 +279,7 @@ TEST(Threads, ABombLeavesNothing) {
     Fork fork(guest.snapshot);
     const std::size_t descriptors = test::host_descriptors();
     for (int i = 0; i < 3; ++i) {
-        EXPECT_EQ(guest.call(fork, "bomb"), linux_abi::max_threads - 6);
+        EXPECT_EQ(guest.call(fork, "bomb"), Options().max_threads - 6);
         fork.reset();
     }
     EXPECT_EQ(test::host_descriptors(), descriptors);

@@ -40,6 +40,15 @@ Number parse_number(const char* text, Number least, Number most, const char* pro
     return value;
 }
 
+// A line names the setting of a program in Varnish; here an option changes it.
+void print_warning(std::string_view line) {
+    const auto names = [&](std::string_view setting) { return line.find(setting) != std::string_view::npos; };
+    std::fprintf(stderr, "tinykvm: %.*s%s\n", static_cast<int>(line.size()), line.data(),
+                 names("(max_threads)")     ? ": --threads"
+                 : names("(address_space)") ? ": --address-space"
+                                            : "");
+}
+
 PathRule allowed_path(const char* text) {
     std::error_code error;
     const fs::path path = fs::absolute(text, error).lexically_normal();
@@ -78,6 +87,13 @@ Request parse(std::span<char* const> arguments) {
             const auto mib = parse_number<std::size_t>(value_of("--memory"), 1, std::size_t{1} << 20,
                                                        "--memory wants a number of MiB");
             request.options.max_memory = mib << 20;
+        } else if (word == "--address-space") {
+            const auto mib = parse_number<std::size_t>(value_of("--address-space"), 128, 65536,
+                                                       "--address-space wants a number of MiB from 128 to 65536");
+            request.options.max_address_space = mib << 20;
+        } else if (word == "--threads") {
+            request.options.max_threads = parse_number<std::size_t>(value_of("--threads"), 1, 1024,
+                                                                    "--threads wants a number from 1 to 1024");
         } else if (word == "--time") {
             request.seconds = parse_number<double>(value_of("--time"), 0.001, 1e8, "--time wants seconds");
         } else if (word == "--verbose") {
@@ -90,6 +106,7 @@ Request parse(std::span<char* const> arguments) {
     request.program = request.options.program_name = arguments[at++];
     for (; at < arguments.size(); ++at) request.options.arguments.emplace_back(arguments[at]);
 
+    request.options.warn = print_warning;
     if (verbose > 0) {
         request.options.log = [](std::string_view line) {
             std::fprintf(stderr, "tinykvm: %.*s\n", static_cast<int>(line.size()), line.data());
@@ -202,6 +219,8 @@ const Command run_command = {
     "  --allow PATH     let it read this file, or this folder and everything below it; may be repeated\n"
     "  --env NAME=VALUE set an environment variable; may be repeated\n"
     "  --memory MIB     the memory it may use (256)\n"
+    "  --address-space MIB  what it may map for access, used or not (3072)\n"
+    "  --threads N      the threads it may have (64)\n"
     "  --time SECONDS   how long it may run (no limit)\n"
     "  --verbose        print refused paths and unknown system calls; twice: every system call\n"
     "\n"

@@ -12,6 +12,26 @@ void Call::log(const std::string& line) const {
     options.log(++state.events_logged > max_events ? "more of this is not logged" : line);
 }
 
+void Call::warn(Limit limit) const {
+    const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(limit));
+    if (!options.warn || (state.limits_reported & bit)) return;
+    state.limits_reported |= bit;
+    std::string what;
+    switch (limit) {
+        case Limit::threads:
+            what = "no more than " + std::to_string(options.max_threads) + " threads at a time (max_threads)";
+            break;
+        case Limit::address_space:
+            what = "no more than " + std::to_string(options.max_address_space >> 20) +
+                   " MiB may be mapped for access (address_space)";
+            break;
+        case Limit::mappings:
+            what = "no more than " + std::to_string(memory.max_regions()) + " mappings";
+            break;
+    }
+    options.warn(std::string(name) + " failed: " + what);
+}
+
 std::int64_t Call::park(const Wait& wait, std::int64_t interrupted) {
     if (deliverable_set(state, state.thread)) return interrupted;
     state.thread.wait = wait;

@@ -67,6 +67,8 @@ struct Call {
 
     // For unusual events, of which a guest can cause any number: after max_events only silence.
     void log(const std::string& line) const;
+    // For a limit that made the call fail: whoever set it learns of it, once a request.
+    void warn(Limit limit) const;
 };
 
 // Bytes of a guest as a log may show them: in quotes, shortened, without anything that could upset it.

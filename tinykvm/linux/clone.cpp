@@ -33,7 +33,10 @@ std::int64_t start_thread(Call& call, const NewThread& wanted) {
     }
     if ((flags & CLONE_SETTLS) && wanted.tls >= x86::user_end) return -EPERM;
     ProcessState& state = call.state;
-    if (state.parked.size() + 1 >= max_threads) return -EAGAIN;
+    if (state.parked.size() + 1 >= call.options.max_threads) {
+        call.warn(Limit::threads);
+        return -EAGAIN;
+    }
 
     ThreadState thread{.id = new_thread_id(state), .blocked = state.thread.blocked, .name = state.thread.name};
     if (flags & CLONE_CHILD_CLEARTID) thread.clear_child_tid = wanted.child_id;

@@ -21,6 +21,14 @@ void report_missing(const Call& call, const char* name, std::uint64_t number) {
              " is not supported");
 }
 
+void report_refusal(Call& call) {
+    switch (call.memory.take_refusal()) {
+        case GuestMemory::Refusal::none: break;
+        case GuestMemory::Refusal::address_space: call.warn(Limit::address_space); break;
+        case GuestMemory::Refusal::mappings: call.warn(Limit::mappings); break;
+    }
+}
+
 }  // namespace
 
 Process::Process(GuestMemory& memory, const Options& options, ProcessState state)
@@ -52,6 +60,7 @@ Process::Made Process::make_call(const Processor& on, const Waiter& waiter, cons
         if (!entry->handler) report_missing(call, entry->name, number);
         try {
             if (entry->handler) result = entry->handler(call);
+            report_refusal(call);
         } catch (...) {
             if (traced) options_.log(line + " = ?");
             throw;

@@ -30,7 +30,7 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     state.limits[RLIMIT_STACK] = {options.stack_size, options.stack_size};
     state.limits[RLIMIT_NOFILE] = {options.max_open_files, options.max_open_files};
     state.limits[RLIMIT_CORE] = {0, 0};
-    state.limits[RLIMIT_NPROC] = {max_threads, max_threads};
+    state.limits[RLIMIT_NPROC] = {options.max_threads, options.max_threads};
     state.limits[RLIMIT_SIGPENDING] = {max_pending_signals, max_pending_signals};
     state.limits[RLIMIT_MEMLOCK] = {0, 0};
     state.limits[RLIMIT_MSGQUEUE] = {0, 0};

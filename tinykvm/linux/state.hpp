@@ -37,6 +37,9 @@ struct ResourceLimit {
 };
 inline constexpr std::size_t resource_limits = 16;
 
+// Limits of ours that make a call fail as it would on a machine that is too small.
+enum class Limit : std::uint8_t { threads, address_space, mappings };
+
 struct ProcessState {
     // The state of a process whose program has just been laid out in memory. `break_start` is where its heap
     // begins (page aligned), `program_path` what /proc/self/exe says. Opens the roots of the path rules.
@@ -61,6 +64,7 @@ struct ProcessState {
     std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
     std::bitset<1024> reported;         // system calls already logged as missing
     unsigned events_logged = 0;
+    std::uint8_t limits_reported = 0;  // a bit for each Limit
 };
 
 }  // namespace tinykvm::linux_abi

@@ -23,9 +23,6 @@ namespace tinykvm::linux_abi {
 struct ProcessState;
 class VectorState;
 
-// Most threads a process may have. Each costs the host some 4 KiB beside the guest's own memory.
-inline constexpr std::size_t max_threads = 64;
-
 // Registers besides the general ones that Linux calls change. The machine copies them to and from the vCPU.
 struct ThreadPointers {
     std::uint64_t fs_base = 0, gs_base = 0;

@@ -16,7 +16,7 @@ namespace {
 
 // Each region is at least one mapping of the host, of which a process may have 65,530 in all: what a program may
 // have when it has booted, and how many more a request may make.
-constexpr std::size_t max_regions = 2048;
+constexpr std::size_t max_boot_regions = 4096;  // a thread has two: its stack and the guard
 constexpr std::size_t max_new_regions = 128;
 // A request that discards fewer bytes than this of its program's data gets them zeroed; more, a fresh mapping.
 constexpr std::size_t worth_a_mapping = std::size_t{256} << 10;
@@ -294,19 +294,28 @@ std::vector<GuestMemory::Range> GuestMemory::ranges_to_undo() const {
     return ranges;
 }
 
+std::size_t GuestMemory::max_regions() const {
+    return image_ ? image_->regions.size() + max_new_regions : max_boot_regions;
+}
+
 bool GuestMemory::too_many_regions() const {
-    if (!image_) return regions_.size() >= max_regions;
-    return regions_.size() >= image_->regions.size() + max_new_regions || too_many_ranges();
+    return regions_.size() >= max_regions() || too_many_ranges();
+}
+
+int GuestMemory::refuse(Refusal why) {
+    refusal_ = why;
+    return ENOMEM;
 }
 
 int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
     if (!valid(begin, size)) return EINVAL;
-    if (too_many_regions()) return ENOMEM;
+    if (too_many_regions()) return refuse(Refusal::mappings);
     const GuestAddr end = begin + size;
     if (shared_.overlaps(begin, end)) return EPERM;
     if (is_closed(begin, end)) return ENOMEM;
     const Change change(*this);
-    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection)))
+        return refuse(Refusal::address_space);
     note_remapped(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr address) {
         if (protection.accessible())
@@ -342,7 +351,7 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     // A hole makes two regions of one, and giving back a region mappings of the host.
     const Region* around = regions_.find(begin);
     const bool splits = around && around->begin < begin && end < around->end;
-    if ((splits && too_many_regions()) || too_many_ranges()) return ENOMEM;
+    if ((splits && too_many_regions()) || too_many_ranges()) return refuse(Refusal::mappings);
     const Change change(*this);
     note_remapped(begin, end);
     for_each_piece(begin, end, [&](std::uint64_t offset, std::size_t length, GuestAddr) {
@@ -356,10 +365,12 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
 int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protection) {
     if (!valid(begin, size)) return EINVAL;
     const GuestAddr end = begin + size;
-    if (!regions_.covered(begin, end) || too_many_regions()) return ENOMEM;
+    if (!regions_.covered(begin, end)) return ENOMEM;
+    if (too_many_regions()) return refuse(Refusal::mappings);
     if (shared_.overlaps(begin, end)) return EPERM;
     const Change change(*this);
-    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection))) return ENOMEM;
+    if (protection.accessible() && !(give_place(begin, end) && grant(begin, end, protection)))
+        return refuse(Refusal::address_space);
     // As long as they can be read and their mapping is the image's: they must not count as this request's.
     if (image_) forget_unchanged(begin, end);
     note_remapped(begin, end);

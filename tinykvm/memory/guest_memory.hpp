@@ -19,6 +19,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tinykvm/memory/address_blocks.hpp"
@@ -127,6 +128,11 @@ class GuestMemory {
     // --- Accounting
 
     const Limits& limits() const { return limits_; }
+    // Which limit a change of mappings that was ENOMEM since the last question has met.
+    enum class Refusal : std::uint8_t { none, address_space, mappings };
+    Refusal take_refusal() { return std::exchange(refusal_, Refusal::none); }
+    // The most mappings there may be.
+    std::size_t max_regions() const;
     // Bytes of pages of its own, also kept from earlier requests.
     std::size_t own_bytes() const { return dirty_.size() * page_size; }
     // Bytes this request changed or added: whoever is not to learn of earlier ones is told this. Compares pages with the
@@ -193,6 +199,7 @@ class GuestMemory {
     std::uint64_t growth_of_a_request() const;
     bool ask_for(GuestAddr begin, GuestAddr end);
     bool give_place(GuestAddr begin, GuestAddr end);
+    int refuse(Refusal why);
     bool grant(GuestAddr begin, GuestAddr end, Protection protection);
     template <typename Visit>
     void for_each_piece(GuestAddr begin, GuestAddr end, Visit visit) const;
@@ -220,6 +227,7 @@ class GuestMemory {
     Window window_;
     x86::PageTables tables_;
     AddressBlocks blocks_;
+    Refusal refusal_ = Refusal::none;
     AddressBlocks asked_;          // of these, what is the program's or this request has asked for
     Regions regions_;
     SharedArea shared_;
