@@ -16,6 +16,10 @@
 #ifndef TINYKVM_KVM_API_HPP
 #define TINYKVM_KVM_API_HPP
 
+#if __cplusplus <= 201703L
+#error "kvm_api.hpp needs C++20: compile with -std=c++20 (tinykvm_add_guest() of CMake does)"
+#else
+
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -301,4 +305,5 @@ inline meminfo memory() {
 
 }  // namespace kvm
 
+#endif /* C++20 */
 #endif

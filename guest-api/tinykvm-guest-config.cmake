@@ -30,7 +30,7 @@ set(TINYKVM_GUEST_FLAGS -O2 -g1 -Wall -Wextra -fno-omit-frame-pointer CACHE INTE
 #   PIE        statically linked, position independent
 #   DYNAMIC    an ordinary dynamically linked program; its loader and libraries must be in allowed_paths
 #   MUSL       C only, static with musl-gcc; when that is missing the target is left out with a message
-# CXX links a program as C++ whose own sources are all C.
+# CXX links a program as C++ whose own sources are all C. C++ is C++20 or later, which kvm_api.hpp needs.
 function(tinykvm_add_guest name)
     cmake_parse_arguments(PARSE_ARGV 1 guest "CXX;PIE;DYNAMIC;MUSL" "DIRECTORY" "LIBS;FLAGS")
     set(sources ${guest_UNPARSED_ARGUMENTS})
@@ -70,6 +70,9 @@ function(tinykvm_add_guest name)
         set(position -fno-pie)
     endif()
     set_target_properties(guest_${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    if(CMAKE_CXX_COMPILER_LOADED)
+        target_compile_features(guest_${name} PRIVATE cxx_std_20)
+    endif()
     target_compile_options(guest_${name} PRIVATE ${TINYKVM_GUEST_FLAGS} ${position} ${guest_FLAGS})
     if(guest_PIE)
         target_link_options(guest_${name} PRIVATE -static-pie)
