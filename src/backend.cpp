@@ -37,14 +37,21 @@ bool is_head(const struct busyobj* bo) {
     return view(http_GetMethod(bo->bereq)) == "HEAD";
 }
 
+// Varnish delivers a 304 that nobody asked for, when it is a pass.
+bool is_conditional(const struct busyobj* bo) {
+    return http_GetHdr(bo->bereq, H_If_None_Match, nullptr) != 0 ||
+           http_GetHdr(bo->bereq, H_If_Modified_Since, nullptr) != 0;
+}
+
 // Puts the answer into beresp and makes its body the source of the fetch.
 void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     const api::Response& response = delivery.response();
-    const bool has_no_body = response.status == 204 || response.status == 304;
+    const bool has_no_length = response.status == 204 || response.status == 304;
+    const bool has_no_body = has_no_length || response.status == 205;  // RFC 9110: no content, which needs saying
     http_PutResponse(bo->beresp, "HTTP/1.1", static_cast<std::uint16_t>(response.status), nullptr);
     const bool has_known_size = response.body_size != api::Response::unknown_size;
-    if (!has_no_body && has_known_size) {
-        add_header(bo->beresp, "Content-Length: " + std::to_string(response.body_size));
+    if (!has_no_length && (has_known_size || has_no_body)) {
+        add_header(bo->beresp, "Content-Length: " + std::to_string(has_no_body ? 0 : response.body_size));
     }
     if (!bo->uncacheable) {
         add_cache_control(bo->beresp, response);
@@ -79,6 +86,11 @@ int fetch(VRT_CTX, const ProgramBackend& backend) {
         return -1;
     }
     const Log log(ctx);
+    if (result.answer->response().status == 304 && !is_conditional(bo)) {
+        log.line(SLT_FetchError, "tinykvm: " + *result.program + ": status 304 for a request without a condition");
+        set_error(bo, api::FailureKind::invalid_answer);
+        return -1;
+    }
     auto delivery = std::make_unique<Delivery>(*std::move(result.answer), log);
     deliver(bo, log, *delivery);
     (void)delivery.release();  // finish() deletes it

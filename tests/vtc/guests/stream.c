@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Bodies in pieces, both ways. POSTed ones are only added up; with "handler" as an argument a second chance says how much
- * of the body it was given. A GET makes a body of letters as its argument, HOW:SIZE, says. With "paused" the program has
- * a loop of its own. */
+ * of the body it was given. A GET makes a body of letters as its argument, HOW:SIZE, says, or HOW,unknown:SIZE, which does
+ * not say the size beforehand. With "paused" the program has a loop of its own. */
 #include "kvm_api.h"
 
 static size_t total, pieces;
@@ -44,6 +44,7 @@ static const char *const names[] = {"known", "unknown", "short", "long", "unread
 
 struct body {
     enum how how;
+    bool is_unknown;
     size_t size;
     char letters[3 * 26 * 1024]; /* on the stack of the caller, which stays as it is */
 };
@@ -54,7 +55,7 @@ static struct streaming_content more(void *arg, size_t max, size_t written, size
     size_t at = written % 26, size = body->size - written;
     volatile char scratch[4096]; /* must not land on the caller's stack */
     memset((char *)scratch, 0xEE, sizeof scratch);
-    if (body->how == UNKNOWN ? length != STREAMING_UNKNOWN_LENGTH : length != body->size)
+    if (body->is_unknown ? length != STREAMING_UNKNOWN_LENGTH : length != body->size)
         return (struct streaming_content){NULL, 1};
     if (written > 0 && body->how == SHORT)
         size = 0;
@@ -82,11 +83,12 @@ static void answer(const char *arg)
     body.how = KNOWN;
     while (body.how != NO_HOW && strncmp(arg, names[body.how], strlen(names[body.how])) != 0)
         body.how++;
+    body.is_unknown = strstr(arg, "unknown") != NULL;
     body.size = strchr(arg, ':') ? strtoul(strchr(arg, ':') + 1, NULL, 10) : 0;
     for (size_t i = 0; i < sizeof body.letters; i++)
         body.letters[i] = (char)('a' + i % 26);
     http_append_str(BERESP, "X-How: streamed");
-    begin_streaming_response(200, "text/letters", 12, body.how == UNKNOWN ? STREAMING_UNKNOWN_LENGTH : body.size, more,
+    begin_streaming_response(200, "text/letters", 12, body.is_unknown ? STREAMING_UNKNOWN_LENGTH : body.size, more,
                              &body);
     /* Only programs with a loop of their own, that are not ephemeral, come here. */
     for (size_t i = 0; i < sizeof body.letters; i++)
