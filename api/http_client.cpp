@@ -530,6 +530,11 @@ HttpResponse HttpClient::fetch(const HttpRequest& request) {
                                   std::to_string(request.max_redirects) + " redirects");
         }
         ParsedUrl next_url = parse(next);
+        if (request.keep_https && url.parts.scheme == "https" && next_url.parts.scheme != "https") {
+            throw HttpFailure(FailureKind::host, EACCES,
+                              request.method + " " + printable(request.url, most_shown_of_url) +
+                                  ": a redirect leads from https to " + next_url.parts.scheme);
+        }
         other_origin |= !next_url.parts.same_origin(url.parts);
         url = std::move(next_url);
         // As browsers do, and RFC 9110 15.4 allows.

@@ -71,6 +71,7 @@ struct HttpRequest {
     std::function<void(std::string_view)> take_body;
 
     unsigned max_redirects = 0;  // 0: a redirect is a response like any other
+    bool keep_https = false;     // a redirect from https to http is refused (EACCES)
     // Of TLS, for the URL's own host; others that it redirects to are verified.
     bool verify_peer = true;  // false: any certificate will do, for any name
     bool verify_host = true;  // false: the certificate may be for another name

@@ -126,12 +126,7 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     if (!request.have.last_modified.empty()) {
         http.headers.push_back("If-Modified-Since: " + request.have.last_modified);
     }
-    const bool secure = parse_http_url(request.uri).scheme == "https";
-    http.check_url = [&](const HttpUrl& url) {
-        if (secure && url.scheme != "https") {
-            fail(request, FailureKind::host, "a redirect leads from https to " + url.scheme);
-        }
-    };
+    http.keep_https = true;
     const HttpResponse response = HttpClient().fetch(http);
     ResourceAnswer answer{response.status == 304 && request.have.known(), {}};
     if (answer.unchanged) {

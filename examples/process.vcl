@@ -39,7 +39,7 @@ sub vcl_backend_fetch {
 
 sub vcl_backend_response {
 	if (beresp.backend.name != "server" && beresp.status == 200) {
-		# The program does not know how long its documents are good for.
+		# Whatever the server says of them; without this, that counts.
 		set beresp.ttl = 10m;
 		unset beresp.http.Cache-Control;
 	}

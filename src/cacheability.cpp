@@ -16,18 +16,6 @@ std::string whole_seconds(double seconds) {
     return std::to_string(static_cast<unsigned long>(std::ceil(seconds)));
 }
 
-bool speaks_for_itself(const api::Response& response) {
-    const auto about_caching = [](std::string_view line) {
-        const std::string_view name = line.substr(0, line.find(':'));
-        return api::same_name(name, "Cache-Control") || api::same_name(name, "Expires");
-    };
-    return std::any_of(response.headers.begin(), response.headers.end(), about_caching) ||
-           std::any_of(response.response_changes.begin(), response.response_changes.end(),
-                       [&](const api::HeaderChange& change) {
-                           return change.kind != api::HeaderChange::Kind::unset && about_caching(change.line);
-                       });
-}
-
 // Those of which Varnish takes a time from Cache-Control (RFC2616_Ttl).
 bool has_time_of_its_own(int status) {
     constexpr int all[] = {200, 203, 204, 300, 301, 302, 304, 307, 404, 410, 414};
@@ -42,6 +30,18 @@ void refine(float& value, double wanted) {
 }
 
 }  // namespace
+
+bool speaks_for_itself(const api::Response& response) {
+    const auto about_caching = [](std::string_view line) {
+        const std::string_view name = line.substr(0, line.find(':'));
+        return api::same_name(name, "Cache-Control") || api::same_name(name, "Expires");
+    };
+    return std::any_of(response.headers.begin(), response.headers.end(), about_caching) ||
+           std::any_of(response.response_changes.begin(), response.response_changes.end(),
+                       [&](const api::HeaderChange& change) {
+                           return change.kind != api::HeaderChange::Kind::unset && about_caching(change.line);
+                       });
+}
 
 void add_cache_control(struct http* beresp, const api::Response& response) {
     const auto& cacheability = response.cacheability;

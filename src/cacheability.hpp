@@ -14,6 +14,9 @@ namespace tinykvm::vmod {
 // cached.
 void add_cache_control(struct http* beresp, const api::Response& response);
 
+// Has it a header about caching?
+bool speaks_for_itself(const api::Response& response);
+
 // Says so when Varnish will not do what the program asks for, because of the status of its response.
 void log_status_not_cached(const Log& log, const std::string& program, const api::Response& response);
 

@@ -4,10 +4,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "src/fetch_link.hpp"
 #include "src/log.hpp"
+#include "src/origin_headers.hpp"
 #include "src/request.hpp"
 #include "src/request_body.hpp"
-#include "src/self_fetch.hpp"
 
 namespace tinykvm::vmod {
 
@@ -47,6 +48,9 @@ class ChainRun {
   private:
     // Makes the link's answer the previous one, or says in failure_ how its program failed. Throws other failures.
     void run_link(const Link& link, const Link* next);
+    void run_fetch(const Link& link, const Link* next);
+    bool ends_chain(const Link& link, bool is_last) const;
+    void add_source_headers(const Link& link);
     VarnishRequest request_for(const Link& link) const;
     api::Lease vm_for(const Link& link);
     static void require_room(std::size_t size, const Link& link);
@@ -60,6 +64,7 @@ class ChainRun {
     const api::ClientGone gone_;
     std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
     std::vector<api::HeaderChange> request_changes_;
+    std::vector<std::string> source_headers_;  // of what the chain began with fetching
     std::optional<api::FailureKind> failure_;
 };
 
@@ -117,14 +122,25 @@ void ChainRun::give_body(const Link& link, api::RequestVm& vm) {
     }
 }
 
+void ChainRun::run_fetch(const Link& link, const Link* next) {
+    static const api::ProgramConfig usual;
+    const VarnishRequest request = request_for(link);
+    previous_.emplace(fetch_for_chain(*link.backend->self_requests, {.url = link.url,
+                                                                     .options = link.argument,
+                                                                     .request = request.request(),
+                                                                     .limits = next != nullptr
+                                                                                   ? next->backend->service->config()
+                                                                                   : usual,
+                                                                     .gone = gone_}));
+    source_headers_ = headers_of_source(previous_->response().headers);
+}
+
 void ChainRun::run_link(const Link& link, const Link* next) {
-    VarnishRequest request = request_for(link);
     if (link.backend->service == nullptr) {
-        static const api::ProgramConfig usual;
-        previous_.emplace(fetch_from_varnish(*link.backend->self_requests, link.url, request.request().depth,
-                                             next != nullptr ? next->backend->service->config() : usual, gone_));
+        run_fetch(link, next);
         return;
     }
+    VarnishRequest request = request_for(link);
     const api::ProgramConfig& config = link.backend->service->config();
     request.set_soft_reset(link.soft_reset && config.soft_reset);
     api::Lease lease = vm_for(link);
@@ -142,12 +158,34 @@ void ChainRun::run_link(const Link& link, const Link* next) {
     }
 }
 
+// A redirect, or that nothing has changed, is no document to process.
+bool ChainRun::ends_chain(const Link& link, bool is_last) const {
+    const int status = previous_->response().status;
+    const bool has_no_document = link.backend->service == nullptr && status / 100 == 3 && !is_last;
+    return has_no_document || status >= link.error_threshold;
+}
+
+// The server's headers, as far as they are true of the last answer, which is this link's.
+void ChainRun::add_source_headers(const Link& link) {
+    api::Response& response = previous_->response();
+    if (link.backend->service != nullptr) {
+        if (response.status < 300) {
+            inherit(response, source_headers_);
+        }
+    } else if (response.status == 304 && links_.size() > 1) {
+        // It is about what programs once made of the document, in Varnish's cache or the client's.
+        response.content_type.clear();
+        response.headers = source_headers_;
+    }
+}
+
 ChainResult ChainRun::run() {
     ChainResult result;
     for (const Link& link : links_) {
+        const bool is_last = &link == &links_.back();
         result.program = &link.backend->name;
         try {
-            run_link(link, &link != &links_.back() ? &link + 1 : nullptr);
+            run_link(link, is_last ? nullptr : &link + 1);
         } catch (const api::Failure& failure) {
             log_.failure(*result.program, failure, fatal_);
             failure_ = link.backend->service != nullptr ? failure.kind() : api::FailureKind::host;
@@ -159,12 +197,13 @@ ChainResult ChainRun::run() {
         // Changes to the request are seen by all that follow, the last ones in VCL.
         auto& changes = previous_->response().request_changes;
         std::move(changes.begin(), changes.end(), std::back_inserter(request_changes_));
-        if (previous_->response().status >= link.error_threshold) {
-            result.over_threshold = true;
-            if (&link != &links_.back()) {
-                log_.line(SLT_VCL_Log, "tinykvm: " + *result.program + ": its response with status " +
-                                           std::to_string(previous_->response().status) + " ends the chain");
-            }
+        result.over_threshold = ends_chain(link, is_last);
+        if (result.over_threshold && !is_last) {
+            log_.line(SLT_VCL_Log, "tinykvm: " + *result.program + ": its response with status " +
+                                       std::to_string(previous_->response().status) + " ends the chain");
+        }
+        if (result.over_threshold || is_last) {
+            add_source_headers(link);
             break;
         }
     }

@@ -11,7 +11,6 @@
 #include "src/live_update.hpp"
 #include "src/log.hpp"
 #include "src/request.hpp"
-#include "src/self_fetch.hpp"
 #include "src/vcl_state.hpp"
 
 using namespace tinykvm;
@@ -19,7 +18,8 @@ using namespace tinykvm::vmod;
 
 namespace {
 
-constexpr char fetch_is_not_first[] = "tinykvm: \"fetch\" with a path is only possible as the first of a chain";
+constexpr char fetch_is_not_first[] =
+    "tinykvm: \"fetch\" with a path or URL is only possible as the first of a chain";
 
 // What was queued in this task, which is no longer queued then, and the program that is called. Nullopt: there is no
 // such program, which is logged and counted.
@@ -30,15 +30,12 @@ std::optional<Links> chain_to(VRT_CTX, struct vmod_priv* priv, VCL_STRING progra
     if (Links* queued = find_links_of_task(ctx, &state); queued != nullptr) {
         links = std::exchange(*queued, {});
     }
-    // A program of that name is not hidden here; in chain() it is for paths.
-    const bool fetches = is_self_fetch(view(program), view(url)) && state.self_requests() != nullptr &&
-                         state.catalogue().find(fetch_name) == nullptr;
-    if (fetches && !links.empty()) {
+    const ProgramBackend* backend = state.fetcher(view(program), view(url), false);
+    if (backend != nullptr && !links.empty()) {
         VRT_fail(ctx, "%s", fetch_is_not_first);
         return std::nullopt;
     }
-    const ProgramBackend* backend = fetches ? state.self_requests() : state.find(ctx, program);
-    if (backend == nullptr) {
+    if (backend == nullptr && (backend = state.find(ctx, program)) == nullptr) {
         return std::nullopt;
     }
     links.push_back({backend, std::string(view(url)), std::string(view(argument)), error_threshold});
@@ -81,7 +78,7 @@ VCL_BOOL vmod_init_self_requests(VRT_CTX, struct vmod_priv* priv, VCL_STRING uni
             VRT_fail(ctx, "tinykvm.init_self_requests() is for vcl_init");
             return 0U;
         }
-        state_of(priv).allow_self_requests(ctx, std::string(view(unix_socket)), std::string(view(http_prefix)),
+        state_of(priv).allow_self_requests(std::string(view(unix_socket)), std::string(view(http_prefix)),
                                            max_concurrent_requests);
         return 1U;
     });
@@ -132,13 +129,13 @@ VCL_BOOL vmod_chain(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STR
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "chain", 0U, [&] {
         VclState& state = state_of(priv);
-        const bool fetches = is_self_fetch(view(program), view(arg)) && state.self_requests() != nullptr;
-        const ProgramBackend* backend = fetches ? state.self_requests() : state.find(ctx, program);
+        const ProgramBackend* fetcher = state.fetcher(view(program), view(arg), true);
+        const ProgramBackend* backend = fetcher != nullptr ? fetcher : state.find(ctx, program);
         if (backend == nullptr) {
             return 0U;
         }
         Links& queue = links_of_task(ctx, &state);
-        if (fetches && !queue.empty()) {
+        if (fetcher != nullptr && !queue.empty()) {
             VRT_fail(ctx, "%s", fetch_is_not_first);
             return 0U;
         }

@@ -4,10 +4,10 @@
 
 #include "src/backend.hpp"
 #include "src/counters.hpp"
+#include "src/fetch_link.hpp"
 #include "src/guard.hpp"
 #include "src/live_update.hpp"
 #include "src/log.hpp"
-#include "src/self_fetch.hpp"
 
 namespace tinykvm::vmod {
 
@@ -22,7 +22,10 @@ void add_director(VRT_CTX, ProgramBackend& backend) {
 
 }  // namespace
 
-VclState::VclState() : catalogue_({Counters::get(), log_without_transaction}) {
+VclState::VclState(VRT_CTX) : catalogue_({Counters::get(), log_without_transaction}) {
+    fetcher_.name = fetch_name;
+    fetcher_.self_requests = &catalogue_.self_requests();
+    add_director(ctx, fetcher_);
     Counters::get().acquire();
 }
 
@@ -61,17 +64,19 @@ void VclState::add_backend(VRT_CTX, api::Service& service) {
     backends_.emplace(service.name(), std::move(backend));
 }
 
-void VclState::allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix,
-                                   long maximum) {
+void VclState::allow_self_requests(const std::string& unix_socket, const std::string& http_prefix, long maximum) {
     catalogue_.self_requests().configure(unix_socket, http_prefix, maximum);
-    if (self_requests_) {
-        return;
+    allows_self_requests_ = true;
+}
+
+const ProgramBackend* VclState::fetcher(std::string_view program, std::string_view url, bool in_chain) const {
+    if (program != fetch_name) {
+        return nullptr;
     }
-    auto backend = std::make_unique<ProgramBackend>();
-    backend->name = fetch_name;
-    backend->self_requests = &catalogue_.self_requests();
-    add_director(ctx, *backend);
-    self_requests_ = std::move(backend);
+    // A program of that name is not hidden, but for paths in a chain.
+    const bool is_free = !backends_.contains(fetch_name);
+    const bool fetches = is_url(url) ? is_free : is_path(url) && allows_self_requests_ && (is_free || in_chain);
+    return fetches ? &fetcher_ : nullptr;
 }
 
 ProgramBackend* VclState::find(VRT_CTX, const char* name) {
@@ -83,7 +88,8 @@ ProgramBackend* VclState::find(VRT_CTX, const char* name) {
     Counters::get().add(api::Counter::program_notfound, 1);
     std::string why = "tinykvm: " + catalogue_.why_missing(wanted);
     if (wanted == fetch_name) {
-        why += "; with a path, which begins with '/', it is a self-request, which tinykvm.init_self_requests() allows";
+        why += "; with an http or https URL it is a fetch, and with a path, which begins with '/', a self-request, which "
+               "tinykvm.init_self_requests() allows";
     }
     if (in_vcl_init(ctx)) {
         VRT_fail(ctx, "%s", why.c_str());
@@ -98,10 +104,7 @@ void VclState::discard() {
         VRT_DelDirector(&backend->director);
     }
     backends_.clear();
-    if (self_requests_) {
-        VRT_DelDirector(&self_requests_->director);
-        self_requests_.reset();
-    }
+    VRT_DelDirector(&fetcher_.director);
     if (updater_ != nullptr) {
         VRT_DelDirector(&updater_);
     }
@@ -137,7 +140,7 @@ extern "C" int vmod_event(VRT_CTX, struct vmod_priv* priv, enum vcl_event_e even
     return guarded(ctx, "event", 1, [&] {
         switch (event) {
             case VCL_EVENT_LOAD:
-                priv->priv = new VclState();
+                priv->priv = new VclState(ctx);
                 priv->methods = state_methods;
                 break;
             case VCL_EVENT_WARM: state_of(priv).catalogue().warm(); break;

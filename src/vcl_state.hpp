@@ -13,13 +13,13 @@
 
 namespace tinykvm::vmod {
 
-// What a director points to: a program, or the self-requests that the name "fetch" stands for.
+// What a director points to: a program, or what the name "fetch" stands for (src/fetch_link.hpp).
 struct ProgramBackend {
     static constexpr unsigned expected_magic = 0x7B4D0001;
     unsigned magic = expected_magic;
     std::string name;
-    api::Service* service = nullptr;
-    api::SelfRequests* self_requests = nullptr;  // instead of a service
+    api::Service* service = nullptr;  // null: it is "fetch"
+    api::SelfRequests* self_requests = nullptr;  // of "fetch"
     VCL_BACKEND director = nullptr;
 };
 
@@ -28,7 +28,8 @@ class VclState {
     static constexpr unsigned expected_magic = 0x7B4D0002;
     unsigned magic = expected_magic;
 
-    VclState();
+    // Throws std::runtime_error when there is no director to be had.
+    explicit VclState(VRT_CTX);
     ~VclState();  // after discard()
     VclState(const VclState&) = delete;
     VclState& operator=(const VclState&) = delete;
@@ -37,11 +38,11 @@ class VclState {
     void configure(VRT_CTX, std::string_view name, std::string_view json);
     // The same for the programs of a library; also throws api::Failure.
     void library(VRT_CTX, const std::string& uri);
-    void allow_self_requests(VRT_CTX, const std::string& unix_socket, const std::string& http_prefix, long maximum);
+    void allow_self_requests(const std::string& unix_socket, const std::string& http_prefix, long maximum);
     // Null, a log line and a count when there is no such program.
     ProgramBackend* find(VRT_CTX, const char* name);
-    // Null: they have not been allowed.
-    ProgramBackend* self_requests() { return self_requests_.get(); }
+    // What fetches such a URL in place of a program. Null: it is for a program.
+    const ProgramBackend* fetcher(std::string_view program, std::string_view url, bool in_chain) const;
 
     api::Catalogue& catalogue() { return catalogue_; }
     // The director of live updates; there is one when there are programs.
@@ -55,7 +56,8 @@ class VclState {
     api::Catalogue catalogue_;
     std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;
     VCL_BACKEND updater_ = nullptr;
-    std::unique_ptr<ProgramBackend> self_requests_;
+    ProgramBackend fetcher_;
+    bool allows_self_requests_ = false;
 };
 
 VclState& state_of(struct vmod_priv* priv);

@@ -412,6 +412,24 @@ TEST(ApiHttpClient, CertificatesAreVerifiedUnlessTheyNeedNotBe) {
     EXPECT_EQ(pclose(server), 0);
 }
 
+TEST(ApiHttpClient, HttpsMayBeKept) {
+    std::FILE* server = popen("python3 " TINYKVM_SOURCE_DIR "/tests/unit/https_server.py 2", "r");
+    int port = 0;
+    ASSERT_EQ(std::fscanf(server, "%d", &port), 1);
+    HttpServer plain([](const std::string&) { return ok("plain"); });
+    HttpRequest request = get("https://localhost:" + std::to_string(port) + "/to/" + plain.url("/"));
+    request.verify_peer = false;
+    request.max_redirects = 1;
+    HttpClient client;
+    EXPECT_EQ(client.fetch(request).body, "plain");
+    request.keep_https = true;
+    const HttpFailure failure = failure_of(request);
+    EXPECT_EQ(failure.error(), EACCES);
+    EXPECT_TRUE(contains(failure.what(), "a redirect leads from https to http")) << failure.what();
+    EXPECT_EQ(plain.connections(), 1);
+    EXPECT_EQ(pclose(server), 0);
+}
+
 TEST(ApiHttpClient, EnvironmentChangesNothing) {
     HttpServer server([](const std::string&) { return ok("x"); });
     setenv("http_proxy", "http://127.0.0.1:1", 1);

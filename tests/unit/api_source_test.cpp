@@ -207,9 +207,9 @@ TEST_F(ApiSource, WithoutACopyItFails) {
               "no copy at " + path + " can be used (No such file or directory): " + origin.url() +
                   ": the server's answer is 404");
     origin.status = 200;
-    EXPECT_EQ(update({origin.url(), folder + "/no/copy", {}}),
-              "no copy at " + folder + "/no/copy can be used (No such file or directory): " + folder +
-                  "/no/.copy.incoming: No such file or directory");
+    write(folder + "/file", "x");
+    EXPECT_EQ(update({origin.url(), folder + "/file/copy", {}}),
+              "no copy at " + folder + "/file/copy can be used (Not a directory): " + folder + "/file: Not a directory");
 }
 
 TEST_F(ApiSource, WrongChecksumIsNeverKeptAndNeverForgiven) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """An HTTPS server on 127.0.0.1 whose certificate nobody vouches for. Prints its port; ends after as many connections as
-its argument says."""
+its argument says. "/to/URL" redirects to the URL."""
 import socket
 import ssl
 import sys
@@ -40,7 +40,11 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         connection.settimeout(300)
         try:
             with context.wrap_socket(connection, server_side=True) as secured:
-                secured.recv(65536)
+                path = secured.recv(65536).split(b" ")[1]
+                if path.startswith(b"/to/"):
+                    secured.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n"
+                                    b"Location: " + path[4:] + b"\r\n\r\n")
+                    continue
                 secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret")
         except OSError:
             pass  # the client did not like us

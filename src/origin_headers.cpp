@@ -1,0 +1,66 @@
+#include "src/origin_headers.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+
+#include "api/field.hpp"
+#include "src/cacheability.hpp"
+
+namespace tinykvm::vmod {
+
+namespace {
+
+using Names = std::span<const std::string_view>;
+
+// The client's cookies were not sent, so those of the response are for nobody. Varnish makes its own of the others.
+constexpr std::string_view not_passed_on[] = {"Accept-Ranges", "Alt-Svc", "Content-Range", "Content-Type", "Set-Cookie",
+                                              "Via",           "X-Varnish"};
+constexpr std::string_view about_bytes[] = {"Content-Digest", "Content-Encoding", "Content-MD5", "Digest",
+                                            "Location",       "Repr-Digest"};
+constexpr std::string_view about_time[] = {"Age", "Cache-Control", "Expires", "Pragma"};
+
+std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
+
+bool is_one_of(Names names, std::string_view line) {
+    return std::any_of(names.begin(), names.end(), [&](auto one) { return api::same_name(one, name_of(line)); });
+}
+
+std::string weak(const std::string& line) {
+    std::string why;
+    const auto parts = api::parse_field(line, why);
+    const bool is_strong = parts && api::same_name(parts->name, "ETag") && parts->value.starts_with('"');
+    return is_strong ? "ETag: W/" + std::string(parts->value) : line;
+}
+
+}  // namespace
+
+bool is_passed_on(std::string_view line) {
+    return !api::is_framing_field(name_of(line)) && !is_one_of(not_passed_on, line);
+}
+
+std::vector<std::string> headers_of_source(const std::vector<std::string>& lines) {
+    std::vector<std::string> result;
+    for (const std::string& line : lines) {
+        if (!is_one_of(about_bytes, line)) {
+            result.push_back(weak(line));
+        }
+    }
+    return result;
+}
+
+void inherit(api::Response& response, const std::vector<std::string>& source) {
+    const bool says_how_long = response.cacheability || speaks_for_itself(response);
+    std::vector<std::string> added;
+    std::copy_if(source.begin(), source.end(), std::back_inserter(added), [&](const std::string& line) {
+        const auto is_same = [&](const std::string& own) { return api::same_name(name_of(own), name_of(line)); };
+        if (api::same_name(name_of(line), "Vary")) {
+            return true;
+        }
+        return !(says_how_long && is_one_of(about_time, line)) &&
+               std::none_of(response.headers.begin(), response.headers.end(), is_same);
+    });
+    std::move(added.begin(), added.end(), std::back_inserter(response.headers));
+}
+
+}  // namespace tinykvm::vmod
