@@ -99,8 +99,10 @@ class Guest {
 
     // After an exit: throws Timeout when the time is up, else handles it.
     std::optional<Stop> handle_in_time(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
-    // At the end of a call: throws OutOfMemory when it changed too much.
-    void measure_changes();
+    // Could the guest write much more before the dirty ring is full than its limit leaves it?
+    bool may_write_too_much() const;
+    // Before it is entered: it stops at the latest when it has written little more than that.
+    void bound_writes();
     // What an exit means for the run: nullopt, the guest goes on.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     static bool is_whole(const kvm::Exit& exit);
@@ -110,6 +112,10 @@ class Guest {
     std::optional<Stop> system_call(Deadline deadline);
     // The running thread was interrupted: another one's turn, when its own is over.
     std::optional<Stop> interrupted(Deadline deadline);
+    // When the ring is full and has been collected: as many pages more.
+    void make_ring_room();
+    // The guest leaves now, as at the end of a turn.
+    void end_turn() noexcept;
     // Was it the end of a turn that interrupted the guest? It is acknowledged then.
     bool end_of_turn();
     // Interrupts the running thread when others have waited long enough. REQUIRES: there are others.
@@ -128,6 +134,9 @@ class Guest {
     // The program goes on in user mode with these registers.
     void enter_user(const Registers& registers);
     void collect_dirty_pages();
+    // Collects them, and throws OutOfMemory when they are too many: whenever the guest has stopped, before anything is
+    // done for it that could take some of them away.
+    void count_changes();
     void prepare_vcpu();
     void load_vectors(const SnapshotContents& snapshot);
     void load_interpreter();
@@ -139,6 +148,7 @@ class Guest {
     // returns to.
     GuestAddr call_stack(std::uint64_t waiting_stack);
     void drop_request_area();
+    void note_peak(std::uint64_t bytes);
     void require_whole_instruction() const;
     // Of the host call the guest stands in.
     void return_value(std::int64_t value);
@@ -164,6 +174,8 @@ class Guest {
     // A guest left in the middle of an instruction that KVM emulates piece by piece (a load from the doorbell page, a
     // wide or torn store): only a new VM is certain not to go on with it.
     bool mid_instruction_ = false;
+    // The dirty ring of this KVM is as long as it is.
+    bool ring_unbounded_ = false;
     // The process may have changed since the last restore.
     bool process_used_ = true;
     // The vector registers are not the snapshot's yet: the next entry has to load them.

@@ -56,6 +56,7 @@ bool Guest::prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, 
     vcpu_.acknowledge();
     disorderly_ = true;
     mailbox().listen(false);
+    bound_writes();
     wait_in_shim(wait);
     return true;
 }
@@ -98,6 +99,10 @@ std::optional<Stop> Guest::wait_for_call(HostCalls& calls) {
             disorderly_ = false;
         } else if (exit.reason == kvm::Exit::Reason::interrupted && end_of_turn()) {
             continue;  // that of the call before, noticed late
+        } else if (exit.reason == kvm::Exit::Reason::ring_full) {
+            collect_dirty_pages();
+            make_ring_room();
+            continue;  // of a request that ended when it was full
         } else {
             // A KVM that fails before anybody has called will do so again when somebody does. Whoever leaves otherwise
             // than from the shim may not even have begun there.
@@ -138,6 +143,7 @@ bool Guest::post_result(std::int64_t result, Deadline deadline) {
 }
 
 bool Guest::hand_over(Phase phase, Deadline deadline) {
+    if (may_write_too_much()) return false;  // a large request was laid out: it has to leave first
     linux_abi::ClockPage::instance().refresh();
     call_watch_.reset();
     if (interrupted_.load()) return false;  // it is being made to leave
@@ -167,25 +173,25 @@ std::optional<Stop> Guest::take_call(HostCalls& calls) {
     }
     if (!mailbox().change_phase(Phase::posted, Phase::taken)) return std::nullopt;
     try {
+        count_changes();
         const HostCall call{static_cast<std::uint32_t>(mailbox().target()), mailbox().arguments(), call_deadline_,
                             &interrupted_};
         if (call.number == x86::host_call_returned) {
             conclusion_ = {.reason = Stop::Reason::returned, .values = {call.args[0], call.args[1]}};
         } else {
             ++statistics_.host_calls;
-            collect_dirty_pages();
             // One that may wait was another call when we looked.
             const HostCallResult result =
                 calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, memory_);
             if (result.next == HostCallResult::Next::resume) {
+                if (may_write_too_much()) end_turn();  // it enters again, and less may be written then
                 mailbox().set_result(static_cast<std::uint64_t>(result.value), result.second);
                 mailbox().set_phase(Phase::reply);
                 return std::nullopt;
             }
             conclusion_ = {.reason = Stop::Reason::host_call};
         }
-        collect_dirty_pages();
-        measure_changes();
+        statistics_.pages_dirtied = memory_.own_bytes() / page_size;
     } catch (...) {
         // The other thread throws it when the guest has left.
         call_failure_ = std::current_exception();

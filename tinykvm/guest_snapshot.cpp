@@ -64,6 +64,8 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     return snapshot;
 }
 
+void Guest::note_peak(std::uint64_t bytes) { statistics_.memory_peak = std::max(statistics_.memory_peak, bytes); }
+
 bool Guest::resets_quickly() {
     return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
 }
@@ -72,8 +74,12 @@ bool Guest::restore(const SnapshotContents& snapshot) {
     // What KVM still finishes may write guest memory: first that, then the list of changed pages.
     if (mid_instruction_ || (disorderly_ && !vcpu_.clear_pending())) return false;
     collect_dirty_pages();
-    if (memory_.needs_rebuild()) return false;
+    if (memory_.needs_rebuild()) {
+        note_peak(memory_.peak_bytes());
+        return false;
+    }
     statistics_.pages_restored += memory_.reset();
+    note_peak(memory_.last_peak_bytes());
     mailbox().clear();
     if (process_used_) process_.restore(snapshot.process);
     process_used_ = false;

@@ -18,6 +18,11 @@ constexpr int turn_over_change = 16;
 
 }  // namespace
 
+void Guest::end_turn() noexcept {
+    turn_over_.store(true);
+    vcpu_.kick();
+}
+
 bool Guest::end_of_turn() {
     if (!turn_over_.load()) return false;
     turn_watch_.reset();

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -25,6 +26,12 @@ namespace {
 
 // The ring behind what else the kernel shares.
 constexpr std::size_t ring_offset = std::size_t{KVM_DIRTY_LOG_PAGE_OFFSET} * 4096;
+// Entries KVM keeps for itself: 64, and as many as Intel's page modification log has.
+constexpr std::size_t ring_reserved = 64 + 512;
+// "The wall clock, please, at this guest-physical address": KVM writes three times to the page each time it is set.
+constexpr std::uint32_t wall_clock_msr = 0x4b564d00;  // MSR_KVM_WALL_CLOCK_NEW
+constexpr std::size_t writes_of_wall_clock = 3;
+constexpr std::size_t most_msrs_at_once = 255;
 constexpr std::uint32_t ring_dirty = KVM_DIRTY_GFN_F_DIRTY;
 constexpr std::uint32_t ring_collected = KVM_DIRTY_GFN_F_RESET;
 
@@ -205,10 +212,29 @@ void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
     }
 }
 
-void Vcpu::recycle_ring() {
+std::size_t Vcpu::ring_room() const {
+    const std::size_t usable = vm_->dirty_ring_entries() - ring_reserved;
+    return usable - std::min<std::size_t>(usable, ring_next_ - ring_recycled_);
+}
+
+bool Vcpu::take_ring_room(std::size_t pages, std::uint64_t scratch) {
+    for (std::size_t left = pages / writes_of_wall_clock; left > 0;) {
+        const std::size_t count = std::min(left, most_msrs_at_once);
+        CountedArray<kvm_msr_entry> table(static_cast<std::uint32_t>(count));
+        std::fill_n(table.entries(), count, kvm_msr_entry{.index = wall_clock_msr, .reserved = 0, .data = scratch});
+        if (call(kvm::set_msrs, table.data()) != static_cast<int>(count)) return false;
+        left -= count;
+    }
+    return true;
+}
+
+void Vcpu::make_ring_room(std::size_t pages) {
+    const std::size_t usable = vm_->dirty_ring_entries() - ring_reserved;
+    const std::size_t kept = usable - std::min(usable, pages);
+    if (ring_next_ - ring_recycled_ <= kept) return;
     auto* entries = reinterpret_cast<RingEntry*>(shared_.data() + ring_offset);
     const std::uint64_t ring_size = vm_->dirty_ring_entries();
-    for (; ring_recycled_ < ring_next_; ++ring_recycled_)
+    for (; ring_recycled_ < ring_next_ - kept; ++ring_recycled_)
         std::atomic_ref<std::uint32_t>(entries[ring_recycled_ % ring_size].flags)
             .fetch_or(ring_collected, std::memory_order_release);
     ++ioctls_;

@@ -55,7 +55,7 @@ struct Exit {
         port,               // OUT at CPL0: `address` is the port, `value` what was put out
         memory_refused,     // an access the host's mapping does not allow; registers at the instruction
         interrupted,        // kick()
-        ring_full,          // collect_dirty_pages() and recycle_ring(), then run on
+        ring_full,          // collect_dirty_pages() and make_ring_room(), then run on
         shutdown,           // triple fault
         not_emulated,       // an instruction KVM would have to emulate and cannot
         failed,             // KVM could not enter the guest; `value` says why
@@ -106,9 +106,17 @@ class Vcpu {
     [[nodiscard]] bool clear_pending();
 
     // Appends pages the guest wrote since the last call: offsets from the first slot, in pages.
-    // A page is reported once until recycle_ring().
+    // A page is reported once until make_ring_room() gives its entry back to KVM, or its mapping changes.
     void collect_dirty_pages(std::vector<std::uint64_t>& pages);
-    void recycle_ring();
+    // How many more pages the guest can write before it stops with ring_full, of what has been collected; it may be up to
+    // 512 more, as KVM keeps entries for itself that not every CPU needs.
+    std::size_t ring_room() const;
+    // Gives the oldest collected entries back to KVM until there is room for `pages`, as far as there are any. Their
+    // pages are reported again when they are written next.
+    void make_ring_room(std::size_t pages);
+    // Takes `pages` of the room: KVM itself writes so often to the page at the guest-physical address `scratch`, which is
+    // in a slot and of no other use. 0.1 us each. The entries are to be collected like others. False: this KVM cannot.
+    bool take_ring_room(std::size_t pages, std::uint64_t scratch);
 
     std::uint64_t ioctls() const { return ioctls_; }
 

@@ -473,6 +473,7 @@ bool GuestMemory::share(std::shared_ptr<const SharedMemory> memory) {
 void GuestMemory::note_guest_writes(std::span<const std::uint64_t> pages) {
     for (std::uint64_t page : pages)
         if (page >= system_pages && !shared_.holds_page(page)) dirty_.add(page);
+    note_peak();
 }
 
 void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
@@ -485,6 +486,7 @@ void GuestMemory::will_write(std::uint64_t offset, std::size_t size) {
             throw OutOfMemory(limits_.name, limits_.bytes);
     }
     for (std::uint64_t page = first; page < last; ++page) dirty_.add(page);
+    note_peak();
 }
 
 std::size_t GuestMemory::changed_bytes() const {
@@ -513,6 +515,12 @@ void GuestMemory::give_back(const std::vector<std::uint64_t>& pages) {
         window_.drop_changes(first * page_size, (last - first) * page_size);
         dirty_.remove(first, last);
     }
+}
+
+void GuestMemory::forget_unchanged(GuestAddr begin, GuestAddr end) {
+    const std::vector<std::uint64_t> unchanged = unchanged_pages(begin, end);
+    give_back(unchanged);
+    unchanged_ += unchanged.size();
 }
 
 // Pages kept from earlier requests, or written with what they held already: they do not count.

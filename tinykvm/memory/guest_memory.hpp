@@ -140,6 +140,13 @@ class GuestMemory {
     std::size_t changed_bytes() const;
     // Throws OutOfMemory when more than limits().bytes have been changed.
     void enforce_limit();
+    // How many more pages may become its own before the limit is looked at.
+    std::size_t pages_left() const { return (limits_.bytes - std::min(own_bytes(), limits_.bytes)) / page_size; }
+    // The most bytes the last request had changed or added at a time, known since reset(): never less than it needed;
+    // more when it wrote to pages kept from earlier requests only after it had given others back.
+    std::size_t last_peak_bytes() const { return last_peak_ * page_size; }
+    // Of the request that runs, as far as that is known: pages kept from earlier requests may be in it.
+    std::size_t peak_bytes() const { return (peak_ - unchanged_) * page_size; }
     // Takes note of pages the guest wrote, as page numbers of the window (from the vCPU's dirty ring).
     void note_guest_writes(std::span<const std::uint64_t> window_pages);
 
@@ -214,7 +221,8 @@ class GuestMemory {
     bool is_unchanged(std::uint64_t page) const;
     void give_back(const std::vector<std::uint64_t>& pages);
     std::vector<std::uint64_t> unchanged_pages(GuestAddr begin, GuestAddr end) const;
-    void forget_unchanged(GuestAddr begin, GuestAddr end) { give_back(unchanged_pages(begin, end)); }
+    void forget_unchanged(GuestAddr begin, GuestAddr end);
+    void note_peak() { peak_ = std::max(peak_, dirty_.size() + unchanged_); }
     void narrow_tables(GuestAddr begin, GuestAddr end);
     Window::Contents image_contents(int clock_page) const;
     void use_huge_pages();
@@ -234,6 +242,9 @@ class GuestMemory {
     DirtyPages dirty_;
     DirtyPages used_;              // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;          // of this period
+    std::size_t unchanged_ = 0;    // pages given back since the last reset that had not been changed
+    std::size_t peak_ = 0;         // the most pages of its own since then, these included
+    std::size_t last_peak_ = 0;    // of the request before
     RemappedRanges remapped_;      // where mappings may differ from the image's
     bool mappings_changed_ = false;
     bool mappings_unknown_ = false;

@@ -276,6 +276,7 @@ std::size_t GuestMemory::reset() {
     const std::size_t most = std::min(limits_.kept, limits_.bytes) / page_size;
     std::size_t kept = 0, restored = 0;
     std::vector<std::uint64_t> rest;
+    const std::size_t own = dirty_.size();
     // In the order of the window, so that the same pages are kept each time: the program's own before those of the
     // request area.
     dirty_.for_each([&](std::uint64_t page) {
@@ -295,6 +296,10 @@ std::size_t GuestMemory::reset() {
             std::memset(host, 0, page_size);
     });
     give_back(rest);
+    // Pages that are unchanged now, or were when they were given back, count at no time.
+    last_peak_ = peak_ - unchanged_ - (own - restored);
+    unchanged_ = 0;
+    peak_ = dirty_.size();
     if (end_of_period) {
         used_ = {};
         resets_ = 0;

@@ -13,8 +13,9 @@
 //        +0x004000  shim: code in user mode; at +0x004800 where programs call the host
 //        +0x005000  exception stack                                         supervisor only
 //        +0x006000  vDSO
-//        +0x00A000  vector registers of the snapshot: an XSAVE image, read-only
-//        +0x00B000  mailbox: calls and answers without leaving the guest, readable and writable
+//        +0x00A000  mailbox: calls and answers without leaving the guest, readable and writable
+//        +0x00B000  vector registers of the snapshot: an XSAVE image, read-only
+//        +0x00F000  scratch page: what KVM writes to fill its dirty ring    not mapped for the guest
 //        +0x020000  page tables                                             not mapped for the guest
 //        +0x1FF000  doorbell: a 4-byte store here leaves the guest
 //   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
@@ -46,6 +47,7 @@ inline constexpr std::size_t mailbox_offset = 0xA000;
 // which is 11,008 bytes with AMX, also when the guest has none of it.
 inline constexpr std::size_t vectors_offset = 0xB000;
 inline constexpr std::size_t vectors_max_size = 0x4000;
+inline constexpr std::size_t scratch_offset = 0xF000;
 inline constexpr std::size_t page_tables_offset = 0x20000;
 inline constexpr std::size_t doorbell_offset = 0x1FF000;
 
