@@ -214,7 +214,7 @@ class HttpClient::Exchange {
     const HttpRequest& request_;
     const bool keeps_connection_;
     const Target* target_ = nullptr;
-    std::string shown_;  // "GET http://host/"
+    std::string shown_;  // "GET http://host/", with the socket when it is not the host that is connected to
     List headers_;
     char error_text_[CURL_ERROR_SIZE] = {};
     std::exception_ptr failure_;
@@ -230,10 +230,15 @@ void HttpClient::Exchange::fail(FailureKind kind, int error, const std::string& 
 
 void HttpClient::Exchange::fail(CURLcode code) const {
     std::string detail = error_text_[0] != '\0' ? error_text_ : curl_easy_strerror(code);
-    long os_error = 0;
-    if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(handle_.easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK &&
-        os_error != 0) {
-        detail += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
+    if (code == CURLE_COULDNT_CONNECT) {
+        // What curl says then names the host and port of the URL, also when it tried something else.
+        if (!request_.unix_socket.empty()) {
+            detail = "the socket cannot be connected to";
+        }
+        long os_error = 0;
+        if (curl_easy_getinfo(handle_.easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error != 0) {
+            detail += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
+        }
     }
     fail(code == CURLE_OPERATION_TIMEDOUT ? FailureKind::timed_out : FailureKind::host, nearest_errno(code),
          printable(detail, most_shown_of_url));
@@ -454,6 +459,9 @@ std::string HttpClient::Exchange::run(const Target& target, bool follows, HttpRe
     follows_ = follows;
     response.url = whole(target.url.handle.get());
     shown_ = target.method + " " + printable(response.url, most_shown_of_url);
+    if (!request_.unix_socket.empty()) {
+        shown_ += " through the unix socket " + printable(request_.unix_socket, most_shown_of_url);
+    }
     if (Clock::now() >= request_.deadline) {
         fail(FailureKind::timed_out, ETIMEDOUT, "there is no time left");
     }

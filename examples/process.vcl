@@ -1,5 +1,5 @@
 # Responses of a web server, processed by a program before they are cached. Varnish is started with
-#     -a :80 -a self=/run/varnish/self.sock
+#     -a :80 -a self=/run/varnish/self.sock,user=vcache,mode=600
 vcl 4.1;
 
 import tinykvm;

@@ -1,5 +1,5 @@
 # A program that asks Varnish itself: what it gets comes out of the cache when it is there. Varnish is started with
-#     -a :80 -a self=/run/varnish/self.sock
+#     -a :80 -a self=/run/varnish/self.sock,user=vcache,mode=600
 vcl 4.1;
 
 import tinykvm;

@@ -69,6 +69,20 @@ TEST_F(ApiSelfRequests, ThroughTheUnixSocket) {
     EXPECT_GT(counters[Counter::fetch_time], 0U);
 }
 
+// The server it could not reach is the socket, not the host of the prefix.
+TEST_F(ApiSelfRequests, FailuresNameTheUnixSocket) {
+    const std::string path = testing::TempDir() + "self_requests_test_none.sock";
+    requests.configure(path, "http://127.0.0.1:6081", 50);
+    const HttpFailure missing = failure_of(get("/a"));
+    EXPECT_EQ(missing.error(), ECONNREFUSED);
+    EXPECT_EQ(std::string(missing.what()), "GET http://127.0.0.1:6081/a through the unix socket " + path +
+                                               ": the socket cannot be connected to (No such file or directory)");
+    HttpServer server([](const std::string&) { return std::string("nonsense"); }, path);
+    const HttpFailure nonsense = failure_of(get("/a"));
+    EXPECT_EQ(nonsense.error(), EPROTO);
+    EXPECT_NE(std::string(nonsense.what()).find(path), std::string::npos) << nonsense.what();
+}
+
 TEST_F(ApiSelfRequests, ThroughThePrefix) {
     HttpServer server([](const std::string& request) {
         return request.starts_with("GET /site/away ") ? "HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: "
