@@ -14,6 +14,13 @@ void add_to(CounterValues& sum, const CounterValues& more) {
     }
 }
 
+// One thread at a time raises it.
+void raise_to(std::atomic<std::uint64_t>& highest, std::uint64_t value) {
+    if (highest.load(relaxed) < value) {
+        highest.store(value, relaxed);
+    }
+}
+
 }  // namespace
 
 void ProgramStatistics::add(Counter counter, std::uint64_t amount) noexcept {
@@ -25,10 +32,12 @@ void ProgramStatistics::add(Counter counter, std::uint64_t amount) noexcept {
 void ProgramStatistics::report(ProgramReport& report) const {
     const std::lock_guard lock(mutex_);
     report.totals = others_;
+    report.peaks = peaks_;
     report.machines.clear();
     for (const MachineStatistics* machine : machines_) {
         report.machines.push_back(machine->report());
         add_to(report.totals, report.machines.back().counts);
+        report.peaks.include(report.machines.back().peaks);
     }
 }
 
@@ -42,7 +51,9 @@ MachineStatistics::MachineStatistics(ProgramStatistics& program, std::uint64_t m
 MachineStatistics::~MachineStatistics() {
     const std::lock_guard lock(program_.mutex_);
     program_.machines_.erase(this);
-    add_to(program_.others_, report().counts);
+    const MachineReport last = report();
+    add_to(program_.others_, last.counts);
+    program_.peaks_.include(last.peaks);
 }
 
 void MachineStatistics::add(Counter counter, std::uint64_t amount) noexcept {
@@ -54,15 +65,20 @@ void MachineStatistics::add(Counter counter, std::uint64_t amount) noexcept {
 
 void MachineStatistics::set_memory(std::uint64_t current) noexcept {
     memory_current_.store(current, relaxed);
-    if (memory_highest_.load(relaxed) < current) {  // one thread at a time does this
-        memory_highest_.store(current, relaxed);
-    }
+    raise_to(memory_highest_, current);
+}
+
+void MachineStatistics::note_request_memory(std::uint64_t bytes) noexcept { raise_to(request_memory_, bytes); }
+
+void MachineStatistics::note_request_time(std::chrono::microseconds time) noexcept {
+    raise_to(request_microseconds_, static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0)));
 }
 
 MachineReport MachineStatistics::report() const {
     MachineReport report;
     std::transform(counts_.begin(), counts_.end(), report.counts.begin(),
                    [](const auto& count) { return count.load(relaxed); });
+    report.peaks = {request_memory_.load(relaxed), request_microseconds_.load(relaxed)};
     report.memory_capacity = memory_capacity_;
     report.memory_current = memory_current_.load(relaxed);
     report.memory_highest = memory_highest_.load(relaxed);

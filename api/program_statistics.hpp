@@ -5,8 +5,10 @@
 // Thread safety: any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -25,9 +27,21 @@ inline std::uint64_t value_of(const CounterValues& values, Counter counter) {
     return values[static_cast<std::size_t>(counter)];
 }
 
+// The most that any request so far has taken: what limits are chosen by.
+struct RequestPeaks {
+    std::uint64_t memory = 0;        // bytes changed or added at a time
+    std::uint64_t microseconds = 0;  // of max_request_time
+
+    void include(const RequestPeaks& other) {
+        memory = std::max(memory, other.memory);
+        microseconds = std::max(microseconds, other.microseconds);
+    }
+};
+
 // A request VM as it is now. Bytes.
 struct MachineReport {
     CounterValues counts{};
+    RequestPeaks peaks;
     std::uint64_t memory_capacity = 0;  // how much it may change or add
     std::uint64_t memory_current = 0;   // how much of its memory is its own
     std::uint64_t memory_highest = 0;
@@ -40,6 +54,7 @@ struct ProgramReport {
     std::string binary_type;
     std::uint64_t live_updates = 0;
     CounterValues totals{};  // of all machines there were, and of requests that never got one
+    RequestPeaks peaks;      // of all machines there were
     std::vector<MachineReport> machines;
 };
 
@@ -55,7 +70,7 @@ class ProgramStatistics final : public CounterSink {
     // What belongs to no machine.
     void add(Counter counter, std::uint64_t amount) noexcept override;
 
-    // Fills in totals and machines.
+    // Fills in totals, peaks and machines.
     void report(ProgramReport& report) const;
 
   private:
@@ -64,6 +79,7 @@ class ProgramStatistics final : public CounterSink {
     CounterSink& process_;
     mutable std::mutex mutex_;                    // guards everything below
     CounterValues others_{};                      // counted here, or by machines that are gone
+    RequestPeaks peaks_;                          // of machines that are gone
     std::set<const MachineStatistics*> machines_;
 };
 
@@ -77,6 +93,9 @@ class MachineStatistics final : public CounterSink {
 
     void add(Counter counter, std::uint64_t amount) noexcept override;
     void set_memory(std::uint64_t current) noexcept;
+    // What a request has taken. One thread at a time for each.
+    void note_request_memory(std::uint64_t bytes) noexcept;
+    void note_request_time(std::chrono::microseconds time) noexcept;
 
     MachineReport report() const;
 
@@ -84,7 +103,7 @@ class MachineStatistics final : public CounterSink {
     ProgramStatistics& program_;
     const std::uint64_t memory_capacity_, snapshot_memory_;
     std::array<std::atomic<std::uint64_t>, counter_count> counts_{};
-    std::atomic<std::uint64_t> memory_current_{0}, memory_highest_{0};
+    std::atomic<std::uint64_t> memory_current_{0}, memory_highest_{0}, request_memory_{0}, request_microseconds_{0};
 };
 
 }  // namespace tinykvm::api

@@ -85,7 +85,7 @@ void RequestVm::begin(const Request& request) {
     answers_with_kept_body_ = false;
     outcome_ = {};
     must_reset_ = calls_.is_ephemeral();  // the layout alone changes memory
-    time_left_ = program_->config.max_request_time;
+    time_left_ = time_allowed_ = program_->config.max_request_time;
     started_ = false;
     piece_failure_ = nullptr;
     given_ = 0;
@@ -215,6 +215,7 @@ bool RequestVm::call_inside_guest() {
     guest_left_ = false;
     answered_inside_ = false;
     const auto begin = Clock::now();
+    posted_ = begin;
     if (!post_inside_guest(begin + time_left_)) {
         fork_->recall();
         return false;
@@ -307,6 +308,7 @@ bool RequestVm::take_answer() {
 
 void RequestVm::finish_outcome() {
     outcome_.log = take_log();
+    note_time();
     soft_left_ = calls_.is_ephemeral() && request_.soft_reset && outcome_.failures.empty();
     must_reset_ = (calls_.is_ephemeral() && !soft_left_) || !outcome_.failures.empty();
     if (outcome_.answered) {
@@ -387,6 +389,7 @@ void RequestVm::release() {
         }
         if (!inside_guest_) {
             count_statistics();
+            note_kept_memory();
         }
         ran_ = false;
         idle_since_ = Clock::now();

@@ -144,10 +144,12 @@ class RequestVm {
     bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
     Stop call(const CallPlan& planned, Deadline deadline);
     void require_answer(const Stop& stop);
-    bool recycle(std::string& why);
+    bool recycle(std::string& why, bool is_last);
     void return_to_wait();
     void renew();
     void count_statistics();
+    void note_kept_memory();
+    void note_time();
 
     const std::shared_ptr<const BootedProgram> program_;
     MachineStatistics counters_;
@@ -181,7 +183,9 @@ class RequestVm {
     bool soft_left_ = false;   // it is idle, but as a request with soft_reset left it; not entered ahead of a request
     Clock::time_point began_;  // the last request
     Outcome outcome_;
-    std::chrono::microseconds time_left_{0};  // of max_request_time; it counts while the guest runs
+    std::chrono::microseconds time_allowed_{0};  // max_request_time, or that of the error handler
+    std::chrono::microseconds time_left_{0};     // of these; it counts while the guest runs
+    Clock::time_point posted_;                   // the last call inside the guest
     Work work_ = Work::request;
     bool started_ = false;                    // the guest has heard of the request
     std::exception_ptr piece_failure_;        // of the last piece

@@ -275,13 +275,17 @@ constexpr Setting table[] = {
          c.max_queue_time = seconds(v);
          return std::string();
      }},
-    {"max_memory", Kind::mebibytes, 1, most_mebibytes, "256", "", "How much memory the program may use while it boots.",
+    {"max_memory", Kind::mebibytes, 1, most_mebibytes, "256", "",
+     "How much memory the program may use while it boots, counted when it is most, and noticed at most 4 MiB later.",
      [](ProgramConfig& c, const json& v) {
          c.max_memory = mebibytes(v);
          return std::string();
      }},
     {"max_request_memory", Kind::mebibytes, 1, most_mebibytes, "64", "",
-     "How much memory a request may change or add, the request itself with its body included.",
+     "How much memory a request may change or add, the request itself with its body included, counted when it is most: "
+     "also what it gives back later. What earlier requests of its VM did does not count. A VM takes at most 4 MiB more "
+     "than this from the host before a request that goes beyond it fails. `request_memory_peak` of `stats()` and "
+     "`tinykvm request --repeat` say how much requests take.",
      [](ProgramConfig& c, const json& v) {
          c.max_request_memory = mebibytes(v);
          return std::string();

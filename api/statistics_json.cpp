@@ -12,7 +12,7 @@ double seconds(const CounterValues& counts, Counter microseconds) {
     return static_cast<double>(value_of(counts, microseconds)) / 1e6;
 }
 
-json counts_json(const CounterValues& counts) {
+json request_json(const CounterValues& counts, const RequestPeaks& peaks) {
     const auto value = [&](Counter counter) { return value_of(counts, counter); };
     return {
         {"exception_cpu_time", seconds(counts, Counter::exception_time)},
@@ -21,6 +21,8 @@ json counts_json(const CounterValues& counts) {
         {"invocations", value(Counter::requests)},
         {"output_bytes", value(Counter::output_bytes)},
         {"request_cpu_time", seconds(counts, Counter::cpu_time)},
+        {"request_memory_peak", peaks.memory},
+        {"request_time_peak", static_cast<double>(peaks.microseconds) / 1e6},
         {"reservation_time", seconds(counts, Counter::queue_wait)},
         {"resets", value(Counter::resets)},
         {"status_2xx", value(Counter::program_status_2xx)},
@@ -32,7 +34,7 @@ json counts_json(const CounterValues& counts) {
 }
 
 json machine_json(const MachineReport& machine) {
-    json object = counts_json(machine.counts);
+    json object = request_json(machine.counts, machine.peaks);
     object["tasks_queued"] = 0;  // only storage has tasks
     object["vm_bank_capacity"] = machine.memory_capacity;
     object["vm_bank_current"] = machine.memory_current;
@@ -59,7 +61,7 @@ json program_json(const ProgramReport& program) {
              {"reservation_time", seconds(program.totals, Counter::queue_wait)},
              {"reservation_timeouts", value_of(program.totals, Counter::queue_timeouts)},
          }},
-        {"request", {{"machines", std::move(machines)}, {"totals", counts_json(program.totals)}}},
+        {"request", {{"machines", std::move(machines)}, {"totals", request_json(program.totals, program.peaks)}}},
         {"storage", std::move(storage)},
     };
 }

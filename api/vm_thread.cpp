@@ -55,6 +55,7 @@ void RequestVm::conclude_piece(VmState next, Run run) {
     } catch (...) {
         piece_failure_ = std::current_exception();
     }
+    note_time();
     const std::lock_guard lock(mutex_);
     life_.move_to(next);
     if (!std::exchange(runs_here_, false)) {
@@ -108,7 +109,7 @@ bool RequestVm::serve_until_used(std::string& why) {
         if (runs) {
             serve();
         } else {
-            fit = !closing && recycle(why);
+            fit = recycle(why, closing) && !closing;
         }
         counters_.add(Counter::cpu_time, thread_microseconds() - begin);
         if (!runs) {
@@ -163,12 +164,14 @@ void RequestVm::wait_inside_guest() {
         const std::lock_guard inside(inside_);
         spin_permit_.give_back();
         count_statistics();
+        note_kept_memory();
         const std::lock_guard lock(mutex_);
         inside_guest_ = leaves_guest_ = false;
         guest_runs_ = false;
         if (!failure && (!stop || answered_inside_)) {
             return;  // nobody called, or has his answer
         }
+        time_left_ -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - posted_);
     }
     conclude([&] {
         if (failure) {
@@ -199,8 +202,18 @@ void RequestVm::count_statistics() {
     counters_.add(Counter::resets, now.resets - counted_.resets);
     counters_.add(Counter::pages_restored, now.pages_restored - counted_.pages_restored);
     counters_.set_memory(now.pages_dirtied * page_size);
+    counters_.note_request_memory(now.memory_peak);
     counted_ = now;
 }
+
+// Of a VM that is not reset after requests: all they have changed so far is there for the next one, and counts for it.
+void RequestVm::note_kept_memory() {
+    if (!calls_.is_ephemeral()) {
+        counters_.note_request_memory(fork_->memory().peak_bytes());
+    }
+}
+
+void RequestVm::note_time() { counters_.note_request_time(time_allowed_ - time_left_); }
 
 void RequestVm::serve() {
     switch (work_) {
@@ -327,7 +340,8 @@ void RequestVm::answer_after_failure(const std::string& what) {
     if (program_->registration.callback(abi::Callback::on_error) != 0) {
         try {
             renew();
-            time_left_ = second_chance_time;
+            note_time();
+            time_left_ = time_allowed_ = second_chance_time;
             layout_.begin(fork_->memory(), fork_->request_area(), request_);
             layout_.append_body(kept_body_);
             const GuestAddr text = layout_.add_string(printable(what));
@@ -434,16 +448,18 @@ void RequestVm::return_to_wait() {
     }
 }
 
-// After a request: fit for the next one. False, and the reason, when this VM has come to its end.
-bool RequestVm::recycle(std::string& why) {
+// After a request: fit for the next one. False, and the reason, when this VM has come to its end. The last one is undone
+// as well: only then it is known what it has taken.
+bool RequestVm::recycle(std::string& why, bool is_last) {
     try {
-        if (ran_ && !must_reset_ && waits_paused()) {
+        if (ran_ && !must_reset_ && waits_paused() && !is_last) {
             return_to_wait();
         }
         if (must_reset_) {
             renew();
         } else {
             count_statistics();
+            note_kept_memory();
         }
         ran_ = must_reset_ = false;
         return true;

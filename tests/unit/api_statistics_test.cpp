@@ -29,11 +29,23 @@ TEST(ApiStatistics, TotalsAreTheSumOfMachinesThatAreAndThatWere) {
         two.add(Counter::requests, 4);
         one.set_memory(500);
         one.set_memory(200);
+        one.note_request_memory(300);
+        two.note_request_memory(700);
+        two.note_request_memory(600);
+        one.note_request_time(5ms);
+        one.note_request_time(-1ms);
+        two.note_request_time(2ms);
         EXPECT_EQ(total(Counter::requests), 7U);
         ProgramReport report;
         program.report(report);
         EXPECT_EQ(report.machines.size(), 2U);
+        EXPECT_EQ(report.peaks.memory, 700U);
+        EXPECT_EQ(report.peaks.microseconds, 5000U);
     }
+    ProgramReport later;
+    program.report(later);
+    EXPECT_EQ(later.peaks.memory, 700U) << "of a machine that is gone";
+    EXPECT_EQ(later.peaks.microseconds, 5000U);
     EXPECT_EQ(total(Counter::requests), 7U);
     EXPECT_EQ(total(Counter::queue_timeouts), 2U);
     EXPECT_EQ(process[Counter::requests], 7U);
@@ -43,6 +55,7 @@ TEST(ApiStatistics, TotalsAreTheSumOfMachinesThatAreAndThatWere) {
     EXPECT_EQ(report.memory_capacity, 1000U);
     EXPECT_EQ(report.memory_current, 200U);
     EXPECT_EQ(report.memory_highest, 500U);
+    EXPECT_EQ(report.peaks.memory, 300U);
     EXPECT_EQ(report.snapshot_memory, 10U);
 }
 
@@ -56,14 +69,21 @@ TEST(ApiStatistics, JsonHasEveryMember) {
     report.totals[static_cast<std::size_t>(Counter::program_status_3xx)] = 7;
     report.machines.resize(2);
     report.machines[1].memory_current = 4096;
+    report.machines[1].peaks = {8192, 2500};
+    report.peaks = {12288, 1500000};
     const json all = json::parse(statistics_json(std::vector{report}, -1));
     const json machine = {
         {"exception_cpu_time", 0.0}, {"exceptions", 0}, {"input_bytes", 0}, {"invocations", 0}, {"output_bytes", 0},
-        {"request_cpu_time", 0.0}, {"reservation_time", 0.0}, {"resets", 0}, {"status_2xx", 0}, {"status_3xx", 0},
+        {"request_cpu_time", 0.0}, {"request_memory_peak", 0}, {"request_time_peak", 0.0},
+        {"reservation_time", 0.0}, {"resets", 0}, {"status_2xx", 0}, {"status_3xx", 0},
         {"status_4xx", 0}, {"status_5xx", 0}, {"tasks_queued", 0}, {"timeouts", 0}, {"vm_bank_capacity", 0},
         {"vm_bank_current", 0}, {"vm_bank_highest", 0}, {"vm_main_memory", 0}};
     json second = machine, storage = machine, totals = machine;
     second["vm_bank_current"] = 4096;
+    second["request_memory_peak"] = 8192;
+    second["request_time_peak"] = 0.0025;
+    totals["request_memory_peak"] = 12288;
+    totals["request_time_peak"] = 1.5;
     storage["tasks_inschedule"] = 0;
     for (const char* key : {"tasks_queued", "vm_bank_capacity", "vm_bank_current", "vm_bank_highest", "vm_main_memory"}) {
         totals.erase(key);
@@ -146,6 +166,7 @@ TEST_F(ApiReport, NumbersAreThoseOfTheRequests) {
     EXPECT_EQ(value_of(report.totals, Counter::input_bytes), 8U);
     EXPECT_EQ(value_of(report.totals, Counter::output_bytes), 18U);
     EXPECT_GE(value_of(report.totals, Counter::exception_time), 200000U);
+    EXPECT_GE(report.peaks.microseconds, 200000U);  // max_request_time
     ASSERT_EQ(report.machines.size(), 1U);
     const MachineReport& machine = report.machines[0];
     EXPECT_EQ(value_of(machine.counts, Counter::requests), 4U);
@@ -153,6 +174,39 @@ TEST_F(ApiReport, NumbersAreThoseOfTheRequests) {
     EXPECT_GT(machine.memory_highest, 0U);
     EXPECT_GE(machine.memory_highest, machine.memory_current);
     EXPECT_GT(machine.snapshot_memory, 0U);
+}
+
+// Whether its VM is reset after it or not, and when its VM is gone.
+TEST_F(ApiReport, PeaksAreThoseOfTheLargestAndLongestRequest) {
+    constexpr std::size_t size = std::size_t{3} << 20, few = std::size_t{256} << 10;
+    for (const bool ephemeral : {true, false}) {
+        Service one("p", {counters, [](const std::string&, std::string_view) {}});
+        ProgramConfig config = guest_config("mirror");
+        config.ephemeral = ephemeral;
+        config.concurrency = 1;
+        ASSERT_TRUE(one.configure(config));
+        const auto ask_one = [&](std::size_t bytes) {
+            const std::string body(bytes, 'x');
+            Request request;
+            request.url = "/";
+            request.method = "POST";
+            Lease lease = one.acquire(nullptr);
+            lease->begin(request);
+            lease->append_body(std::as_bytes(std::span(body)));
+            EXPECT_TRUE(lease->run(nullptr).answered);
+        };
+        ask_one(size);
+        ask_one(10);  // in the same VM, which is reset before
+        const ProgramReport report = one.report().value();
+        ASSERT_EQ(report.machines.size(), 1U);
+        EXPECT_GE(report.machines[0].peaks.memory, size) << ephemeral;
+        EXPECT_LE(report.machines[0].peaks.memory, size + few) << ephemeral;
+        EXPECT_GT(report.machines[0].peaks.microseconds, 0U);
+        one.cold();
+        EXPECT_TRUE(one.wait_until_cold(soon()));
+        EXPECT_EQ(one.report().value().peaks.memory, report.peaks.memory);
+        EXPECT_EQ(one.report().value().peaks.microseconds, report.peaks.microseconds);
+    }
 }
 
 TEST_F(ApiReport, TotalsOutliveGenerations) {

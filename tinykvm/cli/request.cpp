@@ -252,15 +252,20 @@ class Client {
 };
 
 // Of VMs that are gone, so that their last resets are counted as well.
-void print_summary(std::vector<double> times, const api::CounterValues& totals) {
+void print_summary(std::vector<double> times, const api::ProgramReport& report) {
     std::sort(times.begin(), times.end());
     const auto count = static_cast<double>(times.size());
-    const auto each = [&](api::Counter counter) { return static_cast<double>(api::value_of(totals, counter)) / count; };
+    const auto each = [&](api::Counter counter) {
+        return static_cast<double>(api::value_of(report.totals, counter)) / count;
+    };
     std::fprintf(stderr,
                  "tinykvm: %zu requests: median %.1f us, min %.1f us; each %.1f exits, %.1f faults, %.1f KVM calls, "
                  "%.1f pages restored\n",
                  times.size(), times[times.size() / 2], times.front(), each(api::Counter::exits),
                  each(api::Counter::guest_faults), each(api::Counter::kvm_calls), each(api::Counter::pages_restored));
+    const api::RequestPeaks& peaks = report.peaks;
+    std::fprintf(stderr, "tinykvm: at most %.2f MiB of memory (max_request_memory), %.6f s (max_request_time)\n",
+                 static_cast<double>(peaks.memory) / (1 << 20), static_cast<double>(peaks.microseconds) / 1e6);
 }
 
 int answer(api::Catalogue& catalogue, api::Service& service, const CommandLine& line) {
@@ -277,7 +282,7 @@ int answer(api::Catalogue& catalogue, api::Service& service, const CommandLine& 
     }
     if (line.repeat > 0) {
         catalogue.cold();
-        if (const auto report = service.report()) print_summary(std::move(times), report->totals);
+        if (const auto report = service.report()) print_summary(std::move(times), *report);
     }
     return highest < 400 ? exit_answered : exit_refused;
 }
