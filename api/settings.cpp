@@ -425,7 +425,9 @@ constexpr Setting table[] = {
      "The files the program sees; without it none. A string is a file or directory that may be read under its own "
      "path. An object says more: `virtual`, the path in the program; `real`, the path on the host (the same unless "
      "said); `writable` (false); `prefix` (true): everything below it too; `symlink` (false): the program sees "
-     "`virtual` as a symbolic link to `real`.",
+     "`virtual` as a symbolic link to `real`. `/proc`, `/sys` and `/dev` are made for each program and never the host's, "
+     "also when `/` is allowed ([programs.md](programs.md#what-there-is-of-linux)); a rule that names them under `real` "
+     "covers nothing, and the log says so. A single file of `/sys` may be named.",
      store_paths},
     {"allowed_hosts", Kind::hosts, 1, 300, "[]", "",
      "The hosts the program may fetch from with `sys_fetch()`; without it none. Varnish itself can always be asked, once "
@@ -496,7 +498,8 @@ constexpr Setting table[] = {
      "whatever its status, the program does not load.",
      store_warmup},
     {"verbose", Kind::boolean, 0, 0, "false", "",
-     "Log unusual events: system calls and host calls that do not exist, refused paths, boots.",
+     "Log unusual events: system calls and host calls that do not exist, paths that are refused (the first 64 of a "
+     "program, each once), boots.",
      [](ProgramConfig& c, const json& v) {
          c.verbose = v.get<bool>();
          return std::string();

@@ -10,6 +10,10 @@ MachineError MachineError::from_errno(const std::string& what, int error) {
     return MachineError(what + ": " + std::strerror(error));
 }
 
+NotAllowed::NotAllowed(const std::string& what, std::string path)
+    : LoadError(what + (what.ends_with(path) ? "" : " leads to " + path + ", which") + " is not in allowed_paths"),
+      path_(std::move(path)) {}
+
 OutOfMemory::OutOfMemory(std::string limit, std::size_t bytes)
     : Error("the program changed or added more memory than " + limit + " allows (" +
             std::to_string(bytes >> 20) + " MiB)"),

@@ -31,6 +31,17 @@ class LoadError : public Error {
     using Error::Error;
 };
 
+// A file the program needs to start is not in allowed_paths.
+class NotAllowed : public LoadError {
+  public:
+    // `what` is in the message; `path` is the path of the guest that was refused, where links are followed.
+    NotAllowed(const std::string& what, std::string path);
+    const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
 // The deadline passed. `what()` names the limit.
 class Timeout : public Error {
   public:

@@ -128,7 +128,10 @@ void Guest::load_interpreter() {
     if (program.interpreter().empty()) return;
     const linux_abi::Namespace& paths = *process_.state().paths;
     const std::string& path = program.interpreter();
-    auto location = paths.resolve("/", path, linux_abi::Namespace::Last::follow);
+    using Location = linux_abi::Namespace::Location;
+    const Location location = paths.resolve(process_.state(), "/", path, linux_abi::Namespace::Last::follow);
+    if (!location.exists() && location.refusal != Location::Refusal::none)
+        throw NotAllowed(program.name() + ": its interpreter " + path, location.path);
     int fd = location.exists() ? paths.open(location, 0) : -location.error;
     if (fd < 0)
         throw LoadError(program.name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
@@ -173,7 +176,9 @@ GuestAddr Guest::lay_out_stack() {
     info.hwcap = platform_.hwcap();
     info.hwcap2 = platform_.hwcap2();
     info.signal_stack_size = 1024 + platform_.vector_state_size();
-    return linux_abi::build_initial_stack(memory_, options_, info);
+    linux_abi::InitialStack stack = linux_abi::build_initial_stack(memory_, options_, info);
+    process_.state().auxiliary_vector = std::move(stack.auxiliary_vector);
+    return stack.pointer;
 }
 
 // --- Running

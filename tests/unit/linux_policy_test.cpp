@@ -138,11 +138,11 @@ std::vector<std::int64_t> every_path_call(LinuxProcess& guest, const std::string
     return results;
 }
 
-// C2: nothing allowed. Each path call is ENOENT, and the host's file system hears of none.
+// C2: nothing allowed. There is nothing but what is made for guests, and the host's file system hears of no call.
 TEST_F(PolicyTest, WithoutRulesThereAreNoFilesAndNoHostCalls) {
     LinuxProcess bare;
-    const char* paths[] = {"/",          "/etc/passwd",    "etc/passwd", ".",        "..", "/..",
-                           "/proc/self", "/proc/self/mem", "/dev",       "/dev/kvm", "//", "/dev/null/x"};
+    const char* paths[] = {"/etc/passwd", "etc/passwd", "/proc/1", "/proc/self/mem", "/dev/kvm", "/dev/null/x"};
+    const char* made_up[] = {"/", ".", "/..", "/proc/self", "/proc/self/maps", "/dev", "/dev/null", "/dev/stdout"};
     const int status = without_file_calls([&] {
         int wrong = 0;
         for (const char* path : paths) {
@@ -153,6 +153,7 @@ TEST_F(PolicyTest, WithoutRulesThereAreNoFilesAndNoHostCalls) {
                 ++wrong;
             }
         }
+        for (const char* path : made_up) every_path_call(bare, path);
         return std::min(wrong, 99);
     });
     EXPECT_EQ(status, 0);
@@ -340,7 +341,7 @@ TEST_F(PolicyTest, FoldersAboveRulesExistAndListThem) {
     for (std::int64_t at = 0; at < size;
          at += process.get<std::uint16_t>(arena + static_cast<std::uint64_t>(at) + 16))
         names += process.memory.read_string(arena + static_cast<std::uint64_t>(at) + 19, 300).value() + " ";
-    EXPECT_EQ(names, ". .. alias gone ro rw single state ");
+    EXPECT_EQ(names, ". .. alias dev proc ro rw single state sys ");
     EXPECT_EQ(process.call(SYS_getdents64, {root, arena, 4096}), 0);
     EXPECT_EQ(process.call(SYS_access, {process.put("/"), R_OK | X_OK}), 0);
     EXPECT_EQ(process.call(SYS_access, {process.put("/"), W_OK}), -EROFS);
@@ -363,7 +364,7 @@ TEST_F(PolicyTest, BuiltInDevicesNeedNoRule) {
     EXPECT_EQ(bare.open("/dev/./zero", O_RDONLY), 4);
     EXPECT_EQ(bare.open("/dev/../dev/urandom", O_RDONLY), 5);
     EXPECT_EQ(bare.open("/proc/self/maps", O_RDONLY), 6);
-    EXPECT_EQ(bare.open("/proc/self/exe", O_RDONLY), -ENOENT);
+    EXPECT_EQ(bare.open("/proc/self/exe", O_RDONLY), -ENOENT) << "it is not in allowed_paths";
     EXPECT_EQ(bare.call(SYS_unlink, {bare.put("/dev/null")}), -EPERM);
     const std::int64_t size = bare.call(SYS_read, {6, arena, 10000});
     const std::string maps = bare.bytes(arena, static_cast<std::size_t>(size));

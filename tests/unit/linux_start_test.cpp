@@ -49,7 +49,7 @@ TEST_F(StartTest, EverythingIsThere) {
         options.program_name = "name";
         options.arguments.assign(count, "argument");
         options.environment = {"A=1", "", "B=two words"};
-        parse(linux_abi::build_initial_stack(guest.memory, options, info));
+        parse(linux_abi::build_initial_stack(guest.memory, options, info).pointer);
         ASSERT_EQ(arguments.size(), count + 1);
         EXPECT_EQ(arguments[0], "name");
         EXPECT_EQ(environment, (std::vector<std::string>{"A=1", "", "B=two words"}));
@@ -70,9 +70,9 @@ TEST_F(StartTest, EverythingIsThere) {
 
 TEST_F(StartTest, RandomBytesAreFresh) {
     Options options;
-    parse(linux_abi::build_initial_stack(guest.memory, options, info));
+    parse(linux_abi::build_initial_stack(guest.memory, options, info).pointer);
     const std::string first = guest.bytes(auxiliary[AT_RANDOM], 16);
-    parse(linux_abi::build_initial_stack(guest.memory, options, info));
+    parse(linux_abi::build_initial_stack(guest.memory, options, info).pointer);
     EXPECT_NE(guest.bytes(auxiliary[AT_RANDOM], 16), first);
 }
 

@@ -11,6 +11,7 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/host_tree.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 
 namespace tinykvm::linux_abi {
@@ -31,7 +32,7 @@ constexpr std::size_t head_size = 19;  // up to the name
 constexpr std::size_t most_at_once = 32768;
 
 // Positions in a listing are what the host's file system calls them, so a description needs no more than a
-// number. After the host's entries come those that exist because of path rules, counted from here; the host's
+// number. After the host's entries come those that exist only in the guest, counted from here; the host's
 // own positions are never that large.
 constexpr std::uint64_t made_up_begin = std::uint64_t{1} << 63;
 
@@ -50,36 +51,56 @@ std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8
     return size;
 }
 
+using Children = std::vector<Namespace::Child>;
+
+bool among(const Children& children, std::string_view name) {
+    return std::any_of(children.begin(), children.end(), [&](const auto& child) { return child.name == name; });
+}
+
+// Drops what the guest has otherwise (`others`) or not at all. What is left; `position` is behind all of it.
+std::size_t keep_visible(int directory, const Children& others, std::uint64_t& position, std::span<std::byte> entries) {
+    std::size_t kept = 0;
+    for (std::size_t at = 0; at + head_size <= entries.size();) {
+        EntryHead head;
+        std::memcpy(&head, entries.data() + at, head_size);
+        position = head.next & ~made_up_begin;
+        const char* name = reinterpret_cast<const char*>(entries.data() + at + head_size);
+        // A mount point can also be a file, but then nothing is told of it but its name.
+        const bool may_be_mount = head.type == DT_DIR || head.type == DT_UNKNOWN;
+        const bool is_dots = std::string_view(name) == "." || std::string_view(name) == "..";
+        if (is_dots || (!among(others, name) && !(may_be_mount && is_mount_of_kernel(directory, name)))) {
+            std::memmove(entries.data() + kept, entries.data() + at, head.size);
+            kept += head.size;
+        }
+        at += head.size;
+    }
+    return kept;
+}
+
 // The host's next entries, into `to`. Bytes or -errno. A fresh descriptor each time, as its position would be
 // shared.
-std::int64_t list_host(const HostFile& directory, std::uint64_t& position, std::span<std::byte> to) {
+std::int64_t list_host(const HostFile& directory, const Children& others, std::uint64_t& position,
+                       std::span<std::byte> to) {
     const FileDescriptor fd(::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return -errno;
     if (position != 0 && ::lseek(fd.get(), static_cast<off_t>(position), SEEK_SET) < 0) return -errno;
-    const long got = ::syscall(SYS_getdents64, fd.get(), to.data(), to.size());
-    if (got < 0) return -errno;
-    for (std::size_t at = 0; at + head_size <= static_cast<std::size_t>(got);) {
-        EntryHead head;
-        std::memcpy(&head, to.data() + at, head_size);
-        position = head.next & ~made_up_begin;
-        at += head.size;
+    for (;;) {
+        const long got = ::syscall(SYS_getdents64, fd.get(), to.data(), to.size());
+        if (got <= 0) return got < 0 ? -errno : 0;
+        const std::size_t kept = keep_visible(fd.get(), others, position, to.first(static_cast<std::size_t>(got)));
+        if (kept > 0) return static_cast<std::int64_t>(kept);
     }
-    return got;
 }
 
-bool on_host(const OpenFile& file, const std::string& name) {
-    struct stat status {};
-    return file.host && ::fstatat(file.host->fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-std::int64_t list_made_up(const Call& call, OpenFile& file, std::span<std::byte> to) {
-    std::vector<Namespace::Child> names = call.state.paths->children(file.path);
-    if (!file.host) names.insert(names.begin(), {{".", false}, {"..", false}});
+std::int64_t list_made_up(OpenFile& file, Children children, std::span<std::byte> to) {
+    if (!file.host)
+        children.insert(children.begin(), {{.name = ".", .is_directory = true}, {.name = "..", .is_directory = true}});
     std::size_t used = 0;
-    for (std::size_t i = file.offset - made_up_begin; i < names.size(); ++i) {
-        if (!on_host(file, names[i].name)) {
-            const std::uint8_t type = names[i].is_link ? DT_LNK : i < 2 && !file.host ? DT_DIR : DT_UNKNOWN;
-            const std::size_t size = put_entry(to.subspan(used), names[i].name, type, made_up_begin + i + 1);
+    for (std::size_t i = file.offset - made_up_begin; i < children.size(); ++i) {
+        const Namespace::Child& child = children[i];
+        if (child.exists) {
+            const std::uint8_t type = child.is_link ? DT_LNK : child.is_directory ? DT_DIR : DT_UNKNOWN;
+            const std::size_t size = put_entry(to.subspan(used), child.name, type, made_up_begin + i + 1);
             if (size == 0) return used > 0 ? static_cast<std::int64_t>(used) : -EINVAL;
             used += size;
         }
@@ -110,14 +131,15 @@ std::int64_t sys_getdents64(Call& call) {
         entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
 
     const std::uint64_t before = file->offset;
+    const Children others = call.state.paths->children(call.state, file->path);
     std::int64_t size = 0;
     if (file->host && file->offset < made_up_begin) {
-        size = list_host(*file->host, file->offset, room);
+        size = list_host(*file->host, others, file->offset, room);
         if (size == 0) file->offset = made_up_begin;
     } else if (!file->host && file->offset < made_up_begin) {
         file->offset = made_up_begin;
     }
-    if (size == 0) size = list_made_up(call, *file, room);
+    if (size == 0) size = list_made_up(*file, others, room);
     if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size)))
         size = -EFAULT;
     if (size < 0) file->offset = before;
@@ -134,14 +156,14 @@ std::int64_t sys_getcwd(Call& call) {
 std::int64_t sys_chdir(Call& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
-    return change_to(call, call.state.paths->resolve(at.base, at.path, Namespace::Last::follow));
+    return change_to(call, look_up(call, at, Namespace::Last::follow));
 }
 
 std::int64_t sys_fchdir(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     if (!file->is_directory) return -ENOTDIR;
-    return change_to(call, call.state.paths->resolve("/", file->path, Namespace::Last::keep_link));
+    return change_to(call, look_up(call, "/", file->path, Namespace::Last::keep_link));
 }
 
 std::int64_t sys_umask(Call& call) {

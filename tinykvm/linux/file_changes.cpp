@@ -20,10 +20,10 @@ FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Las
                               int& error) {
     error = refuse_change(call, at);
     if (error) return {};
-    const Location found = call.state.paths->resolve(at.base, at.path, last);
+    const Location found = look_up(call, at, last);
     if (!found.exists()) {
         error = found.error;
-    } else if (found.kind == Location::Kind::built_in || found.is_link()) {
+    } else if (found.kind == Location::Kind::pseudo || found.is_link()) {
         error = EPERM;
     } else if (!found.writable()) {
         error = EROFS;
@@ -64,8 +64,7 @@ std::int64_t change_mode(const Call& call, const PathAt& at, unsigned mode) {
 std::int64_t change_owner(const Call& call, const PathAt& at, int user, int group, bool follow) {
     if (at.error) return -at.error;
     if (const int error = refuse_change(call, at)) return -error;
-    const Location found = call.state.paths->resolve(
-        at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link);
+    const Location found = look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link);
     if (!found.exists()) return -found.error;
     if (!found.writable()) return -EROFS;
     return (user == -1 || user == user_id) && (group == -1 || group == user_id) ? 0 : -EPERM;

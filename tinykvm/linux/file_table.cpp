@@ -137,6 +137,12 @@ void FileTable::set_close_on_exec_range(unsigned first, unsigned last) {
         if (descriptors_[fd].file != none) descriptors_[fd].close_on_exec = true;
 }
 
+void FileTable::release_locks() {
+    // With more than one reference it is the snapshot's, too.
+    for (Slot& slot : files_)
+        if (slot.file.locks && slot.file.locks.use_count() == 1) slot.file.locks.reset();
+}
+
 std::size_t FileTable::open_descriptors() const {
     return static_cast<std::size_t>(std::count_if(descriptors_.begin(), descriptors_.end(),
                                                   [](const Descriptor& d) { return d.file != none; }));

@@ -35,10 +35,11 @@ struct OpenFile {
         output,     // Options::output
         null,       // /dev/null
         zero,       // /dev/zero
+        full,       // /dev/full
         random,     // /dev/random and /dev/urandom
         regular,    // a file of the host
         directory,  // a directory of the host, or one that only exists because path rules lie below it
-        text,       // generated, as /proc/self/maps
+        text,       // made when it was opened, as /proc/self/maps
         pipe_reader,
         pipe_writer,
         socket,    // one of a socketpair: reads from one pipe, writes to another
@@ -133,6 +134,9 @@ class FileTable {
         ++incoming(file).changes;
         ++outgoing(file).changes;
     }
+
+    // Ends the locks that belong to this table alone (locks.hpp).
+    void release_locks();
 
     std::size_t open_descriptors() const;
     // Would open() fail?

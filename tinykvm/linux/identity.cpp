@@ -10,6 +10,7 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/system_name.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -55,12 +56,12 @@ std::int64_t sys_setsid(Call&) { return -EPERM; }  // it leads its group already
 std::int64_t sys_uname(Call& call) {
     utsname name;
     std::memset(&name, 0, sizeof name);
-    std::strcpy(name.sysname, "Linux");
-    std::strcpy(name.nodename, "tinykvm");
-    std::strcpy(name.release, "6.1.0-tinykvm");
-    std::strcpy(name.version, "#1 SMP tinykvm");
+    std::strcpy(name.sysname, system_type);
+    std::strcpy(name.nodename, system_host);
+    std::strcpy(name.release, system_release);
+    std::strcpy(name.version, system_version);
     std::strcpy(name.machine, "x86_64");
-    std::strcpy(name.domainname, "(none)");
+    std::strcpy(name.domainname, system_domain);
     return call.memory.write(call.args[0], name) ? 0 : -EFAULT;
 }
 

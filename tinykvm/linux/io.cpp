@@ -32,7 +32,8 @@ std::uint64_t total_of(Ranges ranges) {
 
 bool has_position(const OpenFile& file) {
     return file.kind == Kind::regular || file.kind == Kind::text || file.kind == Kind::directory ||
-           file.kind == Kind::null || file.kind == Kind::zero || file.kind == Kind::random;
+           file.kind == Kind::null || file.kind == Kind::zero || file.kind == Kind::full ||
+           file.kind == Kind::random;
 }
 
 // --- reading
@@ -127,6 +128,7 @@ std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t*
         case Kind::input: return read_input(call, file, ranges);
         case Kind::null: return 0;
         case Kind::zero:
+        case Kind::full:
             return fill_guest(call, ranges, [](std::span<std::byte> piece) {
                 std::memset(piece.data(), 0, piece.size());
                 return static_cast<std::int64_t>(piece.size());
@@ -264,6 +266,7 @@ std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t
         case Kind::null:
         case Kind::zero:
         case Kind::random: return static_cast<std::int64_t>(total_of(ranges));
+        case Kind::full: return total_of(ranges) == 0 ? 0 : -ENOSPC;
         case Kind::regular: return file.writable ? write_regular(call, file, ranges, at) : -EBADF;
         case Kind::pipe_writer:
         case Kind::socket: return write_pipe(call, file, ranges);

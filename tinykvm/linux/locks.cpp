@@ -19,7 +19,7 @@ int lock_handle(Call& call, OpenFile& file) {
     // More than one reference: the snapshot's, or another fork's. It is not ours to change.
     if (file.locks && file.locks.use_count() == 1) return file.locks->fd();
     const Namespace& paths = *call.state.paths;
-    const Namespace::Location found = paths.resolve("/", file.path, Namespace::Last::keep_link);
+    const Namespace::Location found = paths.resolve(call.state, "/", file.path, Namespace::Last::keep_link);
     struct stat ours {};
     if (found.kind != Namespace::Location::Kind::host || ::fstat(file.host->fd(), &ours) != 0) return -1;
     int fd = paths.open(found, O_RDWR);

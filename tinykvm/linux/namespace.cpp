@@ -1,48 +1,20 @@
 #include "tinykvm/linux/namespace.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <climits>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/linux/host_tree.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
-
-constexpr struct {
-    std::string_view path;
-    BuiltIn file;
-} built_in_files[] = {
-    {"/dev/null", BuiltIn::null},
-    {"/dev/zero", BuiltIn::zero},
-    {"/dev/random", BuiltIn::random},
-    {"/dev/urandom", BuiltIn::random},
-    {"/proc/self/exe", BuiltIn::own_program},
-    {"/proc/self/maps", BuiltIn::own_maps},
-};
-
-int open_beneath(int root, const std::string& path, int flags, unsigned mode) {
-    open_how how{};
-    how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-    how.mode = mode;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS;
-    for (int attempt = 0;; ++attempt) {
-        const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
-        if (fd >= 0) return static_cast<int>(fd);
-        // EAGAIN: something was renamed meanwhile and the kernel could not be sure.
-        if ((errno != EAGAIN && errno != EINTR) || attempt == 8) return -errno;
-    }
-}
 
 // What the operator wrote, as the host understands it now.
 std::optional<std::string> real_path(const std::string& path) {
@@ -51,26 +23,6 @@ std::optional<std::string> real_path(const std::string& path) {
 }
 
 }  // namespace
-
-BuiltIn find_built_in(std::string_view path) {
-    for (const auto& entry : built_in_files)
-        if (entry.path == path) return entry.file;
-    return descriptor_named(path) >= 0 ? BuiltIn::descriptor : BuiltIn::none;
-}
-
-int descriptor_named(std::string_view path) {
-    if (path == "/dev/stdin") return 0;
-    if (path == "/dev/stdout") return 1;
-    if (path == "/dev/stderr") return 2;
-    for (std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
-        if (!path.starts_with(folder)) continue;
-        const std::string_view digits = path.substr(folder.size());
-        int number = -1;
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-        return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
-    }
-    return -1;
-}
 
 std::string join_path(std::string_view directory, std::string_view name) {
     std::string path(directory);
@@ -117,29 +69,45 @@ void Namespace::add(const PathRule& given, const Options& options) {
         if (real[0] != '/') throw LoadError("allowed_paths: \"" + real + "\" is not an absolute path");
         rule.writable = given.writable;
         rule.tree = given.prefix;
-        // The operator named this very object, so links in its name are the operator's and are followed now.
-        auto resolved = real_path(real);
-        struct stat status {};
-        const bool exists = resolved && ::lstat(resolved->c_str(), &status) == 0;
-        if (exists && !S_ISDIR(status.st_mode)) rule.tree = false;
-        if (!exists && !rule.tree) {  // a file that may come later, in a directory that is there
-            if (auto directory = real_path(std::string(parent_path(real))))
-                resolved = join_path(*directory, real.substr(real.rfind('/') + 1));
-        }
-        if (resolved && rule.tree) {
-            rule.root = FileDescriptor(::open(resolved->c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        } else if (resolved && *resolved == "/") {
-            rule.root = FileDescriptor(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-            rule.leaf = ".";
-        } else if (resolved) {
-            rule.root = FileDescriptor(
-                ::open(std::string(parent_path(*resolved)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-            rule.leaf = resolved->substr(resolved->rfind('/') + 1);
-        }
-        if (!rule.root && options.log) options.log("allowed_paths: " + real + " is not there");
+        open_root(rule, real, options);
     }
     longest_rule_ = std::max(longest_rule_, path.size());
     rules_.insert_or_assign(std::move(path), std::move(rule));
+}
+
+// The operator named this very object, so links in its name are the operator's and are followed now.
+void Namespace::open_root(Rule& rule, const std::string& real, const Options& options) {
+    auto resolved = real_path(real);
+    struct stat status {};
+    const bool exists = resolved && ::lstat(resolved->c_str(), &status) == 0;
+    if (exists && !S_ISDIR(status.st_mode)) rule.tree = false;
+    if (!exists && !rule.tree) {  // a file that may come later, in a directory that is there
+        if (auto directory = real_path(std::string(parent_path(real))))
+            resolved = join_path(*directory, real.substr(real.rfind('/') + 1));
+    }
+    if (!resolved) {
+        if (options.log) options.log("allowed_paths: " + real + " is not there");
+        return;
+    }
+    std::string directory = *resolved;
+    if (!rule.tree) {
+        rule.leaf = directory == "/" ? "." : directory.substr(directory.rfind('/') + 1);
+        directory = parent_path(directory);
+    }
+    // Also where they are no mounts of their own, as /dev in a simple chroot.
+    int fd = is_pseudo_path(*resolved) ? -EXDEV : open_on_host(directory, O_PATH | O_DIRECTORY);
+    if (fd == -EXDEV && !rule.tree) {
+        FileDescriptor parent(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        rule.of_sysfs = parent && is_on_sysfs(parent.get()) && !(exists && S_ISDIR(status.st_mode));
+        if (rule.of_sysfs) fd = parent.release();
+        rule.writable = false;
+    }
+    rule.root = FileDescriptor(fd);
+    const auto& tell = options.warn ? options.warn : options.log;
+    if (fd == -EXDEV && tell)
+        tell("allowed_paths: " + real +
+             " is the host kernel's and not for guests: they find a /proc, /sys and /dev made for them");
+    if (fd < 0 && fd != -EXDEV && options.log) options.log("allowed_paths: " + real + " is not there");
 }
 
 // The longest leading part of a path that can be a rule's: guests may make paths of thousands of components.
@@ -148,7 +116,10 @@ std::string_view Namespace::longest_candidate(std::string_view path) const {
 }
 
 const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string& below) const {
+    const int tree = pseudo_tree(path);
     for (std::string_view prefix = longest_candidate(path);; prefix = parent_path(prefix)) {
+        // A rule for a directory above /proc, /sys and /dev is none for what is in them.
+        if (pseudo_tree(prefix) != tree) return nullptr;
         if (auto found = rules_.find(prefix); found != rules_.end()) {
             const Rule& rule = found->second;
             const bool exact = prefix.size() == path.size();
@@ -172,7 +143,7 @@ const Namespace::Rule* Namespace::link_on_the_way(const std::string& path) const
 }
 
 bool Namespace::is_ancestor(const std::string& path) const {
-    if (path == "/") return !rules_.empty();
+    if (path == "/") return true;
     const std::string prefix = path + "/";
     auto next = rules_.lower_bound(prefix);
     return next != rules_.end() && next->first.starts_with(prefix);
@@ -183,59 +154,91 @@ bool Namespace::is_rule_root(const std::string& path) const {
     return (found != rules_.end() && (found->second.tree || found->second.link)) || is_ancestor(path);
 }
 
-std::vector<Namespace::Child> Namespace::children(const std::string& directory) const {
-    std::vector<Child> result;
+std::vector<Namespace::Child> Namespace::children(const ProcessState& process, const std::string& directory) const {
+    std::map<std::string, Child> result;
     const std::string prefix = directory == "/" ? directory : directory + "/";
-    for (auto rule = rules_.lower_bound(prefix); rule != rules_.end() && rule->first.starts_with(prefix);
-         ++rule) {
-        const std::string name =
-            rule->first.substr(prefix.size(), rule->first.find('/', prefix.size()) - prefix.size());
-        if (name.empty() || (!result.empty() && result.back().name == name)) continue;
-        result.push_back({name, rule->second.link && rule->first.size() == prefix.size() + name.size()});
+    for (const std::string& name : list_pseudo_files(process, directory)) {
+        const PseudoFile::Kind kind = find_pseudo_file(process, prefix + name).kind;
+        result[name] = {.name = name,
+                        .is_link = kind == PseudoFile::Kind::link || kind == PseudoFile::Kind::descriptor,
+                        .is_directory = kind == PseudoFile::Kind::directory};
     }
-    return result;
+    for (auto entry = rules_.lower_bound(prefix); entry != rules_.end() && entry->first.starts_with(prefix); ++entry) {
+        const auto& [path, rule] = *entry;
+        const std::string name = path.substr(prefix.size(), path.find('/', prefix.size()) - prefix.size());
+        if (name.empty()) continue;
+        const bool exact = path.size() == prefix.size() + name.size();
+        const auto [child, is_new] = result.try_emplace(name, Child{.name = name, .exists = false});
+        child->second.exists = child->second.exists || !exact || rule.link || rule.root;
+        child->second.is_directory = child->second.is_directory || !exact;
+        child->second.is_link = is_new ? exact && rule.link : child->second.is_link;
+    }
+    std::vector<Child> children;
+    for (auto& [name, child] : result) children.push_back(std::move(child));
+    return children;
 }
 
-Namespace::Location Namespace::look(const std::string& path) const {
+// What the host has at `found.path`, by the rule that covers it. False: nothing, and found.error says why.
+bool Namespace::look_at_host(const Rule& rule, Location& found) const {
+    found.rule = &rule;
+    const int fd = open_below(rule.root.get(), found.below, O_PATH | O_NOFOLLOW);
+    if (fd < 0) {
+        found.error = fd == -EXDEV ? ENOENT : -fd;
+        if (fd == -EXDEV) {
+            found.refusal = Location::Refusal::of_kernel;
+            found.rule = nullptr;
+        }
+        return false;
+    }
+    found.handle = FileDescriptor(fd);
+    if (::fstat(fd, &found.status) != 0) {
+        found.error = errno;
+        return false;
+    }
+    return !rule.of_sysfs || S_ISREG(found.status.st_mode);
+}
+
+Namespace::Location Namespace::look(const ProcessState& process, const std::string& path) const {
     Location found;
     found.path = path;
     found.error = ENOENT;
-    if (found.file = find_built_in(path); found.file != BuiltIn::none) {
-        found.kind = Location::Kind::built_in;
+    const Rule* rule = find_rule(path, found.below);
+    const bool named = rule && (rule->root || rule->link) && rules_.contains(path);
+    if (!named && is_pseudo_path(path)) {
+        found.file = find_pseudo_file(process, path);
+        switch (found.file.kind) {
+            case PseudoFile::Kind::none: break;
+            case PseudoFile::Kind::directory: found.kind = Location::Kind::directory; return found;
+            case PseudoFile::Kind::link:
+                found.kind = Location::Kind::link;
+                found.target = found.file.target;
+                return found;
+            case PseudoFile::Kind::text:
+            case PseudoFile::Kind::device:
+            case PseudoFile::Kind::descriptor: found.kind = Location::Kind::pseudo; return found;
+        }
+    }
+    if (rule && rule->link) {
+        found.kind = Location::Kind::link;
+        found.target = rule->target;
         return found;
     }
     // What rules lie below is a directory, whatever the host has there.
     const bool ancestor = is_ancestor(path);
-    if (const Rule* rule = find_rule(path, found.below)) {
-        if (rule->link) {
-            found.kind = Location::Kind::link;
-            found.target = rule->target;
-            return found;
-        }
-        if (rule->root) {
-            found.rule = rule;
-            const int fd = open_beneath(rule->root.get(), found.below, O_PATH | O_NOFOLLOW, 0);
-            if (fd >= 0) {
-                found.handle = FileDescriptor(fd);
-                if (::fstat(fd, &found.status) == 0) {
-                    if (!ancestor || S_ISDIR(found.status.st_mode)) found.kind = Location::Kind::host;
-                } else {
-                    found.error = errno;
-                }
-            } else {
-                found.error = -fd;
-            }
-        }
-    }
-    if (ancestor && !found.exists()) {
+    if (rule && rule->root && look_at_host(*rule, found) && (!ancestor || S_ISDIR(found.status.st_mode))) {
+        found.kind = Location::Kind::host;
+    } else if (ancestor) {
         found.kind = Location::Kind::directory;
         found.rule = nullptr;
         found.handle = FileDescriptor();
+    } else if (!rule) {
+        found.refusal = is_pseudo_path(path) ? Location::Refusal::not_made : Location::Refusal::not_covered;
     }
     return found;
 }
 
-Namespace::Location Namespace::resolve(std::string_view base, std::string_view path, Last last) const {
+Namespace::Location Namespace::resolve(const ProcessState& process, std::string_view base, std::string_view path,
+                                       Last last) const {
     const auto components = path_components(path);
     const bool plain = std::find(components.begin(), components.end(), "..") == components.end();
     if (plain) {
@@ -243,8 +246,9 @@ Namespace::Location Namespace::resolve(std::string_view base, std::string_view p
         std::string whole(path[0] == '/' ? "/" : base);
         for (std::string_view component : components) whole = join_path(whole, component);
         if (whole.size() >= PATH_MAX) return Location::missing(ENAMETOOLONG);
-        if (!link_on_the_way(whole)) {
-            Location found = look(whole);
+        // Links among pseudo files are not the kernel's to find.
+        if (!link_on_the_way(whole) && !is_pseudo_path(whole)) {
+            Location found = look(process, whole);
             const bool must_be_directory = path.ends_with("/") || path.ends_with("/.") || path == ".";
             found.ended_with_slash = must_be_directory;
             if (found.exists() && !found.is_link()) {
@@ -256,12 +260,13 @@ Namespace::Location Namespace::resolve(std::string_view base, std::string_view p
             if (!found.exists() && found.error != ELOOP) return found;
         }
     }
-    return walk(base, path, last);
+    return walk(process, base, path, last);
 }
 
 int Namespace::open(const Location& location, int flags, unsigned mode) const {
     if (!location.rule || !location.rule->root) return -ENOENT;
-    return open_beneath(location.rule->root.get(), location.below, flags | O_NONBLOCK | O_NOCTTY, mode);
+    const int fd = open_below(location.rule->root.get(), location.below, flags | O_NONBLOCK | O_NOCTTY, mode);
+    return fd == -EXDEV ? -ENOENT : fd;
 }
 
 Namespace::Parent Namespace::open_parent(const Location& location) const {
@@ -273,9 +278,9 @@ Namespace::Parent Namespace::open_parent(const Location& location) const {
     const auto slash = location.below.rfind('/');
     const std::string directory = slash == std::string::npos ? "." : location.below.substr(0, slash);
     parent.name = slash == std::string::npos ? location.below : location.below.substr(slash + 1);
-    const int fd = open_beneath(location.rule->root.get(), directory, O_PATH | O_DIRECTORY, 0);
+    const int fd = open_below(location.rule->root.get(), directory, O_PATH | O_DIRECTORY);
     if (fd < 0) {
-        parent.error = -fd;
+        parent.error = fd == -EXDEV ? ENOENT : -fd;
     } else {
         parent.handle = FileDescriptor(fd);
     }

@@ -1,10 +1,13 @@
-// The file system a guest sees: path rules over directories and files of the host, and a few built-in files.
+// The file system a guest sees: path rules over directories and files of the host, and pseudo files.
 //
 // A guest path is resolved in the guest's namespace, component by component where links are met. The host
-// never follows a link for us: every host object is opened below the root of a rule with
-// openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), and a link found on the way is read
-// and continued in the namespace. So neither a link nor a swap of one while we look can lead outside the
-// rules. Paths no rule covers cost no host call.
+// never follows a link for us: every host object is opened below the root of a rule by open_below()
+// (host_tree.hpp), and a link found on the way is read and continued in the namespace. So neither a link nor a swap
+// of one while we look can lead outside the rules. Paths no rule covers cost no host call.
+//
+// What is in /proc, /sys and /dev is made for the guest (pseudo_files.hpp). A rule for a directory above them does not
+// cover them; a rule for a name among them adds that name. The host's own are refused by open_below(), whatever name a
+// rule gives them, but for single files of sysfs that a rule names.
 //
 // Immutable after construction; shared by a snapshot and all its forks. Thread safety: any number of threads.
 #pragma once
@@ -18,12 +21,10 @@
 #include <vector>
 
 #include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/linux/pseudo_files.hpp"
 #include "tinykvm/options.hpp"
 
 namespace tinykvm::linux_abi {
-
-// A file that exists without any rule.
-enum class BuiltIn { none, null, zero, random, own_program, own_maps, descriptor };
 
 class Namespace {
   public:
@@ -31,12 +32,14 @@ class Namespace {
         bool writable = false;
         bool tree = false;  // everything below too
         bool link = false;  // a symbolic link to `target`
+        bool of_sysfs = false;  // a single file of sysfs
         std::string target;
         FileDescriptor root;  // O_PATH: the directory of a tree, or the directory that holds `leaf`
         std::string leaf;     // of a rule for a single path
     };
 
-    // Opens the roots of the rules. A root that is not there is logged and its rule covers nothing.
+    // Opens the roots of the rules. A root that is not there, or is the host kernel's, is logged and its rule covers
+    // nothing.
     // Throws LoadError for a rule that makes no sense.
     explicit Namespace(const Options& options);
 
@@ -45,18 +48,26 @@ class Namespace {
         enum class Kind {
             nothing,    // `error` says why; with `rule`: it could be created there
             host,       // an object of the host: `handle`, `status`, `rule`
-            directory,  // exists only because rules lie below it
-            built_in,   // `file`
-            link,       // a rule's link itself: `target`
+            directory,  // exists only in the guest: because rules lie below it, or for pseudo files
+            pseudo,     // `file`
+            link,       // exists only in the guest: `target`
+        };
+        // Why a guest may not have what it named, where that is not just missing.
+        enum class Refusal {
+            none,
+            not_covered,  // no rule covers `path`
+            of_kernel,    // the host has a file system of its kernel there
+            not_made,     // it is in /proc, /sys or /dev, and no guest has it
         };
         Kind kind = Kind::nothing;
         int error = 0;
-        std::string path;  // absolute, free of links, "." and ".."
+        Refusal refusal = Refusal::none;
+        std::string path;  // absolute, free of links, "." and ".."; of a refusal: what was refused
         const Rule* rule = nullptr;
         std::string below;      // `path` relative to the rule's root; "." is the root
         FileDescriptor handle;  // O_PATH | O_NOFOLLOW
         struct stat status {};
-        BuiltIn file = BuiltIn::none;
+        PseudoFile file;
         std::string target;
         bool ended_with_slash = false;
 
@@ -74,13 +85,14 @@ class Namespace {
     };
     enum class Last { follow, keep_link };
 
-    // Resolves `path` (not empty) starting at the directory `base` (a resolved path).
-    Location resolve(std::string_view base, std::string_view path, Last last) const;
+    // Resolves `path` (not empty) starting at the directory `base` (a resolved path). Which pseudo files there are
+    // depends on `process`.
+    Location resolve(const ProcessState& process, std::string_view base, std::string_view path, Last last) const;
 
     // Could the path, as written and with the rules' own links applied, be something a guest may change?
     // Without a host call, so that what is certain to be refused is refused without one.
     enum class Verdict { nowhere, read_only, writable };
-    Verdict judge(std::string_view base, std::string_view path) const;
+    Verdict judge(const ProcessState& process, std::string_view base, std::string_view path) const;
 
     // Opens what a location denotes, below its rule's root and without following links. A descriptor of the
     // host or -errno. `flags` as open(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added.
@@ -96,13 +108,14 @@ class Namespace {
     // What a link points to; empty when it cannot be read.
     static std::string read_target(const Location& link);
 
-    // Names that exist in a directory because of rules. `is_link` tells rules' links from directories and
-    // files.
+    // Names in a directory that are not the host's to show: pseudo files, and those rules give, even when nothing is
+    // there. In alphabetical order.
     struct Child {
         std::string name;
-        bool is_link = false;
+        bool exists = true;
+        bool is_link = false, is_directory = false;  // as far as that is known without a look
     };
-    std::vector<Child> children(const std::string& directory) const;
+    std::vector<Child> children(const ProcessState& process, const std::string& directory) const;
     // Is the path the very root of a rule? Such a name cannot be removed or replaced.
     bool is_rule_root(const std::string& path) const;
 
@@ -110,12 +123,14 @@ class Namespace {
 
   private:
     void add(const PathRule& rule, const Options& options);
+    static void open_root(Rule& rule, const std::string& real, const Options& options);
     std::string_view longest_candidate(std::string_view path) const;
     const Rule* find_rule(const std::string& path, std::string& below) const;
     const Rule* link_on_the_way(const std::string& path) const;
     bool is_ancestor(const std::string& path) const;
-    Location look(const std::string& path) const;
-    Location walk(std::string_view base, std::string_view path, Last last) const;
+    bool look_at_host(const Rule& rule, Location& found) const;
+    Location look(const ProcessState& process, const std::string& path) const;
+    Location walk(const ProcessState& process, std::string_view base, std::string_view path, Last last) const;
 
     std::map<std::string, Rule, std::less<>> rules_;  // by normal virtual path
     std::size_t longest_rule_ = 0;                    // bytes of the longest such path
@@ -126,8 +141,5 @@ std::string join_path(std::string_view directory, std::string_view name);
 // The directory a normal absolute path is in; "/" for "/". A part of `path`.
 std::string_view parent_path(std::string_view path);
 std::vector<std::string_view> path_components(std::string_view path);
-BuiltIn find_built_in(std::string_view path);
-// Of BuiltIn::descriptor (/dev/stdout, /dev/fd/1, /proc/self/fd/1): which one; -1 for other paths.
-int descriptor_named(std::string_view path);
 
 }  // namespace tinykvm::linux_abi

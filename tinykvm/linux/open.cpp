@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cinttypes>
-#include <cstdio>
 #include <utility>
 
 #include "tinykvm/linux/call.hpp"
@@ -22,22 +20,6 @@ using Kind = OpenFile::Kind;
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 constexpr int large_file = 0100000;  // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
 constexpr std::size_t max_texts = 8;  // generated files open at a time: each is a copy of something long
-
-std::string describe_maps(const Regions& regions) {
-    std::string text;
-    for (const auto& [begin, region] : regions) {
-        char line[128];
-        const Protection& p = region.protection;
-        std::snprintf(line, sizeof line, "%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ",
-                      region.begin, region.end, p.read ? 'r' : '-', p.write ? 'w' : '-',
-                      p.execute ? 'x' : '-');
-        text += line;
-        if (!region.name.empty())
-            text.append(73 - std::min<std::size_t>(73, std::string_view(line).size()), ' ') += region.name;
-        text += '\n';
-    }
-    return text;
-}
 
 class Opening {
   public:
@@ -56,11 +38,7 @@ class Opening {
         const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
         const auto last =
             exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
-        Location found = paths().resolve(where.base, where.path, last);
-        if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
-            if (call_.state.program_path.empty()) return -ENOENT;
-            found = paths().resolve("/", call_.state.program_path, Namespace::Last::follow);
-        }
+        Location found = look_up(call_, where, last);
         if (found.exists() && exclusive) return -EEXIST;
         if (!found.exists()) {
             if (!(flags_ & O_CREAT) || found.error != ENOENT || !found.writable()) return -found.error;
@@ -84,10 +62,7 @@ class Opening {
         if ((flags_ & O_DIRECTORY) && !found.is_directory()) return -ENOTDIR;
         OpenFile file;
         file.path = found.path;
-        if (found.kind == Location::Kind::built_in) {
-            if (found.file == BuiltIn::descriptor) return again(descriptor_named(found.path));
-            return built_in(found.file, std::move(file));
-        }
+        if (found.kind == Location::Kind::pseudo) return pseudo(found.file, std::move(file));
         if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) &&
             !S_ISREG(found.status.st_mode)) {
             call_.log("open: " + in_quotes(found.path) + " is neither a file nor a directory");
@@ -109,24 +84,20 @@ class Opening {
         return install(std::move(file));
     }
 
-    std::int64_t built_in(BuiltIn which, OpenFile file) {
+    std::int64_t pseudo(const PseudoFile& which, OpenFile file) {
+        if (which.kind == PseudoFile::Kind::descriptor) {
+            if (flags_ & O_NOFOLLOW) return -ELOOP;
+            return again(which.number);
+        }
         if (flags_ & O_PATH) {
             file.kind = Kind::path;
-            return install(std::move(file));
-        }
-        switch (which) {
-            case BuiltIn::null: file.kind = Kind::null; break;
-            case BuiltIn::zero: file.kind = Kind::zero; break;
-            case BuiltIn::random: file.kind = Kind::random; break;
-            case BuiltIn::own_maps:
-                if (changes()) return -EACCES;
-                if (call_.state.files.count(Kind::text) >= max_texts) return -ENFILE;
-                file.kind = Kind::text;
-                file.text = std::make_shared<const std::string>(describe_maps(call_.memory.regions()));
-                break;
-            case BuiltIn::own_program:
-            case BuiltIn::descriptor:
-            case BuiltIn::none: return -ENOENT;
+        } else if (which.kind == PseudoFile::Kind::device) {
+            file.kind = which.device;
+        } else {
+            if (changes()) return -EACCES;
+            if (call_.state.files.count(Kind::text) >= max_texts) return -ENFILE;
+            file.kind = Kind::text;
+            file.text = std::make_shared<const std::string>(make_text(which, call_));
         }
         return install(std::move(file));
     }
@@ -154,7 +125,7 @@ class Opening {
         const std::int64_t fd = open_host(found, fresh, mode_ & ~call_.state.umask & 0777);
         // Somebody else on the host was quicker: then it exists now.
         if (fd != -EEXIST || (flags_ & O_EXCL)) return fd;
-        Location again = paths().resolve("/", found.path, Namespace::Last::keep_link);
+        Location again = look_up(call_, "/", found.path, Namespace::Last::keep_link);
         return again.exists() ? existing(std::move(again)) : -ENOENT;
     }
 

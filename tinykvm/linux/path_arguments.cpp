@@ -2,7 +2,35 @@
 
 #include <fcntl.h>
 
+#include "tinykvm/linux/refused_paths.hpp"
+
 namespace tinykvm::linux_abi {
+
+namespace {
+
+void log_refusal(const Call& call, const std::string& path, const char* reason) {
+    if (!call.options.log) return;
+    switch (call.state.refused_paths->note(path)) {
+        case RefusedPaths::Told::before: break;
+        case RefusedPaths::Told::first:
+            call.options.log(std::string(call.name) + ": " + in_quotes(path) + " " + reason);
+            break;
+        case RefusedPaths::Told::too_many: call.options.log("more paths are refused, and not logged"); break;
+    }
+}
+
+const char* describe(Namespace::Location::Refusal refusal) {
+    using Refusal = Namespace::Location::Refusal;
+    switch (refusal) {
+        case Refusal::none: break;
+        case Refusal::not_covered: return "is not in allowed_paths";
+        case Refusal::of_kernel: return "is the host kernel's and not for guests";
+        case Refusal::not_made: return "is not among what guests have in /proc, /sys and /dev";
+    }
+    return "is refused";
+}
+
+}  // namespace
 
 PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool allow_empty) {
     PathAt at;
@@ -31,13 +59,21 @@ PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool all
     return at;
 }
 
+Namespace::Location look_up(const Call& call, std::string_view base, std::string_view path, Namespace::Last last) {
+    Namespace::Location found = call.state.paths->resolve(call.state, base, path, last);
+    if (!found.exists() && found.refusal != Namespace::Location::Refusal::none)
+        log_refusal(call, found.path, describe(found.refusal));
+    return found;
+}
+
 int refuse_change(const Call& call, const PathAt& at) {
-    switch (call.state.paths->judge(at.base, at.path)) {
-        case Namespace::Verdict::nowhere: return ENOENT;
+    const std::string path = at.path.starts_with('/') ? at.path : join_path(at.base, at.path);
+    switch (call.state.paths->judge(call.state, at.base, at.path)) {
+        case Namespace::Verdict::nowhere:
+            log_refusal(call, path, describe(Namespace::Location::Refusal::not_covered));
+            return ENOENT;
         case Namespace::Verdict::read_only:
-            call.log(std::string(call.name) + ": " +
-                     in_quotes(at.path.starts_with('/') ? at.path : join_path(at.base, at.path)) +
-                     " is not writable");
+            log_refusal(call, path, "is not writable");
             return EROFS;
         case Namespace::Verdict::writable: break;
     }

@@ -19,7 +19,13 @@ struct PathAt {
 // `allow_empty` an empty path denotes the descriptor, or the working directory.
 PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool allow_empty = false);
 
-// A change of what the path names: refused without a host call where no writable rule can cover it.
+// What a path leads to. What the guest may not have is logged.
+Namespace::Location look_up(const Call& call, std::string_view base, std::string_view path, Namespace::Last last);
+inline Namespace::Location look_up(const Call& call, const PathAt& at, Namespace::Last last) {
+    return look_up(call, at.base, at.path, last);
+}
+
+// A change of what the path names: refused without a host call where no writable rule can cover it, and logged.
 // 0, ENOENT or EROFS.
 int refuse_change(const Call& call, const PathAt& at);
 

@@ -26,7 +26,7 @@ bool ends_in_dots(std::string_view path) {
 
 // May the name be removed or given to something else? 0 or an errno.
 int check_name(const Call& call, const Location& found) {
-    if (found.kind == Location::Kind::built_in) return EPERM;
+    if (is_pseudo_path(found.path) && !found.rule) return EPERM;
     if (call.state.paths->is_rule_root(found.path)) return EBUSY;
     return found.writable() ? 0 : EROFS;
 }
@@ -38,7 +38,7 @@ std::int64_t remove_at(const Call& call, int directory, GuestAddr path, int flag
     if (const int error = refuse_change(call, at)) return -error;
     if (wants_directory && ends_in_dot(at.path)) return -EINVAL;
     if (wants_directory && ends_in_dots(at.path)) return -ENOTEMPTY;
-    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    const Location found = look_up(call, at, Namespace::Last::keep_link);
     if (!found.exists()) return -found.error;
     if (const int error = check_name(call, found)) return -error;
     if (wants_directory != found.is_directory()) return wants_directory ? -ENOTDIR : -EISDIR;
@@ -53,7 +53,7 @@ std::int64_t make_directory_at(const Call& call, int directory, GuestAddr path, 
     const int refused = refuse_change(call, at);
     if (refused == ENOENT) return -ENOENT;
     // That a directory is there already is more important than that it could not be made.
-    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    const Location found = look_up(call, at, Namespace::Last::keep_link);
     if (found.exists()) return -EEXIST;
     if (found.error != ENOENT || !found.rule) return -found.error;
     if (refused || !found.writable()) return -EROFS;
@@ -75,8 +75,8 @@ std::int64_t rename_at(const Call& call, int from_directory, GuestAddr from_path
         if (ends_in_dot(at->path) || ends_in_dots(at->path)) return -EBUSY;
     }
     const Namespace& paths = *call.state.paths;
-    const Location source = paths.resolve(from.base, from.path, Namespace::Last::keep_link);
-    const Location target = paths.resolve(to.base, to.path, Namespace::Last::keep_link);
+    const Location source = look_up(call, from, Namespace::Last::keep_link);
+    const Location target = look_up(call, to, Namespace::Last::keep_link);
     if (!source.exists()) return -source.error;
     if (!target.exists() && (target.error != ENOENT || !target.rule)) return -target.error;
     for (const Location* location : {&source, &target})

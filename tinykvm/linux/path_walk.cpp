@@ -16,12 +16,6 @@ constexpr int max_links = 40;  // as Linux
 // Links can multiply components; this bounds the host calls one path may cost.
 constexpr int max_steps = 512;
 
-// The ways to the built-in files can be walked even where no rule makes them exist.
-bool leads_to_built_in(std::string_view path) {
-    return path == "/dev" || path == "/dev/fd" || path == "/proc" || path == "/proc/self" ||
-           path == "/proc/self/fd";
-}
-
 void put_before(std::deque<std::string>& pending, std::string_view path) {
     const auto components = path_components(path);
     pending.insert(pending.begin(), components.begin(), components.end());
@@ -42,7 +36,8 @@ std::string Namespace::read_target(const Location& link) {
                                            : std::string();
 }
 
-Namespace::Location Namespace::walk(std::string_view base, std::string_view path, Last last) const {
+Namespace::Location Namespace::walk(const ProcessState& process, std::string_view base, std::string_view path,
+                                    Last last) const {
     std::string here(path[0] == '/' ? "/" : base);
     std::deque<std::string> pending;
     put_before(pending, path);
@@ -63,7 +58,7 @@ Namespace::Location Namespace::walk(std::string_view base, std::string_view path
         }
         std::string next = join_path(here, component);
         if (next.size() >= PATH_MAX) return Location::missing(ENAMETOOLONG);
-        found = look(next);
+        found = look(process, next);
         fresh = true;
         const bool is_last = pending.empty();
 
@@ -82,19 +77,24 @@ Namespace::Location Namespace::walk(std::string_view base, std::string_view path
                 found.ended_with_slash = directory;
                 return found;
             }
-            if (!leads_to_built_in(next)) return Location::missing(found.error);
-        } else if (!is_last && !found.is_directory()) {
+            Location missing = Location::missing(found.error);
+            missing.path = std::move(found.path);
+            missing.refusal = found.refusal;
+            return missing;
+        }
+        if (!is_last && !found.is_directory()) {
             return Location::missing(ENOTDIR);
         }
         here = std::move(next);
     }
-    if (!fresh) found = look(here);
+    if (!fresh) found = look(process, here);
     found.ended_with_slash = directory;
     if (directory && found.exists() && !found.is_directory()) return Location::missing(ENOTDIR);
     return found;
 }
 
-Namespace::Verdict Namespace::judge(std::string_view base, std::string_view path) const {
+Namespace::Verdict Namespace::judge(const ProcessState& process, std::string_view base,
+                                    std::string_view path) const {
     std::string here(!path.empty() && path[0] == '/' ? "/" : base);
     std::deque<std::string> pending;
     put_before(pending, path);
@@ -107,20 +107,22 @@ Namespace::Verdict Namespace::judge(std::string_view base, std::string_view path
         }
         std::string next = join_path(here, component);
         if (next.size() >= PATH_MAX) return Verdict::nowhere;
-        auto rule = rules_.find(next);
-        if (rule != rules_.end() && rule->second.link) {
+        const auto rule = rules_.find(next);
+        const std::string target =
+            rule != rules_.end() && rule->second.link ? rule->second.target : find_pseudo_file(process, next).target;
+        if (!target.empty()) {
             if (++links > max_links) return Verdict::nowhere;
-            if (rule->second.target[0] == '/') here = "/";
-            put_before(pending, rule->second.target);
+            if (target[0] == '/') here = "/";
+            put_before(pending, target);
             continue;
         }
         here = std::move(next);
     }
-    // Devices may be written to.
-    if (find_built_in(here) != BuiltIn::none) return Verdict::writable;
+    // Devices may be written to, and of the rest each call knows what cannot be done to it.
+    if (find_pseudo_file(process, here).kind != PseudoFile::Kind::none) return Verdict::writable;
     std::string below;
     const Rule* rule = find_rule(here, below);
-    if (!rule) return is_ancestor(here) ? Verdict::read_only : Verdict::nowhere;
+    if (!rule || !rule->root) return is_ancestor(here) ? Verdict::read_only : Verdict::nowhere;
     return rule->writable ? Verdict::writable : Verdict::read_only;
 }
 

@@ -42,6 +42,7 @@ short readiness(const Call& call, const OpenFile& file) {
         case Kind::output: return POLLOUT | POLLWRNORM;
         case Kind::null:
         case Kind::zero:
+        case Kind::full:
         case Kind::random:
         case Kind::regular:
         case Kind::directory:

@@ -4,6 +4,7 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/syscall_table.hpp"
 
@@ -34,6 +35,7 @@ void report_refusal(Call& call) {
 Process::Process(GuestMemory& memory, const Options& options, ProcessState state)
     : memory_(memory), options_(options), state_(std::move(state)) {
     if (!state_.paths) state_.paths = std::make_shared<const Namespace>(options);
+    if (!state_.refused_paths) state_.refused_paths = std::make_shared<RefusedPaths>();
 }
 
 Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,

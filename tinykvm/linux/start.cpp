@@ -47,7 +47,7 @@ class StackBuilder {
 
 }  // namespace
 
-GuestAddr build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info) {
+InitialStack build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info) {
     StackBuilder stack(info.stack_end, (info.stack_end - info.stack_begin) / 4);
     const std::uint64_t nothing = 0;
     stack.push(&nothing, sizeof nothing);  // Linux leaves a null word at the very end
@@ -101,7 +101,7 @@ GuestAddr build_initial_stack(GuestMemory& memory, const Options& options, const
     if (words.size() % 2 != 0) stack.push(&nothing, sizeof nothing);
     stack.push(words.data(), words.size() * sizeof words[0]);
     if (!stack.write(memory)) throw LoadError("the stack is not mapped");
-    return stack.top();
+    return {stack.top(), std::string(reinterpret_cast<const char*>(auxiliary), sizeof auxiliary)};
 }
 
 }  // namespace tinykvm::linux_abi

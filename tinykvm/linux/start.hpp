@@ -22,9 +22,13 @@ struct StartInfo {
     std::uint64_t signal_stack_size = 2048;    // AT_MINSIGSTKSZ: frame and XSAVE image
 };
 
-// Writes everything below `stack_end`. Returns the stack pointer to start with: it points at argc and is a
-// multiple of 16. Arguments are options.program_name and options.arguments. Throws LoadError when arguments
-// and environment take more than a quarter of the stack, as Linux does.
-GuestAddr build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info);
+struct InitialStack {
+    GuestAddr pointer = 0;         // to start with: it points at argc and is a multiple of 16
+    std::string auxiliary_vector;  // as it is on the stack
+};
+
+// Writes everything below `stack_end`. Arguments are options.program_name and options.arguments. Throws LoadError when
+// arguments and environment take more than a quarter of the stack, as Linux does.
+InitialStack build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info);
 
 }  // namespace tinykvm::linux_abi

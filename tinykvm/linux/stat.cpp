@@ -39,27 +39,24 @@ struct stat made_up(mode_t mode, std::string_view name) {
     return status;
 }
 
-struct stat device(std::string_view name, unsigned minor_number) {
-    struct stat status = made_up(S_IFCHR | 0666, name);
-    status.st_rdev = makedev(1, minor_number);
-    return status;
-}
-
-struct stat built_in(BuiltIn file) {
-    switch (file) {
-        case BuiltIn::null: return device("/dev/null", 3);
-        case BuiltIn::zero: return device("/dev/zero", 5);
-        case BuiltIn::random: return device("/dev/urandom", 9);
-        case BuiltIn::own_maps: return made_up(S_IFREG | 0444, "/proc/self/maps");
-        case BuiltIn::own_program:
-        case BuiltIn::descriptor:
-        case BuiltIn::none: break;
+struct stat pseudo(const PseudoFile& file, std::string_view path) {
+    switch (file.kind) {
+        case PseudoFile::Kind::device: {
+            struct stat status = made_up(S_IFCHR | 0666, path);
+            status.st_rdev = makedev(1, file.minor);
+            return status;
+        }
+        case PseudoFile::Kind::directory: return made_up(S_IFDIR | 0555, path);
+        case PseudoFile::Kind::link:
+        case PseudoFile::Kind::descriptor: return made_up(S_IFLNK | 0777, path);
+        case PseudoFile::Kind::text:
+        case PseudoFile::Kind::none: break;  // also of a thread that has ended
     }
-    return made_up(S_IFLNK | 0777, "/proc/self/exe");
+    return made_up(S_IFREG | 0444, path);
 }
 
 // 0 or an errno.
-int status_of(const OpenFile& file, struct stat& status) {
+int status_of(const Call& call, const OpenFile& file, struct stat& status) {
     if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : errno;
     switch (file.kind) {
         case Kind::input: status = made_up(S_IFIFO | 0600, "input"); break;
@@ -79,7 +76,7 @@ int status_of(const OpenFile& file, struct stat& status) {
                 break;
             }
             [[fallthrough]];
-        default: status = built_in(find_built_in(file.path)); break;
+        default: status = pseudo(find_pseudo_file(call.state, file.path), file.path); break;
     }
     return 0;
 }
@@ -93,19 +90,10 @@ int status_of(const Call& call, const Location& found, struct stat& status, bool
             status = made_up(S_IFLNK | 0777, found.path);
             status.st_size = static_cast<off_t>(found.target.size());
             break;
-        case Location::Kind::built_in:
-            if (found.file == BuiltIn::own_program && follow) {
-                if (call.state.program_path.empty()) return ENOENT;
-                const Location own =
-                    call.state.paths->resolve("/", call.state.program_path, Namespace::Last::follow);
-                return own.kind == Location::Kind::host ? status_of(call, own, status, true) : ENOENT;
-            }
-            if (found.file == BuiltIn::descriptor) {
-                const OpenFile* file = call.state.files.find(descriptor_named(found.path));
-                if (!file) return ENOENT;
-                if (follow) return status_of(*file, status);
-            }
-            status = built_in(found.file);
+        case Location::Kind::pseudo:
+            if (follow && found.file.kind == PseudoFile::Kind::descriptor)
+                return status_of(call, *call.state.files.find(found.file.number), status);
+            status = pseudo(found.file, found.path);
             break;
     }
     return 0;
@@ -116,12 +104,10 @@ constexpr int stat_flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH
 int status_at(const Call& call, int directory, GuestAddr path, int flags, struct stat& status) {
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return at.error;
-    if (at.self) return status_of(*at.self, status);
+    if (at.self) return status_of(call, *at.self, status);
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return status_of(call,
-                     call.state.paths->resolve(at.base, at.path,
-                                               follow ? Namespace::Last::follow : Namespace::Last::keep_link),
-                     status, follow);
+    return status_of(call, look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link), status,
+                     follow);
 }
 
 std::int64_t answer(const Call& call, int error, const struct stat& status, GuestAddr address) {
@@ -137,16 +123,14 @@ std::int64_t stat_at(const Call& call, int directory, GuestAddr path, int flags,
 }
 
 // R_OK, W_OK, X_OK against what a guest can do; 0 or an errno.
-int check_access(const Call& call, const Location& found, int mode) {
+int check_access(const Location& found, int mode) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
         case Location::Kind::directory: return mode & W_OK ? EROFS : 0;
         case Location::Kind::link: return mode & W_OK ? EROFS : 0;
-        case Location::Kind::built_in:
-            if (found.file == BuiltIn::descriptor && !call.state.files.find(descriptor_named(found.path)))
-                return ENOENT;
-            if (found.file == BuiltIn::own_maps && (mode & W_OK)) return EACCES;
-            return mode & X_OK && found.file != BuiltIn::own_program ? EACCES : 0;
+        case Location::Kind::pseudo:
+            if (found.file.kind == PseudoFile::Kind::text && (mode & W_OK)) return EACCES;
+            return mode & X_OK ? EACCES : 0;
         case Location::Kind::host: break;
     }
     if ((mode & W_OK) && !found.writable() && !found.is_link()) return EROFS;
@@ -164,14 +148,10 @@ std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode
     if (at.self) {
         if (mode == F_OK) return 0;
         if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
-        return -check_access(call, call.state.paths->resolve("/", at.self->path, Namespace::Last::keep_link),
-                             mode);
+        return -check_access(look_up(call, "/", at.self->path, Namespace::Last::keep_link), mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return -check_access(call,
-                         call.state.paths->resolve(
-                             at.base, at.path, follow ? Namespace::Last::follow : Namespace::Last::keep_link),
-                         mode);
+    return -check_access(look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link), mode);
 }
 
 std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAddr address, int size) {
@@ -179,15 +159,12 @@ std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAdd
     const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
     if (at.error) return -at.error;
     if (at.self) return -ENOENT;  // links are never opened, so a descriptor cannot mean one
-    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::keep_link);
+    const Location found = look_up(call, at, Namespace::Last::keep_link);
     std::string target;
     if (!found.exists()) return -found.error;
-    if (found.kind == Location::Kind::built_in && found.file == BuiltIn::own_program) {
-        target = call.state.program_path;
-    } else if (found.file == BuiltIn::descriptor) {
-        const OpenFile* file = call.state.files.find(descriptor_named(found.path));
-        if (!file) return -ENOENT;
-        target = file->path.empty() ? "pipe:[1]" : file->path;
+    if (found.file.kind == PseudoFile::Kind::descriptor) {
+        const OpenFile& file = *call.state.files.find(found.file.number);
+        target = file.path.empty() ? "pipe:[1]" : file.path;
     } else if (found.is_link()) {
         target = Namespace::read_target(found);
     } else {
@@ -227,13 +204,14 @@ struct statx to_statx(const struct stat& status) {
     return wide;
 }
 
-std::int64_t file_system(const Call& call, int host_fd, GuestAddr address) {
+std::int64_t file_system(const Call& call, int host_fd, std::string_view path, GuestAddr address) {
     struct statfs info;
     std::memset(&info, 0, sizeof info);
     if (host_fd >= 0) {
         if (::fstatfs(host_fd, &info) != 0) return -errno;
     } else {
-        info.f_type = TMPFS_MAGIC;
+        constexpr decltype(info.f_type) types[] = {TMPFS_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
+        info.f_type = types[pseudo_tree(path)];
         info.f_bsize = info.f_frsize = page_size;
         info.f_namelen = 255;
     }
@@ -252,7 +230,7 @@ std::int64_t sys_fstat(Call& call) {
     if (!file) return -EBADF;
     struct stat status;
     std::memset(&status, 0, sizeof status);
-    const int error = status_of(*file, status);
+    const int error = status_of(call, *file, status);
     return answer(call, error, status, call.args[1]);
 }
 
@@ -293,15 +271,15 @@ std::int64_t sys_readlinkat(Call& call) {
 std::int64_t sys_statfs(Call& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
-    const Location found = call.state.paths->resolve(at.base, at.path, Namespace::Last::follow);
+    const Location found = look_up(call, at, Namespace::Last::follow);
     if (!found.exists()) return -found.error;
-    return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, call.args[1]);
+    return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, found.path, call.args[1]);
 }
 
 std::int64_t sys_fstatfs(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
-    return file_system(call, file->host ? file->host->fd() : -1, call.args[1]);
+    return file_system(call, file->host ? file->host->fd() : -1, file->path, call.args[1]);
 }
 
 }  // namespace tinykvm::linux_abi

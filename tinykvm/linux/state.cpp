@@ -4,14 +4,19 @@
 #include <sys/resource.h>
 
 #include <cstring>
+#include <span>
 
 #include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/random.hpp"
+#include "tinykvm/linux/refused_paths.hpp"
 
 namespace tinykvm::linux_abi {
 
 ProcessState ProcessState::at_start(const Options& options, GuestAddr break_start, std::string program_path) {
     ProcessState state;
     state.paths = std::make_shared<const Namespace>(options);
+    state.refused_paths = std::make_shared<RefusedPaths>();
+    fill_random(std::as_writable_bytes(std::span(state.boot_id)));
     state.break_start = state.break_end = break_start;
     if (!options.working_directory.empty()) state.working_directory = options.working_directory;
 
@@ -39,7 +44,9 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
 
     const std::string name = program_path.substr(program_path.rfind('/') + 1);
     std::memcpy(state.thread.name.data(), name.data(), std::min(name.size(), state.thread.name.size() - 1));
-    state.program_path = std::move(program_path);
+    // As on Linux the file itself, not a link to it: programs look for their other files beside it.
+    const Namespace::Location file_of_program = state.paths->resolve(state, "/", program_path, Namespace::Last::follow);
+    state.program_path = file_of_program.exists() ? file_of_program.path : std::move(program_path);
     return state;
 }
 

@@ -4,7 +4,8 @@
 // exist. A snapshot keeps a copy; a fork is reset by assigning it. So nothing can be forgotten.
 //
 // Copying makes no system call and costs a few small allocations. Copies share only objects that never
-// change: files of the host (closed when the last state that refers to them goes) and the path rules.
+// change: files of the host (closed when the last state that refers to them goes) and the path rules; and the list of
+// paths that were logged as refused, which only grows and which no guest can see.
 //
 // Thread safety: a value; one owner at a time.
 #pragma once
@@ -25,6 +26,7 @@
 namespace tinykvm::linux_abi {
 
 class Namespace;
+class RefusedPaths;
 
 // The numbers Linux gives a process. Constant, so that a fork cannot be told from a fresh boot.
 inline constexpr int process_id = 2;
@@ -49,6 +51,7 @@ struct ProcessState {
     std::string working_directory = "/";
     std::uint32_t umask = 022;
     std::shared_ptr<const Namespace> paths;  // what of the host's file system there is; never null in use
+    std::shared_ptr<RefusedPaths> refused_paths;  // never null in use
 
     GuestAddr break_start = 0, break_end = 0;
 
@@ -60,6 +63,8 @@ struct ProcessState {
 
     std::array<ResourceLimit, resource_limits> limits{};
     std::string program_path;
+    std::string auxiliary_vector;              // as it is on the program's first stack
+    std::array<std::uint8_t, 16> boot_id{};    // random; of this boot and all its forks
     bool dumpable = true, no_new_privileges = false;
     std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
     std::bitset<1024> reported;         // system calls already logged as missing

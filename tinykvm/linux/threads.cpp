@@ -23,11 +23,15 @@ std::shared_ptr<const std::vector<std::byte>> saved(VectorState& vectors) {
 
 }  // namespace
 
-ThreadState* find_thread(ProcessState& state, int id) {
+const ThreadState* find_thread(const ProcessState& state, int id) {
     if (state.thread.id == id) return &state.thread;
     const auto found = std::find_if(state.parked.begin(), state.parked.end(),
                                     [id](const ParkedThread& parked) { return parked.state.id == id; });
     return found == state.parked.end() ? nullptr : &found->state;
+}
+
+ThreadState* find_thread(ProcessState& state, int id) {
+    return const_cast<ThreadState*>(find_thread(std::as_const(state), id));
 }
 
 int new_thread_id(ProcessState& state) {

@@ -92,7 +92,8 @@ struct Processor {
 
 // The thread that runs, or a parked one; null when there is none of that id.
 ThreadState* find_thread(ProcessState& state, int id);
-inline bool has_thread(ProcessState& state, int id) { return id > 0 && find_thread(state, id); }
+const ThreadState* find_thread(const ProcessState& state, int id);
+inline bool has_thread(const ProcessState& state, int id) { return id > 0 && find_thread(state, id); }
 // A number for a new thread.
 int new_thread_id(ProcessState& state);
 

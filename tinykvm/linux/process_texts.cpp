@@ -1,0 +1,213 @@
+// The texts of /proc/PID.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/pseudo_texts.hpp"
+#include "tinykvm/linux/text_format.hpp"
+#include "tinykvm/linux/vdso/vdso.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr std::uint64_t ticks_per_second = 100;
+
+const ThreadState& thread_of(const Call& call, int thread) {
+    const ThreadState* found = find_thread(std::as_const(call.state), thread);
+    return found ? *found : call.state.thread;  // the first thread of the process has ended
+}
+
+std::size_t thread_count(const ProcessState& state) { return state.parked.size() + (state.thread.id != 0); }
+
+struct Sizes {
+    std::uint64_t all = 0, code = 0, data = 0, stack = 0;  // bytes of addresses
+    GuestAddr code_begin = 0, code_end = 0, stack_end = 0;
+};
+
+Sizes sizes_of(const Regions& regions) {
+    Sizes sizes;
+    for (const auto& [begin, region] : regions) {
+        const std::uint64_t size = region.end - region.begin;
+        sizes.all += size;
+        if (region.name == "[stack]") {
+            sizes.stack += size;
+            sizes.stack_end = region.end;
+        } else if (region.protection.execute) {
+            sizes.code += size;
+            if (sizes.code_begin == 0) sizes.code_begin = region.begin, sizes.code_end = region.end;
+        } else if (region.protection.write) {
+            sizes.data += size;
+        }
+    }
+    return sizes;
+}
+
+SignalSet pending_set(const std::vector<PendingSignal>& pending) {
+    SignalSet set = 0;
+    for (const PendingSignal& signal : pending) set |= signal_bit(signal.signal);
+    return set;
+}
+
+SignalSet action_set(const ProcessState& state, bool ignored) {
+    SignalSet set = 0;
+    for (int signal = 1; signal <= signal_count; ++signal) {
+        const std::uint64_t handler = state.actions[static_cast<std::size_t>(signal)].handler;
+        if (ignored ? handler == 1 : handler > 1) set |= signal_bit(signal);
+    }
+    return set;
+}
+
+std::string zero_ended(const std::vector<std::string>& strings) {
+    std::string text;
+    for (const std::string& string : strings) text.append(string) += '\0';
+    return text;
+}
+
+void append_mapping(std::string& text, GuestAddr begin, GuestAddr end, Protection p, const std::string& name) {
+    const std::string line = formatted("%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ", begin, end,
+                                       p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-');
+    text += line;
+    if (!name.empty()) text.append(73 - std::min<std::size_t>(73, line.size()), ' ') += name;
+    text += '\n';
+}
+
+}  // namespace
+
+std::string auxv_text(const Call& call, int) { return call.state.auxiliary_vector; }
+std::string cgroup_text(const Call&, int) { return "0::/\n"; }
+
+std::string cmdline_text(const Call& call, int) {
+    return zero_ended({call.options.program_name}) + zero_ended(call.options.arguments);
+}
+
+std::string comm_text(const Call& call, int thread) { return thread_of(call, thread).name.data() + std::string("\n"); }
+std::string environ_text(const Call& call, int) { return zero_ended(call.options.environment); }
+
+std::string limits_text(const Call& call, int) {
+    constexpr struct {
+        int resource;
+        const char *name, *unit;
+    } rows[] = {
+        {RLIMIT_CPU, "Max cpu time", "seconds"},
+        {RLIMIT_FSIZE, "Max file size", "bytes"},
+        {RLIMIT_DATA, "Max data size", "bytes"},
+        {RLIMIT_STACK, "Max stack size", "bytes"},
+        {RLIMIT_CORE, "Max core file size", "bytes"},
+        {RLIMIT_RSS, "Max resident set", "bytes"},
+        {RLIMIT_NPROC, "Max processes", "processes"},
+        {RLIMIT_NOFILE, "Max open files", "files"},
+        {RLIMIT_MEMLOCK, "Max locked memory", "bytes"},
+        {RLIMIT_AS, "Max address space", "bytes"},
+        {RLIMIT_LOCKS, "Max file locks", "locks"},
+        {RLIMIT_SIGPENDING, "Max pending signals", "signals"},
+        {RLIMIT_MSGQUEUE, "Max msgqueue size", "bytes"},
+        {RLIMIT_NICE, "Max nice priority", ""},
+        {RLIMIT_RTPRIO, "Max realtime priority", ""},
+        {RLIMIT_RTTIME, "Max realtime timeout", "us"},
+    };
+    const auto number = [](std::uint64_t limit) {
+        return limit == ~std::uint64_t{0} ? std::string("unlimited") : std::to_string(limit);
+    };
+    std::string text = formatted("%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (const auto& row : rows) {
+        const ResourceLimit& limit = call.state.limits[static_cast<std::size_t>(row.resource)];
+        text += formatted("%-25s %-20s %-20s %-10s\n", row.name, number(limit.current).c_str(),
+                       number(limit.maximum).c_str(), row.unit);
+    }
+    return text;
+}
+
+std::string maps_text(const Call& call, int) {
+    const ProcessState& state = call.state;
+    std::string text;
+    for (const auto& [begin, region] : call.memory.regions()) {
+        // The heap may be one region with what the program has before it.
+        const bool has_heap = region.begin < state.break_end && region.end > state.break_start && region.name.empty();
+        const GuestAddr heap = has_heap ? std::max(region.begin, state.break_start) : region.end;
+        if (region.begin < heap) append_mapping(text, region.begin, heap, region.protection, region.name);
+        if (has_heap) append_mapping(text, heap, region.end, region.protection, "[heap]");
+    }
+    append_mapping(text, x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]");
+    append_mapping(text, x86::vdso, x86::vdso + page_ceil(vdso_image().size()), {.read = true, .execute = true}, "[vdso]");
+    return text;
+}
+
+std::string mountinfo_text(const Call&, int) {
+    return "1 1 0:1 / / ro,relatime - tmpfs tmpfs ro\n"
+           "2 1 0:2 / /proc ro,nosuid,nodev,noexec,relatime - proc proc ro\n"
+           "3 1 0:3 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro\n"
+           "4 1 0:4 / /dev rw,nosuid,noexec,relatime - devtmpfs devtmpfs rw\n";
+}
+
+std::string mounts_text(const Call&, int) {
+    return "tmpfs / tmpfs ro,relatime 0 0\n"
+           "proc /proc proc ro,nosuid,nodev,noexec,relatime 0 0\n"
+           "sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime 0 0\n"
+           "devtmpfs /dev devtmpfs rw,nosuid,noexec,relatime 0 0\n";
+}
+
+// 52 fields; those with names here are not zero.
+std::string process_stat_text(const Call& call, int thread) {
+    const ThreadState& about = thread_of(call, thread);
+    const Sizes sizes = sizes_of(call.memory.regions());
+    const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds) / (1'000'000'000 / ticks_per_second);
+    const std::uint64_t resident = call.memory.changed_bytes() / page_size;
+    std::string text = formatted("%d (%s) R %d %d %d 0 -1 0 0 0 0 0 ", thread, about.name.data(), parent_id, process_id,
+                              process_id);
+    text += formatted("%" PRIu64 " 0 0 0 20 0 %zu 0 0 ", used, thread_count(call.state));
+    text += formatted("%" PRIu64 " %" PRIu64 " 18446744073709551615 ", sizes.all, resident);
+    text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", sizes.code_begin, sizes.code_end, sizes.stack_end);
+    text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", pending_set(about.pending), about.blocked,
+                   action_set(call.state, true), action_set(call.state, false));
+    text += formatted("0 0 0 17 0 0 0 0 0 0 0 0 %" PRIu64 " 0 0 0 0 0\n", call.state.break_start);
+    return text;
+}
+
+std::string statm_text(const Call& call, int) {
+    const Sizes sizes = sizes_of(call.memory.regions());
+    return formatted("%" PRIu64 " %zu 0 %" PRIu64 " 0 %" PRIu64 " 0\n", sizes.all / page_size,
+                  call.memory.changed_bytes() / page_size, sizes.code / page_size,
+                  (sizes.data + sizes.stack) / page_size);
+}
+
+std::string status_text(const Call& call, int thread) {
+    const ProcessState& state = call.state;
+    const ThreadState& about = thread_of(call, thread);
+    const Sizes sizes = sizes_of(call.memory.regions());
+    const std::size_t resident = call.memory.changed_bytes() >> 10;
+    std::string text = formatted("Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\n",
+                              about.name.data(), state.umask, process_id, thread);
+    text += formatted("PPid:\t%d\nTracerPid:\t0\n", parent_id);
+    for (const char* name : {"Uid", "Gid"})
+        text += formatted("%s:\t%d\t%d\t%d\t%d\n", name, user_id, user_id, user_id, user_id);
+    text += formatted("FDSize:\t%zu\nGroups:\t \n", state.files.limit());
+    const auto size = [&](const char* name, std::uint64_t kib) { text += formatted("%s:\t%8" PRIu64 " kB\n", name, kib); };
+    size("VmPeak", sizes.all >> 10);
+    size("VmSize", sizes.all >> 10);
+    size("VmLck", 0);
+    size("VmPin", 0);
+    size("VmHWM", resident);
+    size("VmRSS", resident);
+    size("VmData", sizes.data >> 10);
+    size("VmStk", sizes.stack >> 10);
+    size("VmExe", sizes.code >> 10);
+    size("VmLib", 0);
+    size("VmSwap", 0);
+    text += formatted("Threads:\t%zu\nSigQ:\t%zu/%zu\n", thread_count(state), state.pending.size(), max_pending_signals);
+    const auto set = [&](const char* name, SignalSet value) { text += formatted("%s:\t%016" PRIx64 "\n", name, value); };
+    set("SigPnd", pending_set(about.pending));
+    set("ShdPnd", pending_set(state.pending));
+    set("SigBlk", about.blocked);
+    set("SigIgn", action_set(state, true));
+    set("SigCgt", action_set(state, false));
+    for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) set(name, 0);
+    text += formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n", state.no_new_privileges);
+    return text + "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,53 @@
+// Files that exist only in the guest: all it finds in /proc, /sys and /dev. They are made when they are opened, from
+// what the process is and from the limits it runs with, and have nothing of the host or of other requests in them. The
+// tables in pseudo_files.cpp list them; a new one is one line there and a function that makes its text.
+//
+// Thread safety: functions of their arguments.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinykvm/linux/file_table.hpp"
+
+namespace tinykvm::linux_abi {
+
+struct Call;
+struct ProcessState;
+
+struct PseudoFile {
+    enum class Kind : std::uint8_t {
+        none,  // there is no such file
+        directory,
+        text,
+        device,
+        link,        // `target`
+        descriptor,  // a link to what descriptor `number` refers to, followed without going by a name
+    };
+    using Text = std::string (*)(const Call& call, int thread);
+
+    Kind kind = Kind::none;
+    OpenFile::Kind device = OpenFile::Kind::null;
+    unsigned minor = 0;  // the number of a device, whose major one is 1
+    std::string_view constant{};  // of a text of one line: that line
+    Text text = nullptr;          // makes the other texts
+    int number = 0;               // of a text: the thread it is about
+    std::string target{};         // never empty
+};
+
+// The names whose content is made here, whatever path rules say of the directories above them: /proc, /sys, /dev and
+// everything below.
+bool is_pseudo_path(std::string_view path);
+// 1, 2 or 3 for what is in /proc, /sys or /dev; 0 for other paths.
+int pseudo_tree(std::string_view path);
+
+// What is at `path`, which is absolute and without ".." and links; a file of Kind::none where nothing is.
+PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path);
+// What a file of Kind::text contains now.
+std::string make_text(const PseudoFile& file, const Call& call);
+// The names in a directory of that kind, and in "/".
+std::vector<std::string> list_pseudo_files(const ProcessState& state, std::string_view directory);
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,38 @@
+// The texts of pseudo files, by what they are about. Each is what Linux would show of a machine with one processor, the
+// memory limit of the program as its memory, and no other process.
+//
+// `thread` is the thread whose directory the file is in; of /proc/PID it is the first one.
+#pragma once
+
+#include <string>
+
+namespace tinykvm::linux_abi {
+
+struct Call;
+
+// process_texts.cpp: /proc/PID
+std::string auxv_text(const Call&, int thread);
+std::string cgroup_text(const Call&, int thread);
+std::string cmdline_text(const Call&, int thread);
+std::string comm_text(const Call&, int thread);
+std::string environ_text(const Call&, int thread);
+std::string limits_text(const Call&, int thread);
+std::string maps_text(const Call&, int thread);
+std::string mountinfo_text(const Call&, int thread);
+std::string mounts_text(const Call&, int thread);
+std::string process_stat_text(const Call&, int thread);
+std::string statm_text(const Call&, int thread);
+std::string status_text(const Call&, int thread);
+
+// system_texts.cpp: the machine and its kernel
+std::string cpuinfo_text(const Call&, int thread);
+std::string loadavg_text(const Call&, int thread);
+std::string meminfo_text(const Call&, int thread);
+std::string stat_text(const Call&, int thread);
+std::string uptime_text(const Call&, int thread);
+std::string version_text(const Call&, int thread);
+std::string boot_id_text(const Call&, int thread);
+std::string uuid_text(const Call&, int thread);
+std::string thread_limit_text(const Call&, int thread);
+
+}  // namespace tinykvm::linux_abi

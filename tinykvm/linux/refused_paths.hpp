@@ -1,0 +1,33 @@
+// The paths a program was refused, for its log: each is told once, and only so many.
+//
+// One of each program: its snapshot and all forks share it, because a program asks for the same files in every request.
+// It is written for the operator, and nothing a guest can see depends on it.
+//
+// Thread safety: any number of threads.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <set>
+#include <string>
+
+namespace tinykvm::linux_abi {
+
+class RefusedPaths {
+  public:
+    static constexpr std::size_t most = 64;
+
+    enum class Told {
+        before,    // or there were too many
+        first,     // tell it
+        too_many,  // say once that others are not told
+    };
+    Told note(const std::string& path);
+
+  private:
+    std::mutex mutex_;
+    std::set<std::string> paths_;  // guarded by mutex_
+    bool full_ = false;            // guarded by mutex_
+};
+
+}  // namespace tinykvm::linux_abi
