@@ -1,4 +1,6 @@
 // The `tinykvm` program: finds the command and runs it.
+#include <sys/prctl.h>
+
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -43,6 +45,14 @@ int help(std::span<char* const> arguments) {
     return exit_ok;
 }
 
+// Nobody but root may look into the memory of a process that runs guests: not by attaching to it, not by its entries
+// in /proc, not in a core file.
+void hide_memory() {
+#ifndef __SANITIZE_ADDRESS__  // LeakSanitizer attaches to its own process
+    ::prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int dispatch(std::span<char* const> arguments) {
     if (arguments.empty()) {
         print_overview(stderr);
@@ -70,6 +80,7 @@ int dispatch(std::span<char* const> arguments) {
 
 int main(int argc, char** argv) {
     using namespace tinykvm::cli;
+    hide_memory();
     try {
         return dispatch({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
     } catch (const Usage& usage) {

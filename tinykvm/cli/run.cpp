@@ -132,16 +132,6 @@ std::string find_program(const std::string& name) {
     }
 }
 
-bool is_allowed(const Options& options, const std::string& path) {
-    for (const PathRule& rule : options.allowed_paths) {
-        const std::string& begin = rule.virtual_path;
-        if (path == begin || begin == "/") return true;
-        if (rule.prefix && path.size() > begin.size() && path.starts_with(begin) && path[begin.size()] == '/')
-            return true;
-    }
-    return false;
-}
-
 constexpr const char* how_to_allow_libraries =
     "tinykvm: a dynamically linked program needs its loader, its libraries and its own file; on Debian:\n"
     "tinykvm:   tinykvm run --allow /lib64 --allow /lib --allow /usr/lib --allow PROGRAM PROGRAM ...\n";
@@ -166,8 +156,7 @@ int run_machine(std::shared_ptr<const Program> program, Request request) {
         Machine machine(std::move(program), std::move(request.options));
         return machine.run(nullptr, deadline_after(request.seconds)).exit_status;
     } catch (const GuestFault& fault) {
-        std::fprintf(stderr, "tinykvm: %s: %s\n%s\n", request.program.c_str(), fault.what(),
-                     fault.report().c_str());
+        std::fprintf(stderr, "tinykvm: %s: %s\n", request.program.c_str(), fault.report().c_str());
         return exit_signal + fault.details().signal;
     } catch (const Timeout&) {
         std::fprintf(stderr, "tinykvm: %s: stopped after %g seconds (--time)\n", request.program.c_str(),
@@ -189,16 +178,15 @@ int run(std::span<char* const> arguments) {
     std::shared_ptr<const Program> program;
     try {
         program = Program::from_file(path);
-        if (!program->interpreter().empty() && !is_allowed(request.options, program->interpreter())) {
-            std::fprintf(stderr, "tinykvm: %s is dynamically linked and may not read its loader, %s\n%s",
-                         request.program.c_str(), program->interpreter().c_str(), how_to_allow_libraries);
-            return exit_not_executable;
-        }
         const bool dynamic = !program->interpreter().empty();
         const int status = run_machine(std::move(program), std::move(request));
         // What the loader of glibc and musl exits with when a library is missing.
         if (dynamic && status == 127) std::fputs(how_to_allow_libraries, stderr);
         return status;
+    } catch (const NotAllowed& error) {
+        std::fprintf(stderr, "tinykvm: %s; add --allow %s\n%s", error.what(), error.path().c_str(),
+                     how_to_allow_libraries);
+        return exit_not_executable;
     } catch (const LoadError& error) {
         std::fprintf(stderr, "tinykvm: %s\n", error.what());
         return exit_not_executable;
