@@ -306,9 +306,19 @@ bool RequestVm::take_answer() {
     return true;
 }
 
+// Before anybody can see the answer, or its last piece: the next request may be in another VM.
+void RequestVm::end_locks() {
+    if (fork_ && calls_.is_ephemeral()) {
+        fork_->release_locks();
+    }
+}
+
 void RequestVm::finish_outcome() {
     outcome_.log = take_log();
     note_time();
+    if (!outcome_.answered || !outcome_.response.stream || outcome_.response.body_size == 0) {
+        end_locks();
+    }
     soft_left_ = calls_.is_ephemeral() && request_.soft_reset && outcome_.failures.empty();
     must_reset_ = (calls_.is_ephemeral() && !soft_left_) || !outcome_.failures.empty();
     if (outcome_.answered) {
@@ -344,6 +354,7 @@ std::span<const std::byte> RequestVm::streamed_body(const Response& response, st
         if (piece_failure_) {
             record_failure(std::exchange(piece_failure_, nullptr));
             must_reset_ = true;
+            end_locks();
             throw Failure(outcome_.failures.back());
         }
         counters_.add(Counter::output_bytes, piece_.size);

@@ -117,6 +117,7 @@ class RequestVm {
     void conclude_inside_guest(bool waits_again);
     bool take_answer();
     void finish_outcome();
+    void end_locks();
     bool needs_its_thread() const;
 
     void thread_main();

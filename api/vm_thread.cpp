@@ -333,6 +333,9 @@ void RequestVm::call_for_piece() {
                                                        " of " + std::to_string(size) + " bytes");
     }
     piece_ = {done, length, address};
+    if (length == 0 || done + length == size) {
+        end_locks();
+    }
 }
 
 // The second chance: the VM is made new, and the error handler gets the request as it came.

@@ -40,6 +40,8 @@ void Fork::dismiss(std::optional<std::chrono::microseconds> wait_again) { guest_
 void Fork::stop_listening() { guest_->stop_listening(); }
 void Fork::recall() { guest_->recall(); }
 
+void Fork::release_locks() { guest_->release_locks(); }
+
 void Fork::reset() {
     if (guest_->restore(snapshot_->contents())) return;
     Statistics statistics = guest_->statistics();

@@ -89,6 +89,10 @@ class Fork {
     // Makes a guest that waits leave.
     void recall();
 
+    // Ends the locks of files the guest took since it was equal to its snapshot. reset() does that, too; this is for
+    // an answer that others may see before. Between calls, or while the guest waits after take_call().
+    void release_locks();
+
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
     // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).
     void reset();

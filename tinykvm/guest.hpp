@@ -67,6 +67,7 @@ class Guest {
     // Is that nothing but copying a few pages and setting registers? It then succeeds.
     bool resets_quickly();
     void interrupt() noexcept;
+    void release_locks();
 
     // Calls without entering (guest_polling.cpp); see Fork.
     bool prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, std::chrono::microseconds wait);

@@ -66,6 +66,11 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
 
 void Guest::note_peak(std::uint64_t bytes) { statistics_.memory_peak = std::max(statistics_.memory_peak, bytes); }
 
+void Guest::release_locks() {
+    const std::lock_guard lock(turn_);
+    process_.state().files.release_locks();
+}
+
 bool Guest::resets_quickly() {
     return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
 }
