@@ -57,7 +57,7 @@ bool among(const Children& children, std::string_view name) {
     return std::any_of(children.begin(), children.end(), [&](const auto& child) { return child.name == name; });
 }
 
-// Drops what the guest has otherwise (`others`) or not at all. What is left; `position` is behind all of it.
+// Drops what the guest has otherwise (`others`) or not at all. What is left; `position` goes past all of it.
 std::size_t keep_visible(int directory, const Children& others, std::uint64_t& position, std::span<std::byte> entries) {
     std::size_t kept = 0;
     for (std::size_t at = 0; at + head_size <= entries.size();) {
