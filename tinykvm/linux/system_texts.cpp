@@ -179,6 +179,6 @@ std::string uuid_text(const Call&, int) {
     return uuid(bytes);
 }
 
-std::string thread_limit_text(const Call&, int) { return std::to_string(max_threads) + "\n"; }
+std::string thread_limit_text(const Call& call, int) { return std::to_string(call.options.max_threads) + "\n"; }
 
 }  // namespace tinykvm::linux_abi
