@@ -7,6 +7,7 @@
 #include "api/failure.hpp"
 #include "src/cacheability.hpp"
 #include "src/log.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::vmod {
 
@@ -33,9 +34,9 @@ enum vfp_status filter_pull(struct vfp_ctx* context, struct vfp_entry* entry, vo
     } catch (const api::Failure& failure) {
         delivery->drop_body(log);
         log.failure(delivery->program(), failure, SLT_Error);
-        return VFP_Error(context, "tinykvm: %s", failure.what());
+        return VFP_Error(context, "tinykvm: %s", printable(failure.what()).c_str());
     } catch (const std::exception& error) {
-        return VFP_Error(context, "tinykvm: %s", error.what());
+        return VFP_Error(context, "tinykvm: %s", printable(error.what()).c_str());
     }
 }
 

@@ -3,18 +3,20 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/guest_text.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::vmod {
 
 namespace {
 
-// Varnish's log is one of lines, each cut at vsl_reclen.
+constexpr std::size_t most_bytes = 4096;  // the most that vsl_reclen can be
+
+// Varnish's log is one of lines, each cut at vsl_reclen; without what does not print, whatever the text quotes.
 template <typename Function>
 void for_each_line(std::string_view text, Function function) {
     for (std::size_t begin = 0; begin < text.size();) {
         const std::size_t end = std::min(text.find('\n', begin), text.size());
-        function(text.substr(begin, end - begin));
+        function(printable(text.substr(begin, end - begin), most_bytes));
         begin = end + 1;
     }
 }
@@ -22,12 +24,11 @@ void for_each_line(std::string_view text, Function function) {
 }  // namespace
 
 void Log::line(enum VSL_tag_e tag, std::string_view text) const {
-    for_each_line(text, [&](std::string_view one) {
-        const int size = static_cast<int>(one.size());
+    for_each_line(text, [&](const std::string& one) {
         if (vsl_ != nullptr) {
-            VSLb(vsl_, tag, "%.*s", size, one.data());
+            VSLb(vsl_, tag, "%s", one.c_str());
         } else {
-            VSL(tag, NO_VXID, "%.*s", size, one.data());
+            VSL(tag, NO_VXID, "%s", one.c_str());
         }
     });
 }
@@ -41,9 +42,9 @@ void Log::failure(std::string_view program, const api::Failure& failure, enum VS
     text += failure.what();
     line(tag, text);
     bool first = true;
-    for_each_line(failure.report(), [&](std::string_view one) {
+    for_each_line(failure.report(), [&](const std::string& one) {
         if (!std::exchange(first, false) || one != failure.what()) {  // said already
-            line(SLT_Error, api::printable(one));
+            line(SLT_Error, one);
         }
     });
 }
@@ -66,8 +67,8 @@ void Log::outcome(std::string_view program, const api::Outcome& outcome, enum VS
 }
 
 void log_without_transaction(const std::string& program, std::string_view text) {
-    for_each_line(text, [&](std::string_view one) {
-        VSL(SLT_VCL_Log, NO_VXID, "tinykvm: %s: %.*s", program.c_str(), static_cast<int>(one.size()), one.data());
+    for_each_line(text, [&](const std::string& one) {
+        VSL(SLT_VCL_Log, NO_VXID, "tinykvm: %s: %s", program.c_str(), one.c_str());
     });
 }
 

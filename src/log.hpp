@@ -17,7 +17,8 @@ class Log {
     explicit Log(VRT_CTX) : vsl_(ctx != nullptr ? ctx->vsl : nullptr) {}
     explicit Log(struct vsl_log* vsl) : vsl_(vsl) {}
 
-    // Each line of the text is a record of its own; long ones are cut by Varnish (vsl_reclen).
+    // Each line of the text is a record of its own, and prints whatever it quotes (printable()); long ones are cut by
+    // Varnish (vsl_reclen).
     void error(std::string_view text) const { line(SLT_Error, text); }
     void line(enum VSL_tag_e tag, std::string_view text) const;
 

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "api/guest_text.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::vmod {
 
@@ -35,7 +35,7 @@ Pattern::Pattern(const char* text) {
     if (text == nullptr || *text == '\0') {
         return;
     }
-    const std::string shown = "the regular expression \"" + api::printable(text, most_shown) + "\" ";
+    const std::string shown = "the regular expression \"" + printable(text, most_shown) + "\" ";
     const std::string_view all = text;
     if (const auto groups = std::count(all.begin(), all.end(), '('); groups > most_groups) {
         throw std::runtime_error(shown + "has " + std::to_string(groups) + " groups, more than " +

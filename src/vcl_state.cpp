@@ -8,6 +8,7 @@
 #include "src/guard.hpp"
 #include "src/live_update.hpp"
 #include "src/log.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::vmod {
 
@@ -92,7 +93,7 @@ ProgramBackend* VclState::find(VRT_CTX, const char* name) {
                "tinykvm.init_self_requests() allows";
     }
     if (in_vcl_init(ctx)) {
-        VRT_fail(ctx, "%s", why.c_str());
+        VRT_fail(ctx, "%s", printable(why).c_str());
     } else {
         Log(ctx).error(why);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 namespace tinykvm::cli {
 
@@ -27,6 +28,9 @@ enum ExitStatus {
     exit_not_found = 127,
     exit_signal = 128,  // plus the signal that ended the program
 };
+
+// "tinykvm: TEXT" on standard error, without anything that does not print: it may quote files and guests.
+void print_message(std::string_view text);
 
 // Thrown for a command line that makes no sense.
 struct Usage {

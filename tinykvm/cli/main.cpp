@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <string>
 
 #include "tinykvm/cli/command.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::cli {
 
@@ -76,6 +78,10 @@ int dispatch(std::span<char* const> arguments) {
 
 }  // namespace
 
+void print_message(std::string_view text) {
+    std::fprintf(stderr, "tinykvm: %s\n", printable_lines(text).c_str());
+}
+
 }  // namespace tinykvm::cli
 
 int main(int argc, char** argv) {
@@ -84,11 +90,10 @@ int main(int argc, char** argv) {
     try {
         return dispatch({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
     } catch (const Usage& usage) {
-        std::fprintf(stderr, "tinykvm: %s%s%s (see: tinykvm help)\n", usage.problem,
-                     *usage.detail ? ": " : "", usage.detail);
+        print_message(std::string(usage.problem) + (*usage.detail ? ": " : "") + usage.detail + " (see: tinykvm help)");
         return usage.status;
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "tinykvm: %s\n", error.what());
+        print_message(error.what());
     }
     return exit_own_error;
 }

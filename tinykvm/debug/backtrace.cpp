@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "tinykvm/printable.hpp"
+
 namespace tinykvm::debug {
 
 namespace {
@@ -30,13 +32,6 @@ bool follows_call(const GuestMemory& memory, GuestAddr address) {
     return false;
 }
 
-// Names of files and functions are the program's words, and this is for a log.
-std::string printable(std::string_view name) {
-    std::string text(name);
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return text;
-}
-
 void append_frame(std::string& text, int number, GuestAddr address, bool certain,
                   const GuestMemory& memory, const std::vector<elf::LoadedProgram>& programs) {
     char line[96];
@@ -49,6 +44,7 @@ void append_frame(std::string& text, int number, GuestAddr address, bool certain
         Program::Symbol symbol = loaded.program->symbol_at(inside - loaded.bias);
         if (symbol.name.empty()) break;
         std::snprintf(line, sizeof line, "+0x%lx", static_cast<unsigned long>(symbol.offset + (number ? 1 : 0)));
+        // Names of files and functions are the program's words.
         text += " " + printable(symbol.name) + line;
         break;
     }
