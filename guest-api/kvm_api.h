@@ -400,8 +400,13 @@ typedef struct streaming_content (*content_stream_func)(void* arg, size_t max, s
 /* Answers the request with a body of `content_length` bytes, or of unknown length (STREAMING_UNKNOWN_LENGTH), that
  * `content` gives piece by piece while Varnish takes them. All memory stays as it is meanwhile, the caller's stack
  * included. What runs there counts as time of the request. A piece that is too long, not readable, or empty before the
- * end ends the response early, which the client notices; with an unknown length an empty piece is the end. Headers and
- * caching are set before (sys_http_append, sys_set_cacheable). Comes back when backend_response_extra does. */
+ * end ends the response early; with an unknown length an empty piece is the end. Headers and caching are set before
+ * (sys_http_append, sys_set_cacheable). Comes back when backend_response_extra does.
+ *
+ * Does a client notice that a response ended early (so or because the program crashed)? With a length it does, as it gets
+ * fewer bytes than Content-Length says. Without one it does over HTTP/1.1, where the last chunk is missing, but not over
+ * HTTP/1.0 and not over HTTP/2, where Varnish (7.1 to 7.7 at least) ends the stream as if all had been there. VCL that has
+ * `set beresp.do_stream = false;` gives each of them a 503 instead, as Varnish then waits for the whole body. */
 static inline void begin_streaming_response(int16_t status, const void* content_type, size_t content_type_len,
                                             size_t content_length, content_stream_func content, const void* arg) {
     kvm_call(KVM_BEGIN_STREAMING_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content_length,
