@@ -1,21 +1,38 @@
 // The program in an archive: .tar.xz, .tar.zst or .zip. The archive is hostile input: one member is taken out of it,
-// into memory; names are compared, never used as paths.
+// into memory; names are compared, never used as paths. However much it unpacks to, that takes no more memory than the
+// program may have, what its decoder may have, and 32 MiB.
 //
 // Thread safety: pure functions.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "tinykvm/size_limit.hpp"
 
 namespace tinykvm::api {
 
 struct ArchiveLimits {
-    std::size_t max_program = std::size_t{1} << 30;  // bytes
-    std::size_t max_unpacked = std::size_t{4} << 30;  // bytes of all members
+    SizeLimit program{most_program_bytes};
+    std::size_t max_unpacked = std::size_t{4} << 30;  // bytes of a tar
     std::size_t max_members = 10000;
+
+    // Of a decoder's dictionary or window: what `xz -9` and `zstd --ultra -20` ask for, or as much as the program.
+    std::size_t max_decoder_memory() const { return std::max(program.bytes, std::size_t{72} << 20); }
+};
+
+// A regular file in an archive.
+struct ArchivedFile {
+    std::string_view path;
+    std::uint64_t size;  // as the archive says
+    // Its next bytes; less than there is room for: these were the last.
+    std::function<std::size_t(std::span<std::byte> room)> read;
 };
 
 // By its first bytes.

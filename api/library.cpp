@@ -8,7 +8,7 @@ std::map<std::string, ConfigLayer, std::less<>> read_library(const std::string& 
     std::string text;
     ResourceRequest request;
     request.uri = uri;
-    request.max_bytes = max_library_bytes;
+    request.limit = {max_library_bytes};
     request.deadline = Clock::now() + max_library_time;
     request.take = [&](std::string_view piece) { text += piece; };
     (void)read_resource(request);

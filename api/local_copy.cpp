@@ -241,7 +241,7 @@ class WrongChecksum : public Failure {
 };
 
 // Throws Failure; the copy is as before then.
-FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, std::size_t max_bytes, const LocalCopy::Log& log,
+FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const SizeLimit& limit, const LocalCopy::Log& log,
                      std::optional<Present>& present) {
     IncomingFile file(copy.path, patience);
     present = look_at(copy, patience);
@@ -250,7 +250,7 @@ FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, std::size_
     ResourceRequest request;
     request.uri = copy.uri;
     request.have = noted_version(copy, *present);
-    request.max_bytes = max_bytes;
+    request.limit = limit;
     request.deadline = patience.deadline;
     request.cancelled = patience.cancelled;
     if (present->file) {
@@ -294,10 +294,10 @@ void Patience::require_time() const {
     }
 }
 
-FileDescriptor LocalCopy::update(const Patience& patience, std::size_t max_bytes, const Log& log) const {
+FileDescriptor LocalCopy::update(const Patience& patience, const SizeLimit& limit, const Log& log) const {
     std::optional<Present> present;
     try {
-        return fetch(*this, patience, max_bytes, log, present);
+        return fetch(*this, patience, limit, log, present);
     } catch (const WrongChecksum&) {
         throw;
     } catch (const Failure& failure) {

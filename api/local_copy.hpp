@@ -19,6 +19,7 @@
 #include "api/checksum.hpp"
 #include "api/failure.hpp"
 #include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/size_limit.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::api {
@@ -41,7 +42,7 @@ struct LocalCopy {
     // Makes the file what is at the URI, or leaves it as it is when that cannot be had, and logs which. The file, open
     // for reading: with this one nothing can come in between. Throws Failure when neither is possible, or when what is
     // at the URI has not the expected checksums; the file is then as before.
-    FileDescriptor update(const Patience& patience, std::size_t max_bytes, const Log& log) const;
+    FileDescriptor update(const Patience& patience, const SizeLimit& limit, const Log& log) const;
 };
 
 }  // namespace tinykvm::api

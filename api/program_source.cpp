@@ -20,8 +20,7 @@ namespace tinykvm::api {
 
 namespace {
 
-constexpr std::size_t max_program_bytes = std::size_t{1} << 30, max_download_bytes = std::size_t{16} << 30;
-constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr SizeLimit download_limit{std::size_t{16} << 30};
 
 class Source {
   public:
@@ -29,6 +28,7 @@ class Source {
            const std::function<bool()>& cancelled)
         : name_(name),
           config_(config),
+          limit_(program_size_limit(config.max_memory)),
           log_([&log](std::string_view line) {
               if (log) {
                   log(line);
@@ -38,7 +38,7 @@ class Source {
 
     void fetch_downloads() {
         for (const Download& download : config_.downloads) {
-            (void)LocalCopy{download.uri, download.path, {}}.update(patience_, max_download_bytes, log_);
+            (void)LocalCopy{download.uri, download.path, {}}.update(patience_, download_limit, log_);
         }
     }
 
@@ -65,13 +65,13 @@ class Source {
         }
         if (!config_.uri.empty()) {
             const LocalCopy copy{config_.uri, config_.filename, config_.checksums};
-            return read_file(copy.update(patience_, max_program_bytes, log_));
+            return read_file(copy.update(patience_, limit_, log_));
         }
-        FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        const FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         if (!file) {
             fail(std::strerror(errno));
         }
-        return read_file(std::move(file));
+        return read_file(file);
     }
 
     // There is nowhere to keep it.
@@ -79,7 +79,7 @@ class Source {
         std::vector<std::byte> bytes;
         ResourceRequest request;
         request.uri = config_.uri;
-        request.max_bytes = max_program_bytes;
+        request.limit = limit_;
         request.deadline = patience_.deadline;
         request.cancelled = patience_.cancelled;
         request.take = [&](std::string_view piece) {
@@ -90,31 +90,8 @@ class Source {
         return bytes;
     }
 
-    std::vector<std::byte> read_file(FileDescriptor file) const {
-        struct stat status {};
-        if (::fstat(file.get(), &status) != 0) {
-            fail(std::strerror(errno));
-        }
-        if (!S_ISREG(status.st_mode)) {
-            fail("not a regular file");
-        }
-        if (static_cast<std::uint64_t>(status.st_size) > max_program_bytes) {
-            fail("larger than 1 GiB");
-        }
-        std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
-        for (std::size_t done = 0; done < bytes.size();) {
-            patience_.require_wanted();
-            const ssize_t size = ::pread(file.get(), bytes.data() + done, std::min(bytes.size() - done, piece_bytes),
-                                         static_cast<off_t>(done));
-            if (size == 0) {
-                fail("became shorter while it was read");
-            }
-            if (size < 0 && errno != EINTR) {
-                fail(std::strerror(errno));
-            }
-            done += size < 0 ? 0 : static_cast<std::size_t>(size);
-        }
-        return bytes;
+    std::vector<std::byte> read_file(const FileDescriptor& file) const {
+        return read_program_file(file.get(), where(), limit_, [this] { patience_.require_wanted(); });
     }
 
     std::vector<std::byte> unpack(std::span<const std::byte> archive) const {
@@ -130,7 +107,7 @@ class Source {
             patience_.require_time();
         };
         try {
-            return unpack_program(archive, names, check);
+            return unpack_program(archive, names, check, {limit_});
         } catch (const Failure& failure) {
             fail(failure.what());
         }
@@ -142,6 +119,7 @@ class Source {
 
     const std::string& name_;
     const ProgramConfig& config_;
+    const SizeLimit limit_;
     const LocalCopy::Log log_;
     Patience patience_;
 };

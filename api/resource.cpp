@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "api/field.hpp"
@@ -92,8 +94,8 @@ ResourceAnswer read_local(const ResourceRequest& request, const std::string& pat
             return answer;
         }
         done += static_cast<std::size_t>(size);
-        if (done > request.max_bytes) {
-            fail(request, FailureKind::host, "has more than " + std::to_string(request.max_bytes) + " bytes");
+        if (done > request.limit.bytes) {
+            fail(request, FailureKind::host, request.limit.exceeded());
         }
         if (request.cancelled && request.cancelled()) {
             fail(request, FailureKind::client_gone, "cancelled");
@@ -116,8 +118,15 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     http.deadline = request.deadline;
     http.answer_by = request.answer_by;
     http.cancelled = request.cancelled;
-    http.max_body = request.max_bytes;
-    http.take_body = request.take;
+    std::size_t done = 0;
+    http.max_body = std::numeric_limits<std::int64_t>::max();  // the limit is ours, and has a name
+    http.take_body = [&](std::string_view piece) {
+        done += piece.size();
+        if (done > request.limit.bytes) {
+            fail(request, FailureKind::host, request.limit.exceeded());
+        }
+        request.take(piece);
+    };
     http.max_redirects = max_redirects;
     http.headers = {"User-Agent: tinykvm", "Accept: */*"};
     if (!request.have.etag.empty()) {

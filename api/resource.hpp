@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/failure.hpp"
+#include "tinykvm/size_limit.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::api {
@@ -29,7 +30,7 @@ struct ResourceVersion {
 struct ResourceRequest {
     std::string uri;
     ResourceVersion have;  // nothing is read when it is this one still
-    std::size_t max_bytes = 0;
+    SizeLimit limit{0};
     Deadline deadline{};
     Deadline answer_by = Deadline::max();  // when a server must have begun to answer
     std::function<bool()> cancelled;  // asked every now and then; null: never

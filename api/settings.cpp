@@ -276,7 +276,9 @@ constexpr Setting table[] = {
          return std::string();
      }},
     {"max_memory", Kind::mebibytes, 1, most_mebibytes, "256", "",
-     "How much memory the program may use while it boots, counted when it is most, and noticed at most 4 MiB later.",
+     "How much memory the program may use while it boots, counted when it is most, and noticed at most 4 MiB later. Its "
+     "file, the archive it comes in and a live update may be as large, 1 GiB at most, and loading it takes at most three "
+     "times as much of the server's memory and 100 MiB.",
      [](ProgramConfig& c, const json& v) {
          c.max_memory = mebibytes(v);
          return std::string();

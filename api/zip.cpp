@@ -1,6 +1,6 @@
 #include "api/zip.hpp"
 
-#include <libdeflate.h>
+#include <isa-l/crc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 #include <cstring>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "api/decoder.hpp"
 #include "api/failure.hpp"
 #include "api/guest_text.hpp"
 
@@ -101,60 +101,64 @@ std::span<const std::byte> packed_content(std::span<const std::byte> bytes, cons
     return bytes.subspan(begin, entry.packed_size);
 }
 
-std::vector<std::byte> content(std::span<const std::byte> packed, const Entry& entry) {
-    const std::string name = "\"" + printable(entry.name, 80) + "\"";
-    if ((entry.flags & 1) != 0 || (entry.method != stored && entry.method != deflated)) {
-        refuse("has a member " + name + " that is encrypted, or neither stored nor deflated");
-    }
-    if (entry.method == stored ? entry.size != packed.size() : entry.size > packed.size() * most_deflated) {
-        refuse("is damaged: " + name + " cannot have that size");
-    }
-    std::vector<std::byte> bytes(entry.size);
-    if (entry.method == stored) {
-        std::copy(packed.begin(), packed.end(), bytes.begin());
-    } else {
-        const std::unique_ptr<libdeflate_decompressor, decltype(&libdeflate_free_decompressor)> decompressor(
-            libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
-        if (!decompressor) {
-            throw std::bad_alloc();
+// What is in a member, piece by piece.
+class Content {
+  public:
+    Content(std::span<const std::byte> packed, const Entry& entry)
+        : entry_(entry), name_("\"" + printable(entry.name, 80) + "\""), packed_(packed), left_(entry.size) {
+        if ((entry.flags & 1) != 0 || (entry.method != stored && entry.method != deflated)) {
+            refuse("has a member " + name_ + " that is encrypted, or neither stored nor deflated");
         }
-        // Without a place for the size it must be exactly this one.
-        if (libdeflate_deflate_decompress(decompressor.get(), packed.data(), packed.size(), bytes.data(), bytes.size(),
-                                          nullptr) != LIBDEFLATE_SUCCESS) {
-            refuse("is damaged: " + name + " cannot be unpacked");
+        if (entry.method == stored ? entry.size != packed.size() : entry.size > packed.size() * most_deflated) {
+            refuse("is damaged: " + name_ + " cannot have that size");
+        }
+        if (entry.method == deflated) {
+            decoder_ = deflate_decoder(packed);
         }
     }
-    if (libdeflate_crc32(0, bytes.data(), bytes.size()) != entry.crc) {
-        refuse("is damaged: " + name + " has a wrong checksum");
+
+    std::size_t read(std::span<std::byte> room) {
+        const std::size_t size = decoder_ ? decoder_->read(room) : std::min(room.size(), left_);
+        if (size > left_ || (size < room.size() && size < left_)) {
+            refuse("is damaged: " + name_ + " has another size");
+        }
+        if (!decoder_) {
+            std::copy_n(packed_.end() - static_cast<std::ptrdiff_t>(left_), size, room.begin());
+        }
+        left_ -= size;
+        crc_ = crc32_gzip_refl(crc_, reinterpret_cast<const unsigned char*>(room.data()), size);
+        if (left_ == 0 && crc_ != entry_.crc) {
+            refuse("is damaged: " + name_ + " has a wrong checksum");
+        }
+        return size;
     }
-    return bytes;
-}
+
+  private:
+    const Entry& entry_;
+    const std::string name_;
+    const std::span<const std::byte> packed_;
+    std::unique_ptr<Decoder> decoder_;  // null: it is stored
+    std::size_t left_;
+    std::uint32_t crc_ = 0;
+};
 
 }  // namespace
 
-void for_each_in_zip(std::span<const std::byte> archive, const ArchiveLimits& limits,
-                     const std::function<void()>& check,
-                     const std::function<void(std::string_view name, std::span<const std::byte> content)>& take) {
+void for_each_in_zip(std::span<const std::byte> archive, std::size_t max_members, const std::function<void()>& check,
+                     const std::function<void(const ArchivedFile&)>& take) {
     const Record end(archive, find_end(archive), end_size, end_signature);
     const std::size_t count = end.number<std::uint16_t>(10);
-    std::size_t offset = end.number<std::uint32_t>(16), unpacked = 0;
-    if (count > limits.max_members) {
-        refuse("has more than " + std::to_string(limits.max_members) + " members");
+    std::size_t offset = end.number<std::uint32_t>(16);
+    if (count > max_members) {
+        refuse("has more than " + std::to_string(max_members) + " members");
     }
     for (std::size_t i = 0; i < count; i++) {
         check();
         const Entry entry = read_entry(archive, offset);
-        if (!entry.regular) {
-            continue;
+        if (entry.regular) {
+            Content content(packed_content(archive, entry), entry);
+            take({entry.name, entry.size, [&](std::span<std::byte> room) { return content.read(room); }});
         }
-        unpacked += entry.size;
-        if (entry.size > limits.max_program) {
-            refuse("has a member of more than " + std::to_string(limits.max_program) + " bytes");
-        }
-        if (unpacked > limits.max_unpacked) {
-            refuse("unpacks to more than " + std::to_string(limits.max_unpacked) + " bytes");
-        }
-        take(entry.name, content(packed_content(archive, entry), entry));
     }
 }
 

@@ -19,8 +19,6 @@ namespace tinykvm::vmod {
 
 namespace {
 
-constexpr std::size_t most_bytes = std::size_t{1} << 30;  // larger programs are not loaded anyway
-
 // What VCL said about this fetch; in the workspace of the task.
 struct UpdateTask {
     static constexpr unsigned expected_magic = 0x7B4D0006;
@@ -28,6 +26,7 @@ struct UpdateTask {
     api::Service* service;
     bool key_is_right;
     std::size_t max_size;
+    bool is_max_memory;  // and not what VCL said
 };
 
 const struct vmod_priv_methods task_methods[1] = {[] {
@@ -46,16 +45,19 @@ struct Refusal : std::runtime_error {
     const char* answer;
 };
 
-Refusal too_large(std::size_t max_size) {
+Refusal too_large(const UpdateTask& task) {
     return {413, "the new program is too large\n",
-            "the body is larger than max_size (" + std::to_string(max_size) + " bytes)"};
+            "the body is " + (task.is_max_memory
+                                  ? program_size_limit(task.max_size).exceeded()
+                                  : "larger than max_size (" + std::to_string(task.max_size) + " bytes)")};
 }
 
-std::vector<std::byte> read_binary(struct busyobj* bo, std::size_t max_size) {
+std::vector<std::byte> read_binary(struct busyobj* bo, const UpdateTask& task) {
+    const std::size_t max_size = task.max_size;
     std::vector<std::byte> bytes;
     if (const ssize_t size = http_GetContentLength(bo->bereq); size > 0) {
         if (static_cast<std::size_t>(size) > max_size) {
-            throw too_large(max_size);
+            throw too_large(task);
         }
         bytes.reserve(static_cast<std::size_t>(size));
     }
@@ -70,7 +72,7 @@ std::vector<std::byte> read_binary(struct busyobj* bo, std::size_t max_size) {
         });
     } catch (const api::Failure& failure) {
         if (!fits) {
-            throw too_large(max_size);
+            throw too_large(task);
         }
         throw Refusal{400, "the new program did not arrive as a whole\n", failure.what()};
     }
@@ -94,7 +96,7 @@ void update_from_body(VRT_CTX, const UpdateTask& task) {
         throw Refusal{405, "a live update is a POST of the new program\n",
                       "the request is a " + std::string(method) + ", not a POST"};
     }
-    std::vector<std::byte> bytes = read_binary(bo, task.max_size);
+    std::vector<std::byte> bytes = read_binary(bo, task);
     // To itself it is the file it replaces, but that is not what is wrong.
     const std::string& filename = task.service->config().filename;
     const std::string name = filename.empty() ? task.service->name() : filename;
@@ -168,9 +170,11 @@ VCL_BACKEND live_update_for_task(VRT_CTX, VCL_BACKEND director, const ProgramBac
     if (priv == nullptr || task == nullptr) {
         throw std::length_error("workspace_backend is too small");
     }
-    const std::size_t limit = max_size > 0 ? static_cast<std::size_t>(max_size) : most_bytes;
+    const std::size_t most = program_size_limit(backend.service->config().max_memory).bytes;
+    const bool is_max_memory = max_size <= 0 || static_cast<std::size_t>(max_size) >= most;
     *task = {UpdateTask::expected_magic, backend.service,
-             api::is_update_key(backend.service->config().key, view(key)), std::min(limit, most_bytes)};
+             api::is_update_key(backend.service->config().key, view(key)),
+             is_max_memory ? most : static_cast<std::size_t>(max_size), is_max_memory};
     priv->priv = task;
     priv->len = sizeof *task;
     priv->methods = task_methods;
@@ -178,7 +182,8 @@ VCL_BACKEND live_update_for_task(VRT_CTX, VCL_BACKEND director, const ProgramBac
 }
 
 void live_update_from_file(VRT_CTX, const ProgramBackend& backend, VCL_STRING filename) {
-    update(ctx, *backend.service, Program::from_file(filename != nullptr ? filename : ""));
+    update(ctx, *backend.service, Program::from_file(filename != nullptr ? filename : "",
+                                                    program_size_limit(backend.service->config().max_memory)));
 }
 
 }  // namespace tinykvm::vmod

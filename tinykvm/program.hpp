@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -12,15 +13,23 @@
 #include <string_view>
 #include <vector>
 
+#include "tinykvm/size_limit.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm {
 
+// All bytes of a regular file, in memory of just that size. `check` is called every now and then and may throw to end it.
+// Throws LoadError naming the file and what is wrong with it.
+std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
+                                         const std::function<void()>& check = nullptr);
+
 class Program {
   public:
     // Reads and validates. Throws LoadError naming the file (or `name`) and what is wrong with it.
-    static std::shared_ptr<const Program> from_file(const std::string& path);
-    static std::shared_ptr<const Program> from_descriptor(int fd, const std::string& name);
+    static std::shared_ptr<const Program> from_file(const std::string& path,
+                                                    const SizeLimit& limit = {most_program_bytes});
+    static std::shared_ptr<const Program> from_descriptor(int fd, const std::string& name,
+                                                          const SizeLimit& limit = {most_program_bytes});
     static std::shared_ptr<const Program> from_bytes(std::vector<std::byte> bytes, std::string name);
 
     struct Segment {  // a PT_LOAD

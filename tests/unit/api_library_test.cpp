@@ -149,7 +149,7 @@ TEST_F(ApiLibrary, CannotBeRead) {
     EXPECT_EQ(loading("http://user:secret@host/"),
               "http://user:secret@host/: it names a user, which is not supported");
     const std::string uri = library("{}" + std::string(max_library_bytes, ' '));
-    EXPECT_EQ(loading(uri), uri + ": has more than 1048576 bytes");
+    EXPECT_EQ(loading(uri), uri + ": larger than 1 MiB");
 }
 
 TEST_F(ApiLibrary, PathsInUrisMayBeEncoded) {

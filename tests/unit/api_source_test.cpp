@@ -83,7 +83,7 @@ class ApiSource : public testing::Test {
                        std::function<bool()> cancelled = nullptr) {
         log.clear();
         try {
-            const FileDescriptor file = copy.update({deadline, std::move(cancelled)}, 1000000,
+            const FileDescriptor file = copy.update({deadline, std::move(cancelled)}, {1000000},
                                                     [this](std::string_view line) { log += std::string(line) + "\n"; });
             return file ? "" : "no file";
         } catch (const Failure& failure) {
@@ -319,7 +319,7 @@ TEST_F(ApiSource, OneFetchesForAll) {
     for (int i = 0; i < 8; i++) {
         threads.emplace_back([&] {
             const LocalCopy copy{origin.url(), path, {sha256("first"), ""}};
-            const FileDescriptor file = copy.update({Clock::now() + seconds(60), nullptr}, 1000, [](std::string_view) {});
+            const FileDescriptor file = copy.update({Clock::now() + seconds(60), nullptr}, {1000}, [](std::string_view) {});
             good += file ? 1 : 0;
         });
     }
@@ -460,6 +460,30 @@ TEST_F(ApiProgramSource, DownloadsAreThereBeforeTheProgram) {
     EXPECT_TRUE(contains(log, "the copy at " + folder + "/a is used: ")) << log;
     std::filesystem::remove(folder + "/b");
     EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used")) << obtain();
+}
+
+TEST_F(ApiProgramSource, NothingIsReadThatIsLargerThanItsMemory) {
+    config.max_memory = std::size_t{2} << 20;
+    Origin origin;
+    origin.become(elf, "\"1\"");
+    const std::string large = elf + std::string(config.max_memory, 'x');
+    config.filename = path;
+    write(path, large);
+    EXPECT_EQ(obtain(), path + ": larger than 2 MiB (max_memory)");
+    write(path, make_archive(ArchiveKind::tar_zst, {{"prog", large}}));
+    EXPECT_EQ(obtain(), path + ": the archive has a program larger than 2 MiB (max_memory)");
+    config.uri = origin.url();
+    EXPECT_EQ(obtain(), elf);
+    // What was there stays, and is used.
+    origin.become(large, "\"2\"");
+    EXPECT_EQ(obtain(), elf);
+    EXPECT_TRUE(contains(log, origin.url() + ": larger than 2 MiB (max_memory)")) << log;
+    EXPECT_EQ(content(path), elf);
+    config.filename.clear();
+    EXPECT_EQ(obtain(), origin.url() + ": larger than 2 MiB (max_memory)");
+    write(path, large);
+    config.uri = "file://" + path;
+    EXPECT_EQ(obtain(), config.uri + ": larger than 2 MiB (max_memory)");
 }
 
 TEST_F(ApiProgramSource, ProgramsThatShareAPlaceDoNotGetEachOthers) {

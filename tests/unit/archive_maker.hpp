@@ -56,4 +56,25 @@ inline std::string make_archive(ArchiveKind kind, const std::vector<ArchiveMembe
     return result;
 }
 
+// As .zst, of whatever it is.
+inline std::string compress(const std::string& text) {
+    std::string result(text.size() + 1000, '\0');
+    std::size_t used = 0;
+    struct archive* writer = archive_write_new();
+    struct archive_entry* entry = archive_entry_new();
+    archive_entry_set_filetype(entry, AE_IFREG);
+    if (archive_write_set_format_raw(writer) != ARCHIVE_OK || archive_write_add_filter_zstd(writer) != ARCHIVE_OK ||
+        archive_write_set_bytes_in_last_block(writer, 1) != ARCHIVE_OK ||
+        archive_write_open_memory(writer, result.data(), result.size(), &used) != ARCHIVE_OK ||
+        archive_write_header(writer, entry) != ARCHIVE_OK ||
+        archive_write_data(writer, text.data(), text.size()) != static_cast<la_ssize_t>(text.size()) ||
+        archive_write_close(writer) != ARCHIVE_OK) {
+        std::abort();
+    }
+    archive_entry_free(entry);
+    archive_write_free(writer);
+    result.resize(used);
+    return result;
+}
+
 }  // namespace tinykvm::api

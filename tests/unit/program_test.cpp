@@ -72,10 +72,26 @@ TEST(Program, EachDefectIsNamed) {
         const char* says;
     } const cases[] = {
         {"magic", [](Image& i) { i.header.e_ident[0] = 'X'; }, "not an ELF file"},
-        {"class", [](Image& i) { i.header.e_ident[EI_CLASS] = ELFCLASS32; }, "not a 64-bit x86 program"},
-        {"machine", [](Image& i) { i.header.e_machine = EM_AARCH64; }, "not a 64-bit x86 program"},
-        {"type", [](Image& i) { i.header.e_type = ET_CORE; }, "not an executable"},
-        {"relocatable", [](Image& i) { i.header.e_type = ET_REL; }, "not an executable"},
+        // What a header says is read in its own class and byte order, or not at all.
+        {"class",
+         [](Image& i) {
+             i.header.e_ident[EI_CLASS] = ELFCLASS32;
+             i.header.e_machine = EM_386;
+         },
+         ": a 32-bit program;"},
+        {"class 3", [](Image& i) { i.header.e_ident[EI_CLASS] = 3; }, ": an ELF file of the unknown class 3"},
+        {"byte order",
+         [](Image& i) {
+             i.header.e_ident[EI_DATA] = ELFDATA2MSB;
+             i.header.e_machine = EM_S390 << 8;
+             i.header.e_type = ET_EXEC << 8;
+         },
+         ": a big-endian program;"},
+        {"byte order 0", [](Image& i) { i.header.e_ident[EI_DATA] = 0; }, ": an ELF file with the unknown byte order 0"},
+        {"machine", [](Image& i) { i.header.e_machine = EM_AARCH64; }, ": a program for another kind of machine (ELF "},
+        {"type", [](Image& i) { i.header.e_type = ET_CORE; }, ": a core dump"},
+        {"relocatable", [](Image& i) { i.header.e_type = ET_REL; }, ": an object file that is not linked yet"},
+        {"type 77", [](Image& i) { i.header.e_type = 77; }, ": not an executable (ELF type 77)"},
         {"phentsize", [](Image& i) { i.header.e_phentsize = 1; }, "program headers of an unknown size"},
         {"phnum 0", [](Image& i) { i.header.e_phnum = 0; }, "program headers"},
         {"phnum huge", [](Image& i) { i.header.e_phnum = 65000; }, "program header"},
@@ -121,6 +137,20 @@ TEST(Program, EachDefectIsNamed) {
         EXPECT_NE(error.find(c.says), std::string::npos) << c.what << ": " << error;
         EXPECT_NE(error.find("victim"), std::string::npos) << c.what << ": " << error;
     }
+}
+
+// Headers of other classes are of other lengths, so the beginning decides what is said.
+TEST(Program, ShortFilesAreNamedByWhatTheyBeginWith) {
+    const std::vector<std::byte> whole = Image().bytes();
+    const auto said = [&](std::size_t size, unsigned char format) {
+        std::vector<std::byte> bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+        if (size > EI_CLASS) bytes[EI_CLASS] = static_cast<std::byte>(format);
+        return error_of(bytes);
+    };
+    EXPECT_EQ(said(0, 0), "victim: too short for an ELF file");
+    EXPECT_EQ(said(15, ELFCLASS64), "victim: too short for an ELF file");
+    EXPECT_EQ(said(52, ELFCLASS32), "victim: a 32-bit program; only 64-bit x86 programs can run");
+    EXPECT_EQ(said(63, ELFCLASS64), "victim: too short for an ELF file");
 }
 
 TEST(Program, EveryTruncationOfARealProgramIsRefusedOrHarmless) {

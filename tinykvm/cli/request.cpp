@@ -117,7 +117,7 @@ std::string read_file(const char* path) {
 }
 
 void print_line(const std::string& program, std::string_view line) {
-    std::fprintf(stderr, "tinykvm: %s: %.*s\n", program.c_str(), static_cast<int>(line.size()), line.data());
+    print_message(program + ": " + std::string(line));
 }
 
 void print_failure(const std::string& program, const api::Failure& failure) {
@@ -294,7 +294,7 @@ int run(std::span<char* const> arguments) {
     try {
         return answer(catalogue, configure(catalogue, line), line);
     } catch (const api::ConfigError& error) {
-        std::fprintf(stderr, "tinykvm: %s\n", error.what());
+        print_message(error.what());
         return exit_usage;
     } catch (const api::Failure& failure) {
         // Why a program did not boot has been printed.

@@ -108,9 +108,7 @@ Request parse(std::span<char* const> arguments) {
 
     request.options.warn = print_warning;
     if (verbose > 0) {
-        request.options.log = [](std::string_view line) {
-            std::fprintf(stderr, "tinykvm: %.*s\n", static_cast<int>(line.size()), line.data());
-        };
+        request.options.log = print_message;
     }
     request.options.log_system_calls = verbose > 1;
     return request;
@@ -156,14 +154,14 @@ int run_machine(std::shared_ptr<const Program> program, Request request) {
         Machine machine(std::move(program), std::move(request.options));
         return machine.run(nullptr, deadline_after(request.seconds)).exit_status;
     } catch (const GuestFault& fault) {
-        std::fprintf(stderr, "tinykvm: %s: %s\n", request.program.c_str(), fault.report().c_str());
+        print_message(request.program + ": " + fault.report());
         return exit_signal + fault.details().signal;
     } catch (const Timeout&) {
         std::fprintf(stderr, "tinykvm: %s: stopped after %g seconds (--time)\n", request.program.c_str(),
                      request.seconds.value_or(0));
         return exit_timed_out;
     } catch (const OutOfMemory& error) {
-        std::fprintf(stderr, "tinykvm: %s: %s (--memory)\n", request.program.c_str(), error.what());
+        print_message(request.program + ": " + error.what() + " (--memory)");
         return exit_signal + SIGKILL;
     }
 }
@@ -172,23 +170,23 @@ int run(std::span<char* const> arguments) {
     Request request = parse(arguments);
     const std::string path = find_program(request.program);
     if (path.empty()) {
-        std::fprintf(stderr, "tinykvm: %s: there is no such program\n", request.program.c_str());
+        print_message(request.program + ": there is no such program");
         return exit_not_found;
     }
     std::shared_ptr<const Program> program;
     try {
-        program = Program::from_file(path);
+        program = Program::from_file(path, program_size_limit(request.options.max_memory));
         const bool dynamic = !program->interpreter().empty();
         const int status = run_machine(std::move(program), std::move(request));
         // What the loader of glibc and musl exits with when a library is missing.
         if (dynamic && status == 127) std::fputs(how_to_allow_libraries, stderr);
         return status;
     } catch (const NotAllowed& error) {
-        std::fprintf(stderr, "tinykvm: %s; add --allow %s\n%s", error.what(), error.path().c_str(),
-                     how_to_allow_libraries);
+        print_message(std::string(error.what()) + "; add --allow " + error.path());
+        std::fputs(how_to_allow_libraries, stderr);
         return exit_not_executable;
     } catch (const LoadError& error) {
-        std::fprintf(stderr, "tinykvm: %s\n", error.what());
+        print_message(error.what());
         return exit_not_executable;
     }
 }

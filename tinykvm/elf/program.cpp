@@ -17,7 +17,6 @@ namespace tinykvm {
 
 namespace {
 
-constexpr std::size_t max_file_size = std::size_t{1} << 30;
 constexpr std::size_t max_segments = 64;
 constexpr std::size_t max_interpreter_path = 4096;
 constexpr std::size_t max_symbols = std::size_t{1} << 19;  // of all tables together
@@ -35,28 +34,59 @@ ElfHandle open_elf(std::span<const std::byte> bytes) {
     return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
 }
 
-}  // namespace
-
-std::shared_ptr<const Program> Program::from_file(const std::string& path) {
-    FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) throw LoadError(path + ": " + std::strerror(errno));
-    return from_descriptor(fd.get(), path);
+// What kind of ELF file these bytes begin, or what else, when it is not one we run. In the order in which the header has
+// to be read: what follows means something only for the right class and byte order.
+std::string why_no_x86_program(std::span<const std::byte> bytes) {
+    if (bytes.size() < EI_NIDENT) return "too short for an ELF file";
+    if (std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) return "not an ELF file";
+    Elf64_Ehdr header{};
+    std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+    const unsigned format = header.e_ident[EI_CLASS], order = header.e_ident[EI_DATA];
+    if (format == ELFCLASS32) return "a 32-bit program; only 64-bit x86 programs can run";
+    if (format != ELFCLASS64) return "an ELF file of the unknown class " + std::to_string(format);
+    if (order == ELFDATA2MSB) return "a big-endian program; only 64-bit x86 programs can run";
+    if (order != ELFDATA2LSB) return "an ELF file with the unknown byte order " + std::to_string(order);
+    if (bytes.size() < sizeof header) return "too short for an ELF file";
+    if (header.e_machine != EM_X86_64)
+        return "a program for another kind of machine (ELF machine " + std::to_string(header.e_machine) +
+               "); only 64-bit x86 programs can run";
+    if (header.e_type == ET_REL) return "an object file that is not linked yet";
+    if (header.e_type == ET_CORE) return "a core dump, not a program";
+    if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
+        return "not an executable (ELF type " + std::to_string(header.e_type) + ")";
+    if (header.e_phentsize != sizeof(Elf64_Phdr)) return "program headers of an unknown size";
+    return {};
 }
 
-std::shared_ptr<const Program> Program::from_descriptor(int fd, const std::string& name) {
+}  // namespace
+
+std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
+                                         const std::function<void()>& check) {
+    constexpr std::size_t piece = std::size_t{1} << 20;
     struct stat status {};
     if (::fstat(fd, &status) != 0) throw LoadError(name + ": " + std::strerror(errno));
     if (!S_ISREG(status.st_mode)) throw LoadError(name + ": not a regular file");
-    if (static_cast<std::uint64_t>(status.st_size) > max_file_size) throw LoadError(name + ": larger than 1 GiB");
+    if (static_cast<std::uint64_t>(status.st_size) > limit.bytes) throw LoadError(name + ": " + limit.exceeded());
     std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
     for (std::size_t done = 0; done < bytes.size();) {
-        ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw LoadError(name + ": " + std::strerror(errno));
-        if (n == 0) throw LoadError(name + ": became shorter while it was read");
-        done += static_cast<std::size_t>(n);
+        if (check) check();
+        const ssize_t size =
+            ::pread(fd, bytes.data() + done, std::min(bytes.size() - done, piece), static_cast<off_t>(done));
+        if (size < 0 && errno != EINTR) throw LoadError(name + ": " + std::strerror(errno));
+        if (size == 0) throw LoadError(name + ": became shorter while it was read");
+        done += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
     }
-    return from_bytes(std::move(bytes), name);
+    return bytes;
+}
+
+std::shared_ptr<const Program> Program::from_file(const std::string& path, const SizeLimit& limit) {
+    FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd) throw LoadError(path + ": " + std::strerror(errno));
+    return from_descriptor(fd.get(), path, limit);
+}
+
+std::shared_ptr<const Program> Program::from_descriptor(int fd, const std::string& name, const SizeLimit& limit) {
+    return from_bytes(read_program_file(fd, name, limit), name);
 }
 
 std::shared_ptr<const Program> Program::from_bytes(std::vector<std::byte> bytes, std::string name) {
@@ -70,15 +100,7 @@ std::shared_ptr<const Program> Program::from_bytes(std::vector<std::byte> bytes,
 void Program::read_headers() {
     auto fail = [&](const std::string& why) -> void { throw LoadError(name_ + ": " + why); };
 
-    if (bytes_.size() < sizeof(Elf64_Ehdr)) fail("too short for an ELF file");
-    if (std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0) fail("not an ELF file");
-    Elf64_Ehdr raw;
-    std::memcpy(&raw, bytes_.data(), sizeof raw);
-    if (raw.e_ident[EI_CLASS] != ELFCLASS64 || raw.e_ident[EI_DATA] != ELFDATA2LSB || raw.e_machine != EM_X86_64)
-        fail("not a 64-bit x86 program (machine " + std::to_string(raw.e_machine) + ")");
-    if (raw.e_type != ET_EXEC && raw.e_type != ET_DYN)
-        fail("not an executable (ELF type " + std::to_string(raw.e_type) + ")");
-    if (raw.e_phentsize != sizeof(Elf64_Phdr)) fail("program headers of an unknown size");
+    if (const std::string why = why_no_x86_program(bytes_); !why.empty()) fail(why);
 
     ElfHandle elf = open_elf(bytes_);
     GElf_Ehdr header;
