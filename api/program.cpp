@@ -60,6 +60,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.allowed_paths = config.allowed_paths;
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
+    options.max_creation_time = config.max_boot_time;
     options.shared_memory = config.shared_memory;
     options.max_address_space = config.address_space;
     options.max_threads = config.max_threads;

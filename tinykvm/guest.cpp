@@ -79,7 +79,7 @@ bool Guest::Vectors::load(std::span<const std::byte> image) {
 Guest::Guest(std::shared_ptr<const Program> program, Options options)
     : platform_(x86::Platform::instance()),
       options_(std::move(options)),
-      vm_(options_.max_memory / page_size),
+      vm_(options_.max_memory / page_size, Clock::now() + options_.max_creation_time),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, boot_limits(options_), boot_huge_pages(options_), clock_page(platform_)),
       programs_{elf::load(memory_, program, elf::program_base)},
@@ -103,7 +103,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
 Guest::Guest(const SnapshotContents& snapshot)
     : platform_(x86::Platform::instance()),
       options_(snapshot.options),
-      vm_(options_.max_request_memory / page_size),
+      vm_(options_.max_request_memory / page_size, Clock::now() + options_.max_creation_time),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_), clock_page(platform_)),
       programs_(snapshot.programs),
@@ -137,7 +137,7 @@ void Guest::load_interpreter() {
         throw LoadError(program.name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
                         "); a dynamic program needs its interpreter and libraries in allowed_paths");
     FileDescriptor file(fd);
-    auto interpreter = Program::from_descriptor(file.get(), path);
+    auto interpreter = Program::from_descriptor(file.get(), path, program_size_limit(options_.max_memory));
     if (!interpreter->interpreter().empty() || !interpreter->position_independent())
         throw LoadError(program.name() + ": its interpreter " + path + " is not a dynamic loader");
     programs_.push_back(elf::load(memory_, std::move(interpreter), 0));

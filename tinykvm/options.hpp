@@ -36,6 +36,8 @@ struct Options {
     // What of its changed memory a fork may keep resident for its next request; the rest is given back to the host
     // at each reset. 0: all is given back.
     std::size_t max_kept_memory = std::numeric_limits<std::size_t>::max();
+    // How long the host may take to make a VM while signals interrupt it, of a Machine or a Fork.
+    Clock::duration max_creation_time = std::chrono::seconds(10);
     // Most guest address space that may be accessible at a time. Reserving it costs the host nothing but
     // 0.2 % of what is touched; mmap beyond it is ENOMEM.
     std::size_t max_address_space = std::size_t{3} << 30;

@@ -12,6 +12,7 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/advice.hpp"
 #include "tinykvm/kvm/ioctl.hpp"
+#include "tinykvm/kvm/vm.hpp"
 
 namespace tinykvm::kvm {
 
@@ -67,8 +68,7 @@ System::System() {
     if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
         xsave_size_ = static_cast<std::size_t>(xsave);
 
-    idle_vm_ = FileDescriptor(::ioctl(fd(), KVM_CREATE_VM, 0));
-    if (!idle_vm_) throw MachineError::from_errno("cannot create a virtual machine (KVM_CREATE_VM)", errno);
+    idle_vm_ = create_vm(fd(), Clock::now() + usual_creation_time);
     // Without an interrupt controller, as all of ours: kvm_has_noapic_vcpu in the kernel. Those of guests have number 0,
     // so that one sees in /proc what they are (anon_inode:kvm-vcpu:0).
     constexpr unsigned long idle_number = 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <string>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/ioctl.hpp"
@@ -21,22 +22,28 @@ std::size_t ring_entries(std::size_t written_pages, std::size_t most) {
 }
 }  // namespace
 
-Vm::Vm(std::size_t written_pages, const System& system)
+FileDescriptor create_vm(int kvm, Deadline deadline) {
+    const std::string what = "cannot create a virtual machine (KVM_CREATE_VM)";
+    for (;;) {
+        FileDescriptor vm(::ioctl(kvm, KVM_CREATE_VM, 0));
+        if (vm) return vm;
+        if (errno != EINTR) throw MachineError::from_errno(what, errno);
+        if (Clock::now() >= deadline)
+            throw MachineError(what + ": signals interrupted each attempt until the time for it was over");
+    }
+}
+
+Vm::Vm(std::size_t written_pages, Deadline deadline, const System& system)
     : system_(&system),
-      dirty_ring_entries_(ring_entries(written_pages, system.most_dirty_ring_entries())) {
-    int fd;
-    do {
-        fd = ::ioctl(system.fd(), KVM_CREATE_VM, 0);
-    } while (fd < 0 && errno == EINTR);
-    if (fd < 0) throw MachineError::from_errno("cannot create a virtual machine (KVM_CREATE_VM)", errno);
-    fd_ = FileDescriptor(fd);
-    if (::ioctl(fd, KVM_SET_TSS_ADDR, tss_address) < 0)
+      dirty_ring_entries_(ring_entries(written_pages, system.most_dirty_ring_entries())),
+      fd_(create_vm(system.fd(), deadline)) {
+    if (::ioctl(fd(), KVM_SET_TSS_ADDR, tss_address) < 0)
         throw MachineError::from_errno("KVM_SET_TSS_ADDR", errno);
 
     kvm_enable_cap ring{};
     ring.cap = KVM_CAP_DIRTY_LOG_RING;
     ring.args[0] = dirty_ring_entries_ * sizeof(kvm_dirty_gfn);
-    if (::ioctl(fd, KVM_ENABLE_CAP, &ring) < 0)
+    if (::ioctl(fd(), KVM_ENABLE_CAP, &ring) < 0)
         throw MachineError::from_errno("cannot enable the dirty ring (KVM_CAP_DIRTY_LOG_RING)", errno);
 }
 

@@ -10,15 +10,24 @@
 
 #include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/kvm/system.hpp"
+#include "tinykvm/types.hpp"
 
 namespace tinykvm::kvm {
+
+// How long making a VM may take unless somebody says.
+inline constexpr Clock::duration usual_creation_time = std::chrono::seconds(10);
+
+// A VM without anything (KVM_CREATE_VM). For it KVM locks every mapping of the process, and gives up (EINTR) when a
+// signal arrives meanwhile: it is then asked again, until the deadline. Throws MachineError.
+FileDescriptor create_vm(int kvm, Deadline deadline);
 
 class Vm {
   public:
     // The dirty ring gets room for `written_pages`, rounded up to a power of two, within what KVM allows (65,536), at
     // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM, and each page costs
-    // it a fault again. Throws MachineError.
-    explicit Vm(std::size_t written_pages = 0, const System& system = System::instance());
+    // it a fault again. `deadline`: see create_vm(). Throws MachineError.
+    explicit Vm(std::size_t written_pages = 0, Deadline deadline = Clock::now() + usual_creation_time,
+                const System& system = System::instance());
 
     // Makes host memory [host, host+size) the guest's memory at `physical`; page aligned, not overlapping.
     // Writes to it are logged in the vCPU's dirty ring, as page numbers counted from the first slot's begin.

@@ -134,7 +134,7 @@ class TestGuest {
   public:
     TestGuest(const kvm::System& system, const Platform& platform)
         : platform_(platform),
-          vm_(0, system),
+          vm_(0, Clock::now() + kvm::usual_creation_time, system),
           memory_(vm_, {.bytes = std::size_t{4} << 20, .name = "probe", .address_space = std::size_t{16} << 20}),
           vcpu_(vm_, platform.cpuid()) {
         const std::size_t size = static_cast<std::size_t>(tinykvm_test_code_end - tinykvm_test_code);
