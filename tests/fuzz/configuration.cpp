@@ -1,0 +1,23 @@
+// Configurations, and libraries of them. The first byte says which.
+#include "api/config.hpp"
+#include "tests/fuzz/input.hpp"
+#include "tinykvm/printable.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+    using namespace tinykvm;
+    fuzz::Input input(bytes, size);
+    const bool is_library = input.byte() % 2 != 0;
+    const auto rest = input.take(size);
+    const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
+    try {
+        api::ProgramConfig config;
+        if (is_library) {
+            for (const auto& [name, layer] : api::parse_library(text)) layer.apply(config);
+        } else {
+            api::ConfigLayer::parse("fuzz", text).apply(config);
+        }
+    } catch (const api::ConfigError& error) {
+        if (printable(error.what(), std::string::npos) != error.what()) fuzz::found("a message that does not print");
+    }
+    return 0;
+}
