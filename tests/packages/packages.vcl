@@ -8,7 +8,7 @@ backend none none;
 sub vcl_init {
 	tinykvm.init_self_requests("/run/varnish/self.sock", "http://www.example.com");
 	tinykvm.configure("hello", """{"filename": "/usr/lib/tinykvm/hello"}""");
-	tinykvm.configure("fetch", """{"filename": "/usr/lib/tinykvm/fetch"}""");
+	tinykvm.configure("copy", """{"filename": "/usr/lib/tinykvm/fetch"}""");
 }
 
 sub vcl_recv {
@@ -24,6 +24,7 @@ sub vcl_recv {
 sub vcl_synth {
 	if (resp.status == 700) {
 		set resp.status = 200;
+		# No program of that name is configured: Varnish asks itself, without a VM.
 		set resp.body = tinykvm.to_string("fetch", "/page", on_error = "failed");
 	} else {
 		set resp.body = resp.reason;
@@ -35,6 +36,6 @@ sub vcl_backend_fetch {
 	if (bereq.url == "/hello") {
 		set bereq.backend = tinykvm.to_backend("hello");
 	} else {
-		set bereq.backend = tinykvm.to_backend("fetch", "/page");
+		set bereq.backend = tinykvm.to_backend("copy", "/page");
 	}
 }
