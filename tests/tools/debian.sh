@@ -89,18 +89,26 @@ debian_prepare() {
     ln -s pts/ptmx "$root/dev/ptmx"
     ln -s /proc/self/fd "$root/dev/fd"
     for device in stdin:0 stdout:1 stderr:2; do ln -s "/proc/self/fd/${device#*:}" "$root/dev/${device%:*}"; done
-    mount --bind "$debian_cache/archives" "$root/var/cache/apt/archives"
+    mount --bind "$1/archives" "$root/var/cache/apt/archives"
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+}
+
+# debian_share_archives FROM TO: packages that one system fetched are there for the next. Each has a folder of its own with the
+# same files in it: apt does not wait for one that another apt uses.
+debian_share_archives() {
+    mkdir -p "$2/partial"
+    find "$1" -maxdepth 1 -name '*.deb' -exec cp -ln -t "$2" {} + 2>/dev/null || true
 }
 
 # debian_inside FOLDER COMMAND [ARGUMENT...]: runs it in that system as root, and ends what it leaves behind: processes,
 # mounts. With DEBIAN_NETWORK=none there is but a loopback device, on which all ports are free.
 debian_inside() {
-    local network=()
+    local network=() status=0
     if [ "${DEBIAN_NETWORK:-}" = none ]; then network=(--net); fi
+    debian_share_archives "$debian_cache/archives" "$1/archives"
     export -f debian_prepare
     # shellcheck disable=SC2016 # expanded by the inner shell
-    debian_cache=$debian_cache unshare --mount --pid --ipc --fork --kill-child "${network[@]}" --propagation private \
+    unshare --mount --pid --ipc --fork --kill-child "${network[@]}" --propagation private \
         bash -euo pipefail -c '
             debian_prepare "$1"
             if [ "${DEBIAN_NETWORK:-}" = none ]; then
@@ -108,7 +116,9 @@ debian_inside() {
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack(\"16sh14x\", b\"lo\", 1))"
             fi
             exec chroot "$1/root" env -i HOME=/root TERM="${TERM:-dumb}" DEBIAN_FRONTEND=noninteractive \
-                PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"' bash "$@"
+                PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"' bash "$@" || status=$?
+    debian_share_archives "$1/archives" "$debian_cache/archives"
+    return $status
 }
 
 # debian_layer NUMBER PACKAGE...: prints a folder that is the layer of these packages above the minimal system, made once.
