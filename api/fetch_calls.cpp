@@ -79,7 +79,7 @@ void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, 
         throw BadArgument{EINVAL};
     }
     std::string type(operation.ctype, operation.ctlen);
-    type.erase(type.find_last_not_of('\0') + 1);  // there is one behind what we wrote there
+    type.resize(std::min(type.find('\0'), type.size()));
     if (!type.empty() && std::none_of(fetch.headers.begin(), fetch.headers.end(),
                                       [](const std::string& line) { return is_field(line, "Content-Type"); })) {
         fetch.headers.push_back("Content-Type: " + type);
@@ -178,7 +178,7 @@ void store(GuestMemory& memory, const HttpResponse& response, const Fetch& fetch
     const std::size_t shown = std::min(response.content_type.size(), sizeof operation.ctype - 1);
     std::copy_n(response.content_type.begin(), shown, operation.ctype);
     operation.ctype[shown] = '\0';
-    operation.ctlen = shown == 0 ? 0 : static_cast<std::uint32_t>(shown) + 1;
+    operation.ctlen = static_cast<std::uint32_t>(shown);
 }
 
 HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, unsigned depth, const HostCall& call,

@@ -12,7 +12,7 @@ namespace tinykvm::api {
 
 namespace {
 
-constexpr std::size_t max_content_type = 1024;
+constexpr std::size_t max_content_type = 4095;
 
 constexpr const char* usual_call = "sys_backend_response";
 constexpr const char* streaming_call = "begin_streaming_response";
@@ -29,13 +29,19 @@ std::string read_content_type(const GuestMemory& memory, GuestAddr address, std:
     if (size == 0) {
         return {};
     }
-    if (size > max_content_type) {
+    const auto refuse_length = [&] {
         refuse("content type length " + std::to_string(static_cast<std::int64_t>(size)) + " is not in 0..." +
                std::to_string(max_content_type), call);
+    };
+    if (size > max_content_type + 1) {  // a zero that ends it may be counted
+        refuse_length();
     }
     auto text = memory.read_bytes(address, size);
     if (!text) {
         refuse("content type at " + range_text(address, size) + " is not readable", call);
+    }
+    if (text->resize(std::min(text->find('\0'), text->size())); text->size() > max_content_type) {
+        refuse_length();
     }
     if (!is_field_value(*text)) {
         refuse("content type has a control character: " + printable(*text, 80), call);

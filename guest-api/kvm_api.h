@@ -104,7 +104,7 @@ struct curl_op {
     uint32_t unused1;
     void* content;           /* the body, with a zero behind it */
     uint32_t content_length; /* without that zero */
-    uint32_t ctlen;          /* of the content type with its zero, 0 when there is none; of a POST, without a zero */
+    uint32_t ctlen;          /* of the content type without its zero, 0 when there is none */
     char ctype[128];         /* content type; cut at 127 bytes */
 };
 
@@ -365,8 +365,8 @@ static inline bool kvm_request_method_is(const struct kvm_request* request, cons
 
 /* ---- The response ------------------------------------------------------------------------------------- */
 
-/* Answers the request and ends it: `status` 200 to 599, a content type of at most 1024 bytes (0: none), a
- * body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at most
+/* Answers the request and ends it: `status` 200 to 599, a content type of at most 4095 bytes (0: none) that
+ * ends at its first zero, a body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at most
  * 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...)
  * are left out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral.
  * A bad status, pointer, length or header fails the request. */

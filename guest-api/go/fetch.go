@@ -109,9 +109,7 @@ func fetch(number uintptr, url string, options *FetchOptions) (*FetchResponse, e
 	}
 	response := &FetchResponse{Status: int(raw.status), Header: string(take(raw.headers, raw.headersLength)),
 		Body: take(raw.content, raw.contentLength)}
-	if raw.typeLength > 0 {
-		response.ContentType = string(raw.contentType[:raw.typeLength-1])
-	}
+	response.ContentType = string(raw.contentType[:raw.typeLength])
 	return response, nil
 }
 

@@ -32,8 +32,7 @@ static void deliver(const char* url, const char* arg, struct curl_op* op) {
     if (error != 0) {
         backend_response_str(502, "text/plain", reason(error));
     }
-    backend_response((int16_t)op->status, op->ctype, op->ctlen > 0 ? op->ctlen - 1 : 0, op->content,
-                     op->content_length);
+    backend_response((int16_t)op->status, op->ctype, op->ctlen, op->content, op->content_length);
 }
 
 static void on_get(const char* url, const char* arg) {

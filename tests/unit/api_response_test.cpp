@@ -11,6 +11,8 @@
 namespace tinykvm::api {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr std::uint64_t max64 = std::numeric_limits<std::uint64_t>::max();
 
 // Addresses no guest can pass off as its own; the lengths include all that wrap.
@@ -83,6 +85,30 @@ TEST_F(ApiResponse, NothingIsFineToo) {
     EXPECT_EQ(answer({204, 0, 0, 0, 0, 0}), "fine");
     EXPECT_EQ(answer({204, max64, 0, max64, 0, 0}), "fine");
     EXPECT_EQ(response.body_size, 0U);
+}
+
+TEST_F(ApiResponse, ContentTypeEndsAtItsFirstZero) {
+    for (const std::string_view said : {"text/plain\0"sv, "text/plain\0\0\0"sv, "text/plain\0a\r\nb: c"sv}) {
+        ASSERT_TRUE(memory().write(type(), said.data(), said.size()));
+        EXPECT_EQ(answer({200, type(), said.size(), 0, 0, 0}), "fine");
+        EXPECT_EQ(response.content_type, "text/plain");
+    }
+    ASSERT_TRUE(memory().write(type(), "\0x", 2));
+    EXPECT_EQ(answer({200, type(), 2, 0, 0, 0}), "fine");
+    EXPECT_EQ(response.content_type, "");
+}
+
+TEST_F(ApiResponse, ContentTypeHasAtMost4095Bytes) {
+    const std::string longest(4095, 'x');
+    ASSERT_TRUE(memory().write(type(), longest.c_str(), 4096));
+    EXPECT_EQ(answer({200, type(), 4095, 0, 0, 0}), "fine");
+    EXPECT_EQ(response.content_type, longest);
+    EXPECT_EQ(answer({200, type(), 4096, 0, 0, 0}), "fine");  // with the zero that ends it
+    EXPECT_EQ(response.content_type, longest);
+    ASSERT_TRUE(memory().write(type() + 4095, "y", 2));
+    EXPECT_EQ(answer({200, type(), 4096, 0, 0, 0}),
+              "sys_backend_response: content type length 4096 is not in 0...4095");
+    EXPECT_NE(answer({200, type(), 4097, 0, 0, 0}), "fine");
 }
 
 TEST_F(ApiResponse, StatusHasThreeSensibleDigits) {

@@ -2,6 +2,7 @@
  * Fetches its URL as the argument says, and then answers with what it learned as text:
  *   get          status, content type, length, body
  *   headers      the header block
+ *   pass_on      status, content type and body are those of this response
  *   post         POSTs its own body
  *   request      with sys_request
  *   dummy, follow, stay, unverified     options
@@ -26,7 +27,7 @@ static void answer(long error)
     if (error != 0) {
         snprintf(text, sizeof text, "error %ld status %u", -error, op.status);
     } else {
-        snprintf(text, sizeof text, "%u [%s] %u %s", op.status, op.ctlen > 0 ? op.ctype : "", op.content_length,
+        snprintf(text, sizeof text, "%u [%.*s] %u %s", op.status, (int)op.ctlen, op.ctype, op.content_length,
                  op.content != NULL ? (const char *)op.content : "(null)");
     }
     backend_response_str(200, "text/plain", text);
@@ -73,6 +74,9 @@ static void on_request(const struct kvm_request *request)
     } else if (strcmp(arg, "headers") == 0) {
         long error = fetch_get(url, &op);
         backend_response(200, "text/plain", 10, op.headers, error != 0 ? 0 : op.headers_length);
+    } else if (strcmp(arg, "pass_on") == 0) {
+        fetch_get(url, &op);
+        backend_response((int16_t)op.status, op.ctype, op.ctlen, op.content, op.content_length);
     } else if (strcmp(arg, "post") == 0) {
         answer(fetch_post(url, request->content_type, request->content, request->content_len, &op));
     } else if (strcmp(arg, "request") == 0) {
