@@ -68,10 +68,17 @@ long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::str
         return -ENOSPC;
     }
     copy_lines();
+    const std::size_t before = position(name);
     changes_.push_back({kind, std::string(line)});
     apply_change(lines_, changes_.back());
     changed_bytes_ += line.size();
-    return 0;
+    return static_cast<long>(kind == HeaderChange::Kind::unset ? before : lines_.size());
+}
+
+std::size_t HeaderEdit::position(std::string_view name) const {
+    const auto found = std::find_if(lines_.begin(), lines_.end(),
+                                    [&](const std::string& line) { return same_name(name_of(line), name); });
+    return found == lines_.end() ? 0 : static_cast<std::size_t>(found - lines_.begin()) + 1;
 }
 
 long HeaderEdit::append(std::string_view line) {

@@ -33,15 +33,17 @@ class HeaderEdit {
     // All fields, as they are now.
     std::vector<std::string> lines() const;
 
-    // 0, -EINVAL (not a field a message may have) or -ENOSPC.
+    // Where the field is now among all, from 1; or -EINVAL (not a field a message may have) or -ENOSPC.
     long append(std::string_view line);
-    long set(std::string_view line);  // a bare name unsets
+    // The same. A bare name unsets: where the first of that name was, 0 when there was none.
+    long set(std::string_view line);
 
     std::vector<HeaderChange> take_changes() { return std::move(changes_); }
 
   private:
     long change(HeaderChange::Kind kind, std::string_view line, std::string_view name);
     void copy_lines();
+    std::size_t position(std::string_view name) const;  // from 1; 0: there is no such field
 
     std::span<const std::string_view> original_;
     std::vector<std::string> lines_;  // instead of original_ once something was changed

@@ -153,7 +153,7 @@ HostCallResult GuestCalls::regex_copyto(const HostCall& call, GuestMemory&) {
         if (added == -ENOSPC) {
             return error(ENOSPC);
         }
-        copied += added == 0 ? 1 : 0;
+        copied += added > 0 ? 1 : 0;
     }
     return HostCallResult::resume(copied);
 }

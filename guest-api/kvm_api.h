@@ -430,8 +430,9 @@ static inline long set_cacheable(bool cached, float ttl, float grace, float keep
 
 enum { BEREQ = 0, BERESP = 1 }; /* `where`: the request to the program, or its response */
 
-/* Adds a field "Name: value". 0, or -EINVAL (`where`, no name or one of more than 126 bytes, a CR, LF or zero in it, a
- * Content-Range that is no range of bytes, a name of more than 126 bytes in Vary), -EFAULT, -ENOSPC. */
+/* Adds a field "Name: value". Its index in the message, above 0; or -EINVAL (`where`, no name or one of more than 126
+ * bytes, a CR, LF or zero in it, a Content-Range that is no range of bytes, a name of more than 126 bytes in Vary),
+ * -EFAULT, -ENOSPC. */
 static inline long sys_http_append(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_APPEND, where, (long)field, (long)len, 0, 0, 0);
 }
@@ -442,7 +443,8 @@ static inline long http_append_str(int where, const char* field) {
     return sys_http_append(where, field, strlen(field));
 }
 
-/* Sets a field "Name: value" in place of all of that name. A bare "Name" removes them. Errors as above. */
+/* Sets a field "Name: value" in place of all of that name. A bare "Name" removes them: the value is the index of the
+ * first one then, 0 when there was none. Else as above. */
 static inline long sys_http_set(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_SET, where, (long)field, (long)len, 0, 0, 0);
 }

@@ -2,6 +2,12 @@
  * Looks for, adds, replaces and removes header fields in both messages. */
 #include "kvm_api.h"
 
+/* The index of a field depends on what Varnish and the client say, too: 1 for any. */
+static long known(long index)
+{
+    return index > 0 ? 1 : index;
+}
+
 /* Sets, unsets and adds fields with names of the length that Varnish can just look for, and of longer ones. */
 static void long_names(void)
 {
@@ -13,7 +19,7 @@ static void long_names(void)
         memcpy(line + size, ": v", 3);
         snprintf(text + strlen(text), sizeof text - strlen(text), "%zu: %ld %ld %ld %ld\n", size,
                  sys_http_set(BERESP, line, size + 3), sys_http_set(BERESP, line, size),
-                 sys_http_append(BERESP, line, size + 3), sys_http_set(BEREQ, line, size));
+                 sys_http_append(BERESP, line, size + 3), known(sys_http_set(BEREQ, line, size + 3)));
     }
     backend_response_str(200, "text/plain", text);
 }
@@ -29,6 +35,18 @@ static void on_get(const char *url, const char *arg)
     (void)url;
     if (strcmp(arg, "long") == 0)
         long_names();
+    if (strcmp(arg, "indexes") == 0) {
+        char *at = text;
+        at += sprintf(at, "%ld ", http_append_str(BERESP, "X-A: 1"));
+        at += sprintf(at, "%ld ", http_append_str(BERESP, "X-B: 2"));
+        at += sprintf(at, "%ld ", http_append_str(BERESP, "X-A: 3"));
+        at += sprintf(at, "%ld ", http_set_str(BERESP, "X-A: 4"));
+        at += sprintf(at, "%ld ", http_unset_str(BERESP, "X-B"));
+        at += sprintf(at, "%ld ", http_unset_str(BERESP, "X-B"));
+        at += sprintf(at, "%ld ", known(http_set_str(BEREQ, "X-Asked: more")));
+        sprintf(at, "%ld", http_unset_str(BEREQ, "X-None"));
+        backend_response_str(200, "text/plain", text);
+    }
     if (strncmp(arg, "Content-Range", 13) == 0 || strcmp(arg, "Vary") == 0) {
         /* Nothing to see of the second one but its length. */
         snprintf(text, sizeof text, *arg == 'V' ? "%s: %0127d" : "%s", arg, 0);
