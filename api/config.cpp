@@ -104,7 +104,10 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
             fits = value.is_number_integer() && in_range(setting, value);
             break;
         case Kind::seconds: fits = value.is_number() && in_range(setting, value); break;
-        case Kind::text: fits = fits_text(setting, value) && !value.get_ref<const std::string&>().empty(); break;
+        case Kind::text:
+            fits = fits_text(setting, value) &&
+                   static_cast<double>(value.get_ref<const std::string&>().size()) >= setting.least;
+            break;
         case Kind::choice: fits = value.is_string(); break;
         case Kind::choice_or_microseconds:
             fits = value.is_string() || (value.is_number_integer() && in_range(setting, value));

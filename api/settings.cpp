@@ -216,8 +216,9 @@ constexpr Setting table[] = {
          c.group = v.get<std::string>();
          return std::string();
      }},
-    {"key", Kind::text, 1, 250, "", "",
-     "What a live update has to know to replace the program. Without it there are none, except from local files.",
+    {"key", Kind::text, 0, 250, "", "",
+     "What a live update has to know to replace the program. Without it, or with `\"\"`, there are none, except from local "
+     "files.",
      [](ProgramConfig& c, const json& v) {
          c.key = v.get<std::string>();
          return std::string();
@@ -571,8 +572,9 @@ std::string allowed_values(const Setting& setting) {
         case Kind::seconds: return "a number of seconds" + range;
         case Kind::mebibytes: return "a whole number of MiB" + range;
         case Kind::text:
-            return setting.allowed.empty() ? "a string of at most " + number(setting.most) + " bytes"
-                                           : std::string(setting.allowed);
+            return !setting.allowed.empty() ? std::string(setting.allowed)
+                   : setting.least == 0     ? "a string of at most " + number(setting.most) + " bytes"
+                                            : "a string of 1 to " + number(setting.most) + " bytes";
         case Kind::texts: return "a list of strings of at most " + number(setting.most) + " bytes";
         case Kind::paths:
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
