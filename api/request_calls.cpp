@@ -1,6 +1,7 @@
 // The calls of a program that answers a request.
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "api/failure.hpp"
@@ -48,7 +49,9 @@ HostCallResult GuestCalls::answer(Response response) {
         response.cacheability = cacheability_;
     }
     response.request_changes = request_headers_.take_changes();
-    response.response_changes = response_headers_.take_changes();
+    std::vector<HeaderChange> changes = response_headers_.take_changes();
+    std::move(response.response_changes.begin(), response.response_changes.end(), std::back_inserter(changes));
+    response.response_changes = std::move(changes);
     response_ = std::move(response);
     return HostCallResult::stop();
 }

@@ -49,6 +49,16 @@ std::string read_content_type(const GuestMemory& memory, GuestAddr address, std:
     return *std::move(text);
 }
 
+std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
+
+// Takes the place of what was said before; but several fields of one name are several.
+void set_field(std::vector<HeaderChange>& changes, std::string line) {
+    const bool is_first = std::none_of(changes.begin(), changes.end(), [&](const HeaderChange& change) {
+        return same_name(name_of(change.line), name_of(line));
+    });
+    changes.push_back({is_first ? HeaderChange::Kind::set : HeaderChange::Kind::append, std::move(line)});
+}
+
 void read_headers(const GuestMemory& memory, const abi::ResponseExtra& extra, Response& response,
                   std::vector<std::string>& ignored) {
     if (extra.num_headers > max_fields) {
@@ -83,7 +93,7 @@ void read_headers(const GuestMemory& memory, const abi::ResponseExtra& extra, Re
         if (is_framing_field(parts->name)) {
             ignored.emplace_back(parts->name);
         } else {
-            response.headers.push_back(*std::move(line));
+            set_field(response.response_changes, *std::move(line));
         }
     }
 }

@@ -25,9 +25,9 @@ struct Cacheability {
 struct Response {
     int status = 0;            // 200 ... 599
     std::string content_type;  // may be empty
-    std::vector<std::string> headers;             // "Name: value", no framing fields
+    std::vector<std::string> headers;             // "Name: value", no framing fields; what others said, before changes
     std::vector<HeaderChange> request_changes;    // in the order in which they were made
-    std::vector<HeaderChange> response_changes;
+    std::vector<HeaderChange> response_changes;   // those of the extra part last
     std::optional<Cacheability> cacheability;     // nullopt: the program said nothing
     GuestAddr body = 0;  // in the guest; readable as long as it stands still
     std::size_t body_size = 0;                    // unknown_size: until the program says it has no more

@@ -79,7 +79,8 @@ struct ResponseHeader {
     size_t field_len;
 };
 
-/* What a response may have beyond status, content type and body. Unused members are zero. */
+/* What a response may have beyond status, content type and body. Its headers take the place of those of the same name
+ * that sys_http_append() and sys_http_set() made. Unused members are zero. */
 struct BackendResponseExtra {
     const struct ResponseHeader* headers;
     uint16_t num_headers;

@@ -50,16 +50,25 @@ std::vector<std::string> headers_of_source(const std::vector<std::string>& lines
 }
 
 void inherit(api::Response& response, const std::vector<std::string>& source) {
+    using Change = api::HeaderChange;
     const bool says_how_long = response.cacheability || speaks_for_itself(response);
+    const bool has_no_vary = std::any_of(
+        response.response_changes.begin(), response.response_changes.end(), [](const Change& change) {
+            return change.kind == Change::Kind::unset && api::same_name(change.line, "Vary");
+        });
     std::vector<std::string> added;
-    std::copy_if(source.begin(), source.end(), std::back_inserter(added), [&](const std::string& line) {
+    for (const std::string& line : source) {
         const auto is_same = [&](const std::string& own) { return api::same_name(name_of(own), name_of(line)); };
         if (api::same_name(name_of(line), "Vary")) {
-            return true;
+            // The program's own does not take its place, whether it was set or added: the result depends on both.
+            if (!has_no_vary) {
+                response.response_changes.push_back({Change::Kind::append, line});
+            }
+        } else if (!(says_how_long && is_one_of(about_time, line)) &&
+                   std::none_of(response.headers.begin(), response.headers.end(), is_same)) {
+            added.push_back(line);
         }
-        return !(says_how_long && is_one_of(about_time, line)) &&
-               std::none_of(response.headers.begin(), response.headers.end(), is_same);
-    });
+    }
     std::move(added.begin(), added.end(), std::back_inserter(response.headers));
 }
 

@@ -77,7 +77,8 @@ TEST_F(ApiResponse, WellFormedAnswerIsRead) {
     EXPECT_EQ(response.content_type, "text/plain");
     EXPECT_EQ(response.body_size, 8U);
     EXPECT_EQ(with_header("X-A: b"), "fine");
-    EXPECT_EQ(response.headers, std::vector<std::string>{"X-A: b"});
+    ASSERT_EQ(response.response_changes.size(), 1U);
+    EXPECT_EQ(response.response_changes[0].line, "X-A: b");
     EXPECT_FALSE(response.cacheability);
 }
 
@@ -155,7 +156,7 @@ TEST_F(ApiResponse, HeadersCannotBreakTheMessage) {
     EXPECT_EQ(with_header("X: " + std::string(max_field_bytes - 3, 'x')), "fine");
     EXPECT_NE(with_header("X: " + std::string(max_field_bytes - 2, 'x')), "fine");
     EXPECT_EQ(with_header("content-length: 5"), "fine");
-    EXPECT_TRUE(response.headers.empty());
+    EXPECT_TRUE(response.response_changes.empty());
     EXPECT_EQ(ignored, std::vector<std::string>{"content-length"});
 }
 

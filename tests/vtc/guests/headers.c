@@ -35,6 +35,16 @@ static void on_get(const char *url, const char *arg)
     (void)url;
     if (strcmp(arg, "long") == 0)
         long_names();
+    if (strcmp(arg, "extra last") == 0) {
+        struct ResponseHeader fields[] = {{"X-Several: 1", 12}, {"X-One: mine", 11}, {"x-several: 2", 12},
+                                          {"Content-Type: text/own", 22}};
+        struct BackendResponseExtra last = {.headers = fields, .num_headers = 4};
+        http_set_str(BERESP, "X-One: early");
+        http_append_str(BERESP, "X-One: earlier");
+        http_append_str(BERESP, "X-Several: 3");
+        http_set_str(BERESP, "X-Kept: yes");
+        backend_response_extra(200, "text/plain", 10, "", 0, &last);
+    }
     if (strcmp(arg, "indexes") == 0) {
         char *at = text;
         at += sprintf(at, "%ld ", http_append_str(BERESP, "X-A: 1"));
