@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <iterator>
 #include <new>
 #include <utility>
 
@@ -206,9 +205,7 @@ HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, co
     HttpRequest request;
     request.method = !wanted.body.empty() ? "POST" : wanted.wants_body ? "GET" : "HEAD";
     request.url = wanted.url;
-    // Host would name another one than that which is checked.
-    std::copy_if(wanted.headers.begin(), wanted.headers.end(), std::back_inserter(request.headers),
-                 [](const std::string& line) { return !is_field(line, "Host"); });
+    request.headers = wanted.headers;  // a Host among them is sent; it is the URL's host that is checked
     request.body = wanted.body;
     request.max_redirects = wanted.follows ? max_redirects : 0;
     request.fast_open = wanted.fast_open;

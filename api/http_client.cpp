@@ -335,6 +335,9 @@ void HttpClient::Exchange::set_headers(const Target& target) {
         if (is_framing_field(parts->name) || same_name(parts->name, "Expect") || (target.other_origin && of_user)) {
             continue;
         }
+        if (parts->value.empty() && same_name(parts->name, "Host")) {
+            continue;  // the URL's
+        }
         has_type |= same_name(parts->name, "Content-Type");
         // In curl's list a name with nothing behind its colon takes a header away; with a semicolon it is empty.
         append(parts->value.empty() ? std::string(parts->name) + ";" : line);

@@ -109,8 +109,8 @@ struct curl_op {
     char ctype[128];         /* content type; cut at 127 bytes */
 };
 
-/* Up to 12 header fields "Name: value" of the request. Those that belong to the connection are left out, and Host in
- * requests to other servers. */
+/* Up to 12 header fields "Name: value" of the request. Those that belong to the connection are left out. A Host is sent
+ * instead of the URL's; where to connect to, and whether that is allowed, goes by the URL. */
 #define CURL_FIELDS_COUNT 12u
 struct curl_fields {
     const char* ptr[CURL_FIELDS_COUNT]; /* NULL: none */
@@ -366,11 +366,11 @@ static inline bool kvm_request_method_is(const struct kvm_request* request, cons
 
 /* ---- The response ------------------------------------------------------------------------------------- */
 
-/* Answers the request and ends it: `status` 200 to 599, a content type of at most 4095 bytes (0: none) that
- * ends at its first zero, a body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at most
- * 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...)
- * are left out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral.
- * A bad status, pointer, length or header fails the request. */
+/* Answers the request and ends it: `status` 200 to 599, a content type of at most 4095 bytes (0: none) that ends at its
+ * first zero, a body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at
+ * most 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...) are left
+ * out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral. A bad status,
+ * pointer, length or header fails the request. */
 static inline void backend_response_extra(int16_t status, const void* content_type, size_t content_type_len,
                                           const void* content, size_t content_len,
                                           const struct BackendResponseExtra* extra) {

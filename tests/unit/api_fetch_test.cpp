@@ -51,22 +51,49 @@ TEST_F(ApiFetch, WhatIsRefusedCausesNoConnection) {
     EXPECT_EQ(target.connections(), 0);
 }
 
-TEST_F(ApiFetch, ProgramDoesNotSayWhichHostItMeans) {
+TEST_F(ApiFetch, HostOfAFieldIsSentAndOpensNoDoor) {
+    HttpServer other([](const std::string&) { return ok("other"); });
+    HttpServer server([&](const std::string& request) {
+        if (request.starts_with("GET /here")) {
+            return ok("x");
+        }
+        const std::string elsewhere = "http://localhost:" + std::to_string(other.port()) + "/";
+        return "HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: " +
+               (request.starts_with("GET /away") ? elsewhere : "/here") + "\r\n\r\n";
+    });
+    const auto vms = pool(config({host_of(server), "localhost:" + std::to_string(other.port())}));
+    // Where it leads on the same server it is still sent, but no other server gets it.
+    EXPECT_EQ(get(*vms, server.url("/"), "field:Host: name.example"), "200 200 [] 1 x");
+    EXPECT_EQ(get(*vms, server.url("/away"), "field:host: name.example"), "200 200 [] 5 other");
+    for (const std::string& request : server.requests()) {
+        EXPECT_NE(request.find("ost: name.example\r\n"), std::string::npos) << request;
+        EXPECT_EQ(request.find("127.0.0.1"), std::string::npos) << request;
+    }
+    EXPECT_NE(other.requests().at(0).find("Host: localhost:"), std::string::npos);
+    EXPECT_EQ(server.requests().size(), 3U);
+
+    // The rules are about the URL: neither does a Host that is allowed make another server so, nor the other way round.
+    const auto strict = pool(config({"localhost:" + std::to_string(other.port())}));
+    EXPECT_EQ(get(*strict, server.url("/here"), "field:Host: localhost:" + std::to_string(other.port())),
+              "200 error 13 status 0");
+    EXPECT_EQ(server.requests().size(), 3U);
+}
+
+TEST_F(ApiFetch, FieldsOfTheConnectionAreNotThePrograms) {
     HttpServer server([](const std::string&) { return ok("x", "Content-Type: a/b\r\n"); });
     const auto vms = pool(config({host_of(server)}));
-    for (const char* field : {"field:Host: other.example", "field:host:other.example", "field:Content-Length: 5",
+    for (const char* field : {"field:Content-Length: 5", "field:Host:",
                               "field:Transfer-Encoding: chunked", "field:Connection: upgrade", "field:X-A: 1"}) {
         EXPECT_EQ(get(*vms, server.url("/"), field), "200 200 [a/b] 1 x") << field;
     }
     for (const std::string& request : server.requests()) {
         EXPECT_NE(request.find("\r\nHost: " + host_of(server) + "\r\n"), std::string::npos) << request;
-        EXPECT_EQ(request.find("other.example"), std::string::npos) << request;
         EXPECT_EQ(request.find("Content-Length"), std::string::npos) << request;
         EXPECT_EQ(request.find("chunked"), std::string::npos) << request;
         EXPECT_NE(request.find("\r\nX-Other: 7\r\n"), std::string::npos) << request;
     }
     EXPECT_EQ(get(*vms, server.url("/"), "field:no colon"), "200 error 22 status 0");
-    EXPECT_EQ(server.connections(), 6);
+    EXPECT_EQ(server.connections(), 5);
 }
 
 TEST_F(ApiFetch, ResponsesAreMemoryOfTheRequest) {
