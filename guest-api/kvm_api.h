@@ -298,8 +298,8 @@ static inline void set_socket_prepare_for_pause(void (*f)(int thread)) {
     register_func(12, (void (*)(void))f);
 }
 
-/* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack.
- */
+/* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack, and is a
+ * 501 when there is none for it. */
 __attribute__((noreturn)) static inline void wait_for_requests(void) {
     for (;;) {
         kvm_call(KVM_WAIT_FOR_REQUESTS, 0, 0, 0, 0, 0, 0);
