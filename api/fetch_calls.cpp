@@ -26,6 +26,16 @@ struct BadArgument {
     int error;
 };
 
+// Where a part of the response goes: nowhere, to new memory of the program, or to a buffer that it has prepared.
+struct Target {
+    enum class Kind { nowhere, allocated, prepared };
+    Kind kind = Kind::nowhere;
+    GuestAddr buffer = 0;
+    std::size_t size = 0;
+};
+
+constexpr std::size_t least_header_room = 64;  // from here on a length without a buffer asks for headers
+
 // What the program wants, copied and checked.
 struct Fetch {
     std::string url;
@@ -33,7 +43,8 @@ struct Fetch {
     std::span<const std::byte> body;
     std::vector<std::byte> copied_body;  // what `body` is a view of when guest memory is not in one piece
     std::string interface;
-    bool follows = true, wants_body = true, wants_headers = true, fast_open = false, ignores_name = false;
+    Target header_block, content;
+    bool follows = true, wants_body = true, fast_open = false, ignores_name = false;
     Deadline deadline;
 };
 
@@ -85,6 +96,34 @@ void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, 
     }
 }
 
+bool has_prepared_content(const abi::FetchOperation& operation) {
+    return operation.content != 0 && operation.content_length != 0;
+}
+
+Target prepared(const GuestMemory& memory, GuestAddr buffer, std::size_t size) {
+    if (!memory.is_writable(buffer, size)) {
+        throw BadArgument{EFAULT};
+    }
+    return {Target::Kind::prepared, buffer, size};
+}
+
+void read_targets(const GuestMemory& memory, const abi::FetchOperation& operation, Fetch& fetch) {
+    const std::size_t room = operation.headers_length;
+    if (operation.headers != 0 && room != 0) {
+        fetch.header_block = prepared(memory, operation.headers, room);
+    } else if (operation.headers == 0 && (room == 0 || room >= least_header_room)) {
+        fetch.header_block.kind = Target::Kind::allocated;
+    }
+    if (!fetch.wants_body) {
+        return;
+    }
+    if (has_prepared_content(operation)) {
+        fetch.content = prepared(memory, operation.content, operation.content_length);
+    } else {
+        fetch.content.kind = Target::Kind::allocated;
+    }
+}
+
 void read_options(const GuestMemory& memory, GuestAddr address, Fetch& fetch) {
     abi::FetchOptions options;
     if (!memory.read(address, options)) {
@@ -116,7 +155,6 @@ Fetch read_fetch(const HostCall& call, const GuestMemory& memory, const abi::Fet
     }
     Fetch fetch;
     fetch.url = *std::move(text);
-    fetch.wants_headers = operation.headers == 0 && operation.headers_length == 0;
     if (fields != 0) {
         read_fields(memory, fields, fetch.headers);
     }
@@ -124,6 +162,7 @@ Fetch read_fetch(const HostCall& call, const GuestMemory& memory, const abi::Fet
     if (options != 0) {
         read_options(memory, options, fetch);
     }
+    read_targets(memory, operation, fetch);
     // The program should have time left to say that there was no answer.
     const auto now = Clock::now();
     fetch.deadline = call.deadline > now ? now + (call.deadline - now) / 8 * 7 : now;
@@ -148,6 +187,34 @@ GuestAddr place(GuestMemory& memory, std::string_view text) {
     throw BadArgument{EMSGSIZE};
 }
 
+// Of the program's own memory, with a zero after it where there is room for one.
+void fill(GuestMemory& memory, const Target& target, std::string_view text, const char* what) {
+    if (text.size() > target.size) {
+        throw HttpFailure(FailureKind::host, EMSGSIZE,
+                          std::string(what) + " of " + std::to_string(text.size()) +
+                              " bytes do not fit in the program's buffer of " + std::to_string(target.size));
+    }
+    std::string bytes(text);
+    if (bytes.size() < target.size) {
+        bytes += '\0';
+    }
+    try {
+        if (!bytes.empty() && !memory.write(target.buffer, bytes.data(), bytes.size())) {
+            throw BadArgument{EFAULT};
+        }
+    } catch (const OutOfMemory&) {
+        throw BadArgument{EMSGSIZE};
+    }
+}
+
+GuestAddr deliver(GuestMemory& memory, const Target& target, std::string_view text, const char* what) {
+    if (target.kind == Target::Kind::allocated) {
+        return place(memory, text);
+    }
+    fill(memory, target, text, what);
+    return target.buffer;
+}
+
 std::string header_block(const HttpResponse& response) {
     std::string block = response.status_line + "\r\n";
     for (const std::string& line : response.headers) {
@@ -158,16 +225,17 @@ std::string header_block(const HttpResponse& response) {
 
 void store(GuestMemory& memory, const HttpResponse& response, const Fetch& fetch, abi::FetchOperation& operation) {
     operation.status = static_cast<std::uint32_t>(response.status);
-    if (fetch.wants_headers) {
+    if (fetch.header_block.kind != Target::Kind::nowhere) {
         const std::string block = header_block(response);
-        operation.headers = place(memory, block);
+        operation.headers = deliver(memory, fetch.header_block, block, "headers");
         operation.headers_length = static_cast<std::uint32_t>(block.size());
     }
-    if (fetch.wants_body) {
+    operation.content_length = 0;
+    if (fetch.content.kind != Target::Kind::nowhere) {
         try {
-            operation.content = place(memory, response.body);
-        } catch (const BadArgument&) {
-            if (fetch.wants_headers) {
+            operation.content = deliver(memory, fetch.content, response.body, "contents");
+        } catch (...) {
+            if (fetch.header_block.kind == Target::Kind::allocated) {
                 (void)memory.unmap(operation.headers, page_ceil(operation.headers_length + std::size_t{1}));
             }
             throw;
@@ -241,14 +309,18 @@ HostCallResult GuestCalls::run_fetch(const HostCall& call, GuestMemory& memory, 
         return HostCallResult::resume(-EFAULT);
     }
     abi::FetchOperation nothing = given;
-    nothing.status = nothing.content_length = nothing.ctlen = 0;
-    nothing.content = 0;
+    nothing.status = nothing.ctlen = 0;
+    if (!has_prepared_content(given)) {
+        nothing.content = nothing.content_length = 0;
+    }
     abi::FetchOperation operation = nothing;
     int error = 0;
     try {
         const Fetch wanted = read_fetch(call, memory, given);
         const std::size_t used = std::min(memory.changed_bytes(), memory.limits().bytes);
-        const std::size_t room = std::min<std::size_t>(memory.limits().bytes - used, UINT32_MAX - page_size);
+        const std::size_t left = std::min<std::size_t>(memory.limits().bytes - used, UINT32_MAX - page_size);
+        const bool fills = wanted.content.kind == Target::Kind::prepared;
+        const std::size_t room = fills ? wanted.content.size : left;
         const HttpResponse response = from_varnish || wanted.url.starts_with('/')
                                           ? fetch_from_varnish(environment_, depth_, call, wanted, room)
                                           : fetch_from_elsewhere(environment_, call, wanted, room);

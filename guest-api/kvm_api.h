@@ -95,15 +95,21 @@ struct virtbuffer {
     size_t len;
 };
 
-/* What sys_fetch() and sys_request() are to fetch, and what came back. */
+/* What sys_fetch() and sys_request() are to fetch, and what came back.
+ *
+ * Headers and content go to new memory when their pointer is NULL and their length 0. A pointer and a length are a buffer
+ * to fill: the length becomes that of what came, which may be all of the buffer, so that no zero is after it; when it does
+ * not fit, the call fails with -EMSGSIZE and both stay. Without a pointer a headers_length of 64 or more asks for new
+ * memory, too. With only one of the two set to anything else there are no headers, and both stay as they are. Clear a
+ * struct before it is used again: what came is a buffer to fill otherwise. */
 struct curl_op {
     uint32_t status; /* of the response; 0 after a failure */
     uint32_t post_buflen;
     const void* post_buffer; /* a body: the request is a POST */
-    char* headers;           /* status line and fields as text, with a zero behind it; set one of these two before the */
-    uint32_t headers_length; /* call, to anything but 0, if you do not want them: they stay as they are then */
+    char* headers;           /* status line and fields as text, without the zero after it in headers_length; see below */
+    uint32_t headers_length;
     uint32_t unused1;
-    void* content;           /* the body, with a zero behind it */
+    void* content;           /* the body, with a zero after it; see below */
     uint32_t content_length; /* without that zero */
     uint32_t ctlen;          /* of the content type without its zero, 0 when there is none */
     char ctype[128];         /* content type; cut at 127 bytes */
@@ -612,7 +618,7 @@ static inline long fetch_post(const char* url, const char* content_type, const v
     return sys_fetch(url, strlen(url), op, NULL, NULL);
 }
 
-/* Frees the memory of a response. */
+/* Frees the memory of a response: not for buffers that the program had prepared. */
 static inline void fetch_free(struct curl_op* op) {
     if (op->headers != NULL && op->headers_length != 0) {
         munmap(op->headers, (size_t)op->headers_length + 1);

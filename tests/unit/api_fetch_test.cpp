@@ -122,6 +122,26 @@ TEST_F(ApiFetch, ResponsesAreMemoryOfTheRequest) {
     EXPECT_GT(counters[Counter::fetch_time], 0U);
 }
 
+TEST_F(ApiFetch, PreparedBuffersAreFilled) {
+    HttpServer server([](const std::string&) {
+        return std::string("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789");
+    });
+    const auto vms = pool(config({host_of(server)}));
+    const auto into = [&](const std::string& sizes) { return get(*vms, server.url("/"), ("into:" + sizes).c_str()); };
+    EXPECT_EQ(into("0:0"), "200 new 10 0123456789 0; new 39 HTTP/1.1 200 OK 0; ");
+    EXPECT_EQ(into("20:64"), "200 given 10 0123456789 0; given 39 HTTP/1.1 200 OK 0; ");
+    EXPECT_EQ(into("11:40"), "200 given 10 0123456789 0; given 39 HTTP/1.1 200 OK 0; ");
+    EXPECT_EQ(into("10:39"), "200 given 10 0123456789 #; given 39 HTTP/1.1 200 OK #; ");
+    EXPECT_EQ(into("20:0"), "200 given 10 0123456789 0; new 39 HTTP/1.1 200 OK 0; ");
+    EXPECT_EQ(into("0:64"), "200 new 10 0123456789 0; given 39 HTTP/1.1 200 OK 0; ");
+    EXPECT_EQ(into("9:64"), "200 error 90 status 0 kept");
+    EXPECT_EQ(into("20:38"), "200 error 90 status 0 kept");
+    EXPECT_EQ(get(*vms, server.url("/"), "room:16384"), "200 HTTP/1.1 200 OK");
+    EXPECT_EQ(get(*vms, server.url("/"), "room:64"), "200 HTTP/1.1 200 OK");
+    EXPECT_EQ(get(*vms, server.url("/"), "room:63"), "200 none");
+    EXPECT_EQ(counters[Counter::program_exception], 0U);
+}
+
 TEST_F(ApiFetch, BodiesArriveWhole) {
     HttpServer server([](const std::string& request) { return ok(request.substr(request.find("\r\n\r\n") + 4)); });
     const auto vms = pool(config({host_of(server)}));

@@ -10,6 +10,9 @@
  *   field:X      with that header field
  *   twice        the same twice with one struct, freed between
  *   dummy_then_get  only says whether it fits
+ *   into:C:H     into buffers of C and H bytes for content and headers, 0: none; says which memory, length, text, and
+ *                what is after it, for both
+ *   room:N       says whether there are headers when only their length is set, to N
  *   booted       what main() fetched, its argument
  *   lies         arguments that are none
  * A failure is "error N status S" with status 200. */
@@ -33,6 +36,38 @@ static void answer(long error)
     backend_response_str(200, "text/plain", text);
 }
 
+static int describe(char *out, const char *buffer, const char *found, unsigned length, int shown)
+{
+    int after = found[length] == 0 ? '0' : found[length];
+    if ((unsigned)shown > length)
+        shown = (int)length;
+    return sprintf(out, "%s %u %.*s %c; ", found == buffer ? "given" : "new", length, shown, found, after);
+}
+
+static void into(const char *url, const char *sizes)
+{
+    static char content[8192], headers[8192];
+    unsigned content_size = 0, headers_size = 0;
+    memset(content, '#', sizeof content);
+    memset(headers, '#', sizeof headers);
+    sscanf(sizes, "%u:%u", &content_size, &headers_size);
+    op.content = content_size > 0 ? content : NULL;
+    op.content_length = content_size;
+    op.headers = headers_size > 0 ? headers : NULL;
+    op.headers_length = headers_size;
+    long error = sys_fetch(url, strlen(url), &op, NULL, NULL);
+    if (error != 0) {
+        int same = op.content_length == content_size && op.headers_length == headers_size &&
+                   op.content == (content_size > 0 ? content : NULL) && content[content_size] == '#' &&
+                   headers[headers_size] == '#';
+        snprintf(text, sizeof text, "error %ld status %u %s", -error, op.status, same ? "kept" : "lost");
+    } else {
+        int used = describe(text, content, op.content, op.content_length, 20);
+        describe(text + used, headers, op.headers, op.headers_length, 15);
+    }
+    backend_response_str(200, "text/plain", text);
+}
+
 static long lie(int which, const char *url, size_t len)
 {
     static char *const nowhere = (char *)0x10;
@@ -52,7 +87,9 @@ static long lie(int which, const char *url, size_t len)
     case 11: options.interface = nowhere; return sys_fetch(url, len, &op, NULL, &options);
     case 12: return sys_fetch("/a b", 4, &op, NULL, NULL);
     case 13: return sys_fetch("/a\0b", 4, &op, NULL, NULL);
-    case 14: return sys_request("relative", 8, &op, NULL, NULL);
+    case 14: bad.content = nowhere, bad.content_length = 10; return sys_fetch(url, len, &bad, NULL, NULL);
+    case 15: bad.headers = nowhere, bad.headers_length = 100; return sys_fetch(url, len, &bad, NULL, NULL);
+    case 16: return sys_request("relative", 8, &op, NULL, NULL);
     }
     return 0;
 }
@@ -60,7 +97,7 @@ static long lie(int which, const char *url, size_t len)
 static void lies(const char *url)
 {
     char *at = text;
-    for (int which = 0; which < 15; which++)
+    for (int which = 0; which < 17; which++)
         at += sprintf(at, "%ld ", -lie(which, url, strlen(url)));
     backend_response_str(200, "text/plain", text);
 }
@@ -69,6 +106,9 @@ static void on_request(const struct kvm_request *request)
 {
     const char *arg = request->arg, *url = request->url;
     const size_t len = request->url_len;
+    if (strcmp(arg, "booted") == 0)
+        answer(0);
+    memset(&op, 0, sizeof op); /* what main() fetched there would be a buffer to fill */
     if (strcmp(arg, "get") == 0) {
         answer(fetch_get(url, &op));
     } else if (strcmp(arg, "headers") == 0) {
@@ -99,6 +139,13 @@ static void on_request(const struct kvm_request *request)
         CURL_SETFIELD(fields, 3, arg + 6);
         CURL_SETFIELD(fields, 7, "X-Other: 7");
         answer(sys_fetch(url, len, &op, &fields, NULL));
+    } else if (strncmp(arg, "into:", 5) == 0) {
+        into(url, arg + 5);
+    } else if (strncmp(arg, "room:", 5) == 0) {
+        op.headers_length = (uint32_t)atoi(arg + 5);
+        sys_fetch(url, len, &op, NULL, NULL);
+        snprintf(text, sizeof text, "%.15s", op.headers != NULL ? op.headers : "none");
+        backend_response_str(200, "text/plain", text);
     } else if (strcmp(arg, "twice") == 0) {
         struct meminfo before, after;
         fetch_get(url, &op);
@@ -119,8 +166,6 @@ static void on_request(const struct kvm_request *request)
         if (error != 0)
             answer(error);
         backend_response_str(200, "text/plain", "fits");
-    } else if (strcmp(arg, "booted") == 0) {
-        answer(0);
     } else if (strcmp(arg, "lies") == 0) {
         lies(url);
     }
