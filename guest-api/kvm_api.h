@@ -436,6 +436,8 @@ static inline long set_cacheable(bool cached, float ttl, float grace, float keep
 /* ---- Header fields in Varnish: one exit each ---------------------------------------------------------- */
 
 enum { BEREQ = 0, BERESP = 1 }; /* `where`: the request to the program, or its response */
+enum { REQ = BEREQ, REQUEST = BEREQ, RESP = BERESP, RESPONSE = BERESP }; /* the same in older sources */
+#define HTTP_FMT_SIZE 4096 /* room for a field that http_appendf() and http_setf() format, with its zero */
 
 /* Adds a field "Name: value". Its index in the message, above 0; or -EINVAL (`where`, no name or one of more than 126
  * bytes, a CR, LF or zero in it, a Content-Range that is no range of bytes, a name of more than 126 bytes in Vary),
@@ -470,7 +472,7 @@ static inline long http_unset_str(int where, const char* name) {
 
 /* KVM_HTTP_APPEND or KVM_HTTP_SET of a field that is formatted. */
 static inline long kvm_http_vf(unsigned call, int where, const char* format, va_list arguments) {
-    char field[4096];
+    char field[HTTP_FMT_SIZE];
     const int length = vsnprintf(field, sizeof(field), format, arguments);
     if (length < 0 || (size_t)length >= sizeof(field)) {
         return -ENOSPC;
@@ -536,6 +538,27 @@ static inline long sys_http_method(char* out, size_t outlen) {
 }
 static inline long http_method(char* out, size_t outlen) {
     return sys_http_method(out, outlen);
+}
+
+/* The first field called `name`, "Name: value", and the method, as zero-terminated text of malloc(): two exits each.
+ * Empty when there is no such field, NULL without memory. */
+static inline char* http_alloc_find(int where, const char* name) {
+    const long length = http_find_strlen(where, name);
+    const size_t size = length > 0 ? (size_t)length : 0;
+    char* field = (char*)calloc(size + 1, 1);
+    if (field != NULL && size > 0) {
+        http_find_str(where, name, field, size);
+    }
+    return field;
+}
+static inline char* http_alloc_method(void) {
+    const long length = sys_http_method(NULL, 0);
+    const size_t size = length > 0 ? (size_t)length : 0;
+    char* method = (char*)calloc(size + 1, 1);
+    if (method != NULL && size > 0) {
+        sys_http_method(method, size);
+    }
+    return method;
 }
 
 /* ---- Regular expressions: one exit each -------------------------------------------------------------------

@@ -35,6 +35,13 @@ static void on_get(const char *url, const char *arg)
     (void)url;
     if (strcmp(arg, "long") == 0)
         long_names();
+    if (strcmp(arg, "older names") == 0) {
+        http_appendf(RESP, "X-Older: %s", "yes");
+        snprintf(text, sizeof text, "%s [%s] [%s] [%s] [%s] %d", http_alloc_method(), http_alloc_find(REQ, "x-asked"),
+                 http_alloc_find(REQUEST, "X-None"), http_alloc_find(RESP, "x-older"),
+                 http_alloc_find(RESPONSE, "X-Older"), HTTP_FMT_SIZE);
+        backend_response_str(200, "text/plain", text);
+    }
     if (strcmp(arg, "extra last") == 0) {
         struct ResponseHeader fields[] = {{"X-Several: 1", 12}, {"X-One: mine", 11}, {"x-several: 2", 12},
                                           {"Content-Type: text/own", 22}};
