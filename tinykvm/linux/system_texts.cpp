@@ -151,7 +151,8 @@ std::string loadavg_text(const Call& call, int) {
 
 std::string version_text(const Call&, int) {
     std::string text;
-    for (const std::string_view part : {std::string_view(system_type), std::string_view(" version "), std::string_view(system_release),
+    for (const std::string_view part : {std::string_view(system_type), std::string_view(" version "),
+                                        std::string_view(system_release),
                                         std::string_view(" ("), std::string_view(system_host), std::string_view(") "),
                                         std::string_view(system_version), std::string_view("\n")})
         text += part;  // g++ 14 sees copies past the end in a chain of operator+
