@@ -1,6 +1,8 @@
 #include "api/config.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -143,6 +145,23 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
 // No setting needs more; copying and printing a value are recursive, on a server's stack.
 constexpr int max_depth = 32;
 
+// 64.0 is a whole number, wherever one is wanted; what is larger than these has no exact value.
+void make_whole(json& value) {
+    constexpr double most_exact = std::uint64_t{1} << 53;
+    if (!value.is_number_float()) {
+        return;
+    }
+    const double number = value.get<double>();
+    if (std::trunc(number) != number || std::abs(number) > most_exact) {
+        return;
+    }
+    if (number < 0) {
+        value = static_cast<std::int64_t>(number);
+    } else {
+        value = static_cast<std::uint64_t>(number);
+    }
+}
+
 // Looks at a text while it is parsed. Keeps the keys of every object that is open, because json itself lets the last of
 // several win.
 class TextCheck {
@@ -156,7 +175,9 @@ class TextCheck {
         if (depth >= max_depth && (is_object || event == json::parse_event_t::array_start)) {
             complaint_.about_text("objects and lists are more than " + std::to_string(max_depth) + " deep");
         }
-        if (is_object) {
+        if (event == json::parse_event_t::value) {
+            make_whole(parsed);
+        } else if (is_object) {
             open_.emplace_back();
         } else if (event == json::parse_event_t::object_end) {
             open_.pop_back();

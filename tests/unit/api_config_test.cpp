@@ -160,6 +160,18 @@ TEST(ApiConfig, ValuesReachTheConfiguration) {
     EXPECT_TRUE(config.standard_output);
 }
 
+TEST(ApiConfig, WholeNumbersMayHaveAPoint) {
+    const ProgramConfig config = parsed(R"({
+        "filename": "/x", "concurrency": 4.0, "max_memory": 64.0, "poll": 2e3, "max_request_time": 4.0,
+        "warmup": {"num_requests": 3.0}
+    })");
+    EXPECT_EQ(config.concurrency, 4U);
+    EXPECT_EQ(config.max_memory, std::size_t{64} << 20);
+    EXPECT_EQ(config.poll.time, std::chrono::microseconds(2000));
+    EXPECT_EQ(config.max_request_time, std::chrono::seconds(4));
+    EXPECT_EQ(config.warmup.num_requests, 3U);
+}
+
 TEST(ApiConfig, EachMistakeHasItsSentence) {
     const std::pair<const char*, const char*> cases[] = {
         {R"({"concurrency": 0})", "key \"concurrency\": value 0; allowed is a whole number from 1 to 255"},
