@@ -121,7 +121,7 @@ TEST(Fault, BacktraceIsFitForALog) {
     ASSERT_EQ(guest.memory.map(0x400000, page_size, code, "/data/\n#1  0x1 main\x1b[2J\x7f"), 0);
     Registers registers;
     registers.rip = 0x400000;
-    EXPECT_EQ(debug::backtrace(guest.memory, registers, {}), "#0  0x400000 (/data/?#1  0x1 main?[2J?)\n");
+    EXPECT_EQ(debug::backtrace(guest.memory, registers, {}), R"(#0  0x400000 (/data/\n#1  0x1 main\x1B[2J\x7F))" "\n");
 }
 
 TEST(Fault, StackOverflowIsCalledThat) {

@@ -21,7 +21,7 @@
 
 uint64_t registers[32];
 int have_xsave;
-char vectors[4096] __attribute__((aligned(64)));
+char vectors[16384] __attribute__((aligned(64)));
 void inspect(void);
 void fill_vectors(const void *pattern, int kind);
 
