@@ -20,7 +20,7 @@ namespace tinykvm::api {
 
 namespace {
 
-constexpr SizeLimit download_limit{std::size_t{16} << 30};
+const SizeLimit download_limit{std::size_t{16} << 30};
 
 class Source {
   public:
