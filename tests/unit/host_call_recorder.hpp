@@ -2,12 +2,10 @@
 #pragma once
 
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/ucontext.h>
 #include <sys/wait.h>
@@ -18,7 +16,10 @@
 #include <cstdint>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "seccomp_filter.hpp"
 
 namespace tinykvm::test {
 
@@ -119,11 +120,7 @@ class HostCallRecorder {
             program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(entry.number), 0, 1));
             program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
         }
-        program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-        const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-            ::_exit(100);
+        install_filter(std::move(program));
     }
 
     static inline Log* log_ = nullptr;

@@ -1,17 +1,17 @@
 // Which files a guest gets at (PITFALLS group C): a denial costs no host call, nothing leads out of the
 // rules.
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "linux_process.hpp"
+#include "seccomp_filter.hpp"
 
 namespace tinykvm {
 namespace {
@@ -37,11 +37,7 @@ void forbid_file_calls() {
         program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
         program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
     }
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-        ::_exit(100);
+    test::install_filter(std::move(program));
 }
 
 // Runs `work` in a child without file calls. Its exit status, or -signal.
