@@ -8,7 +8,8 @@
  *   nobody:N      an answer with status N and no body
  *   environment   the KVM_ variables
  *   file:PATH     the working directory, and what is in a file
- *   headers:N:M   N response headers of M bytes */
+ *   headers:N:M   N response headers of M bytes
+ *   pieces:N      the body streamed in pieces of N bytes, its size not said beforehand */
 #include <unistd.h>
 
 #include "kvm_api.h"
@@ -66,6 +67,28 @@ static void check(const struct kvm_request *request)
     backend_response_str(200, "text/plain", text);
 }
 
+struct body {
+    const uint8_t *data;
+    size_t size, piece;
+};
+
+static struct streaming_content next_piece(void *arg, size_t max, size_t written, size_t length)
+{
+    const struct body *body = arg;
+    size_t size = body->size - written;
+    (void)length;
+    if (size > body->piece)
+        size = body->piece;
+    return (struct streaming_content){body->data + written, size < max ? size : max};
+}
+
+static void in_pieces(const struct kvm_request *request, size_t piece)
+{
+    struct body body = {request->content, request->content_len, piece};
+    begin_streaming_response(200, request->content_type, request->content_type_len, STREAMING_UNKNOWN_LENGTH, next_piece,
+                             &body);
+}
+
 static void on_request(const struct kvm_request *request)
 {
     const char *arg = request->arg;
@@ -86,6 +109,8 @@ static void on_request(const struct kvm_request *request)
         backend_response((int16_t)atoi(arg + 7), "", 0, "", 0);
     } else if (strncmp(arg, "headers:", 8) == 0) {
         headers(arg + 8);
+    } else if (strncmp(arg, "pieces:", 7) == 0) {
+        in_pieces(request, strtoul(arg + 7, NULL, 10));
     } else if (strncmp(arg, "file:", 5) == 0) {
         show_file(arg + 5);
     } else if (strcmp(arg, "environment") == 0) {
