@@ -64,6 +64,19 @@ std::string complaint(std::string_view key, const std::string& value, const std:
 
 std::string mebibytes(std::size_t bytes) { return std::to_string(bytes >> 20); }
 
+std::string overlap(const std::string& key, const std::vector<AddressRange>& kept,
+                    const std::vector<AddressRange>& blackout_area) {
+    for (const AddressRange& closed : blackout_area) {
+        for (const AddressRange& open : kept) {
+            if (closed.overlaps(open.begin, open.end)) {
+                return complaint("blackout_area", to_string(closed),
+                                 "it must not overlap " + key + ", of which " + to_string(open) + " is a part");
+            }
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 std::string read_address_ranges(const json& value, std::vector<AddressRange>& ranges) {
@@ -86,24 +99,13 @@ std::string to_string(const AddressRange& range) { return hex(range.begin) + "-"
 
 std::string combination_problem(const ProgramConfig& config) {
     const std::size_t needed = config.max_request_memory + config.shared_memory + least_address_space;
-    if (config.address_space < needed) {
+    if (config.effective_address_space() < needed) {
         return complaint("address_space", mebibytes(config.address_space),
                          "with max_request_memory " + mebibytes(config.max_request_memory) + " and shared_memory " +
                              mebibytes(config.shared_memory) + " at least " + mebibytes(needed) + " is needed");
     }
-    if (config.max_memory > config.address_space) {
-        return complaint("max_memory", mebibytes(config.max_memory),
-                         "at most address_space, which is " + mebibytes(config.address_space) + ", is allowed");
-    }
-    for (const AddressRange& closed : config.blackout_area) {
-        for (const AddressRange& open : config.remapping) {
-            if (closed.overlaps(open.begin, open.end)) {
-                return complaint("blackout_area", to_string(closed),
-                                 "it must not overlap remapping, of which " + to_string(open) + " is a part");
-            }
-        }
-    }
-    return {};
+    const std::string problem = overlap("remapping", config.remapping, config.blackout_area);
+    return problem.empty() ? overlap("executable_remapping", config.executable_remapping, config.blackout_area) : problem;
 }
 
 }  // namespace tinykvm::api

@@ -9,6 +9,7 @@
 
 #include "api/guest_text.hpp"
 #include "api/settings.hpp"
+#include "api/variables.hpp"
 
 namespace tinykvm::api {
 
@@ -61,18 +62,43 @@ std::string did_you_mean(std::string_view key) {
     }
     std::string_view best;
     std::size_t best_distance = std::max<std::size_t>(2, key.size() / 3) + 1;
-    for (const Setting& setting : settings()) {
-        const bool begins_so = key.size() >= 3 && setting.key.starts_with(key);
-        if (const std::size_t d = begins_so ? 1 : distance(key, setting.key); d < best_distance) {
-            best = setting.key;
+    const auto consider = [&](std::string_view known) {
+        const bool begins_so = key.size() >= 3 && known.starts_with(key);
+        if (const std::size_t d = begins_so ? 1 : distance(key, known); d < best_distance) {
+            best = known;
             best_distance = d;
         }
+    };
+    for (const Setting& setting : settings()) {
+        consider(setting.key);
+    }
+    for (const Alias& alias : aliases()) {
+        consider(alias.name);
     }
     return best.empty() ? std::string() : "; did you mean \"" + std::string(best) + "\"?";
 }
 
+// The setting a key of `object` is a name of, or the key itself.
+std::string_view resolve_alias(const std::string& key, const json& object, const Complaint& complaint) {
+    for (const Alias& alias : aliases()) {
+        if (alias.name != key) {
+            continue;
+        }
+        if (object.contains(alias.key)) {
+            complaint.about_key(key, "is another name of \"" + std::string(alias.key) + "\", which is there, too");
+        }
+        return alias.key;
+    }
+    return key;
+}
+
 // A key that is not among the settings: returns when its value asks for nothing that is not there.
 void check_unavailable(std::string_view key, const json& value, const Complaint& complaint) {
+    for (const IgnoredSetting& ignored : ignored_settings()) {
+        if (ignored.key == key) {
+            return;
+        }
+    }
     for (const LaterSetting& later : later_settings()) {
         if (later.key != key) {
             continue;
@@ -87,6 +113,19 @@ void check_unavailable(std::string_view key, const json& value, const Complaint&
 
 bool fits_text(const Setting& setting, const json& value) {
     return value.is_string() && value.get_ref<const std::string&>().size() <= setting.most;
+}
+
+bool fits_download(const Setting& setting, const json& value) {
+    if (!value.is_object() || !value.contains("uri") || !value.contains("filepath")) {
+        return false;
+    }
+    for (const auto& [key, part] : value.items()) {
+        const bool is_known = key == "uri" || key == "filepath" || key == "sha256" || key == "md5";
+        if (!is_known || !fits_text(setting, part)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool has_zero(const json& value) {
@@ -104,6 +143,9 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
         case Kind::integer:
         case Kind::mebibytes:
             fits = value.is_number_integer() && in_range(setting, value);
+            break;
+        case Kind::boolean_or_mebibytes:
+            fits = value.is_boolean() || (value.is_number_integer() && in_range(setting, value));
             break;
         case Kind::seconds: fits = value.is_number() && in_range(setting, value); break;
         case Kind::text:
@@ -128,8 +170,7 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
             break;
         case Kind::downloads:
             fits = value.is_array() && std::all_of(value.begin(), value.end(), [&](const json& one) {
-                       return one.is_object() && one.size() == 2 && one.contains("uri") && one.contains("filepath") &&
-                              fits_text(setting, one["uri"]) && fits_text(setting, one["filepath"]);
+                       return fits_download(setting, one);
                    });
             break;
     }
@@ -228,13 +269,17 @@ ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
         complaint.about_text("it must be a JSON object, {...}");
     }
     ConfigLayer layer;
-    for (const auto& [key, value] : object.items()) {
+    for (const auto& [name_of_key, written] : object.items()) {
+        const std::string key(resolve_alias(name_of_key, object, complaint));
         const auto all = settings();
-        const auto setting =
-            std::find_if(all.begin(), all.end(), [&key = key](const Setting& one) { return one.key == key; });
+        const auto setting = std::find_if(all.begin(), all.end(), [&](const Setting& one) { return one.key == key; });
         if (setting == all.end()) {
-            check_unavailable(key, value, complaint);
+            check_unavailable(key, written, complaint);
             continue;
+        }
+        json value = written;
+        if (const std::string problem = setting->has_variables ? replace_variables(value) : ""; !problem.empty()) {
+            complaint.about_value(*setting, value, problem);
         }
         check(*setting, value, complaint);
         ProgramConfig scratch;
@@ -246,7 +291,7 @@ ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
         }
         layer.defines_program_ |= key == "filename" || key == "uri";
         layer.assignments_.emplace_back(
-            [store = setting->store, value = value](ProgramConfig& config) { store(config, value); });
+            [store = setting->store, value = std::move(value)](ProgramConfig& config) { store(config, value); });
     }
     return layer;
 }

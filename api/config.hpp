@@ -3,6 +3,7 @@
 // Thread safety: plain values.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -29,7 +30,7 @@ struct Poll {
 // Requests a program answers before it is frozen.
 struct Warmup {
     unsigned num_requests = 0;
-    bool exact = true;  // else num_requests is how many in a row must be no faster than one before
+    bool exact = false;  // else num_requests is how many in a row must be no faster than one before
     std::string url = "/", method = "GET";
     std::vector<std::string> headers;  // "Name: value"
 };
@@ -37,6 +38,7 @@ struct Warmup {
 // A file that is there before the program starts, as a copy of what is at the URI.
 struct Download {
     std::string uri, path;
+    Checksums checksums;
 };
 
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
@@ -59,9 +61,9 @@ struct ProgramConfig {
     std::size_t max_request_memory = std::size_t{64} << 20;
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
     std::size_t shared_memory = 0;
-    std::size_t address_space = std::size_t{3} << 30;
+    std::size_t address_space = std::size_t{3} << 30;  // as it was said: effective_address_space() is what counts
     unsigned max_threads = 64;
-    std::vector<AddressRange> remapping, blackout_area;
+    std::vector<AddressRange> remapping, executable_remapping, blackout_area;
     bool relocate_fixed_mmap = false;
     bool executable_heap = false;
     bool mmap_backed_files = true;
@@ -70,6 +72,7 @@ struct ProgramConfig {
     bool hugepages = false;
     std::size_t hugepage_arena_size = 0;
     std::size_t request_hugepage_arena_size = 0;
+    bool request_hugepages = false;
     std::vector<std::string> main_arguments;
     std::vector<std::string> environment;
     std::vector<PathRule> allowed_paths;
@@ -83,6 +86,9 @@ struct ProgramConfig {
     Warmup warmup;
     bool verbose = false;
     bool standard_output = false;
+
+    // Room for what may be used.
+    std::size_t effective_address_space() const { return std::max(address_space, max_memory); }
 };
 
 // What is wrong with the settings together, as "key ...: value ...: why"; empty: nothing.

@@ -24,10 +24,18 @@ std::string configuration_page() {
         "A setting comes from the program's own object, else from its group, else it has the default given here. An\n"
         "object without `filename` and `uri` whose name is not that of a program defines a group. Unknown keys, keys\n"
         "that are there twice and values out of range fail the load of the VCL with a message that says which and\n"
-        "what is allowed. A library, read with `tinykvm.library()`, is an object of such objects under their names.\n";
+        "what is allowed. A library, read with `tinykvm.library()`, is an object of such objects under their names.\n"
+        "\n"
+        "In `filename`, `download` (`filepath`), `allowed_paths`, `current_working_directory`, `main_arguments` and\n"
+        "`environment`, `$HOME` is replaced by the HOME of the process that reads the configuration, and `$PWD` by its\n"
+        "working directory. Of varnishd that is the folder it has for itself (`-n`), and as a service of systemd it mostly\n"
+        "has no HOME, which is an error that says so. `$$HOME` and `$$PWD` stand for `$HOME` and `$PWD` themselves.\n";
     for (const Setting& setting : settings()) {
         page += "\n## `" + std::string(setting.key) + "`\n\n";
         page += std::string(setting.meaning) + "\n\n";
+        for (const Alias& alias : aliases()) {
+            page += alias.key == setting.key ? "* Another name: `" + std::string(alias.name) + "`\n" : "";
+        }
         page += "* Allowed: " + allowed_values(setting) + "\n";
         page += "* Default: ";
         if (setting.fallback.empty()) {
@@ -43,6 +51,12 @@ std::string configuration_page() {
         "work:\n\n";
     for (const LaterSetting& later : later_settings()) {
         page += "* `" + std::string(later.key) + "`: " + std::string(later.allowed) + "\n";
+    }
+    page +=
+        "\n## Keys that mean nothing here\n\n"
+        "Configurations of libvmod-tinykvm may have them, with any value:\n\n";
+    for (const IgnoredSetting& ignored : ignored_settings()) {
+        page += "* `" + std::string(ignored.key) + "`: " + std::string(ignored.why) + "\n";
     }
     return page;
 }

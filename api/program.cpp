@@ -49,22 +49,44 @@ bool BootControl::cancelled() {
 
 namespace {
 
+bool has_entry(const std::vector<std::string>& environment, std::string_view beginning) {
+    return std::any_of(environment.begin(), environment.end(),
+                       [&](const std::string& entry) { return entry.starts_with(beginning); });
+}
+
+// Programs may look for a user and a locale, as they are there on every other system. LC_ALL would win against each of
+// the other names of a locale.
+std::vector<std::string> environment_for(const std::string& name, const ProgramConfig& config) {
+    std::vector<std::string> entries;
+    if (!has_entry(config.environment, "LC_") && !has_entry(config.environment, "LANG=") &&
+        !has_entry(config.environment, "LANGUAGE=")) {
+        entries.emplace_back("LC_ALL=C");
+    }
+    if (!has_entry(config.environment, "USER=")) {
+        entries.emplace_back("USER=nobody");
+    }
+    entries.insert(entries.end(),
+                   {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=", "KVM_DEBUG=0"});
+    entries.insert(entries.end(), config.environment.begin(), config.environment.end());
+    return entries;
+}
+
 Options options_for(const std::string& name, const ProgramConfig& config) {
     Options options;
     options.program_name = name;  // no '/' in it: how older programs know that they are in a sandbox
     options.arguments = config.main_arguments;
-    options.environment = {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=",
-                           "KVM_DEBUG=0"};
-    options.environment.insert(options.environment.end(), config.environment.begin(), config.environment.end());
+    options.environment = environment_for(name, config);
     options.working_directory = config.current_working_directory;
     options.allowed_paths = config.allowed_paths;
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
     options.max_creation_time = config.max_boot_time;
     options.shared_memory = config.shared_memory;
-    options.max_address_space = config.address_space;
+    options.max_address_space = config.effective_address_space();
     options.max_threads = config.max_threads;
     options.addresses_on_request = config.remapping;
+    options.addresses_on_request.insert(options.addresses_on_request.end(), config.executable_remapping.begin(),
+                                        config.executable_remapping.end());
     options.closed_addresses = config.blackout_area;
     options.relocate_fixed_mappings = config.relocate_fixed_mmap;
     options.executable_heap = config.executable_heap;
@@ -80,6 +102,9 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
         options.huge_page_arena = config.max_memory;
     }
     options.request_huge_page_arena = config.request_hugepage_arena_size;
+    if (config.request_hugepages && config.request_hugepage_arena_size == 0) {
+        options.request_huge_page_arena = config.max_request_memory;
+    }
     GuestOutput::connect(options, config.verbose);
     return options;
 }

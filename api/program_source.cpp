@@ -38,7 +38,7 @@ class Source {
 
     void fetch_downloads() {
         for (const Download& download : config_.downloads) {
-            (void)LocalCopy{download.uri, download.path, {}}.update(patience_, download_limit, log_);
+            (void)LocalCopy{download.uri, download.path, download.checksums}.update(patience_, download_limit, log_);
         }
     }
 

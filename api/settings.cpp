@@ -128,6 +128,17 @@ std::string read_warmup_text(const std::string& key, const json& value, Warmup& 
     return {};
 }
 
+void add_user_agent(Warmup& warmup) {
+    const bool has_one = std::any_of(warmup.headers.begin(), warmup.headers.end(), [](const std::string& header) {
+        std::string why;
+        const auto field = parse_field(header, why);
+        return field && same_name(field->name, "User-Agent");
+    });
+    if (!has_one) {
+        warmup.headers.insert(warmup.headers.begin(), "User-Agent: tinykvm");
+    }
+}
+
 std::string store_warmup(ProgramConfig& config, const json& value) {
     constexpr std::uint64_t most_requests = 65535;
     Warmup warmup;
@@ -156,6 +167,7 @@ std::string store_warmup(ProgramConfig& config, const json& value) {
             return problem;
         }
     }
+    add_user_agent(warmup);
     config.warmup = std::move(warmup);
     return {};
 }
@@ -209,7 +221,8 @@ constexpr Setting table[] = {
      [](ProgramConfig& c, const json& v) {
          c.filename = v.get<std::string>();
          return absolute(c.filename, "the path");
-     }},
+     },
+     true},
     {"group", Kind::text, 1, 128, "\"test\"", "",
      "The group whose settings the program starts from. `test` always exists and has the defaults of this page.",
      [](ProgramConfig& c, const json& v) {
@@ -243,8 +256,9 @@ constexpr Setting table[] = {
      [](ProgramConfig& c, const json& v) { return store_checksum(c.checksums.md5, 32, v); }},
     {"download", Kind::downloads, 1, most_text, "[]", "",
      "Files to fetch before the program starts: from `uri` to `filepath`, in order, as the program itself is from `uri` "
-     "to `filename`. Folders that are missing are made. To see the files the program needs `allowed_paths`.",
-     store_downloads},
+     "to `filename`. Folders that are missing are made. With `sha256` or `md5` a file must have that checksum, as "
+     "`filename` its own: else the program does not start. To see the files the program needs `allowed_paths`.",
+     store_downloads, true},
     {"start", Kind::boolean, 0, 0, "false", "",
      "Start the program when the VCL becomes warm, which it does after it was loaded, without delaying it. Else it is "
      "started when it is first needed, or by `tinykvm.start()`.",
@@ -323,7 +337,7 @@ constexpr Setting table[] = {
      "How much may be mapped for access at a time, whether it is used or not: the program, its stack, heap and mappings, "
      "shared memory and the area of a request. What is mapped without any right (`PROT_NONE`) does not count; what was "
      "accessible once counts as long as the VM lives, in blocks of 2 MiB. A mapping beyond it fails with `ENOMEM`, and "
-     "the log says so once a request. "
+     "the log says so once a request. It is never less than `max_memory`. "
      "Unused address space costs the host nothing, what is mapped 0.2 % of its size.",
      [](ProgramConfig& c, const json& v) {
          c.address_space = mebibytes(v);
@@ -343,6 +357,10 @@ constexpr Setting table[] = {
      "free address it asks for in any case; this is for addresses below the stack (0x7FFF200000), where others are "
      "placed. It takes no memory, and nothing is there until it is mapped.",
      [](ProgramConfig& c, const json& v) { return read_address_ranges(v, c.remapping); }},
+    {"executable_remapping", Kind::ranges, 0, 0, "[]", "",
+     "More addresses as `remapping` has them, for code that a program makes. There is no other difference: what a program "
+     "maps with `PROT_EXEC` can be executed anywhere.",
+     [](ProgramConfig& c, const json& v) { return read_address_ranges(v, c.executable_remapping); }},
     {"blackout_area", Kind::ranges, 0, 0, "[]", "",
      "Addresses where there is never anything: nothing is placed there, a fixed mapping there fails with `ENOMEM`, the "
      "heap ends before it, and an access is a fault. A program that is linked to such addresses does not load.",
@@ -409,6 +427,16 @@ constexpr Setting table[] = {
          c.request_hugepage_arena_size = mebibytes(v);
          return std::string();
      }},
+    {"request_hugepages", Kind::boolean_or_mebibytes, 0, most_mebibytes, "false", "",
+     "`request_hugepage_arena_size` in short. true: as much as that says, or `max_request_memory` when it is not set. A "
+     "number is `request_hugepage_arena_size`, false is 0.",
+     [](ProgramConfig& c, const json& v) {
+         c.request_hugepages = v == true;
+         if (v != true) {
+             c.request_hugepage_arena_size = v.is_number() ? mebibytes(v) : 0;
+         }
+         return std::string();
+     }},
     {"split_hugepages", Kind::boolean, 0, 0, "true", "",
      "What requests write is copied in pages of 4 KiB, whatever the program's memory was made of. It is always so; "
      "`false` is refused.",
@@ -419,11 +447,13 @@ constexpr Setting table[] = {
      [](ProgramConfig& c, const json& v) {
          c.main_arguments = texts(v);
          return std::string();
-     }},
+     },
+     true},
     {"environment", Kind::texts, 0, most_text, "[]", "",
      "The program's environment, NAME=VALUE each. KVM_NAME, KVM_GROUP, KVM_TYPE, KVM_STATE and KVM_DEBUG are always "
-     "there as well.",
-     store_environment},
+     "there as well. So are `USER=nobody`, unless another USER is given, and `LC_ALL=C`, unless LANG, LANGUAGE or a name "
+     "that begins with LC_ is given.",
+     store_environment, true},
     {"allowed_paths", Kind::paths, 0, most_text, "[]", "",
      "The files the program sees; without it none. A string is a file or directory that may be read under its own "
      "path. An object says more: `virtual`, the path in the program; `real`, the path on the host (the same unless "
@@ -431,7 +461,7 @@ constexpr Setting table[] = {
      "`virtual` as a symbolic link to `real`. `/proc`, `/sys` and `/dev` are made for each program and never the host's, "
      "also when `/` is allowed ([programs.md](programs.md#what-there-is-of-linux)); a rule that names them under `real` "
      "covers nothing, and the log says so. A single file of `/sys` may be named.",
-     store_paths},
+     store_paths, true},
     {"allowed_hosts", Kind::hosts, 1, 300, "[]", "",
      "The hosts the program may fetch from with `sys_fetch()`; without it none. Varnish itself can always be asked, once "
      "`init_self_requests()` allows it. A string is a name (`example.com`), the names below a domain "
@@ -445,7 +475,8 @@ constexpr Setting table[] = {
      [](ProgramConfig& c, const json& v) {
          c.current_working_directory = v.get<std::string>();
          return absolute(c.current_working_directory, "the path");
-     }},
+     },
+     true},
     {"ephemeral", Kind::boolean, 0, 0, "true", "",
      "Every request finds the program as it was when it started to wait. With false a VM keeps what requests change; "
      "it is made new only after a failure.",
@@ -495,10 +526,12 @@ constexpr Setting table[] = {
      "Requests that the program answers when it has started to wait and before its VMs are made of it, so that what "
      "answering prepares (caches, compiled code, memory) is there for all requests: what they change stays, their "
      "responses go nowhere. `num_requests` (20): how many; `url` (`\"/\"`), `method` (`\"GET\"`) and `headers` (`[]`, of "
-     "strings `\"Name: value\"`): what they are, without a body. The program can tell them by `IS_WARMUP_REQUEST()`. "
-     "With `exact` (true) false there are more of them, until `num_requests` in a row were no faster than the fastest "
-     "before, at most 100 times as many. They count in `max_boot_time` and `max_memory`; when one is not answered, "
-     "whatever its status, the program does not load.",
+     "strings `\"Name: value\"`): what they are, without a body; `User-Agent: tinykvm` is there unless another User-Agent "
+     "is. The program can tell them by `IS_WARMUP_REQUEST()`. With `exact` (false) there are as many as `num_requests` "
+     "says; else there are more, until `num_requests` in a row were no faster than the fastest before, at most 100 times "
+     "as many. What is beyond `num_requests` takes at most half of the time and memory the program has to boot. All of "
+     "them count in `max_boot_time` and `max_memory`; when one is not answered, whatever its status, the program does not "
+     "load.",
      store_warmup},
     {"verbose", Kind::boolean, 0, 0, "false", "",
      "Log unusual events: system calls and host calls that do not exist, paths that are refused (the first 64 of a "
@@ -517,6 +550,7 @@ constexpr Setting table[] = {
 
 bool is_false(const json& v) { return v == false; }
 bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
+bool is_false_or_zero(const json& v) { return is_false(v) || v == 0; }
 bool is_one_processor(const json& v) { return is_false(v) || v == 0 || v == 1; }
 bool is_time(const json& v) { return v.is_number() && v >= 0; }
 
@@ -524,6 +558,8 @@ constexpr LaterSetting later[] = {
     {"storage", "false or \"\"", is_false_or_empty},
     {"max_storage_time", "any number of seconds", is_time},  // without storage none of them means anything
     {"cold_start_file", "\"\"", is_false_or_empty},
+    {"default", "false", is_false},
+    {"profiling", "false or 0", is_false_or_zero},
     {"smp", "0 or 1", is_one_processor},
     {"allow_debug", "false", is_false},
     {"remote_debug_on_exception", "false", is_false},
@@ -531,6 +567,24 @@ constexpr LaterSetting later[] = {
     {"verbose_pagetables", "false", is_false},
     {"server", "{}", is_false_or_empty},
     {"websocket_server", "{}", is_false_or_empty},
+};
+
+constexpr Alias other_names[] = {
+    {"req_mem_limit_after_reset", "limit_workmem_after_req"},
+    {"experimental_keep_working_memory", "ephemeral_keep_working_memory"},
+};
+
+constexpr IgnoredSetting ignored[] = {
+    {"dylink_address_hint", "where a dynamic loader goes: a free place is found"},
+    {"heap_address_hint", "where the heap goes: a free place is found"},
+    {"double_buffered", "two VMs for each that serves: `concurrency` is how many there are"},
+    {"max_storage_memory", "about `storage`"},
+    {"storage_memory", "about `storage`"},
+    {"storage_arguments", "about `storage`"},
+    {"storage_filename", "about `storage`"},
+    {"storage_dylink_address_hint", "about `storage`"},
+    {"storage_1_to_1", "about `storage`"},
+    {"storage_serialized", "about `storage`"},
 };
 
 std::string number(double value) {
@@ -545,12 +599,17 @@ std::span<const Setting> settings() { return table; }
 
 std::span<const LaterSetting> later_settings() { return later; }
 
+std::span<const Alias> aliases() { return other_names; }
+
+std::span<const IgnoredSetting> ignored_settings() { return ignored; }
+
 std::string_view unit(const Setting& setting) {
     switch (setting.kind) {
         case Kind::seconds: return "s";
         case Kind::choice_or_microseconds: return "us";
         case Kind::mebibytes: return "MiB";
         case Kind::boolean:
+        case Kind::boolean_or_mebibytes:
         case Kind::integer:
         case Kind::text:
         case Kind::texts:
@@ -571,6 +630,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::integer: return "a whole number" + range;
         case Kind::seconds: return "a number of seconds" + range;
         case Kind::mebibytes: return "a whole number of MiB" + range;
+        case Kind::boolean_or_mebibytes: return "true, false or a whole number of MiB" + range;
         case Kind::text:
             return !setting.allowed.empty() ? std::string(setting.allowed)
                    : setting.least == 0     ? "a string of at most " + number(setting.most) + " bytes"
@@ -580,7 +640,7 @@ std::string allowed_values(const Setting& setting) {
             return "a list of strings and of objects {virtual, real, writable, prefix, symlink}";
         case Kind::hosts: return "a list of strings and of objects {host, private, dont_verify_host}";
         case Kind::ranges: return address_ranges_allowed;
-        case Kind::downloads: return "a list of objects {uri, filepath}";
+        case Kind::downloads: return "a list of objects {uri, filepath, sha256, md5}, with or without the last two";
         case Kind::object:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:

@@ -15,7 +15,7 @@ namespace tinykvm::api {
 
 struct Setting {
     enum class Kind {
-        boolean, integer, seconds, mebibytes, text, texts, paths, hosts, downloads, choice,
+        boolean, integer, seconds, mebibytes, boolean_or_mebibytes, text, texts, paths, hosts, downloads, choice,
         choice_or_microseconds, object, ranges
     };
 
@@ -27,6 +27,7 @@ struct Setting {
     std::string_view meaning;
     // Stores a value that has the right kind and range; says what else is wrong with it, or nothing.
     std::string (*store)(ProgramConfig& config, const nlohmann::json& value);
+    bool has_variables = false;  // $HOME and $PWD in its texts are replaced
 };
 
 std::span<const Setting> settings();
@@ -39,6 +40,19 @@ struct LaterSetting {
     bool (*asks_for_nothing)(const nlohmann::json& value);
 };
 std::span<const LaterSetting> later_settings();
+
+// Other names of settings.
+struct Alias {
+    std::string_view name, key;
+};
+std::span<const Alias> aliases();
+
+// Keys that may have any value: none would make a difference here.
+struct IgnoredSetting {
+    std::string_view key;
+    std::string_view why;
+};
+std::span<const IgnoredSetting> ignored_settings();
 
 // "a whole number from 1 to 255", for messages and the page.
 std::string allowed_values(const Setting& setting);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace tinykvm::api {
 using nlohmann::json;
 
 std::string store_checksum(std::string& checksum, std::size_t digits, const json& value) {
-    std::string text = value.get<std::string>();
+    auto text = value.get<std::string>();
     for (char& c : text) {
         c = c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c;
     }
@@ -26,12 +27,18 @@ std::string store_checksum(std::string& checksum, std::size_t digits, const json
 std::string store_downloads(ProgramConfig& config, const json& value) {
     std::vector<Download> downloads;
     for (const json& entry : value) {
-        Download download{entry["uri"].get<std::string>(), entry["filepath"].get<std::string>()};
+        Download download{entry["uri"].get<std::string>(), entry["filepath"].get<std::string>(), {}};
         if (const std::string problem = uri_problem(download.uri); !problem.empty()) {
             return "\"uri\": " + problem;
         }
         if (!download.path.starts_with('/') || download.path.find('\0') != std::string::npos) {
             return "\"filepath\" must begin with '/' and have no zero byte";
+        }
+        for (const auto& [key, digits, checksum] : {std::tuple("sha256", 64, &download.checksums.sha256),
+                                                    std::tuple("md5", 32, &download.checksums.md5)}) {
+            if (entry.contains(key) && !store_checksum(*checksum, digits, entry[key]).empty()) {
+                return "\"" + std::string(key) + "\" is a string of " + std::to_string(digits) + " hexadecimal digits";
+            }
         }
         if (std::any_of(downloads.begin(), downloads.end(),
                         [&](const Download& other) { return other.path == download.path; })) {

@@ -13,6 +13,7 @@ namespace tinykvm::api {
 
 // They store a value and return "", or say what is wrong with it.
 std::string store_checksum(std::string& checksum, std::size_t digits, const nlohmann::json& value);  // a string
-std::string store_downloads(ProgramConfig& config, const nlohmann::json& value);  // a list of {uri, filepath}, strings
+// A list of objects of strings, {uri, filepath} and perhaps {sha256, md5}.
+std::string store_downloads(ProgramConfig& config, const nlohmann::json& value);
 
 }  // namespace tinykvm::api

@@ -1,6 +1,7 @@
 // Ranges of guest addresses in a configuration, and settings that must fit together.
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "api/address_settings.hpp"
@@ -77,8 +78,6 @@ TEST(ApiAddresses, DefaultsFitTogether) { EXPECT_EQ(combination_problem({}), "")
 TEST(ApiAddresses, SettingsThatDoNotFitTogetherAreNamed) {
     ProgramConfig config;
     config.address_space = std::size_t{128} << 20;
-    EXPECT_EQ(combination_problem(config),
-              "key \"max_memory\": value 256: at most address_space, which is 128, is allowed");
     config.max_memory = config.address_space;
     EXPECT_EQ(combination_problem(config), "");
     config.shared_memory = std::size_t{1} << 20;
@@ -91,6 +90,29 @@ TEST(ApiAddresses, SettingsThatDoNotFitTogetherAreNamed) {
     config.blackout_area.push_back({0x1FF000, 0x200000});
     EXPECT_EQ(combination_problem(config), "key \"blackout_area\": value 0x1FF000-0x200000: it must not overlap "
                                            "remapping, of which 0x100000-0x200000 is a part");
+    config.executable_remapping = std::exchange(config.remapping, {});
+    EXPECT_EQ(combination_problem(config), "key \"blackout_area\": value 0x1FF000-0x200000: it must not overlap "
+                                           "executable_remapping, of which 0x100000-0x200000 is a part");
+}
+
+TEST(ApiAddresses, AddressSpaceIsNeverLessThanTheMemory) {
+    ProgramConfig config;
+    ConfigLayer::parse("p", R"({"max_memory": 4096, "address_space": 128})").apply(config);
+    EXPECT_EQ(config.effective_address_space(), std::size_t{4096} << 20);
+    EXPECT_EQ(combination_problem(config), "");
+    ConfigLayer::parse("p", R"({"address_space": 5000})").apply(config);
+    EXPECT_EQ(config.effective_address_space(), std::size_t{5000} << 20);
+    config.max_request_memory = std::size_t{5000} << 20;
+    EXPECT_EQ(combination_problem(config), "key \"address_space\": value 5000: with max_request_memory 5000 and "
+                                           "shared_memory 0 at least 5064 is needed");
+}
+
+TEST(ApiAddresses, RangesForCodeAreKeptBesideTheOthers) {
+    ProgramConfig config;
+    ConfigLayer::parse("p", R"({"remapping": ["0xC000000000", 1], "executable_remapping": ["0x1000000000", 2]})")
+        .apply(config);
+    EXPECT_EQ(config.remapping, (Ranges{{0xC000000000, 0xC000100000}}));
+    EXPECT_EQ(config.executable_remapping, (Ranges{{0x1000000000, 0x1000200000}}));
 }
 
 }  // namespace

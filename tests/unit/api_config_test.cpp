@@ -1,7 +1,10 @@
 // The table of settings: every key, every kind of mistake and its exact sentence.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "api/catalogue.hpp"
@@ -63,6 +66,112 @@ TEST(ApiConfig, KeysOfLaterVersionsMayAskForNothing) {
     EXPECT_NE(complaint(R"({"max_storage_time": -1})"), "accepted");
 }
 
+TEST(ApiConfig, KeysThatMeanNothingHereMayHaveAnyValue) {
+    EXPECT_FALSE(ignored_settings().empty());
+    for (const IgnoredSetting& ignored : ignored_settings()) {
+        for (const char* value : {"true", "0", "\"0x40000000\"", "[\"x\"]", "null"}) {
+            EXPECT_EQ(complaint("{\"" + std::string(ignored.key) + "\": " + value + "}"), "accepted");
+        }
+    }
+}
+
+TEST(ApiConfig, OtherNamesOfSettings) {
+    const ProgramConfig config = parsed(R"({"req_mem_limit_after_reset": 16, "experimental_keep_working_memory": false})");
+    EXPECT_EQ(config.limit_workmem_after_req, std::size_t{16} << 20);
+    EXPECT_FALSE(config.ephemeral_keep_working_memory);
+    EXPECT_EQ(complaint(R"({"req_mem_limit_after_reset": 16, "limit_workmem_after_req": 16})"),
+              "configuration of \"p\": key \"req_mem_limit_after_reset\": is another name of "
+              "\"limit_workmem_after_req\", which is there, too");
+    EXPECT_EQ(complaint(R"({"req_mem_limit_after_reset": -1})"),
+              "configuration of \"p\": key \"limit_workmem_after_req\": value -1; allowed is a whole number of MiB from 0 "
+              "to 65536");
+    EXPECT_EQ(complaint(R"({"req_mem_limit_after_request": 1})"),
+              "configuration of \"p\": key \"req_mem_limit_after_request\": is unknown; did you mean "
+              "\"req_mem_limit_after_reset\"?");
+}
+
+TEST(ApiConfig, HugePagesOfRequestsInShort) {
+    const auto arena = [](const char* json) { return parsed(json).request_hugepage_arena_size >> 20; };
+    EXPECT_TRUE(parsed(R"({"request_hugepages": true})").request_hugepages);
+    EXPECT_EQ(arena(R"({"request_hugepages": true})"), 0U);  // as much as max_request_memory
+    EXPECT_EQ(arena(R"({"request_hugepages": true, "request_hugepage_arena_size": 8})"), 8U);
+    EXPECT_EQ(arena(R"({"request_hugepages": 16})"), 16U);
+    EXPECT_EQ(arena(R"({"request_hugepages": false})"), 0U);
+    ProgramConfig config = parsed(R"({"request_hugepage_arena_size": 8, "request_hugepages": true})");
+    ConfigLayer::parse("p", R"({"request_hugepages": false})").apply(config);
+    EXPECT_FALSE(config.request_hugepages);
+    EXPECT_EQ(config.request_hugepage_arena_size, 0U);
+    EXPECT_EQ(complaint(R"({"request_hugepages": "8"})"),
+              "configuration of \"p\": key \"request_hugepages\": value \"8\"; allowed is true, false or a whole number of "
+              "MiB from 0 to 65536");
+}
+
+// Puts a variable of the environment back as it was.
+class Environment {
+  public:
+    Environment(const char* name, const char* value) : name_(name) {
+        if (const char* const before = std::getenv(name)) {
+            before_ = before;
+        }
+        set(value);
+    }
+    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+
+  private:
+    void set(const char* value) {
+        if (value == nullptr) {
+            ::unsetenv(name_);
+        } else {
+            ::setenv(name_, value, 1);
+        }
+    }
+
+    const char* const name_;
+    std::optional<std::string> before_;
+};
+
+TEST(ApiConfig, HomeAndWorkingDirectoryAreReplaced) {
+    const Environment home("HOME", "/home/me");
+    const std::string here = std::filesystem::current_path().string();
+    const ProgramConfig config = parsed(R"({
+        "filename": "$HOME/bin/$HOME", "uri": "http://h/$HOME", "current_working_directory": "$PWD",
+        "main_arguments": ["$HOME/main.js", "--cache=$PWD/$HOME/", "$HOMEPAGE $$ $ $", "$$HOME $$$PWD $$x"],
+        "environment": ["HOME=$HOME"],
+        "allowed_paths": ["$HOME/x", {"virtual": "/v", "real": "$PWD/r"}],
+        "download": [{"uri": "http://h/$PWD", "filepath": "$HOME/d"}]
+    })");
+    EXPECT_EQ(config.filename, "/home/me/bin//home/me");
+    EXPECT_EQ(config.uri, "http://h/$HOME");
+    EXPECT_EQ(config.current_working_directory, here);
+    EXPECT_EQ(config.main_arguments, (std::vector<std::string>{"/home/me/main.js", "--cache=" + here + "//home/me/",
+                                                               "$HOMEPAGE $$ $ $", "$HOME $$PWD $$x"}));
+    EXPECT_EQ(config.environment, (std::vector<std::string>{"HOME=/home/me"}));
+    EXPECT_EQ(config.allowed_paths[0].virtual_path, "/home/me/x");
+    EXPECT_EQ(config.allowed_paths[1].real_path, here + "/r");
+    EXPECT_EQ(config.downloads[0].uri, "http://h/$PWD");
+    EXPECT_EQ(config.downloads[0].path, "/home/me/d");
+}
+
+TEST(ApiConfig, WithoutAHomeItIsAnErrorToNameIt) {
+    const Environment home("HOME", nullptr);
+    EXPECT_EQ(complaint(R"({"allowed_paths": ["/x", "$HOME/y"]})"),
+              "configuration of \"p\": key \"allowed_paths\": value [\"/x\",\"$HOME/y\"]: $HOME: HOME is not in the "
+              "environment of this process; allowed is a list of strings and of objects {virtual, real, writable, prefix, "
+              "symlink}");
+    EXPECT_EQ(complaint(R"({"main_arguments": ["$$HOME", "$HOMES"], "key": "$HOME"})"), "accepted");
+}
+
+TEST(ApiConfig, ReplacedTextsAreChecked) {
+    const Environment home("HOME", "home");
+    EXPECT_EQ(complaint(R"({"filename": "$HOME/x"})"),
+              "configuration of \"p\": key \"filename\": value \"home/x\": the path must begin with '/'; allowed is a "
+              "string of 1 to 4096 bytes");
+    const Environment large("HOME", std::string(5000, '/').c_str());
+    EXPECT_NE(complaint(R"({"filename": "$HOME/x"})").find("; allowed is a string of 1 to 4096 bytes"), std::string::npos);
+}
+
 TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
     for (const Setting& setting : settings()) {
         if (setting.fallback.empty()) {
@@ -79,7 +188,9 @@ TEST(ApiConfig, DefaultsInTheTableAreThoseOfTheCode) {
         EXPECT_EQ(from_table.address_space, fresh.address_space);
         EXPECT_EQ(from_table.max_threads, fresh.max_threads);
         EXPECT_EQ(from_table.remapping, fresh.remapping);
+        EXPECT_EQ(from_table.executable_remapping, fresh.executable_remapping);
         EXPECT_EQ(from_table.blackout_area, fresh.blackout_area);
+        EXPECT_EQ(from_table.request_hugepages, fresh.request_hugepages);
         EXPECT_EQ(from_table.relocate_fixed_mmap, fresh.relocate_fixed_mmap);
         EXPECT_EQ(from_table.executable_heap, fresh.executable_heap);
         EXPECT_EQ(from_table.mmap_backed_files, fresh.mmap_backed_files);
@@ -113,7 +224,10 @@ TEST(ApiConfig, ValuesReachTheConfiguration) {
         "filename": "/bin/true", "uri": "https://h/p", "start": true, "concurrency": 255,
         "sha256": "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "md5": "900150983cd24fb0d6963f7d28e17f72",
-        "download": [{"uri": "file:///a", "filepath": "/b"}, {"uri": "http://h/", "filepath": "/c"}], "max_boot_time": 1.5, "max_request_time": 0.25,
+        "download": [{"uri": "file:///a", "filepath": "/b", "sha256":
+                      "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"},
+                     {"uri": "http://h/", "filepath": "/c", "md5": "900150983cd24fb0d6963f7d28e17f72"}],
+        "max_boot_time": 1.5, "max_request_time": 0.25,
         "max_queue_time": 0, "max_memory": 2, "max_request_memory": 3,
         "limit_workmem_after_req": 5, "ephemeral_keep_working_memory": false,
         "transparent_hugepages": true, "hugepages": true, "hugepage_arena_size": 6, "request_hugepage_arena_size": 7,
@@ -131,7 +245,10 @@ TEST(ApiConfig, ValuesReachTheConfiguration) {
     EXPECT_EQ(config.checksums.md5, "900150983cd24fb0d6963f7d28e17f72");
     ASSERT_EQ(config.downloads.size(), 2U);
     EXPECT_EQ(config.downloads[0].uri, "file:///a");
+    EXPECT_EQ(config.downloads[0].checksums.sha256, config.checksums.sha256);
+    EXPECT_EQ(config.downloads[0].checksums.md5, "");
     EXPECT_EQ(config.downloads[1].path, "/c");
+    EXPECT_EQ(config.downloads[1].checksums.md5, config.checksums.md5);
     EXPECT_EQ(config.concurrency, 255U);
     EXPECT_EQ(config.max_boot_time, std::chrono::milliseconds(1500));
     EXPECT_EQ(config.max_request_time, std::chrono::milliseconds(250));
@@ -205,19 +322,25 @@ TEST(ApiConfig, EachMistakeHasItsSentence) {
         {R"({"md5": "900150983cd24fb0d6963f7d28e17f7g"})",
          "key \"md5\": value \"900150983cd24fb0d6963f7d28e17f7g\": it is not one; allowed is a string of 32 hexadecimal "
          "digits"},
-        {R"({"download": ["x"]})", "key \"download\": value [\"x\"]; allowed is a list of objects {uri, filepath}"},
+        {R"({"download": ["x"]})", "key \"download\": value [\"x\"]; allowed is a list of objects {uri, filepath, sha256, "
+                                   "md5}, with or without the last two"},
         {R"({"download": [{"uri": "http://h/", "filepath": "/x", "mode": 1}]})",
          "key \"download\": value [{\"filepath\":\"/x\",\"mode\":1,\"uri\":\"http://h/\"}]; allowed is a list of "
-         "objects {uri, filepath}"},
+         "objects {uri, filepath, sha256, md5}, with or without the last two"},
         {R"({"download": [{"uri": "http://h/", "filepath": "x"}]})",
          "key \"download\": value [{\"filepath\":\"x\",\"uri\":\"http://h/\"}]: \"filepath\" must begin with '/' and "
-         "have no zero byte; allowed is a list of objects {uri, filepath}"},
+         "have no zero byte; allowed is a list of objects {uri, filepath, sha256, md5}, with or without the last two"},
         {R"({"download": [{"uri": "gopher:", "filepath": "/x"}]})",
          "key \"download\": value [{\"filepath\":\"/x\",\"uri\":\"gopher:\"}]: \"uri\": it does not begin with "
-         "file://, http:// or https://; allowed is a list of objects {uri, filepath}"},
+         "file://, http:// or https://; allowed is a list of objects {uri, filepath, sha256, md5}, with or without the last "
+         "two"},
         {R"({"download": [{"uri": "http://h/", "filepath": "/x"}, {"uri": "http://h/", "filepath": "/x"}]})",
          "key \"download\": value [{\"filepath\":\"/x\",\"uri\":\"http://h/\"},{\"filepath\":\"/x\",\"uri\":"
-         "\"http://h/\"}]: \"filepath\": \"/x\" is there twice; allowed is a list of objects {uri, filepath}"},
+         "\"http://h/\"}]: \"filepath\": \"/x\" is there twice; allowed is a list of objects {uri, filepath, sha256, "
+         "md5}, with or without the last two"},
+        {R"({"download": [{"uri": "http://h/", "filepath": "/x", "md5": "12"}]})",
+         "key \"download\": value [{\"filepath\":\"/x\",\"md5\":\"12\",\"uri\":\"http://h/\"}]: \"md5\" is a string of 32 "
+         "hexadecimal digits; allowed is a list of objects {uri, filepath, sha256, md5}, with or without the last two"},
         {R"({"start": 1})", "key \"start\": value 1; allowed is true or false"},
         {R"({"main_arguments": "x"})",
          "key \"main_arguments\": value \"x\"; allowed is a list of strings of at most 4096 bytes"},

@@ -450,7 +450,7 @@ TEST_F(ApiProgramSource, WithoutAFilenameNothingIsKept) {
 TEST_F(ApiProgramSource, DownloadsAreThereBeforeTheProgram) {
     Origin origin;
     config.filename = path;
-    config.downloads = {{origin.url(), folder + "/a"}, {origin.server.url("/b"), folder + "/b"}};
+    config.downloads = {{origin.url(), folder + "/a", {}}, {origin.server.url("/b"), folder + "/b", {}}};
     EXPECT_EQ(obtain(), path + ": No such file or directory");
     EXPECT_EQ(content(folder + "/a"), "first");
     EXPECT_EQ(content(folder + "/b"), "first");
@@ -460,6 +460,26 @@ TEST_F(ApiProgramSource, DownloadsAreThereBeforeTheProgram) {
     EXPECT_TRUE(contains(log, "the copy at " + folder + "/a is used: ")) << log;
     std::filesystem::remove(folder + "/b");
     EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used")) << obtain();
+}
+
+TEST_F(ApiProgramSource, DownloadsHaveTheirChecksums) {
+    Origin origin;  // answers "first"
+    write(path, elf);
+    config.filename = path;
+    config.downloads = {{origin.url(), folder + "/a", {.sha256 = "", .md5 = "8b04d5e3775d298e78455efc5ca404d5"}}};
+    EXPECT_EQ(obtain(), elf);
+    config.downloads[0].checksums = {
+        .sha256 = "a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e", .md5 = ""};
+    EXPECT_EQ(obtain(), elf);
+    config.downloads[0] = {origin.url(), folder + "/b", {.sha256 = std::string(64, '0'), .md5 = ""}};
+    EXPECT_EQ(obtain(), origin.url() +
+                            ": its sha256 is \"a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e\", not \"" +
+                            std::string(64, '0') + "\"");
+    EXPECT_EQ(content(folder + "/b"), "");
+    // Nor is one used that is there already.
+    write(folder + "/b", "first");
+    origin.status = 500;
+    EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used (its sha256 is \"a7937b64")) << obtain();
 }
 
 TEST_F(ApiProgramSource, NothingIsReadThatIsLargerThanItsMemory) {

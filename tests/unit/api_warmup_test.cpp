@@ -11,6 +11,7 @@ ProgramConfig warm_config(const std::string& mode, const std::string& url = "/wa
     ProgramConfig config = guest_config("warm");
     config.main_arguments = {mode};
     config.warmup.num_requests = 3;
+    config.warmup.exact = true;
     config.warmup.url = url;
     return config;
 }
@@ -64,6 +65,15 @@ TEST_F(ApiWarmup, NotExactGoesOnUntilItIsNoFaster) {
     const int warm = std::stoi(text.substr(text.find("warm=") + 5));
     EXPECT_GE(warm, 6);  // the first is the fastest so far
     EXPECT_LE(warm, 500);
+}
+
+// Half of the memory is used already, or will be while the program warms up: what is not exact ends there.
+TEST_F(ApiWarmup, NotExactNeverTakesMoreThanHalfOfTheMemory) {
+    ProgramConfig config = warm_config("request", "/grow");
+    config.warmup.exact = false;
+    config.warmup.num_requests = 100;  // of a MiB each, until 100 in a row were no faster
+    config.max_memory = std::size_t{150} << 20;
+    EXPECT_EQ(answer(config, {}), "200 seen=101 warm=100 GET  key= prepared");
 }
 
 TEST_F(ApiWarmup, NothingOfTheRequestsIsInTheSnapshot) {
@@ -133,11 +143,14 @@ TEST(ApiWarmupConfig, IsReadAndChecked) {
     EXPECT_FALSE(config.warmup.exact);
     EXPECT_EQ(config.warmup.url, "/a?b");
     EXPECT_EQ(config.warmup.method, "PUT");
-    EXPECT_EQ(config.warmup.headers, (std::vector<std::string>{"Host: x", "A:b"}));
+    EXPECT_EQ(config.warmup.headers, (std::vector<std::string>{"User-Agent: tinykvm", "Host: x", "A:b"}));
     ConfigLayer::parse("p", R"({"warmup": {}})").apply(config);
     EXPECT_EQ(config.warmup.num_requests, 20u);
+    EXPECT_FALSE(config.warmup.exact);
+    EXPECT_EQ(config.warmup.headers, std::vector<std::string>{"User-Agent: tinykvm"});
+    ConfigLayer::parse("p", R"({"warmup": {"exact": true, "headers": ["user-agent: mine"]}})").apply(config);
     EXPECT_TRUE(config.warmup.exact);
-    EXPECT_TRUE(config.warmup.headers.empty());
+    EXPECT_EQ(config.warmup.headers, std::vector<std::string>{"user-agent: mine"});
 
     const std::pair<const char*, const char*> mistakes[] = {
         {R"(5)", "value 5; allowed is an object {num_requests, exact, url, method, headers}"},

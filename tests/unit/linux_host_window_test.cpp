@@ -92,7 +92,8 @@ std::vector<std::string> names_of_the_host() {
           "/dev/mem",
           "/dev/tty", "/dev/console", "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/loop0", "/dev/fd/77",
           "/sys/class", "/sys/kernel", "/sys/kernel/mm", "/sys/fs", "/sys/fs/cgroup", "/sys/block", "/sys/module",
-          "/sys/devices/system/cpu/cpu0", "/sys/devices/system/cpu/vulnerabilities", "/sys/devices/system/memory"})
+          "/sys/devices/system/cpu/cpu0/cache", "/sys/devices/system/cpu/cpu0/node0", "/sys/devices/system/cpu/cpu1",
+          "/sys/devices/system/cpu/vulnerabilities", "/sys/devices/system/memory"})
         names.emplace_back(name);
     return names;
 }
@@ -375,8 +376,14 @@ TEST_F(HostWindowTest, TextsAreAboutTheGuest) {
     has("/proc/sys/kernel/osrelease", "6.1.0-tinykvm\n");
     has("/proc/sys/kernel/hostname", "tinykvm\n");
     has("/proc/sys/vm/overcommit_memory", "0\n");
-    for (const char* name : {"possible", "present", "online"})
-        EXPECT_EQ(content(process, std::string("/sys/devices/system/cpu/") + name), "0\n");
+    const std::string cpu = "/sys/devices/system/cpu/", topology = cpu + "cpu0/topology/";
+    for (const char* name : {"possible", "present", "online", "kernel_max"})
+        EXPECT_EQ(content(process, cpu + name), "0\n") << name;
+    for (const char* name : {"core_id", "physical_package_id", "die_id", "thread_siblings_list", "core_siblings_list"})
+        EXPECT_EQ(content(process, topology + name), "0\n") << name;
+    for (const char* mask : {"thread_siblings", "core_siblings", "core_cpus", "package_cpus"})
+        EXPECT_EQ(content(process, topology + mask), "1\n") << mask;
+    EXPECT_EQ(list(process, cpu + "cpu0"), (std::multiset<std::string>{".", "..", "topology"}));
     std::string stat = content(process, "/proc/self/stat");
     EXPECT_EQ(std::count(stat.begin(), stat.end(), ' '), 51);
     std::string statm = content(process, "/proc/self/statm");

@@ -7,6 +7,7 @@
  *   status:N      an answer with status N and a short body
  *   nobody:N      an answer with status N and no body
  *   environment   the KVM_ variables
+ *   getenv:NAME   one variable
  *   file:PATH     the working directory, and what is in a file
  *   headers:N:M   N response headers of M bytes
  *   pieces:N      the body streamed in pieces of N bytes, its size not said beforehand */
@@ -113,6 +114,9 @@ static void on_request(const struct kvm_request *request)
         in_pieces(request, strtoul(arg + 7, NULL, 10));
     } else if (strncmp(arg, "file:", 5) == 0) {
         show_file(arg + 5);
+    } else if (strncmp(arg, "getenv:", 7) == 0) {
+        const char *value = getenv(arg + 7);
+        backend_response_str(200, "text/plain", value != NULL ? value : "not set");
     } else if (strcmp(arg, "environment") == 0) {
         snprintf(text, sizeof text, "%s %s %s [%s] %s %s", getenv("KVM_NAME"), getenv("KVM_GROUP"), getenv("KVM_TYPE"),
                  getenv("KVM_STATE"), getenv("KVM_DEBUG"), getenv("EXTRA") != NULL ? getenv("EXTRA") : "-");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Counts the requests it has seen, in ordinary memory: only those before it was frozen stay.
  *   warm get|post|request|paused
- * Warm-up requests end as their URL says: /crash, /silent, /exit, /loop, /register, /wait, or with a response. */
+ * Warm-up requests end as their URL says: /crash, /silent, /exit, /loop, /register, /wait, or with a response. /grow
+ * keeps a MiB with each of them. */
 #include <unistd.h>
 
 #include "kvm_api.h"
@@ -23,6 +24,8 @@ static void respond(const char *url, const char *method, const struct kvm_reques
         vlogf("warming %s", url);
     }
     sum *= 1.5;
+    if (strcmp(url, "/grow") == 0)
+        memset(malloc(1 << 20), 1, 1 << 20);
     if (strcmp(url, "/crash") == 0)
         __builtin_trap();
     if (strcmp(url, "/silent") == 0)

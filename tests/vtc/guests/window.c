@@ -92,7 +92,8 @@ static const char *const of_the_host[] = {
     "/sys/kernel",    "/sys/kernel/debug", "/sys/kernel/security",
     "/sys/kernel/tracing", "/sys/fs",     "/sys/fs/cgroup",
     "/sys/fs/bpf",    "/sys/fs/pstore",   "/sys/firmware",
-    "/sys/module",    "/sys/power/state", "/sys/devices/system/cpu/cpu0",
+    "/sys/module",    "/sys/power/state", "/sys/devices/system/cpu/cpu0/cache",
+    "/sys/devices/system/cpu/cpu0/cpufreq", "/sys/devices/system/cpu/cpu1",
     "/sys/devices/system/node", "/sys/devices/pci0000:00"};
 /* Ways to the directory "/" that Linux has, and some it has not. */
 static const char *const ways[] = {"",
