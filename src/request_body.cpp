@@ -37,8 +37,20 @@ int take_piece(void* pointer, unsigned, const void* data, ssize_t size) {
     return -1;
 }
 
+// What a client's request is marked with when its body of no known length was read and not kept.
+constexpr char used_up[] = "X-Tinykvm-Body: used up";
+constexpr char used_up_name[] = "\017X-Tinykvm-Body:";  // its name as Varnish's calls want it, after its length
+
+// Throws api::Failure after a restart of a request whose body is gone: Varnish forgets that there was one.
 bool has_body(const struct busyobj* bo) {
-    return bo->bereq_body != nullptr || (bo->req != nullptr && bo->req->req_body_status != BS_NONE);
+    if (bo->bereq_body != nullptr || (bo->req != nullptr && bo->req->req_body_status != BS_NONE)) {
+        return true;
+    }
+    if (bo->uncacheable && (http_GetContentLength(bo->bereq) > 0 || http_GetHdr(bo->bereq, TINYKVM_HEADER_SPEC(used_up_name), nullptr) != 0)) {
+        throw api::Failure(api::FailureKind::client_gone,
+                           "the body of the request was used before its restart; std.cache_req_body() keeps one");
+    }
+    return false;
 }
 
 }  // namespace
@@ -91,6 +103,10 @@ void read_request_body(struct busyobj* bo, const TakePiece& take) {
         complete = VRB_Iterate(bo->wrk, bo->vsl, bo->req, take_piece, &reader) >= 0;
         if (bo->req->req_body_status != BS_CACHED) {
             bo->no_retry = "req.body not cached";
+            // The client's thread waits for this one as long as bo->req is there.
+            if (http_GetContentLength(bo->bereq) < 0) {
+                http_SetHeader(bo->req->http, used_up);
+            }
         }
         if (bo->req->req_body_status == BS_ERROR) {
             bo->req->doclose = SC_RX_BODY;

@@ -10,8 +10,8 @@
 
 namespace tinykvm::vmod {
 
-// Hands what there is of a body to `take`, piece by piece. Throws api::Failure when it cannot be read, or what `take`
-// throws of that kind.
+// Hands what there is of a body to `take`, piece by piece. Throws api::Failure when it cannot be read, or is gone because
+// the request was restarted without keeping it, or what `take` throws of that kind.
 using TakePiece = std::function<void(std::span<const std::byte>)>;
 void read_request_body(struct busyobj* bo, const TakePiece& take);
 

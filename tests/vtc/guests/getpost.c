@@ -18,19 +18,18 @@ static void on_post(const char *url, const char *arg, const char *type, const ui
     backend_response(201, type, strlen(type), data, len);
 }
 
-static const uint8_t *first;
-static size_t total;
+static uint8_t body[8 << 20];
 
 static void on_stream_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len,
                            size_t offset)
 {
     (void)url;
     (void)arg;
-    if (offset == 0 && len > 0)
-        first = data;
-    total += len;
+    if (offset + len > sizeof body)
+        backend_response_str(500, "text/plain", "too much");
+    memcpy(body + offset, data, len);
     if (len == 0)
-        backend_response(201, type, strlen(type), first, total);
+        backend_response(201, type, strlen(type), body, offset);
 }
 
 int main(int argc, char **argv)
