@@ -4,9 +4,11 @@
 // Linux: minify [FILE] writes the same result to standard output; status 1 when it was not JSON.
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "kvm_api.h"
@@ -22,9 +24,71 @@ struct Result {
     const char* error = nullptr;
 };
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Is all of `text` a number, as JSON writes them?
+bool is_number(std::string_view text) {
+    const auto digits = [&text] {
+        const auto rest = std::find_if_not(text.begin(), text.end(), is_digit);
+        const auto count = static_cast<std::size_t>(rest - text.begin());
+        text.remove_prefix(count);
+        return count > 0;
+    };
+    const auto take = [&text](std::string_view any) {
+        const bool there = !text.empty() && any.find(text.front()) != any.npos;
+        if (there) text.remove_prefix(1);
+        return there;
+    };
+    take("-");
+    if (!take("0") && !digits()) return false;
+    if (take(".") && !digits()) return false;
+    if (take("eE")) {
+        take("+-");
+        if (!digits()) return false;
+    }
+    return text.empty();
+}
+
+// The document with a zero and spaces in place of each number: it is JSON when the document is, and its numbers are small.
+std::string with_small_numbers(std::string_view json) {
+    constexpr std::string_view between = " \t\r\n,:[]{}\"";
+    std::string text(json);
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '"') {
+            for (++at; at < text.size() && text[at] != '"'; ++at) {
+                if (text[at] == '\\') ++at;
+            }
+            ++at;
+        } else if (between.find(text[at]) != between.npos) {
+            ++at;
+        } else {
+            const std::size_t end = std::min(json.find_first_of(between, at), json.size());
+            if (is_number(json.substr(at, end - at))) {
+                text[at] = '0';
+                std::fill(text.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                          text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+            }
+            at = end;
+        }
+    }
+    return text;
+}
+
+// The parser takes no number that is too large for 64 bits and no document that is nested deeper than its buffers. JSON has
+// neither limit, so what it refuses is looked at once more, without numbers and with as deep buffers as there are brackets.
+simdjson::error_code validate(std::string_view json) {
+    const simdjson::error_code error = parser.parse(json.data(), json.size()).error();
+    if (error == simdjson::SUCCESS || error == simdjson::TAPE_ERROR || error == simdjson::UTF8_ERROR) return error;
+    const std::string text = with_small_numbers(json);
+    const auto depth = std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{'; });
+    simdjson::dom::parser deep;
+    if (const auto error = deep.allocate(text.size(), static_cast<std::size_t>(depth) + 1)) return error;
+    return deep.parse(text).error();
+}
+
 Result minify(const char* json, std::size_t length) {
     Result result;
-    if (const auto error = parser.parse(json, length).error(); error != simdjson::SUCCESS) {
+    if (const auto error = validate({json, length}); error != simdjson::SUCCESS) {
         result.error = simdjson::error_message(error);
         return result;
     }

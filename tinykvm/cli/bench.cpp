@@ -135,7 +135,7 @@ std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
         while (!fork.take_call(program.calls())) {}
         fork.dismiss(again);
     };
-    Row row = measure(reset ? "entered call, reset behind" : "entered call", entered, round);
+    Row row = measure(reset ? "entered call, reset after it" : "entered call", entered, round);
     entered();
     row.counts = counts_of(fork, [&] {
         round();

@@ -130,6 +130,16 @@ std::string find_program(const std::string& name) {
     }
 }
 
+// Says where it was looked for.
+std::string not_found(const std::string& name) {
+    std::string text = name + ": there is no such program";
+    if (name.find('/') == std::string::npos) {
+        text += " in PATH";
+        if (::access(name.c_str(), F_OK) == 0) text += "; the file of that name here is ./" + name;
+    }
+    return text;
+}
+
 constexpr const char* how_to_allow_libraries =
     "tinykvm: a dynamically linked program needs its loader, its libraries and its own file; on Debian:\n"
     "tinykvm:   tinykvm run --allow /lib64 --allow /lib --allow /usr/lib --allow PROGRAM PROGRAM ...\n";
@@ -170,7 +180,7 @@ int run(std::span<char* const> arguments) {
     Request request = parse(arguments);
     const std::string path = find_program(request.program);
     if (path.empty()) {
-        print_message(request.program + ": there is no such program");
+        print_message(not_found(request.program));
         return exit_not_found;
     }
     std::shared_ptr<const Program> program;
@@ -197,10 +207,9 @@ const Command run_command = {
     "run", "Run a Linux program in the sandbox",
     "Usage: tinykvm run [OPTIONS] PROGRAM [ARGUMENTS...]\n"
     "\n"
-    "Runs an ordinary Linux program (static, static-PIE or dynamic) in a virtual machine of its own. Its "
-    "input\n"
-    "and output are the terminal's, its working directory is /, its environment is what --env says. It sees\n"
-    "no files but those it is allowed, and those for reading only.\n"
+    "Runs an ordinary Linux program (static, static-PIE or dynamic; a path, or a name that is in PATH) in a\n"
+    "virtual machine of its own. Its input and output are the terminal's, its working directory is /, its\n"
+    "environment is what --env says. It sees no files but those it is allowed, and those for reading only.\n"
     "\n"
     "  --allow PATH     let it read this file, or this folder and everything below it; may be repeated\n"
     "  --env NAME=VALUE set an environment variable; may be repeated\n"
