@@ -64,10 +64,20 @@ static void show_request(const char* url, const char* names) {
     }
 }
 
+/* The body is given back in the form it has. */
+static void keep_encoding(void) {
+    static char field[256];
+    const long len = http_find_str(BEREQ, "Content-Encoding", field, sizeof field);
+    if (len > 0 && extra.num_headers < max_fields) {
+        headers[extra.num_headers++] = (struct ResponseHeader){field, (size_t)len};
+    }
+}
+
 static void on_piece(const char* url, const char* arg, const char* type, const uint8_t* data, size_t len,
                      size_t off) {
     (void)off;
     if (len == 0) {
+        keep_encoding();
         show_request(url, arg);
         backend_response_extra(200, type, strlen(type), collected, size, &extra);
     }

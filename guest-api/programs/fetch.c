@@ -4,6 +4,7 @@
  * is posted there. `arg` may hold one header field for the request, "Accept-Language: da". A response that cannot be had
  * is a 502 that says why. */
 #include <errno.h>
+#include <strings.h>
 
 #include "kvm_api.h"
 
@@ -22,8 +23,22 @@ static const char* reason(long error) {
     }
 }
 
+/* The field of that name, "Name:", in a status line and fields as text; its length is 0 when there is none. */
+static struct ResponseHeader find_field(const char* text, const char* name) {
+    struct ResponseHeader found = {NULL, 0};
+    for (; text != NULL; text = strchr(text, '\n')) {
+        text += *text == '\n';
+        if (strncasecmp(text, name, strlen(name)) == 0) {
+            found = (struct ResponseHeader){text, strcspn(text, "\r\n")};
+        }
+    }
+    return found;
+}
+
 static void deliver(const char* url, const char* arg, struct curl_op* op) {
     struct curl_fields fields = {{NULL}, {0}};
+    struct BackendResponseExtra extra = {0};
+    struct ResponseHeader encoding;
     long error;
     if (arg[0] != '\0') {
         CURL_SETFIELD(fields, 0, arg);
@@ -32,16 +47,19 @@ static void deliver(const char* url, const char* arg, struct curl_op* op) {
     if (error != 0) {
         backend_response_str(502, "text/plain", reason(error));
     }
-    backend_response((int16_t)op->status, op->ctype, op->ctlen, op->content, op->content_length);
+    encoding = find_field(op->headers, "Content-Encoding:"); /* without it nobody could read the body */
+    extra.headers = &encoding;
+    extra.num_headers = encoding.field_len > 0;
+    backend_response_extra((int16_t)op->status, op->ctype, op->ctlen, op->content, op->content_length, &extra);
 }
 
 static void on_get(const char* url, const char* arg) {
-    struct curl_op op = {.headers_length = 1}; /* any value: no headers */
+    struct curl_op op = {0};
     deliver(url, arg, &op);
 }
 
 static void on_post(const char* url, const char* arg, const char* content_type, const uint8_t* data, size_t len) {
-    struct curl_op op = {.headers_length = 1, .post_buffer = data, .post_buflen = (uint32_t)len};
+    struct curl_op op = {.post_buffer = data, .post_buflen = (uint32_t)len};
     op.ctlen = (uint32_t)strnlen(content_type, sizeof(op.ctype));
     memcpy(op.ctype, content_type, op.ctlen);
     deliver(url, arg, &op);

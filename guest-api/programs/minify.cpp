@@ -82,7 +82,7 @@ simdjson::error_code validate(std::string_view json) {
     const std::string text = with_small_numbers(json);
     const auto depth = std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{'; });
     simdjson::dom::parser deep;
-    if (const auto error = deep.allocate(text.size(), static_cast<std::size_t>(depth) + 1)) return error;
+    if (const auto failed = deep.allocate(text.size(), static_cast<std::size_t>(depth) + 1)) return failed;
     return deep.parse(text).error();
 }
 
@@ -102,29 +102,52 @@ Result minify(const char* json, std::size_t length) {
     return result;
 }
 
-void respond(std::string_view content_type, const void* body, std::size_t length) {
-    backend_response(200, content_type.data(), content_type.size(), body, length);
+std::string_view content_type(const kvm_request* request) {
+    if (request->content_type_len == 0) return "application/json";
+    return {request->content_type, request->content_type_len};
 }
 
-void on_post(const char*, const char*, const char* content_type, const std::uint8_t* data,
-             std::size_t length) {
-    const std::string_view type = *content_type != '\0' ? content_type : "application/json";
-    const auto* json = reinterpret_cast<const char*>(data);
-    const Result result = minify(json, length);
+// Of the document; empty when it is what it looks like.
+std::string_view content_encoding(const kvm_request* request) {
+    std::size_t length = 0;
+    const char* value = kvm_request_header_value(request, "Content-Encoding", &length);
+    const std::string_view encoding(value != nullptr ? value : "", length);
+    return encoding == "identity" ? "" : encoding;
+}
+
+// The document as it came. What was said of its form is still true.
+void give_back(const kvm_request* request) {
+    const std::string_view type = content_type(request);
+    const std::string encoding = "Content-Encoding: " + std::string(content_encoding(request));
+    const ResponseHeader header = {encoding.data(), encoding.size()};
+    BackendResponseExtra extra = {};
+    if (!content_encoding(request).empty()) {
+        extra.headers = &header;
+        extra.num_headers = 1;
+    }
+    backend_response_extra(200, type.data(), type.size(), request->content, request->content_len, &extra);
+}
+
+void on_request(const kvm_request* request) {
+    const std::string_view method(request->method, request->method_len);
+    if (method == "GET" || method == "HEAD") {
+        backend_response_str(405, "text/plain", "POST a JSON document.\n");
+    }
+    if (!content_encoding(request).empty()) {
+        vlogf("minify: document unchanged: it has a Content-Encoding");
+        give_back(request);
+    }
+    const Result result = minify(reinterpret_cast<const char*>(request->content), request->content_len);
     if (result.error != nullptr) {
         vlogf("minify: document unchanged: %s", result.error);
-        respond(type, data, length);
-    } else {
-        respond(type, result.text.get(), result.length);
+        give_back(request);
     }
-}
-
-void on_get(const char*, const char*) {
-    backend_response_str(405, "text/plain", "POST a JSON document.\n");
+    const std::string_view type = content_type(request);
+    backend_response(200, type.data(), type.size(), result.text.get(), result.length);
 }
 
 void on_error(const char*, const char*, const char*, const kvm_request* request) {
-    respond({request->content_type, request->content_type_len}, request->content, request->content_len);
+    give_back(request);
 }
 
 int run_on_linux(int argc, char** argv) {
@@ -159,8 +182,7 @@ int main(int argc, char** argv) {
     if (minify(example.data(), example.size()).error != nullptr) {
         return 1;
     }
-    set_backend_get(on_get);
-    set_backend_post(on_post);
+    set_backend_request(on_request);
     set_on_error_request(on_error);
     wait_for_requests();
 }
