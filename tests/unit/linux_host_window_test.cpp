@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
@@ -401,6 +403,24 @@ TEST_F(HostWindowTest, TextsAreAboutTheGuest) {
     const std::string boot = content(process, "/proc/sys/kernel/random/boot_id");
     EXPECT_EQ(boot, content(process, "/proc/sys/kernel/random/boot_id"));
     EXPECT_EQ(boot.size(), 37U);
+}
+
+// As on Linux: whoever reads a text line by line meets no line that a name made.
+TEST_F(HostWindowTest, NamesMakeNoLinesOfTheirOwn) {
+    Folder folder;
+    folder.write("a\nb", "text");
+    LinuxProcess process(options({{.virtual_path = "/data", .real_path = folder.path}}));
+    EXPECT_EQ(process.call(SYS_prctl, {PR_SET_NAME, process.put("x\nUid:\t0\\")}), 0);
+    const auto has = [&](const char* path, const std::string& text) {
+        const std::string all = content(process, path);
+        EXPECT_NE(all.find(text), all.npos) << path << ":\n" << all;
+    };
+    has("/proc/self/status", "Name:\tx\\nUid:\t0\\\\\nUmask:");
+    has("/proc/self/stat", "2 (x\\nUid:\t0\\\\) R 1 ");
+    EXPECT_EQ(content(process, "/proc/self/comm"), "x\nUid:\t0\\\n");
+    const auto file = static_cast<std::uint64_t>(process.open("/data/a\nb", O_RDONLY));
+    EXPECT_GT(process.call(SYS_mmap, {0, page_size, PROT_READ, MAP_PRIVATE, file, 0}), 0);
+    has("/proc/self/maps", " /data/a\\012b\n");
 }
 
 TEST_F(HostWindowTest, OwnProgramIsTheFileAndNotALinkToIt) {

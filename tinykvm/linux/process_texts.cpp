@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <string_view>
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
@@ -68,11 +69,37 @@ std::string zero_ended(const std::vector<std::string>& strings) {
     return text;
 }
 
+// As Linux writes a thread's name where it is not alone on its line: what the program put in it makes no further line.
+std::string name_in_line(const ThreadState& thread) {
+    std::string name;
+    for (const char c : std::string_view(thread.name.data())) {
+        if (c == '\n') {
+            name += "\\n";
+        } else {
+            name.append(c == '\\' ? 2 : 1, c);
+        }
+    }
+    return name;
+}
+
+// The same for the path of a mapping.
+std::string path_in_line(const std::string& path) {
+    std::string text;
+    for (const char c : path) {
+        if (c == '\n') {
+            text += "\\012";
+        } else {
+            text += c;
+        }
+    }
+    return text;
+}
+
 void append_mapping(std::string& text, GuestAddr begin, GuestAddr end, Protection p, const std::string& name) {
     const std::string line = formatted("%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ", begin, end,
                                        p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-');
     text += line;
-    if (!name.empty()) text.append(73 - std::min<std::size_t>(73, line.size()), ' ') += name;
+    if (!name.empty()) text.append(73 - std::min<std::size_t>(73, line.size()), ' ') += path_in_line(name);
     text += '\n';
 }
 
@@ -157,8 +184,8 @@ std::string process_stat_text(const Call& call, int thread) {
     const Sizes sizes = sizes_of(call.memory.regions());
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds) / (1'000'000'000 / ticks_per_second);
     const std::uint64_t resident = call.memory.changed_bytes() / page_size;
-    std::string text = formatted("%d (%s) R %d %d %d 0 -1 0 0 0 0 0 ", thread, about.name.data(), parent_id, process_id,
-                              process_id);
+    std::string text = formatted("%d (%s) R %d %d %d 0 -1 0 0 0 0 0 ", thread, name_in_line(about).c_str(), parent_id,
+                                 process_id, process_id);
     text += formatted("%" PRIu64 " 0 0 0 20 0 %zu 0 0 ", used, thread_count(call.state));
     text += formatted("%" PRIu64 " %" PRIu64 " 18446744073709551615 ", sizes.all, resident);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", sizes.code_begin, sizes.code_end, sizes.stack_end);
@@ -181,7 +208,7 @@ std::string status_text(const Call& call, int thread) {
     const Sizes sizes = sizes_of(call.memory.regions());
     const std::size_t resident = call.memory.changed_bytes() >> 10;
     std::string text = formatted("Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\n",
-                              about.name.data(), state.umask, process_id, thread);
+                              name_in_line(about).c_str(), state.umask, process_id, thread);
     text += formatted("PPid:\t%d\nTracerPid:\t0\n", parent_id);
     for (const char* name : {"Uid", "Gid"})
         text += formatted("%s:\t%d\t%d\t%d\t%d\n", name, user_id, user_id, user_id, user_id);
