@@ -38,9 +38,18 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
+	if (beresp.status >= 500 && bereq.is_bgfetch) {
+		# Clients go on getting the old copy, until its grace is over.
+		return (abandon);
+	}
 	if (beresp.backend.name != "server" && beresp.status == 200) {
 		# Whatever the server says of them; without this, that counts.
 		set beresp.ttl = 10m;
 		unset beresp.http.Cache-Control;
+		if (beresp.http.X-Tinykvm-Failed) {
+			# The document as it came. The next try may succeed.
+			set beresp.ttl = 10s;
+			unset beresp.http.X-Tinykvm-Failed;
+		}
 	}
 }

@@ -51,6 +51,7 @@ class ChainRun {
     void run_fetch(const Link& link, const Link* next);
     bool ends_chain(const Link& link, bool is_last) const;
     void add_source_headers(const Link& link);
+    void tell_of_second_chance();
     VarnishRequest request_for(const Link& link) const;
     api::Lease vm_for(const Link& link);
     static void require_room(std::size_t size, const Link& link);
@@ -65,6 +66,7 @@ class ChainRun {
     std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
     std::vector<api::HeaderChange> request_changes_;
     std::vector<std::string> source_headers_;  // of what the chain began with fetching
+    std::string second_chance_;                // the program that failed and still answered, if one did
     std::optional<api::FailureKind> failure_;
 };
 
@@ -152,6 +154,7 @@ void ChainRun::run_link(const Link& link, const Link* next) {
         failure_ = outcome.failures.back().kind();
         return;
     }
+    if (!outcome.failures.empty() && second_chance_.empty()) second_chance_ = link.backend->name;
     previous_.emplace(link.backend->name, std::move(lease), std::move(outcome.response));
     if (input_ == ChainInput::get && previous_->response().stream) {
         previous_->detach(log_, config.max_request_memory);  // VCL wants it as a whole
@@ -179,6 +182,11 @@ void ChainRun::add_source_headers(const Link& link) {
     }
 }
 
+// What an error handler or `on_error` says is often a document as it came: VCL may want to keep it for less time.
+void ChainRun::tell_of_second_chance() {
+    if (!second_chance_.empty()) previous_->response().headers.push_back("X-Tinykvm-Failed: " + second_chance_);
+}
+
 ChainResult ChainRun::run() {
     ChainResult result;
     for (const Link& link : links_) {
@@ -204,6 +212,7 @@ ChainResult ChainRun::run() {
         }
         if (result.over_threshold || is_last) {
             add_source_headers(link);
+            tell_of_second_chance();
             break;
         }
     }
