@@ -132,12 +132,13 @@ HostCallResult GuestCalls::get_meminfo(const HostCall& call, GuestMemory& memory
 }
 
 HostCallResult GuestCalls::log(const HostCall& call, GuestMemory& memory) {
-    const std::uint64_t size = std::min<std::uint64_t>(call.args[1], max_log_line);
+    // A byte more than is shown: that is how a line that is cut is known.
+    const std::uint64_t size = std::min<std::uint64_t>(call.args[1], max_log_line + 1);
     const auto text = memory.read_bytes(call.args[0], size);
     if (!text) {
         return HostCallResult::resume(-EFAULT);
     }
-    note(printable(*text) + (call.args[1] > size ? "..." : ""));
+    note(printable(*text, max_log_line));
     return HostCallResult::resume(static_cast<std::int64_t>(size));
 }
 

@@ -25,6 +25,7 @@ const CallTable::Entry* CallTable::find(std::uint32_t number) {
         {0x10032, "sys_regex_match", &GuestCalls::regex_match, always},
         {0x10033, "sys_regex_subst", &GuestCalls::regex_subst, always},
         {0x10035, "sys_regex_copyto", &GuestCalls::regex_copyto, request},
+        {0x10500, "sys_sockets_write", nullptr, always},
         {0x10700, "shared_memory_area", &GuestCalls::shared_memory_area, always},
         {0x10703, "sys_make_ephemeral", &GuestCalls::make_ephemeral, boot | request},
         {0x10706, "sys_is_storage", &GuestCalls::is_storage, always},

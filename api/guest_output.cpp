@@ -34,8 +34,9 @@ void GuestOutput::write(std::string_view text) {
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
         const std::string_view part = text.substr(0, end);
-        // A line is cut where a log line is.
-        pending_ += part.substr(0, max_log_line - std::min(pending_.size(), max_log_line));
+        // A line is cut where a log line is, and by one byte more, which shows that it is cut.
+        constexpr std::size_t most = max_log_line + 1;
+        pending_ += part.substr(0, most - std::min(pending_.size(), most));
         if (end == std::string_view::npos) {
             return;
         }
@@ -45,7 +46,7 @@ void GuestOutput::write(std::string_view text) {
 }
 
 void GuestOutput::end_line() {
-    last_line_ = printable(pending_);
+    last_line_ = printable(pending_, max_log_line);
     pending_.clear();
     if (log_output_) {
         line_("output: " + last_line_);

@@ -12,7 +12,7 @@ namespace tinykvm::api {
 
 using tinykvm::printable;
 
-inline constexpr std::size_t max_log_line = 1024;      // bytes of one line; the rest is cut
+inline constexpr std::size_t max_log_line = 2048;      // bytes of one line; the rest is cut
 inline constexpr std::size_t max_log_lines = 64;       // of one request; more are counted, not kept
 
 // 0x7F0001000

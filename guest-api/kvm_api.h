@@ -72,6 +72,7 @@ struct kvm_request {
     uint64_t prng[2]; /* fresh random bits for every request */
     uint64_t reserved1[2];
 };
+#define backend_request kvm_request /* its name in older sources */
 
 /* A header to be added to a response: "Name: value", a name of at most 126 bytes, no CR, LF or zero in it. */
 struct ResponseHeader {
@@ -180,6 +181,7 @@ enum kvm_api_call {
     KVM_REGEX_MATCH = 0x10032,
     KVM_REGEX_SUBST = 0x10033,
     KVM_REGEX_COPYTO = 0x10035,
+    KVM_SOCKETS_WRITE = 0x10500,
     KVM_SHARED_MEMORY_AREA = 0x10700,
     KVM_MAKE_EPHEMERAL = 0x10703,
     KVM_IS_STORAGE = 0x10706,
@@ -242,12 +244,18 @@ static inline bool sys_is_debug(void) {
 
 /* ---- Registration: in main() -------------------------------------------------------------------------- */
 
-/* Makes `function` the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces, 5 error, 6 live update,
- * 7 live restore, 12 pause). The set_...() functions below do the same with the type checked. 0, or -EINVAL for an
- * unknown `which`; -ENOSYS for 6, 7 and 12, which are not available in this version. */
-static inline long register_func(int which, void (*function)(void)) {
-    return kvm_call(KVM_REGISTER_FUNC, which, (long)function, 0, 0, 0, 0);
+/* Makes a function, the one further argument, the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces,
+ * 5 error, 6 live update, 7 live restore, 12 pause). The set_...() functions below do the same with the type checked. 0,
+ * or -EINVAL for an unknown `which`; -ENOSYS for 6, 7 and 12, which are not available in this version. */
+static inline long register_func(int which, ...) {
+    va_list arguments;
+    va_start(arguments, which);
+    const long function = (long)va_arg(arguments, void*);
+    va_end(arguments);
+    return kvm_call(KVM_REGISTER_FUNC, which, function, 0, 0, 0, 0);
 }
+/* A pointer, also one to a function or to something constant, as one to whatever is asked for. */
+#define TRUST_ME(pointer) ((void*)(uintptr_t)(pointer))
 
 /* `f` answers requests without a body. `url` and `arg` are what VCL passed; empty when it passed nothing. */
 static inline void set_backend_get(void (*f)(const char* url, const char* arg)) {
@@ -377,11 +385,16 @@ static inline bool kvm_request_method_is(const struct kvm_request* request, cons
  * most 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...) are left
  * out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral. A bad status,
  * pointer, length or header fails the request. */
+static inline void sys_backend_response(int16_t status, const void* content_type, size_t content_type_len,
+                                        const void* content, size_t content_len,
+                                        const struct BackendResponseExtra* extra) {
+    kvm_call(KVM_BACKEND_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content,
+             (long)content_len, (long)extra);
+}
 static inline void backend_response_extra(int16_t status, const void* content_type, size_t content_type_len,
                                           const void* content, size_t content_len,
                                           const struct BackendResponseExtra* extra) {
-    kvm_call(KVM_BACKEND_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content,
-             (long)content_len, (long)extra);
+    sys_backend_response(status, content_type, content_type_len, content, content_len, extra);
 }
 
 static inline void backend_response(int16_t status, const void* content_type, size_t content_type_len,
@@ -435,9 +448,14 @@ static inline long set_cacheable(bool cached, float ttl, float grace, float keep
 
 /* ---- Header fields in Varnish: one exit each ---------------------------------------------------------- */
 
-enum { BEREQ = 0, BERESP = 1 }; /* `where`: the request to the program, or its response */
-enum { REQ = BEREQ, REQUEST = BEREQ, RESP = BERESP, RESPONSE = BERESP }; /* the same in older sources */
-#define HTTP_FMT_SIZE 4096 /* room for a field that http_appendf() and http_setf() format, with its zero */
+/* `where`: the request to the program (BEREQ) or its response (BERESP); the other names are the same two in older
+ * sources. They are of type int in both languages. */
+#ifdef __cplusplus
+static const int BEREQ = 0, BERESP = 1, REQ = BEREQ, REQUEST = BEREQ, RESP = BERESP, RESPONSE = BERESP;
+#else
+enum { BEREQ = 0, BERESP = 1, REQ = BEREQ, REQUEST = BEREQ, RESP = BERESP, RESPONSE = BERESP };
+#endif
+#define HTTP_FMT_SIZE 4096u /* room for a field that http_appendf() and http_setf() format, with its zero */
 
 /* Adds a field "Name: value". Its index in the message, above 0; or -EINVAL (`where`, no name or one of more than 126
  * bytes, a CR, LF or zero in it, a Content-Range that is no range of bytes, a name of more than 126 bytes in Vary),
@@ -541,7 +559,8 @@ static inline long http_method(char* out, size_t outlen) {
 }
 
 /* The first field called `name`, "Name: value", and the method, as zero-terminated text of malloc(): two exits each.
- * Empty when there is no such field, NULL without memory. */
+ * Empty when there is no such field, NULL without memory. HAS_BUILTIN_MALLOC says that there are these two. */
+#define HAS_BUILTIN_MALLOC
 static inline char* http_alloc_find(int where, const char* name) {
     const long length = http_find_strlen(where, name);
     const size_t size = length > 0 ? (size_t)length : 0;
@@ -622,23 +641,35 @@ static inline long sys_request(const char* path, size_t path_len, struct curl_op
     return kvm_call(KVM_REQUEST, (long)path, (long)path_len, (long)op, (long)fields, (long)options, 0);
 }
 
-/* A GET of a zero-terminated URL, and a POST. `*op` need not be initialised. */
-static inline long fetch_get(const char* url, struct curl_op* op) {
+/* Makes `*op`, which need not be initialised, a GET; or a POST of `data`, with a content type that is cut at 127 bytes.
+ * -EINVAL: the data is too long. */
+static inline void kvm_prepare_get(struct curl_op* op) {
     memset(op, 0, sizeof(*op));
-    return sys_fetch(url, strlen(url), op, NULL, NULL);
 }
-static inline long fetch_post(const char* url, const char* content_type, const void* data, size_t len,
-                             struct curl_op* op) {
-    size_t type_len = strlen(content_type);
-    memset(op, 0, sizeof(*op));
+static inline long kvm_prepare_post(struct curl_op* op, const char* content_type, size_t content_type_len,
+                                    const void* data, size_t len) {
+    kvm_prepare_get(op);
     if (len > UINT32_MAX) {
         return -EINVAL;
     }
     op->post_buffer = data;
     op->post_buflen = (uint32_t)len;
-    op->ctlen = (uint32_t)(type_len < sizeof(op->ctype) ? type_len : sizeof(op->ctype) - 1);
-    memcpy(op->ctype, content_type, op->ctlen);
+    op->ctlen = (uint32_t)(content_type_len < sizeof(op->ctype) ? content_type_len : sizeof(op->ctype) - 1);
+    if (op->ctlen != 0) {
+        memcpy(op->ctype, content_type, op->ctlen);
+    }
+    return 0;
+}
+
+/* A GET of a zero-terminated URL, and a POST. `*op` need not be initialised. */
+static inline long fetch_get(const char* url, struct curl_op* op) {
+    kvm_prepare_get(op);
     return sys_fetch(url, strlen(url), op, NULL, NULL);
+}
+static inline long fetch_post(const char* url, const char* content_type, const void* data, size_t len,
+                             struct curl_op* op) {
+    const long wrong = kvm_prepare_post(op, content_type, strlen(content_type), data, len);
+    return wrong != 0 ? wrong : sys_fetch(url, strlen(url), op, NULL, NULL);
 }
 
 /* Frees the memory of a response: not for buffers that the program had prepared. */
@@ -656,8 +687,9 @@ static inline void fetch_free(struct curl_op* op) {
 
 /* ---- The log, and what is left ------------------------------------------------------------------------ */
 
-/* Writes one line to the log of the request, or of the program while it boots. Of a line 1024 bytes are
- * logged, of a request 64 lines. */
+/* Writes one line to the log of the request, or of the program while it boots. Of a line KVM_LOG_SIZE bytes are logged,
+ * of a request 64 lines. */
+#define KVM_LOG_SIZE 2048u
 static inline long sys_log(const char* text, size_t len) {
     return kvm_call(KVM_LOG, (long)text, (long)len, 0, 0, 0, 0);
 }
@@ -665,9 +697,9 @@ static inline void kvm_log(const char* text) {
     sys_log(text, strlen(text));
 }
 
-/* The same with printf's formatting; at most 1023 bytes. */
+/* The same with printf's formatting; cut at 2047 bytes. */
 __attribute__((format(printf, 1, 2))) static inline void vlogf(const char* format, ...) {
-    char line[1024];
+    char line[KVM_LOG_SIZE];
     va_list arguments;
     int length;
     va_start(arguments, format);
@@ -814,12 +846,52 @@ static inline long multiprocess_clone(size_t n, void* stacks, size_t stack_size)
 static inline long multiprocess_wait(void) {
     return kvm_call(KVM_MULTIPROCESS_WAIT, 0, 0, 0, 0, 0, 0);
 }
+/* Which of the virtual CPUs runs this: 0, as there is one. Which of the program's VMs serves this request: 0, as
+ * requests are not told. Neither costs an exit. */
+static inline int vcpuid(void) {
+    return 0;
+}
+static inline int vcpureqid(void) {
+    return 0;
+}
+
+/* ---- Sockets: not available in this version --------------------------------------------------------------
+ *
+ * So that servers written for it compile: nobody calls what set_socket_prepare_for_pause() is given, in which they wait,
+ * and each call returns -ENOSYS. */
+
+enum SocketEvent { SOCKET_CONNECT = 0, SOCKET_READ = 1, SOCKET_WRITABLE = 2, SOCKET_DISCONNECT = 3 };
+
+/* What happened to a connection of Varnish's, or what is to be written to it. */
+struct kvm_socket_event {
+    int fd;
+    enum SocketEvent event;
+    const char* remote; /* of SOCKET_CONNECT: the peer's address, and the argument it comes with */
+    const char* arg;
+    const uint8_t* data; /* of SOCKET_READ; or to be written */
+    size_t data_len;
+};
+
+/* Waits paused for up to `max` events and returns how many there are. */
+static inline int wait_for_socket_events_paused(struct kvm_socket_event events[], size_t max) {
+    (void)events;
+    (void)max;
+    return -ENOSYS;
+}
+static inline int wait_for_socket_event_paused(struct kvm_socket_event* event) {
+    return wait_for_socket_events_paused(event, 1);
+}
+
+/* Writes the data of each of `n` events to its connection. */
+static inline long sys_sockets_write(const struct kvm_socket_event events[], size_t n) {
+    return kvm_call(KVM_SOCKETS_WRITE, (long)events, (long)n, 0, 0, 0, 0);
+}
 
 /* ---- Files inside the binary -------------------------------------------------------------------------- */
 
 /* EMBED_BINARY(logo, "logo.png") at file scope: the file's bytes are `logo[0 ... logo_size - 1]`, followed by
- * a zero. In C++ outside of namespaces and extern "C" blocks. The path is relative to where the compiler
- * runs. */
+ * a zero, variables like others. In C++ outside of namespaces and extern "C" blocks. The path is relative to where the
+ * compiler runs. A semicolon after it may be left out. */
 #ifdef __cplusplus
 #define KVM_API_EXTERN extern "C"
 #else
@@ -828,7 +900,7 @@ static inline long multiprocess_wait(void) {
 /* clang-format off */
 #define EMBED_BINARY(name, file) KVM_API_EMBED(name, file) /* `file` may be a macro */
 #define KVM_API_EMBED(name, file)                                     \
-    __asm__(".pushsection .rodata, \"a\", @progbits\n"               \
+    __asm__(".pushsection .data\n"                                    \
             ".balign 16\n"                                            \
             ".globl " #name "\n"                                      \
             #name ": .incbin " #file "\n"                             \
@@ -837,8 +909,8 @@ static inline long multiprocess_wait(void) {
             ".globl " #name "_size\n"                                 \
             #name "_size: .long .L" #name "_end - " #name "\n"        \
             ".popsection\n");                                         \
-    KVM_API_EXTERN const char name[];                                 \
-    KVM_API_EXTERN const unsigned name##_size
+    KVM_API_EXTERN char name[];                                       \
+    KVM_API_EXTERN unsigned name##_size;
 /* clang-format on */
 
 #ifdef __cplusplus

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * kvm_api.h for C++20: the same calls with strings, spans, objects that free what they own, and handlers that may be
- * lambdas. Header only; everything is in namespace kvm.
+ * kvm_api.h for C++17 and later: the same calls with strings, objects that free what they own, and handlers that may be
+ * lambdas; with C++20 spans, too. Header only. All of that is in namespace kvm; Backend, Http, Curl and Storage, at the
+ * end, are the names that sources of the TinyKVM ecosystem know it by.
  *
  *     int main() {
  *         const kvm::Regex digits("[0-9]+");
@@ -16,24 +17,32 @@
 #ifndef TINYKVM_KVM_API_HPP
 #define TINYKVM_KVM_API_HPP
 
-#if __cplusplus <= 201703L
-#error "kvm_api.hpp needs C++20: compile with -std=c++20 (tinykvm_add_guest() of CMake does)"
+#if __cplusplus < 201703L
+#error "kvm_api.hpp needs C++17 or later: compile with -std=c++20 (tinykvm_add_guest() of CMake does)"
 #else
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
 #include <new>
 #include <optional>
-#include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#if __cplusplus > 201703L
+#include <span>
+#endif
 
 #include "kvm_api.h"
 
@@ -81,7 +90,9 @@ class Request {
     std::string_view url() const { return {raw_->url, raw_->url_len}; }
     std::string_view argument() const { return {raw_->arg, raw_->arg_len}; }
     std::string_view content_type() const { return {raw_->content_type, raw_->content_type_len}; }
+#if __cplusplus > 201703L
     std::span<const std::uint8_t> body() const { return {raw_->content, raw_->content_len}; }
+#endif
     std::string_view text() const { return {reinterpret_cast<const char*>(raw_->content), raw_->content_len}; }
 
     /* The value of the first field of that name, in any case. */
@@ -92,8 +103,8 @@ class Request {
     }
     std::vector<Field> headers() const {
         std::vector<Field> fields;
-        for (const kvm_request_header& one : std::span(raw_->headers, raw_->num_headers)) {
-            fields.emplace_back(one);
+        for (unsigned i = 0; i < raw_->num_headers; i++) {
+            fields.emplace_back(raw_->headers[i]);
         }
         return fields;
     }
@@ -108,14 +119,32 @@ class Request {
 
 /* ---- Responses ---------------------------------------------------------------------------------------- */
 
+namespace detail {
+
+/* Sends what a response consists of, each line of `lines` one header. A status or a number of headers that cannot be
+ * told to the host is one that it refuses. */
+inline void respond(int status, std::string_view content_type, const void* data, std::size_t length,
+                    const std::vector<std::string>& lines, BackendResponseExtra extra) {
+    std::vector<ResponseHeader> headers;
+    for (const std::string& line : lines) {
+        headers.push_back({line.data(), line.size()});
+    }
+    extra.headers = headers.data();
+    extra.num_headers = static_cast<std::uint16_t>(std::min<std::size_t>(headers.size(), UINT16_MAX));
+    const auto narrow = static_cast<std::int16_t>(status);
+    backend_response_extra(narrow == status ? narrow : std::int16_t{0}, content_type.data(), content_type.size(), data,
+                           length, &extra);
+}
+
+}  // namespace detail
+
 /* An answer. Handlers return one; or send() it, which does not come back unless the program waits paused. */
 class Response {
   public:
     using Seconds = std::chrono::duration<float>;
 
     explicit Response(int status = 200, std::string content_type = {}, std::string body = {})
-        : status_(status == static_cast<std::int16_t>(status) ? static_cast<std::int16_t>(status) : std::int16_t{0}),
-          content_type_(std::move(content_type)), body_(std::move(body)) {}
+        : status_(status), content_type_(std::move(content_type)), body_(std::move(body)) {}
 
     Response& body(std::string body) {
         body_ = std::move(body);
@@ -123,10 +152,13 @@ class Response {
         return *this;
     }
     /* Bytes that live until the response has been sent: of the request, or static ones. They are not copied. */
-    Response& borrow(std::span<const std::uint8_t> body) {
-        borrowed_ = body;
+    Response& borrow(const void* data, std::size_t length) {
+        borrowed_ = std::string_view(static_cast<const char*>(data), length);
         return *this;
     }
+#if __cplusplus > 201703L
+    Response& borrow(std::span<const std::uint8_t> body) { return borrow(body.data(), body.size()); }
+#endif
     Response& header(std::string_view name, std::string_view value) {
         headers_.push_back(std::string(name).append(": ").append(value));
         return *this;
@@ -140,22 +172,14 @@ class Response {
         return *this;
     }
     void send() const {
-        std::vector<ResponseHeader> headers;
-        for (const std::string& line : headers_) {
-            headers.push_back({line.data(), line.size()});
-        }
-        BackendResponseExtra extra = extra_;
-        extra.headers = headers.data();
-        extra.num_headers = static_cast<std::uint16_t>(headers.size());
-        const void* data = borrowed_ ? static_cast<const void*>(borrowed_->data()) : body_.data();
-        backend_response_extra(status_, content_type_.data(), content_type_.size(), data,
-                               borrowed_ ? borrowed_->size() : body_.size(), &extra);
+        const std::string_view body = borrowed_.value_or(body_);
+        detail::respond(status_, content_type_, body.data(), body.size(), headers_, extra_);
     }
 
   private:
-    std::int16_t status_;
+    int status_;
     std::string content_type_, body_;
-    std::optional<std::span<const std::uint8_t>> borrowed_;
+    std::optional<std::string_view> borrowed_;
     std::vector<std::string> headers_;
     BackendResponseExtra extra_{};
 };
@@ -287,6 +311,76 @@ class Regex {
     int handle_;
 };
 
+/* ---- Fetching ----------------------------------------------------------------------------------------- */
+
+/* Header fields "Name: value" of a request: 12 at most. */
+using Fields = std::vector<std::string>;
+
+namespace detail {
+
+using FetchCall = long (*)(const char*, std::size_t, curl_op*, curl_fields*, curl_options*);
+
+/* The call with `lines` as fields; -EINVAL when there are too many, or they are too long. */
+inline long fetch(FetchCall call, std::string_view url, curl_op& op, const Fields& lines, curl_options* options) {
+    curl_fields fields{};
+    if (lines.size() > CURL_FIELDS_COUNT) {
+        return -EINVAL;
+    }
+    for (std::size_t i = 0; i < lines.size(); i++) {
+        if (lines[i].size() > UINT16_MAX) {
+            return -EINVAL;
+        }
+        fields.ptr[i] = lines[i].data();
+        fields.len[i] = static_cast<std::uint16_t>(lines[i].size());
+    }
+    return call(url.data(), url.size(), &op, &fields, options);
+}
+
+}  // namespace detail
+
+/* What fetching gave: a response of any status. Views into it are valid as long as it lives. */
+class Fetched {
+  public:
+    explicit Fetched(const curl_op& op) : op_(op) {}
+    ~Fetched() { fetch_free(&op_); }
+    Fetched(Fetched&& other) noexcept : op_(std::exchange(other.op_, curl_op{})) {}
+    Fetched& operator=(Fetched&& other) noexcept {
+        std::swap(op_, other.op_);
+        return *this;
+    }
+
+    int status() const { return static_cast<int>(op_.status); }
+    std::string_view content_type() const { return {op_.ctype, op_.ctlen}; }
+    std::string_view text() const { return {static_cast<const char*>(op_.content), op_.content_length}; }
+#if __cplusplus > 201703L
+    std::span<const std::uint8_t> body() const {
+        return {static_cast<const std::uint8_t*>(op_.content), op_.content_length};
+    }
+#endif
+    /* The status line and the header fields, a line each. */
+    std::string_view head() const { return {op_.headers, op_.headers_length}; }
+
+  private:
+    curl_op op_;
+};
+
+/* Fetches a URL, of Varnish itself when it begins with '/', and follows redirects. Throws std::system_error when there
+ * is no response. */
+inline Fetched fetch(std::string_view url, const Fields& fields = {}) {
+    curl_op op;
+    kvm_prepare_get(&op);
+    check(detail::fetch(&sys_fetch, url, op, fields, nullptr), "sys_fetch");
+    return Fetched(op);
+}
+/* The same as a POST. */
+inline Fetched post(std::string_view url, std::string_view content_type, std::string_view data,
+                    const Fields& fields = {}) {
+    curl_op op;
+    check(kvm_prepare_post(&op, content_type.data(), content_type.size(), data.data(), data.size()), "sys_fetch");
+    check(detail::fetch(&sys_fetch, url, op, fields, nullptr), "sys_fetch");
+    return Fetched(op);
+}
+
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 
 /* A T in the memory all VMs of the program share, made from `arguments` in main(); null when there is no room.
@@ -305,5 +399,145 @@ inline meminfo memory() {
 
 }  // namespace kvm
 
-#endif /* C++20 */
+/* ---- The names of the TinyKVM ecosystem ---------------------------------------------------------------
+ *
+ * For sources that were written for its kvm_api.hpp. The names are global; a program that has others of these names says
+ * KVM_API_NAMESPACE_ONLY before it includes this header. `where` is BEREQ or BERESP. */
+#ifndef KVM_API_NAMESPACE_ONLY
+
+/* Answers the request, as backend_response() does: in a callback it does not come back. `headers` are lines
+ * "Name: value"; with one of the times, in seconds, above zero Varnish may store the response for so long. */
+struct Backend {
+    static void response(int status, std::string_view content_type, const void* data, std::size_t length,
+                         const std::vector<std::string>& headers = {}, float ttl = 0, float grace = 0, float keep = 0) {
+        BackendResponseExtra extra{};
+        extra.cached = ttl > 0 || grace > 0 || keep > 0;
+        extra.ttl = ttl;
+        extra.grace = grace;
+        extra.keep = keep;
+        kvm::detail::respond(status, content_type, data, length, headers, extra);
+    }
+    static void response(int status, std::string_view content_type, std::string_view body,
+                         const std::vector<std::string>& headers = {}, float ttl = 0, float grace = 0, float keep = 0) {
+        response(status, content_type, body.data(), body.size(), headers, ttl, grace, keep);
+    }
+};
+
+/* Header fields in Varnish: a line is "Name: value". Errors are negative, as those of sys_http_append(). */
+struct Http {
+    static long append(int where, std::string_view line) { return sys_http_append(where, line.data(), line.size()); }
+    static long set(int where, std::string_view line) { return sys_http_set(where, line.data(), line.size()); }
+    /* The line of the first field called `name`; empty when there is none. */
+    static std::string get(int where, std::string_view name) {
+        const long length = sys_http_find(where, name.data(), name.size(), nullptr, 0);
+        std::string line(length > 0 ? static_cast<std::size_t>(length) : 0, '\0');
+        if (!line.empty()) {
+            sys_http_find(where, name.data(), name.size(), line.data(), line.size());
+        }
+        return line;
+    }
+};
+
+/* Fetches, and says so in the result when there is no response: its status is 0 then. What came stays in the memory of
+ * the request, or of the program, until that ends; kvm::fetch() gives it back. */
+struct Curl {
+    struct Result {
+        std::uint16_t status = 0;
+        std::string_view content_type, content;
+        bool failed() const noexcept { return status == 0; }
+    };
+    using FieldList = kvm::Fields;
+
+    static Result fetch(std::string_view url, const FieldList& fields = {}, curl_options* options = nullptr) {
+        curl_op op;
+        kvm_prepare_get(&op);
+        return result(&sys_fetch, url, op, fields, options);
+    }
+    /* Only status and content type. Redirects are not followed. */
+    static Result head(std::string_view url, const FieldList& fields = {}) {
+        curl_options options{};
+        options.dummy_fetch = 1;
+        return fetch(url, fields, &options);
+    }
+    static Result post(std::string_view url, std::string_view content_type, std::string_view data,
+                       const FieldList& fields = {}) {
+        curl_op op;
+        if (kvm_prepare_post(&op, content_type.data(), content_type.size(), data.data(), data.size()) != 0) {
+            return {};
+        }
+        return result(&sys_fetch, url, op, fields, nullptr);
+    }
+    /* Of Varnish itself: `path` begins with '/'. */
+    static Result self(std::string_view path, const FieldList& fields = {}, curl_options* options = nullptr) {
+        curl_op op;
+        kvm_prepare_get(&op);
+        return result(&sys_request, path, op, fields, options);
+    }
+
+  private:
+    static Result result(kvm::detail::FetchCall call, std::string_view url, curl_op& op, const FieldList& fields,
+                         curl_options* options) {
+        op.headers_length = 1; /* without a buffer: there is no use for the headers here */
+        if (kvm::detail::fetch(call, url, op, fields, options) != 0) {
+            return {};
+        }
+        char* type = static_cast<char*>(::operator new(sizeof(op.ctype)));
+        std::memcpy(type, op.ctype, sizeof(op.ctype));
+        return {static_cast<std::uint16_t>(op.status), {type, op.ctlen},
+                {static_cast<const char*>(op.content), op.content_length}};
+    }
+};
+
+/* A program's storage, which is not available in this version: get() throws std::system_error, task() returns -ENOSYS. */
+struct Storage {
+    /* Calls `f` in storage with copies of one argument, or several, and gives what it returns: `Size` bytes at most. */
+    template <std::size_t Size = std::size_t{16} << 20>
+    static std::string get(std::string_view argument, storage_func f) {
+        const virtbuffer buffer{argument.data(), argument.size()};
+        return call<Size>(f, &buffer, 1);
+    }
+    template <std::size_t Size = std::size_t{16} << 20>
+    static std::string get(const std::vector<std::string>& arguments, storage_func f) {
+        std::vector<virtbuffer> buffers;
+        for (const std::string& argument : arguments) {
+            buffers.push_back({argument.data(), argument.size()});
+        }
+        return call<Size>(f, buffers.data(), buffers.size());
+    }
+    /* A list in braces is one of arguments, where C++20 would also take it for the two ends of a string. */
+    template <std::size_t Size = std::size_t{16} << 20>
+    static std::string get(std::initializer_list<std::string> arguments, storage_func f) {
+        return get<Size>(std::vector<std::string>(arguments), f);
+    }
+    /* The same with arguments that are strings, and what is returned in `output`, an array of `Size`. */
+    template <std::size_t Size, typename... Arguments>
+    static std::string_view get(storage_func f, char* output, const Arguments&... arguments) {
+        const std::array<std::string_view, sizeof...(Arguments)> texts{std::string_view(arguments)...};
+        std::array<virtbuffer, sizeof...(Arguments)> buffers{};
+        std::transform(texts.begin(), texts.end(), buffers.begin(), [](std::string_view text) {
+            return virtbuffer{text.data(), text.size()};
+        });
+        return {output, call(f, buffers.data(), buffers.size(), output, Size)};
+    }
+    /* Calls `f` in storage later, with a copy of the data. */
+    static long task(storage_task_func f, std::string_view data) { return storage_task(f, data.data(), data.size()); }
+    static long task(storage_task_func f, const void* data = nullptr, std::size_t length = 0) {
+        return storage_task(f, data, length);
+    }
+
+  private:
+    static std::size_t call(storage_func f, const virtbuffer* buffers, std::size_t count, char* output, std::size_t size) {
+        const long length = kvm::check(storage_callv(f, count, buffers, output, size), "storage_callv");
+        return std::min(static_cast<std::size_t>(length), size);
+    }
+    template <std::size_t Size>
+    static std::string call(storage_func f, const virtbuffer* buffers, std::size_t count) {
+        const std::unique_ptr<char[]> output(new char[Size]); /* not written to, so it costs what is returned */
+        return std::string(output.get(), call(f, buffers, count, output.get(), Size));
+    }
+};
+
+#endif /* KVM_API_NAMESPACE_ONLY */
+
+#endif /* C++17 */
 #endif

@@ -23,16 +23,18 @@ endif()
 find_program(TINYKVM_MUSL_GCC musl-gcc)
 set(TINYKVM_GUEST_FLAGS -O2 -g1 -Wall -Wextra -fno-omit-frame-pointer CACHE INTERNAL "")
 
-# tinykvm_add_guest(NAME SOURCE... [CXX] [PIE | DYNAMIC | MUSL] [DIRECTORY DIR] [LIBS LIB...] [FLAGS FLAG...])
+# tinykvm_add_guest(NAME SOURCE... [CXX] [PIE | DYNAMIC | MUSL] [CXX_STANDARD NUMBER] [DIRECTORY DIR] [LIBS LIB...]
+#                   [FLAGS FLAG...])
 #
 # Builds a guest program into DIR (${CMAKE_BINARY_DIR}/programs unless said) as target guest_NAME:
 #   (nothing)  statically linked, at a fixed address
 #   PIE        statically linked, position independent
 #   DYNAMIC    an ordinary dynamically linked program; its loader and libraries must be in allowed_paths
 #   MUSL       C only, static with musl-gcc; when that is missing the target is left out with a message
-# CXX links a program as C++ whose own sources are all C. C++ is C++20 or later, which kvm_api.hpp needs.
+# CXX links a program as C++ whose own sources are all C. C++ is C++20 or later, as the project asks for; or exactly
+# CXX_STANDARD, of which kvm_api.hpp needs 17 at least.
 function(tinykvm_add_guest name)
-    cmake_parse_arguments(PARSE_ARGV 1 guest "CXX;PIE;DYNAMIC;MUSL" "DIRECTORY" "LIBS;FLAGS")
+    cmake_parse_arguments(PARSE_ARGV 1 guest "CXX;PIE;DYNAMIC;MUSL" "DIRECTORY;CXX_STANDARD" "LIBS;FLAGS")
     set(sources ${guest_UNPARSED_ARGUMENTS})
     if(NOT guest_DIRECTORY)
         set(guest_DIRECTORY ${CMAKE_BINARY_DIR}/programs)
@@ -70,7 +72,9 @@ function(tinykvm_add_guest name)
         set(position -fno-pie)
     endif()
     set_target_properties(guest_${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    if(CMAKE_CXX_COMPILER_LOADED)
+    if(guest_CXX_STANDARD)
+        set_target_properties(guest_${name} PROPERTIES CXX_STANDARD ${guest_CXX_STANDARD} CXX_STANDARD_REQUIRED ON)
+    elseif(CMAKE_CXX_COMPILER_LOADED)
         target_compile_features(guest_${name} PRIVATE cxx_std_20)
     endif()
     target_compile_options(guest_${name} PRIVATE ${TINYKVM_GUEST_FLAGS} ${position} ${guest_FLAGS})

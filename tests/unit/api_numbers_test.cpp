@@ -35,6 +35,7 @@ constexpr Known calls[] = {
     {0x10032, KVM_REGEX_MATCH, "sys_regex_match", true},
     {0x10033, KVM_REGEX_SUBST, "sys_regex_subst", true},
     {0x10035, KVM_REGEX_COPYTO, "sys_regex_copyto", true},
+    {0x10500, KVM_SOCKETS_WRITE, "sys_sockets_write", false},
     {0x10700, KVM_SHARED_MEMORY_AREA, "shared_memory_area", true},
     {0x10703, KVM_MAKE_EPHEMERAL, "sys_make_ephemeral", true},
     {0x10706, KVM_IS_STORAGE, "sys_is_storage", true},
