@@ -7,6 +7,7 @@ backend none none;
 
 acl admins {
 	"127.0.0.1";
+	"::1";
 }
 
 sub vcl_init {

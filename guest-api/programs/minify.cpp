@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Takes the white space out of POSTed JSON, with simdjson. The document is validated first; what is not JSON,
-// and any document on which this program fails, is given back as it came: at worst nothing is saved. On
-// Linux: minify [FILE] writes the same result to standard output; status 1 when it was not JSON.
+// and any document on which this program fails, is given back as it came: at worst nothing is saved. The header
+// "X-Minified: no" tells VCL and clients. On Linux: minify [FILE] writes the same result to standard output;
+// status 1 when it was not JSON.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -115,16 +116,15 @@ std::string_view content_encoding(const kvm_request* request) {
     return encoding == "identity" ? "" : encoding;
 }
 
-// The document as it came. What was said of its form is still true.
+// The document as it came, and says so. What was said of its form is still true.
 void give_back(const kvm_request* request) {
     const std::string_view type = content_type(request);
+    const std::string_view unchanged = "X-Minified: no";
     const std::string encoding = "Content-Encoding: " + std::string(content_encoding(request));
-    const ResponseHeader header = {encoding.data(), encoding.size()};
+    const ResponseHeader headers[] = {{unchanged.data(), unchanged.size()}, {encoding.data(), encoding.size()}};
     BackendResponseExtra extra = {};
-    if (!content_encoding(request).empty()) {
-        extra.headers = &header;
-        extra.num_headers = 1;
-    }
+    extra.headers = headers;
+    extra.num_headers = content_encoding(request).empty() ? 1 : 2;
     backend_response_extra(200, type.data(), type.size(), request->content, request->content_len, &extra);
 }
 
