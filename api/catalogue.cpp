@@ -17,9 +17,9 @@ constexpr auto patience = std::chrono::seconds(5);  // with what is still in use
 
 std::string in_quotes(std::string_view name) { return "\"" + printable(name, 80) + "\""; }
 
-[[noreturn]] void refuse(std::string_view name, const std::string& why) {
-    throw ConfigError("configuration of " + in_quotes(name) + ": " + why);
-}
+std::string whose(std::string_view name) { return "configuration of " + in_quotes(name) + ": "; }
+
+[[noreturn]] void refuse(std::string_view name, const std::string& why) { throw ConfigError(whose(name) + why); }
 
 void require_name(std::string_view name) {
     if (!is_token(name) || name.size() > 250) {
@@ -36,10 +36,16 @@ ConfigLayer Catalogue::Definition::whole() const {
 }
 
 ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own) const {
+    if (!own.mistake().empty()) {
+        throw ConfigError(own.mistake());
+    }
     ProgramConfig config;
     const std::string group = own.group().empty() ? std::string(built_in_group) : own.group();
     const auto found = definitions_.find(group);
     if (found != definitions_.end() && !found->second.is_program()) {
+        if (const std::string mistake = group_mistake(group, found->second); !mistake.empty()) {
+            refuse(name, "its group cannot be used: " + mistake);
+        }
         found->second.whole().apply(config);
     } else if (group != built_in_group) {
         std::string known = "\"test\"";
@@ -71,28 +77,74 @@ void Catalogue::require_no_group(std::string_view name, const Definition& defini
     }
 }
 
-void Catalogue::adopt_group(std::string_view name, Definition definition) {
-    if (!definition.whole().group().empty()) {
-        refuse(name, "key \"group\": without \"filename\" or \"uri\" this is a group, and groups have no group");
+// Empty: it can be used.
+std::string Catalogue::group_mistake(std::string_view name, const Definition& definition) {
+    const ConfigLayer whole = definition.whole();
+    if (whole.mistake().empty() && !whole.group().empty()) {
+        return whose(name) + "key \"group\": without \"filename\" or \"uri\" this is a group, and groups have no group";
     }
-    definitions_.insert_or_assign(std::string(name), std::move(definition));
-    for (const auto& [one, service] : services_) {
-        service->configure(effective(one, definitions_.find(one)->second.whole()));  // unless it was started
+    return whole.mistake();
+}
+
+// Gives a program the configuration that follows from everything said so far. One that was refused may be served now,
+// or not yet: what it needs may still be said. False when it has been started already; nothing has changed then.
+bool Catalogue::settle(Service& service, const Definition& definition, Mistakes mistakes) const {
+    const std::string former = service.refusal();
+    try {
+        const bool configured = service.configure(effective(service.name(), definition.whole()));
+        if (configured && !former.empty()) {
+            host_.log(service.name(), "can be served now");
+        }
+        return configured;
+    } catch (const ConfigError& error) {
+        if (mistakes == Mistakes::fail && former.empty()) {
+            throw;
+        }
+        std::string why = error.what();
+        if (!definition.library.empty()) {
+            why += "; it is in library " + printable(definition.library, 300);
+        }
+        if (why == former) {
+            return true;
+        }
+        if (!service.refuse(why)) {
+            return false;
+        }
+        host_.log(service.name(), "is not served: " + why);
+        return true;
     }
 }
 
-Service* Catalogue::adopt(std::string_view name, Definition definition) {
-    require_no_group(name, definition);
-    ProgramConfig config = effective(name, definition.whole());
-    auto& service = services_[std::string(name)];
-    if (!service) {
-        service = std::make_unique<Service>(std::string(name), host_);
-    }
-    if (!service->configure(std::move(config))) {
-        refuse(name, "the program has been started already");
+void Catalogue::adopt_group(std::string_view name, Definition definition, Mistakes mistakes) {
+    const bool was_refused = refused_groups().contains(std::string(name));
+    if (const std::string mistake = group_mistake(name, definition); !mistake.empty() && !was_refused) {
+        if (mistakes == Mistakes::fail) {
+            throw ConfigError(mistake);
+        }
+        host_.log(std::string(name), "is a group that cannot be used: " + mistake);
     }
     definitions_.insert_or_assign(std::string(name), std::move(definition));
-    return service.get();
+    for (const auto& [one, service] : services_) {
+        settle(*service, definitions_.find(one)->second, mistakes);  // unless it was started
+    }
+}
+
+Service* Catalogue::adopt(std::string_view name, Definition definition, Mistakes mistakes) {
+    require_no_group(name, definition);
+    const auto known = services_.find(name);
+    std::unique_ptr<Service> fresh;
+    if (known == services_.end()) {
+        fresh = std::make_unique<Service>(std::string(name), host_);
+    }
+    Service& service = fresh ? *fresh : *known->second;
+    if (!settle(service, definition, mistakes)) {
+        refuse(name, "the program has been started already");
+    }
+    if (fresh) {
+        services_.emplace(name, std::move(fresh));
+    }
+    definitions_.insert_or_assign(std::string(name), std::move(definition));
+    return &service;
 }
 
 Service* Catalogue::configure(std::string_view name, std::string_view json) {
@@ -102,13 +154,13 @@ Service* Catalogue::configure(std::string_view name, std::string_view json) {
     ConfigLayer layer = ConfigLayer::parse(name, json);
     definition.own.add(std::move(layer));
     if (definition.is_program()) {
-        return adopt(name, std::move(definition));
+        return adopt(name, std::move(definition), Mistakes::fail);
     }
-    adopt_group(name, std::move(definition));
+    adopt_group(name, std::move(definition), Mistakes::fail);
     return nullptr;
 }
 
-std::vector<Service*> Catalogue::library(const std::string& uri) {
+std::vector<Service*> Catalogue::library(const std::string& uri, Mistakes mistakes) {
     try {
         auto layers = read_library(uri);
         Definitions groups, programs;
@@ -119,16 +171,19 @@ std::vector<Service*> Catalogue::library(const std::string& uri) {
             if (!definition.library.empty()) {
                 refuse(name, "it is defined by library " + in_quotes(definition.library) + " already");
             }
+            if (mistakes == Mistakes::fail && !layer.mistake().empty()) {
+                throw ConfigError(layer.mistake());
+            }
             definition.library = uri;
             definition.base = std::move(layer);
             (definition.is_program() ? programs : groups).emplace(name, std::move(definition));
         }
         std::vector<Service*> services;
         for (auto& [name, definition] : groups) {
-            adopt_group(name, std::move(definition));
+            adopt_group(name, std::move(definition), mistakes);
         }
         for (auto& [name, definition] : programs) {
-            services.push_back(adopt(name, std::move(definition)));
+            services.push_back(adopt(name, std::move(definition), mistakes));
         }
         return services;
     } catch (const ConfigError& error) {
@@ -150,6 +205,16 @@ void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
     for (const auto& [name, service] : services_) {
         visit(*service);
     }
+}
+
+std::map<std::string, std::string> Catalogue::refused_groups() const {
+    std::map<std::string, std::string> refused;
+    for (const auto& [name, definition] : definitions_) {
+        if (!definition.is_program() && !group_mistake(name, definition).empty()) {
+            refused.emplace(name, group_mistake(name, definition));
+        }
+    }
+    return refused;
 }
 
 void Catalogue::warm() {

@@ -26,9 +26,13 @@ class Catalogue {
     // it before. Throws ConfigError; nothing has changed then. Returns the program; null for a group.
     Service* configure(std::string_view name, std::string_view json);
 
+    // What becomes of a program whose settings are wrong: the whole library fails, or it alone is not served, which the
+    // log says.
+    enum class Mistakes { fail, refuse };
     // Takes over the definitions of a library. What configure() says about the same names, before or after, counts
-    // more. Throws ConfigError or Failure, and is then not to be used any more. Returns the programs.
-    std::vector<Service*> library(const std::string& uri);
+    // more. Throws ConfigError or Failure, and is then not to be used any more. Returns the programs, also those that
+    // are not served.
+    std::vector<Service*> library(const std::string& uri, Mistakes mistakes = Mistakes::fail);
 
     // Null when there is no such program.
     Service* find(std::string_view name) const;
@@ -40,6 +44,8 @@ class Catalogue {
 
     // In the order of their names.
     void for_each(const std::function<void(Service&)>& visit) const;
+    // The groups whose settings are wrong, and in which way.
+    std::map<std::string, std::string> refused_groups() const;
 
     // Also starts the programs that are configured so.
     void warm();
@@ -60,8 +66,10 @@ class Catalogue {
     };
     using Definitions = std::map<std::string, Definition, std::less<>>;
 
-    Service* adopt(std::string_view name, Definition definition);
-    void adopt_group(std::string_view name, Definition definition);
+    Service* adopt(std::string_view name, Definition definition, Mistakes mistakes);
+    void adopt_group(std::string_view name, Definition definition, Mistakes mistakes);
+    bool settle(Service& service, const Definition& definition, Mistakes mistakes) const;
+    static std::string group_mistake(std::string_view name, const Definition& definition);
     void require_no_group(std::string_view name, const Definition& definition) const;
     ProgramConfig effective(std::string_view name, const ConfigLayer& own) const;
 

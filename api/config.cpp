@@ -207,7 +207,7 @@ void make_whole(json& value) {
 // several win.
 class TextCheck {
   public:
-    // Told the key, and the outermost key above it (empty: there is none). Does not return.
+    // Told the key, and the outermost key above it (empty: there is none).
     using Report = std::function<void(const std::string& key, const std::string& outermost)>;
     TextCheck(const Complaint& complaint, Report report) : complaint_(complaint), report_(std::move(report)) {}
 
@@ -258,51 +258,76 @@ json parse_json(std::string_view text, const Complaint& complaint, const TextChe
 
 ConfigLayer ConfigLayer::parse(std::string_view name, std::string_view text) {
     const Complaint complaint(name);
-    return from(name, parse_json(text, complaint, [&](const std::string& key, const std::string&) {
-                    complaint.about_key(key, "is there twice");
-                }));
-}
-
-ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
-    const Complaint complaint(name);
-    if (!object.is_object()) {
-        complaint.about_text("it must be a JSON object, {...}");
-    }
-    ConfigLayer layer;
-    for (const auto& [name_of_key, written] : object.items()) {
-        const std::string key(resolve_alias(name_of_key, object, complaint));
-        const auto all = settings();
-        const auto setting = std::find_if(all.begin(), all.end(), [&](const Setting& one) { return one.key == key; });
-        if (setting == all.end()) {
-            check_unavailable(key, written, complaint);
-            continue;
-        }
-        json value = written;
-        if (const std::string problem = setting->has_variables ? replace_variables(value) : ""; !problem.empty()) {
-            complaint.about_value(*setting, value, problem);
-        }
-        check(*setting, value, complaint);
-        ProgramConfig scratch;
-        if (const std::string problem = setting->store(scratch, value); !problem.empty()) {
-            complaint.about_value(*setting, value, problem);
-        }
-        if (key == "group") {
-            layer.group_ = scratch.group;
-        }
-        layer.defines_program_ |= key == "filename" || key == "uri";
-        layer.assignments_.emplace_back(
-            [store = setting->store, value = std::move(value)](ProgramConfig& config) { store(config, value); });
+    ConfigLayer layer = from(name, parse_json(text, complaint, [&](const std::string& key, const std::string&) {
+                                 complaint.about_key(key, "is there twice");
+                             }));
+    if (!layer.mistake_.empty()) {
+        throw ConfigError(layer.mistake_);
     }
     return layer;
 }
 
+ConfigLayer ConfigLayer::from(std::string_view name, const json& object) {
+    ConfigLayer layer;
+    const auto attempt = [&layer](const auto& step) {
+        try {
+            step();
+        } catch (const ConfigError& error) {
+            if (layer.mistake_.empty()) {
+                layer.mistake_ = error.what();
+            }
+        }
+    };
+    if (!object.is_object()) {
+        attempt([&] { Complaint(name).about_text("it must be a JSON object, {...}"); });
+        layer.defines_program_ = true;  // nothing says that it is a group
+        return layer;
+    }
+    for (const auto& [key, value] : object.items()) {
+        layer.defines_program_ |= key == "filename" || key == "uri";
+        attempt([&, &key = key, &value = value] {
+            layer.take(name, resolve_alias(key, object, Complaint(name)), value);
+        });
+    }
+    return layer;
+}
+
+// Throws ConfigError.
+void ConfigLayer::take(std::string_view name, std::string_view key, json value) {
+    const Complaint complaint(name);
+    const auto all = settings();
+    const auto setting = std::find_if(all.begin(), all.end(), [&](const Setting& one) { return one.key == key; });
+    if (setting == all.end()) {
+        check_unavailable(key, value, complaint);
+        return;
+    }
+    if (const std::string problem = setting->has_variables ? replace_variables(value) : ""; !problem.empty()) {
+        complaint.about_value(*setting, value, problem);
+    }
+    check(*setting, value, complaint);
+    ProgramConfig scratch;
+    if (const std::string problem = setting->store(scratch, value); !problem.empty()) {
+        complaint.about_value(*setting, value, problem);
+    }
+    if (key == "group") {
+        group_ = scratch.group;
+    }
+    assignments_.emplace_back(
+        [store = setting->store, value = std::move(value)](ProgramConfig& config) { store(config, value); });
+}
+
 std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view text) {
     const Complaint complaint;
+    std::map<std::string, std::string> mistakes;  // that only show while the text is read
     const json library = parse_json(text, complaint, [&](const std::string& key, const std::string& program) {
         if (program.empty()) {
             complaint.about_text("\"" + printable(key, 80) + "\" is there twice");
         }
-        Complaint(program).about_key(key, "is there twice");
+        try {
+            Complaint(program).about_key(key, "is there twice");
+        } catch (const ConfigError& error) {
+            mistakes.emplace(program, error.what());
+        }
     });
     if (!library.is_object()) {
         complaint.about_text("it must be a JSON object of programs and groups, {\"name\": {...}, ...}");
@@ -310,6 +335,9 @@ std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view t
     std::map<std::string, ConfigLayer, std::less<>> layers;
     for (const auto& [name, object] : library.items()) {
         layers.emplace(name, ConfigLayer::from(name, object));
+    }
+    for (auto& [name, mistake] : mistakes) {
+        layers[name].mistake_ = std::move(mistake);
     }
     return layers;
 }
@@ -325,6 +353,9 @@ void ConfigLayer::add(ConfigLayer newer) {
     defines_program_ |= newer.defines_program_;
     if (!newer.group_.empty()) {
         group_ = std::move(newer.group_);
+    }
+    if (mistake_.empty()) {
+        mistake_ = std::move(newer.mistake_);
     }
 }
 

@@ -36,6 +36,15 @@ bool Service::configure(ProgramConfig config) {
         return false;
     }
     config_ = std::move(config);
+    refusal_.clear();
+    return true;
+}
+
+bool Service::refuse(std::string why) {
+    if (!configure({})) {
+        return false;
+    }
+    refusal_ = std::move(why);
     return true;
 }
 
@@ -48,6 +57,9 @@ void Service::set_main_arguments(std::vector<std::string> arguments) {
 std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
     if (is_cold_) {
         throw Failure(FailureKind::closed, "the VCL is cold");
+    }
+    if (!refusal_.empty()) {
+        throw Failure(FailureKind::not_ready, "the program is not served: " + refusal_);
     }
     ProgramConfig config = config_;
     if (main_arguments_) {
@@ -106,7 +118,8 @@ bool Service::ready() const {
 
 bool Service::healthy() const {
     const std::lock_guard lock(mutex_);
-    return !boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after;
+    return refusal_.empty() &&
+           (!boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after);
 }
 
 // Null when the boot is not that of the current generation any more.

@@ -5,7 +5,7 @@
 // finish there, those that still wait for a boot or a VM get the new one. What is left of the old one goes behind them,
 // watched by the reaper.
 //
-// Thread safety: any thread, except configure() and the destructor.
+// Thread safety: any thread, except configure(), refuse() and the destructor.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,10 @@ class Service {
     const ProgramConfig& config() const { return config_; }
     // Before the program was started; false afterwards.
     bool configure(ProgramConfig config);
+    // The program cannot be served as it is configured: whoever needs it fails with the reason. False when it was started.
+    bool refuse(std::string why);
+    // Why not; empty: it can be.
+    const std::string& refusal() const { return refusal_; }
     // Instead of those of the configuration, from the next boot on.
     void set_main_arguments(std::vector<std::string> arguments);
 
@@ -84,6 +88,7 @@ class Service {
     const ServiceHost host_;
     const std::shared_ptr<ProgramStatistics> statistics_;
     ProgramConfig config_;
+    std::string refusal_;
     Reaper reaper_;
 
     mutable std::mutex mutex_;  // guards everything below; taken before those of boots and pools

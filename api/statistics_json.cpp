@@ -68,12 +68,16 @@ json program_json(const ProgramReport& program) {
 
 }  // namespace
 
-std::string statistics_json(std::span<const ProgramReport> programs, int indentation) {
+std::string statistics_json(std::span<const ProgramReport> programs,
+                            const std::map<std::string, std::string>& not_served, int indentation) {
     json all = json::object();
     for (const ProgramReport& program : programs) {
         all[program.name] = program_json(program);
     }
-    return all.dump(indentation);
+    for (const auto& [name, why] : not_served) {
+        all[name] = {{"not_served", why}};
+    }
+    return all.dump(indentation, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace tinykvm::api

@@ -3,6 +3,7 @@
 // Thread safety: pure functions.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 
@@ -10,7 +11,9 @@
 
 namespace tinykvm::api {
 
-// `indentation`: spaces for each level; negative: all on one line.
-std::string statistics_json(std::span<const ProgramReport> programs, int indentation);
+// `not_served` has the reasons why other programs cannot answer. `indentation`: spaces for each level; negative: all on
+// one line.
+std::string statistics_json(std::span<const ProgramReport> programs,
+                            const std::map<std::string, std::string>& not_served, int indentation);
 
 }  // namespace tinykvm::api

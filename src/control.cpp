@@ -1,6 +1,7 @@
 #include "src/control.hpp"
 
 #include <algorithm>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -47,13 +48,16 @@ VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex) {
 
 VCL_STRING program_statistics(VRT_CTX, VclState& state, const char* regex, VCL_INT indentation) {
     std::vector<api::ProgramReport> reports;
+    std::map<std::string, std::string> not_served;
     for (const api::Service* service : matching(state, regex)) {
         if (auto report = service->report()) {
             reports.push_back(std::move(*report));
+        } else if (!service->refusal().empty()) {
+            not_served.emplace(service->name(), service->refusal());
         }
     }
     const std::string text = api::statistics_json(
-        reports, static_cast<int>(std::clamp(indentation, VCL_INT{-1}, most_indentation)));
+        reports, not_served, static_cast<int>(std::clamp(indentation, VCL_INT{-1}, most_indentation)));
     // A string that does not fit must not make the whole transaction fail, as an overflowed workspace would.
     const unsigned room = WS_ReserveAll(ctx->ws);
     WS_Release(ctx->ws, 0);

@@ -46,14 +46,14 @@ std::optional<Links> chain_to(VRT_CTX, struct vmod_priv* priv, VCL_STRING progra
 
 extern "C" {
 
-VCL_BOOL vmod_library(VRT_CTX, struct vmod_priv* priv, VCL_STRING uri) {
+VCL_BOOL vmod_library(VRT_CTX, struct vmod_priv* priv, VCL_STRING uri, VCL_BOOL strict) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "library", 0U, [&] {
         if (!in_vcl_init(ctx)) {
             VRT_fail(ctx, "tinykvm.library() is for vcl_init");
             return 0U;
         }
-        state_of(priv).library(ctx, std::string(view(uri)));
+        state_of(priv).library(ctx, std::string(view(uri)), strict != 0);
         return 1U;
     });
 }
@@ -99,8 +99,12 @@ VCL_BOOL vmod_start(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_BOO
         if (backend == nullptr) {
             return 0U;
         }
-        backend->service->start();
-        if (!async) {
+        if (async && !backend->service->refusal().empty()) {
+            return 0U;  // the log has said why
+        }
+        if (async) {
+            backend->service->start();
+        } else {
             try {
                 backend->service->wait_until_booted();
             } catch (const api::Failure& failure) {

@@ -89,8 +89,11 @@ void update(VRT_CTX, api::Service& service, std::shared_ptr<const Program> binar
 void update_from_body(VRT_CTX, const UpdateTask& task) {
     struct busyobj* bo = ctx->bo;
     if (!task.key_is_right) {
+        const std::string& refusal = task.service->refusal();
         throw Refusal{403, "forbidden\n",
-                      task.service->config().key.empty() ? "no key is configured" : "the key is wrong"};
+                      !refusal.empty()                       ? "the program is not served: " + refusal
+                      : task.service->config().key.empty() ? "no key is configured"
+                                                           : "the key is wrong"};
     }
     if (const std::string_view method = view(http_GetMethod(bo->bereq)); method != "POST") {
         throw Refusal{405, "a live update is a POST of the new program\n",

@@ -42,8 +42,9 @@ void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) 
     }
 }
 
-void VclState::library(VRT_CTX, const std::string& uri) {
-    for (api::Service* service : catalogue_.library(uri)) {
+void VclState::library(VRT_CTX, const std::string& uri, bool strict) {
+    using Mistakes = api::Catalogue::Mistakes;
+    for (api::Service* service : catalogue_.library(uri, strict ? Mistakes::fail : Mistakes::refuse)) {
         add_backend(ctx, *service);
     }
 }

@@ -36,8 +36,9 @@ class VclState {
 
     // Throws api::ConfigError, or std::runtime_error when there is no director to be had.
     void configure(VRT_CTX, std::string_view name, std::string_view json);
-    // The same for the programs of a library; also throws api::Failure.
-    void library(VRT_CTX, const std::string& uri);
+    // The same for the programs of a library; also throws api::Failure. Not strict: programs whose settings are wrong are
+    // not served, and nothing is thrown for them.
+    void library(VRT_CTX, const std::string& uri, bool strict);
     void allow_self_requests(const std::string& unix_socket, const std::string& http_prefix, long maximum);
     // Null, a log line and a count when there is no such program.
     ProgramBackend* find(VRT_CTX, const char* name);

@@ -3,6 +3,14 @@
 #include "tests/fuzz/input.hpp"
 #include "tinykvm/printable.hpp"
 
+namespace {
+
+void require_one_line(std::string_view message) {
+    if (tinykvm::printable(message, std::string::npos) != message) tinykvm::fuzz::found("a message that does not print");
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     using namespace tinykvm;
     fuzz::Input input(bytes, size);
@@ -12,12 +20,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     try {
         api::ProgramConfig config;
         if (is_library) {
-            for (const auto& [name, layer] : api::parse_library(text)) layer.apply(config);
+            for (const auto& [name, layer] : api::parse_library(text)) {
+                layer.apply(config);
+                require_one_line(layer.mistake());
+            }
         } else {
             api::ConfigLayer::parse("fuzz", text).apply(config);
         }
     } catch (const api::ConfigError& error) {
-        if (printable(error.what(), std::string::npos) != error.what()) fuzz::found("a message that does not print");
+        require_one_line(error.what());
     }
     return 0;
 }

@@ -3,6 +3,10 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "api/catalogue.hpp"
 #include "api/failure.hpp"
@@ -120,6 +124,99 @@ TEST_F(ApiLibrary, EachMistakeHasItsSentence) {
         EXPECT_EQ(loading(uri).find("library \"" + uri + "\": it is not JSON: "), 0U) << text << ": " << loading(uri);
     }
     EXPECT_EQ(loading(library(std::string(500000, '['))).find("library \""), 0U);
+}
+
+// What a Catalogue says about programs that belong to no request.
+std::vector<std::string> said;
+void note(const std::string& program, std::string_view line) { said.push_back(program + ": " + std::string(line)); }
+
+class ApiLenientLibrary : public ApiLibrary {
+  protected:
+    ApiLenientLibrary() { said.clear(); }
+    void load(const std::string& text) { lenient.library(uri = library(text), Catalogue::Mistakes::refuse); }
+    std::string refusal(const std::string& name) { return lenient.find(name)->refusal(); }
+    std::string of_library(const std::string& mistake) const { return mistake + "; it is in library " + uri; }
+
+    std::string uri;
+    Catalogue lenient{{counters, note, nullptr}};
+};
+
+TEST_F(ApiLenientLibrary, ServesTheProgramsThatHaveNoMistake) {
+    const std::pair<const char*, const char*> mistakes[] = {
+        {R"({"filename": "/x", "concurrency": 256})",
+         "key \"concurrency\": value 256; allowed is a whole number from 1 to 255"},
+        {R"({"filename": "/x", "verbose": true, "verbose": true})", "key \"verbose\": is there twice"},
+        {R"({"filename": "/x", "group": "g"})", "key \"group\": there is no group \"g\"; known are \"test\""},
+        {"7", "it must be a JSON object, {...}"},
+    };
+    for (const auto& [settings, mistake] : mistakes) {
+        said.clear();
+        Catalogue fresh{{counters, note, nullptr}};
+        uri = library(std::string(R"({"a": {"filename": "/a"}, "p": )") + settings + R"(, "z": {"filename": "/z"}})");
+        EXPECT_EQ(fresh.library(uri, Catalogue::Mistakes::refuse).size(), 3U);
+        EXPECT_EQ(fresh.find("a")->refusal() + fresh.find("z")->refusal(), "");
+        const std::string why = of_library(std::string("configuration of \"p\": ") + mistake);
+        EXPECT_EQ(fresh.find("p")->refusal(), why);
+        EXPECT_EQ(said, std::vector{"p: is not served: " + why});
+    }
+}
+
+TEST_F(ApiLenientLibrary, StillRefusesDocumentsThatAreNone) {
+    for (const char* text : {"", "[]", R"({"p": {"filename": "/x"}, "p": {"filename": "/y"}})",
+                             R"({"a b": {"filename": "/x"}})"}) {
+        EXPECT_THROW(load(text), ConfigError) << text;
+    }
+}
+
+TEST_F(ApiLenientLibrary, WhoNeedsARefusedProgramIsToldWhy) {
+    load(R"({"p": {"filename": "/x", "concurrency": 0}})");
+    Service& service = *lenient.find("p");
+    EXPECT_FALSE(service.ready());
+    EXPECT_FALSE(service.healthy());
+    EXPECT_FALSE(service.unload());
+    EXPECT_FALSE(service.try_acquire());
+    EXPECT_FALSE(service.report());
+    service.set_main_arguments({"x"});
+    for (const std::function<void()>& need :
+         {std::function<void()>([&] { (void)service.acquire(nullptr); }), std::function<void()>([&] { service.start(); }),
+          std::function<void()>([&] { service.wait_until_booted(); }),
+          std::function<void()>([&] { service.update(nullptr); })}) {
+        try {
+            need();
+            ADD_FAILURE();
+        } catch (const Failure& failure) {
+            EXPECT_EQ(failure.kind(), FailureKind::not_ready);
+            EXPECT_EQ(failure.what(), "the program is not served: " + service.refusal());
+        }
+    }
+    lenient.warm();
+    lenient.cold();
+}
+
+TEST_F(ApiLenientLibrary, GroupWithAMistakeTakesItsProgramsAlong) {
+    load(R"({"g": {"concurrency": 0}, "p": {"filename": "/p", "group": "g"}, "q": {"filename": "/q"}})");
+    const std::string mistake =
+        "configuration of \"g\": key \"concurrency\": value 0; allowed is a whole number from 1 to 255";
+    EXPECT_EQ(refusal("p"), of_library("configuration of \"p\": its group cannot be used: " + mistake));
+    EXPECT_EQ(refusal("q"), "");
+    EXPECT_EQ(lenient.refused_groups(), (std::map<std::string, std::string>{{"g", mistake}}));
+    EXPECT_EQ(said.front(), "g: is a group that cannot be used: " + mistake);
+    lenient.configure("g", R"({"verbose": true})");  // says nothing wrong itself
+    EXPECT_NE(refusal("p"), "");
+}
+
+TEST_F(ApiLenientLibrary, ConfigureMayStillSayWhatAProgramNeeds) {
+    load(R"({"p": {"filename": "/p", "group": "mine", "concurrency": 3}})");
+    EXPECT_NE(refusal("p"), "");
+    lenient.configure("p", R"({"verbose": true})");
+    EXPECT_NE(refusal("p"), "");
+    lenient.configure("mine", R"({"max_memory": 50})");
+    EXPECT_EQ(refusal("p"), "");
+    EXPECT_EQ(lenient.find("p")->config().max_memory, std::size_t{50} << 20);
+    EXPECT_TRUE(lenient.find("p")->config().verbose);
+    EXPECT_EQ(said.back(), "p: can be served now");
+    EXPECT_THROW(lenient.configure("p", R"({"group": "other"})"), ConfigError);  // its own mistake
+    EXPECT_EQ(refusal("p"), "");
 }
 
 TEST_F(ApiLibrary, NamesBelongToOneLibrary) {

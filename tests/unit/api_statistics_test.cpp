@@ -71,7 +71,7 @@ TEST(ApiStatistics, JsonHasEveryMember) {
     report.machines[1].memory_current = 4096;
     report.machines[1].peaks = {8192, 2500};
     report.peaks = {12288, 1500000};
-    const json all = json::parse(statistics_json(std::vector{report}, -1));
+    const json all = json::parse(statistics_json(std::vector{report}, {}, -1));
     const json machine = {
         {"exception_cpu_time", 0.0}, {"exceptions", 0}, {"input_bytes", 0}, {"invocations", 0}, {"output_bytes", 0},
         {"request_cpu_time", 0.0}, {"request_memory_peak", 0}, {"request_time_peak", 0.0},
@@ -103,10 +103,10 @@ TEST(ApiStatistics, JsonHasEveryMember) {
 }
 
 TEST(ApiStatistics, JsonOfNothing) {
-    EXPECT_EQ(statistics_json({}, -1), "{}");
-    EXPECT_EQ(statistics_json(std::vector<ProgramReport>(1), -1).find('\n'), std::string::npos);
-    EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), 0).find('\n'), std::string::npos);
-    EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), 2).find("\n    \""), std::string::npos);
+    EXPECT_EQ(statistics_json({}, {}, -1), "{}");
+    EXPECT_EQ(statistics_json(std::vector<ProgramReport>(1), {}, -1).find('\n'), std::string::npos);
+    EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), {}, 0).find('\n'), std::string::npos);
+    EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), {}, 2).find("\n    \""), std::string::npos);
 }
 
 class ApiReport : public ApiGuest {

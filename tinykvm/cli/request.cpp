@@ -16,6 +16,7 @@
 #include "api/catalogue.hpp"
 #include "api/failure.hpp"
 #include "api/field.hpp"
+#include "api/program_source.hpp"
 #include "api/request_vm.hpp"
 #include "tinykvm/cli/command.hpp"
 
@@ -32,6 +33,7 @@ enum RequestStatus { exit_answered = 0, exit_refused = 1, exit_usage = 2, exit_f
 
 struct CommandLine {
     const char* config = nullptr;
+    bool list = false;
     std::vector<std::string_view> settings;  // KEY=JSON
     std::string_view method;
     std::vector<std::string> headers;
@@ -61,6 +63,8 @@ CommandLine parse(std::span<char* const> arguments) {
             options = false;
         } else if (word == "--config") {
             line.config = value();
+        } else if (word == "--list") {
+            line.list = true;
         } else if (word == "--set") {
             const char* setting = value();
             if (std::strchr(setting, '=') == nullptr || *setting == '=') refuse("--set wants KEY=JSON", setting);
@@ -89,6 +93,11 @@ CommandLine parse(std::span<char* const> arguments) {
         } else {
             refuse("request has no such option", arguments[at]);
         }
+    }
+    if (line.list) {
+        if (line.config == nullptr) refuse("--list wants a library: --config FILE");
+        if (!operands.empty()) refuse("--list asks no program", operands[0]);
+        return line;
     }
     if (operands.empty()) refuse("which program shall answer?");
     if (operands.size() > 2) refuse("there is one URL at most", operands[2]);
@@ -137,7 +146,7 @@ class NoCounters final : public api::CounterSink {
 void configure_from_library(api::Catalogue& catalogue, const std::string& where) {
     const bool is_uri = where.find("://") != std::string::npos;
     try {
-        catalogue.library(is_uri ? where : "file://" + fs::absolute(where).string());
+        catalogue.library(is_uri ? where : "file://" + fs::absolute(where).string(), api::Catalogue::Mistakes::refuse);
     } catch (const api::Failure& failure) {
         throw api::ConfigError(failure.what());
     }
@@ -168,8 +177,41 @@ api::Service& configure(api::Catalogue& catalogue, const CommandLine& line) {
         catalogue.configure(name, "{" + nlohmann::json(setting.substr(0, equals)).dump() + ":" +
                                       std::string(setting.substr(equals + 1)) + "}");
     }
-    return *catalogue.find(name);
+    api::Service& service = *catalogue.find(name);
+    if (!service.refusal().empty()) throw api::ConfigError(name + " cannot be asked");  // why has been printed
+    return service;
 }
+
+// Why the program cannot be served, as far as that is known before it runs and without asking its server. Empty: it can.
+std::string why_not_served(const api::Service& service) {
+    api::ProgramConfig config = service.config();
+    if (!service.refusal().empty() || !config.uri.empty()) return service.refusal();
+    config.downloads.clear();
+    try {
+        (void)api::obtain_program(service.name(), config, [](std::string_view) {}, nullptr);
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+// The programs of a library, and what is wrong with them.
+int list(api::Catalogue& catalogue, const std::string& where) {
+    configure_from_library(catalogue, where);
+    bool all_served = true;
+    const auto print = [&](const std::string& name, const char* what, const std::string& why) {
+        std::printf("%s: %s%s%s\n", name.c_str(), what, why.empty() ? "" : ": ", why.c_str());
+        all_served &= why.empty();
+    };
+    catalogue.for_each([&](const api::Service& service) {
+        const std::string why = why_not_served(service);
+        print(service.name(), why.empty() ? "served" : "not served", why);
+    });
+    for (const auto& [name, why] : catalogue.refused_groups()) print(name, "a group that cannot be used", why);
+    return all_served ? exit_answered : exit_refused;
+}
+
+void say_nothing(const std::string&, std::string_view) {}
 
 void print_head(const api::Response& response) {
     std::vector<std::string> lines;
@@ -290,8 +332,9 @@ int answer(api::Catalogue& catalogue, api::Service& service, const CommandLine& 
 int run(std::span<char* const> arguments) {
     const CommandLine line = parse(arguments);
     NoCounters counters;
-    api::Catalogue catalogue({counters, print_line});
+    api::Catalogue catalogue({counters, line.list ? say_nothing : print_line});
     try {
+        if (line.list) return list(catalogue, line.config);
         return answer(catalogue, configure(catalogue, line), line);
     } catch (const api::ConfigError& error) {
         print_message(error.what());
@@ -308,12 +351,14 @@ int run(std::span<char* const> arguments) {
 const Command request_command = {
     "request", "Ask a program for a response, without Varnish",
     "Usage: tinykvm request [OPTIONS] PROGRAM [URL]\n"
+    "       tinykvm request --config FILE --list\n"
     "\n"
     "Boots a program of guest-api/kvm_api.h and gives it one request, in the way Varnish does. Prints status,\n"
     "headers and body of the response like curl -i; what the program logs and why it fails go to standard\n"
     "error. PROGRAM is a file, or with --config the name of a program there. URL is / unless given.\n"
     "\n"
     "  --config FILE    a library, as for library(): {\"name\": {settings...}, ...}; may be a URI\n"
+    "  --list           print the programs of the library and which of them are not served, and why\n"
     "  --set KEY=JSON   a setting of the program, for example max_request_time=2; may be repeated\n"
     "  --method METHOD  GET unless given, with a body POST\n"
     "  --head           the same as --method HEAD: no body is printed\n"
@@ -323,7 +368,8 @@ const Command request_command = {
     "  --repeat N       ask N times, print the first response, and what a request costs on standard error\n"
     "\n"
     "Exit status: 0 answered; 1 answered with a status of 400 or more; 2 a bad command line or\n"
-    "configuration; 3 the program failed; 125 an error of tinykvm itself.\n",
+    "configuration; 3 the program failed; 125 an error of tinykvm itself. With --list: 0 all programs\n"
+    "are served; 1 some are not; 2 the library cannot be read.\n",
     run};
 
 }  // namespace tinykvm::cli
