@@ -5,6 +5,7 @@
 
 #include "api/failure.hpp"
 #include "api/thread.hpp"
+#include "api/wait_graph.hpp"
 
 namespace tinykvm::api {
 
@@ -78,6 +79,7 @@ void Boot::call_off() {
         const std::lock_guard lock(mutex_);
         if (!end_) {
             end_ = End::called_off;
+            WaitGraph::of_process().forget_waits(vm());
             ended_.notify_all();
         }
     }

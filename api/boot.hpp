@@ -44,6 +44,8 @@ class Boot {
     // For one that was called off: makes it stop, and says whether its thread is done with it. To be repeated.
     bool has_stopped();
 
+    // What its self-requests hold, for the graph of waits.
+    const void* vm() const { return &control_; }
     // When it has booted.
     const std::shared_ptr<const BootedProgram>& program() const { return program_; }
     // When it has failed: why, and when.

@@ -53,7 +53,7 @@ struct ProgramConfig {
     Checksums checksums;
     std::vector<Download> downloads;
     bool start = false;
-    unsigned concurrency = 1;
+    unsigned concurrency = 2;
     std::chrono::microseconds max_boot_time = std::chrono::seconds(16);
     std::chrono::microseconds max_request_time = std::chrono::seconds(8);
     std::chrono::microseconds max_queue_time = std::chrono::seconds(60);

@@ -248,8 +248,8 @@ void store(GuestMemory& memory, const HttpResponse& response, const Fetch& fetch
     operation.ctlen = static_cast<std::uint32_t>(shown);
 }
 
-HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, unsigned depth, const HostCall& call,
-                                const Fetch& wanted, std::size_t room) {
+HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, const SelfRequestOrigin& origin,
+                                const HostCall& call, const Fetch& wanted, std::size_t room) {
     if (!environment.outside.self_requests) {
         throw HttpFailure(FailureKind::host, ENOTCONN, "self-requests cannot be made here");
     }
@@ -259,7 +259,8 @@ HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, unsi
     request.headers = wanted.headers;
     request.body = wanted.body;
     request.max_redirects = wanted.follows ? max_redirects : 0;
-    request.depth = depth;
+    request.origin = origin;
+    request.pool = environment.pool;
     request.deadline = wanted.deadline;
     request.cancelled = [&call] { return call.is_interrupted(); };
     request.max_body = room;
@@ -321,8 +322,10 @@ HostCallResult GuestCalls::run_fetch(const HostCall& call, GuestMemory& memory, 
         const std::size_t left = std::min<std::size_t>(memory.limits().bytes - used, UINT32_MAX - page_size);
         const bool fills = wanted.content.kind == Target::Kind::prepared;
         const std::size_t room = fills ? wanted.content.size : left;
+        // After its answer nobody is known to wait for the request: a HEAD has all it wants by then.
+        const SelfRequestOrigin origin{origin_.depth, phase_ == Phase::request ? origin_.request : 0};
         const HttpResponse response = from_varnish || wanted.url.starts_with('/')
-                                          ? fetch_from_varnish(environment_, depth_, call, wanted, room)
+                                          ? fetch_from_varnish(environment_, origin, call, wanted, room)
                                           : fetch_from_elsewhere(environment_, call, wanted, room);
         store(memory, response, wanted, operation);
     } catch (const BadArgument& argument) {

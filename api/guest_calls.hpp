@@ -32,6 +32,7 @@ class GuestCalls final : public HostCalls {
         bool ephemeral = true, control_ephemeral = false;      // may the program change that?
         const HostRules* allowed_hosts = nullptr;              // borrowed; null: none
         Outside outside = {};
+        const void* pool = nullptr;  // whose VM this is, or what stands for a boot (api/wait_graph.hpp)
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
@@ -115,7 +116,7 @@ class GuestCalls final : public HostCalls {
     Registration registration_;
     std::function<void(std::string_view)> boot_log_;
     const Request* request_ = nullptr;
-    unsigned depth_ = 0;  // of the request, also behind its response
+    SelfRequestOrigin origin_;  // of the request, also after its response
     HeaderEdit request_headers_, response_headers_;
     std::optional<Cacheability> cacheability_;
     std::optional<Response> response_;

@@ -55,7 +55,7 @@ void Pool::bury(std::unique_lock<std::mutex>& lock) {
     }
 }
 
-Lease Pool::acquire(Deadline until, const ClientGone& gone) {
+Lease Pool::acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of) {
     std::unique_lock lock(mutex_);
     bury(lock);
     if (door_ == Door::closed) {
@@ -67,7 +67,7 @@ Lease Pool::acquire(Deadline until, const ClientGone& gone) {
     if (RequestVm* vm = take_idle(); vm != nullptr) {
         return Lease(shared_from_this(), *vm);
     }
-    RequestVm* vm = wait_in_line(lock, until, gone);
+    RequestVm* vm = wait_in_line(lock, until, gone, inside_of);
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
 
@@ -88,9 +88,11 @@ RequestVm* Pool::take_idle() {
 }
 
 // Null: sent away.
-RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone) {
+RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+                              WaitGraph::Id inside_of) {
     const auto begin = Clock::now();
     Waiter me;
+    require_hope(me, inside_of);
     waiters_.push_back(&me);
     try {
         make_vms_for_waiters();
@@ -134,6 +136,22 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
     throw Failure(*me.failure);
 }
 
+void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
+    const unsigned vms = program_->config.concurrency;
+    if (inside_of == 0) {
+        return;
+    }
+    // The same address as that of its VMs' home.
+    auto entry = WaitGraph::of_process().begin_wait(static_cast<Home*>(this), vms, inside_of);
+    if (!entry) {
+        throw Failure(FailureKind::busy,
+                      "all its VMs (concurrency: " + std::to_string(vms) +
+                          ") wait for requests to Varnish that need another one: the program asks for what it answers "
+                          "itself, directly or through other programs; give it more concurrency");
+    }
+    waiter.known = *std::move(entry);
+}
+
 void Pool::leave_line(Waiter& waiter) { std::erase(waiters_, &waiter); }
 
 // The time in line is limited; that in which a VM is being built for the request does not count.
@@ -153,6 +171,7 @@ void Pool::make_vms_for_waiters() {
 void Pool::fail_waiters(const Failure& failure) {
     for (Waiter* waiter : waiters_) {
         waiter->failure = failure;
+        waiter->known.end();
         waiter->served.notify_one();
     }
     waiters_.clear();
@@ -172,6 +191,7 @@ void Pool::vm_idle(RequestVm& vm) {
     waiters_.pop_front();
     vm.reserve();
     first->vm = &vm;
+    first->known.end();
     first->served.notify_one();
 }
 
@@ -207,6 +227,7 @@ void Pool::retire() {
     door_ = Door::retired;
     for (Waiter* waiter : waiters_) {
         waiter->sent_away = true;
+        waiter->known.end();
         waiter->served.notify_one();
     }
     waiters_.clear();

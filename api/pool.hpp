@@ -16,6 +16,7 @@
 
 #include "api/program_statistics.hpp"
 #include "api/request_vm.hpp"
+#include "api/wait_graph.hpp"
 
 namespace tinykvm::api {
 
@@ -49,8 +50,9 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     ~Pool();
 
     // Waits in line until a VM is free, or `until`. Empty when the pool is retired. Throws Failure: busy,
-    // client_gone, closed, or host when no VM can be made.
-    Lease acquire(Deadline until, const ClientGone& gone);
+    // client_gone, closed, or host when no VM can be made. With the self-request that the request is inside of (0: none)
+    // it is also busy at once when it would wait for itself.
+    Lease acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of = 0);
     // One that is free right now; an empty lease when there is none, or others wait.
     Lease try_acquire();
 
@@ -75,6 +77,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
         RequestVm* vm = nullptr;
         bool sent_away = false;
         std::optional<Failure> failure;
+        WaitGraph::Entry known;  // of a wait inside of a self-request; ends when a VM is given, not when that is noticed
 
         bool is_done() const { return vm != nullptr || sent_away || failure; }
     };
@@ -84,7 +87,9 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
     RequestVm* take_idle();  // null: there is none, or others wait
-    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone);
+    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+                            WaitGraph::Id inside_of);
+    void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
     void leave_line(Waiter& waiter);
     bool is_promised_a_vm(const Waiter& waiter) const;
     void make_vms_for_waiters();

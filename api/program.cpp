@@ -156,7 +156,7 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control, const Outside& outside) {
     GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose, config.ephemeral,
-                      config.control_ephemeral, &config.allowed_hosts, outside});
+                      config.control_ephemeral, &config.allowed_hosts, outside, &control});
     calls.begin_boot(log);
     GuestOutput output(log);
     output.log_output(config.standard_output);

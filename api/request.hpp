@@ -4,7 +4,15 @@
 #include <span>
 #include <string_view>
 
+#include "api/wait_graph.hpp"
+
 namespace tinykvm::api {
+
+// Which self-requests a request is inside of (api/self_requests.hpp).
+struct SelfRequestOrigin {
+    unsigned depth = 0;         // how many
+    WaitGraph::Id request = 0;  // the innermost one, which waits for it; 0: none does
+};
 
 // All views are borrowed: they must live until the request has been answered and released. Nothing in them may
 // contain a zero byte. The body is not here: it goes straight into guest memory (Lease::append_body).
@@ -18,7 +26,7 @@ struct Request {
     // The VM need not be made equal to its snapshot afterwards: what this request changes is there for the next one of
     // this kind, and for no other.
     bool soft_reset = false;
-    unsigned depth = 0;  // how many self-requests it is inside of (api/self_requests.hpp)
+    SelfRequestOrigin origin;  // of a request that is inside of self-requests
 };
 
 }  // namespace tinykvm::api

@@ -14,7 +14,7 @@ namespace tinykvm::api {
 void GuestCalls::begin_request(const Request& request) {
     phase_ = Phase::request;
     request_ = &request;
-    depth_ = request.depth;
+    origin_ = request.origin;
     request_headers_.begin(request.headers);
     response_headers_.begin({});
     cacheability_.reset();

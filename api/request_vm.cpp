@@ -35,7 +35,7 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatis
       spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
               program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
-              program_->outside}),
+              program_->outside, &home_}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     thread_ = Thread("kvm:" + program_->name, [this] { thread_main(); });

@@ -16,7 +16,7 @@ namespace tinykvm::api {
 
 namespace {
 
-constexpr std::string_view depth_header = "X-Tinykvm-Depth";
+constexpr std::string_view origin_header = "X-Tinykvm-Depth";
 constexpr std::size_t most_kept_connections = 16;
 constexpr long most_concurrent = 10000;
 
@@ -34,8 +34,22 @@ const std::string& secret() {
     return text;
 }
 
-std::string depth_line(unsigned depth) {
-    return std::string(depth_header) + ": " + std::to_string(depth) + " " + secret();
+std::string origin_line(const SelfRequestOrigin& origin) {
+    return std::string(origin_header) + ": " + std::to_string(origin.depth) + " " + secret() + " " +
+           std::to_string(origin.request);
+}
+
+// The number that the text begins with, and a space or the end after it, is taken off the text.
+template <typename Number>
+std::optional<Number> take_number(std::string_view& text) {
+    Number number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || (stop != end && *stop != ' ')) {
+        return std::nullopt;
+    }
+    text.remove_prefix(std::min<std::size_t>(static_cast<std::size_t>(stop - text.data()) + 1, text.size()));
+    return number;
 }
 
 [[noreturn]] void refuse(const char* argument, const std::string& value, const char* allowed) {
@@ -51,23 +65,19 @@ FetchTime::~FetchTime() {
     }
 }
 
-std::optional<unsigned> self_request_depth(std::string_view header_line) {
+std::optional<SelfRequestOrigin> self_request_origin(std::string_view header_line) {
     const std::size_t colon = header_line.find(':');
-    if (colon == std::string_view::npos || !same_name(header_line.substr(0, colon), depth_header)) {
+    if (colon == std::string_view::npos || !same_name(header_line.substr(0, colon), origin_header)) {
         return std::nullopt;
     }
     std::string why;
     const auto parts = parse_field(header_line, why);
-    if (!parts) {
-        return 0;
-    }
-    const std::size_t space = parts->value.find(' ');
-    unsigned depth = 0;
-    const char* begin = parts->value.data();
-    const char* end = begin + std::min(space, parts->value.size());
-    const auto [stop, error] = std::from_chars(begin, end, depth);
-    const bool ours = space != std::string_view::npos && parts->value.substr(space + 1) == secret();
-    return error == std::errc() && stop == end && ours ? depth : 0;
+    std::string_view rest = parts ? parts->value : std::string_view();
+    const auto depth = take_number<unsigned>(rest);
+    const bool is_ours = rest.starts_with(secret() + " ");
+    rest.remove_prefix(is_ours ? secret().size() + 1 : rest.size());
+    const auto request = take_number<WaitGraph::Id>(rest);
+    return depth && request && rest.empty() ? SelfRequestOrigin{*depth, *request} : SelfRequestOrigin();
 }
 
 void SelfRequests::configure(const std::string& unix_socket, const std::string& http_prefix, long max_concurrent) {
@@ -122,9 +132,9 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     if (!request.path.starts_with('/')) {
         throw HttpFailure(FailureKind::host, EINVAL, which + "its path does not begin with '/'");
     }
-    if (request.depth >= max_depth) {
+    if (request.origin.depth >= max_depth) {
         throw HttpFailure(FailureKind::host, ELOOP,
-                          which + "it would be inside of " + std::to_string(request.depth) +
+                          which + "it would be inside of " + std::to_string(request.origin.depth) +
                               " others, which is the maximum; mostly this is a loop, a page that asks for itself");
     }
     struct Place {
@@ -145,11 +155,12 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     http.url = target->prefix + request.path;
     http.unix_socket = target->unix_socket;
     for (const std::string& line : request.headers) {
-        if (!self_request_depth(line)) {
+        if (!self_request_origin(line)) {
             http.headers.push_back(line);
         }
     }
-    http.headers.push_back(depth_line(request.depth + 1));
+    const auto waits = WaitGraph::of_process().begin_self_request(request.pool, request.origin.request);
+    http.headers.push_back(origin_line({request.origin.depth + 1, waits.id()}));
     http.body = request.body;
     http.with_body = request.with_body;
     http.deadline = request.deadline;

@@ -1,7 +1,8 @@
 // Requests to Varnish itself, of programs and chains: one object per configuration (VCL).
 //
 // Two things end a loop, a page that is made of itself: each request carries how many requests it is inside of, and
-// there is a maximum of requests at a time.
+// there is a maximum of requests at a time. It also carries which one it is inside of, so that a wait for a VM that
+// could only end with itself is noticed (api/wait_graph.hpp).
 //
 // Thread safety: any thread. A request goes on with the configuration it began with: programs that boot while a VCL is
 // being loaded may make some already.
@@ -21,6 +22,7 @@
 #include "api/config.hpp"
 #include "api/counters.hpp"
 #include "api/http_client.hpp"
+#include "api/request.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::api {
@@ -33,7 +35,8 @@ struct SelfRequest {
     bool with_body = false;            // is there one, even if it is empty?
     unsigned max_redirects = 0;        // followed as long as they stay with Varnish; 0: not
 
-    unsigned depth = 0;  // Request::depth of the request it is made for
+    SelfRequestOrigin origin;    // that of the request it is made for
+    const void* pool = nullptr;  // whose VM waits for the response; null: none does
     Deadline deadline{};
     std::function<bool()> cancelled;  // asked at least every 100 ms; null: never
     std::size_t max_body = std::size_t{64} << 20;
@@ -92,8 +95,8 @@ class FetchTime {
     const Clock::time_point begin_;
 };
 
-// What the header of ours in a request says: how many self-requests it is inside of. Nullopt: it is another header.
-// Only what this process wrote counts; a client that makes it up is at depth 0 like any other.
-std::optional<unsigned> self_request_depth(std::string_view header_line);
+// What the header of ours in a request says. Nullopt: it is another header. Only what this process wrote counts; a client
+// that makes it up is inside of nothing, like any other.
+std::optional<SelfRequestOrigin> self_request_origin(std::string_view header_line);
 
 }  // namespace tinykvm::api

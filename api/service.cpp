@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/failure.hpp"
+#include "api/wait_graph.hpp"
 
 namespace tinykvm::api {
 
@@ -84,13 +85,19 @@ void Service::start() { (void)current_boot(); }
 
 void Service::wait_until_booted(const ClientGone& gone) { (void)await_boot(gone); }
 
-std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone) {
+std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone, WaitGraph::Id inside_of) {
     // One boot usually ends in time by itself. This is for files on disks that hang, and for a program that is unloaded
     // again and again meanwhile.
     const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
     for (;;) {
         const std::shared_ptr<Boot> boot = current_boot();
-        std::optional<Boot::End> end;
+        std::optional<Boot::End> end = boot->end();
+        std::optional<WaitGraph::Entry> known;
+        if (!end && inside_of != 0 && !(known = WaitGraph::of_process().begin_wait(boot->vm(), 1, inside_of))) {
+            throw Failure(FailureKind::not_ready,
+                          "the program asks Varnish for what it answers itself, directly or through other programs, while "
+                          "it boots");
+        }
         while (!(end = boot->wait(Clock::now() + look_around))) {
             if (gone && gone()) {
                 throw Failure(FailureKind::client_gone, "the client left while the program booted");
@@ -137,14 +144,14 @@ std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
     return pool_;
 }
 
-Lease Service::acquire(const ClientGone& gone) {
+Lease Service::acquire(const ClientGone& gone, WaitGraph::Id inside_of) {
     std::optional<Deadline> until;  // the time of boots is not that in line
     for (;;) {
         const auto begin = Clock::now();
-        const std::shared_ptr<Boot> boot = await_boot(gone);
+        const std::shared_ptr<Boot> boot = await_boot(gone, inside_of);
         until = until ? *until + (Clock::now() - begin) : Clock::now() + config_.max_queue_time;
         const std::shared_ptr<Pool> pool = pool_of(boot);
-        if (Lease lease = pool ? pool->acquire(*until, gone) : Lease()) {
+        if (Lease lease = pool ? pool->acquire(*until, gone, inside_of) : Lease()) {
             return lease;
         }
     }

@@ -52,8 +52,8 @@ class Service {
     bool healthy() const;
 
     // A request VM; starts the program if need be and waits for it. Throws Failure. A program that did not
-    // boot is tried again when a second has passed.
-    Lease acquire(const ClientGone& gone);
+    // boot is tried again when a second has passed. `inside_of`: see Pool.
+    Lease acquire(const ClientGone& gone, WaitGraph::Id inside_of = 0);
     // One that is free right now; an empty lease when there is none. Starts nothing.
     Lease try_acquire();
 
@@ -78,7 +78,7 @@ class Service {
   private:
     std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
     std::shared_ptr<Boot> current_boot();
-    std::shared_ptr<Boot> await_boot(const ClientGone& gone);
+    std::shared_ptr<Boot> await_boot(const ClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
     void give_up(const std::shared_ptr<Boot>& boot);
     void retire_generation();

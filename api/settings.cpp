@@ -266,8 +266,9 @@ constexpr Setting table[] = {
          c.start = v.get<bool>();
          return std::string();
      }},
-    {"concurrency", Kind::integer, 1, 255, "1", "",
-     "How many requests the program serves at a time, each in a VM and a thread of its own. More wait in a queue.",
+    {"concurrency", Kind::integer, 1, 255, "2", "",
+     "How many requests the program serves at a time, each in a VM and a thread of its own. More wait in a queue. A program "
+     "that asks Varnish for what it answers itself needs one for each request inside of another.",
      [](ProgramConfig& c, const json& v) {
          c.concurrency = v.get<unsigned>();
          return std::string();

@@ -53,7 +53,8 @@ class ChainRun {
     void add_source_headers(const Link& link);
     void tell_of_second_chance();
     VarnishRequest request_for(const Link& link) const;
-    api::Lease vm_for(const Link& link);
+    VarnishRequest plain_request_for(const Link& link) const;
+    api::Lease vm_for(const Link& link, const api::Request& request);
     static void require_room(std::size_t size, const Link& link);
     void give_body(const Link& link, api::RequestVm& vm);
 
@@ -71,6 +72,14 @@ class ChainRun {
 };
 
 VarnishRequest ChainRun::request_for(const Link& link) const {
+    VarnishRequest request = plain_request_for(link);
+    if (ctx_->bo != nullptr && ctx_->bo->is_bgfetch) {
+        request.forget_who_waits();
+    }
+    return request;
+}
+
+VarnishRequest ChainRun::plain_request_for(const Link& link) const {
     if (previous_) {
         return VarnishRequest::follow_up(ctx_, link.url, link.argument, request_changes_, previous_->response());
     }
@@ -85,10 +94,11 @@ VarnishRequest ChainRun::request_for(const Link& link) const {
 }
 
 // Who waits in line for a VM holds none: two chains could wait for each other, and one for itself.
-api::Lease ChainRun::vm_for(const Link& link) {
+api::Lease ChainRun::vm_for(const Link& link, const api::Request& request) {
     api::Service& service = *link.backend->service;
+    const api::WaitGraph::Id inside_of = request.origin.request;
     if (!previous_) {
-        return service.acquire(gone_);
+        return service.acquire(gone_, inside_of);
     }
     if (const std::size_t size = previous_->response().body_size; size != api::Response::unknown_size) {
         require_room(size, link);
@@ -99,7 +109,7 @@ api::Lease ChainRun::vm_for(const Link& link) {
         }
         previous_->detach(log_, service.config().max_request_memory);
     }
-    return service.acquire(gone_);
+    return service.acquire(gone_, inside_of);
 }
 
 // The same for programs that take bodies in pieces: whether theirs has to be kept outside is a matter of chance.
@@ -145,7 +155,7 @@ void ChainRun::run_link(const Link& link, const Link* next) {
     VarnishRequest request = request_for(link);
     const api::ProgramConfig& config = link.backend->service->config();
     request.set_soft_reset(link.soft_reset && config.soft_reset);
-    api::Lease lease = vm_for(link);
+    api::Lease lease = vm_for(link, request.request());
     lease->begin(request.request());
     give_body(link, *lease);
     api::Outcome outcome = lease->run(gone_);

@@ -97,7 +97,7 @@ api::HttpResponse fetch_from_varnish(api::SelfRequests& self_requests, const Fet
     api::SelfRequest request;
     request.path = link.url;
     request.headers = std::move(headers);
-    request.depth = link.request.depth;
+    request.origin = link.request.origin;
     request.deadline = deadline;
     request.cancelled = link.gone;
     request.max_body = link.limits.max_request_memory;

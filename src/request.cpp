@@ -66,8 +66,10 @@ void VarnishRequest::take_headers(const struct http* message) {
         if (line.empty()) {
             continue;
         }
-        if (const auto depth = api::self_request_depth(line)) {
-            request_.depth = std::max(request_.depth, *depth);  // the program has no use for it
+        if (const auto origin = api::self_request_origin(line)) {  // the program has no use for it
+            if (origin->depth > request_.origin.depth) {
+                request_.origin = *origin;
+            }
             continue;
         }
         headers_.push_back(line);

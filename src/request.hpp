@@ -29,6 +29,8 @@ class VarnishRequest {
 
     // The answer to a HEAD is the header of that to a GET.
     void ask_for_body();
+    // Nobody waits for a fetch in the background, not even the self-request that was the reason for it.
+    void forget_who_waits() { request_.origin.request = 0; }
 
     VarnishRequest(VarnishRequest&&) = default;  // the request refers to the vectors, which keep their memory
     VarnishRequest(const VarnishRequest&) = delete;

@@ -219,15 +219,48 @@ TEST_F(ApiFetch, SelfRequestsKnowTheirDepth) {
     Request request;
     request.url = "/x";
     request.argument = "request";
-    request.depth = 4;
+    request.origin.depth = 4;
     EXPECT_EQ(ask(*vms, request), "200 200 [] 4 self");
-    request.depth = SelfRequests::max_depth;
+    request.origin.depth = SelfRequests::max_depth;
     EXPECT_EQ(ask(*vms, request), "200 error 40 status 0");
     const auto seen = server.requests();
     ASSERT_EQ(seen.size(), 1U);
     EXPECT_NE(seen[0].find("\r\nX-Tinykvm-Depth: 5 "), std::string::npos) << seen[0];
     EXPECT_EQ(counters[Counter::self_requests], 2U);
     EXPECT_EQ(counters[Counter::self_requests_failed], 1U);
+}
+
+TEST_F(ApiFetch, RequestThatWaitsForItselfFailsAtOnce) {
+    std::shared_ptr<Pool> vms;
+    std::string inner, kept;
+    HttpServer server([&](const std::string& request) {
+        const std::size_t begin = request.find("X-Tinykvm-Depth");
+        kept = request.substr(begin, request.find("\r\n", begin) - begin);
+        try {
+            inner = vms->acquire(soon(), nullptr, self_request_origin(kept)->request) ? "a VM" : "none";
+        } catch (const Failure& failure) {
+            EXPECT_EQ(failure.kind(), FailureKind::busy);
+            inner = failure.what();
+        }
+        return ok("self");
+    });
+    self_requests->configure("", server.url(""), 5);
+    ProgramConfig settings = config({});
+    Request request;
+    request.url = "/x";
+    request.argument = "request";
+    vms = pool(settings);
+    EXPECT_EQ(ask(*vms, request), "200 200 [] 4 self");
+    EXPECT_NE(inner.find("(concurrency: 1)"), std::string::npos) << inner;
+    // It is over, so that what it carried names nothing.
+    Lease held = vms->acquire(soon(), nullptr);
+    EXPECT_THROW((void)vms->acquire(Clock::now() + 10ms, nullptr, self_request_origin(kept)->request), Failure);
+    EXPECT_EQ(counters[Counter::queue_timeouts], 1U);
+    held.give_back();
+    settings.concurrency = 2;
+    vms = pool(settings);
+    EXPECT_EQ(ask(*vms, request), "200 200 [] 4 self");
+    EXPECT_EQ(inner, "a VM");
 }
 
 }  // namespace

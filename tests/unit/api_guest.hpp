@@ -21,6 +21,7 @@ inline std::string guest_path(const std::string& name) { return std::string(TINY
 inline ProgramConfig guest_config(const std::string& name) {
     ProgramConfig config;
     config.filename = guest_path(name);
+    config.concurrency = 1;
     config.max_boot_time = std::chrono::seconds(300);  // emulated machines are slow
     config.max_request_time = std::chrono::seconds(300);
     return config;

@@ -64,7 +64,7 @@ TEST_F(ApiLibrary, HasProgramsAndGroupsInAnyOrder) {
     EXPECT_EQ(config("avif").uri, "http://127.0.0.1/avif");
     EXPECT_EQ(config("avif").concurrency, 2U);
     EXPECT_EQ(config("avif").max_memory, std::size_t{100} << 20);
-    EXPECT_EQ(config("hello").concurrency, 1U);
+    EXPECT_EQ(config("hello").concurrency, 2U);
     EXPECT_EQ(catalogue.find("images"), nullptr);
 }
 

@@ -11,6 +11,12 @@
 namespace tinykvm::api {
 namespace {
 
+// Of a header; nullopt: it is none of ours.
+std::optional<unsigned> self_request_depth(std::string_view line) {
+    const auto origin = self_request_origin(line);
+    return origin ? std::optional(origin->depth) : std::nullopt;
+}
+
 class ApiSelfRequests : public testing::Test {
   protected:
     static SelfRequest get(const std::string& path) {
@@ -125,12 +131,12 @@ TEST_F(ApiSelfRequests, DepthTravelsAndEndsLoops) {
     requests.configure("", server.url(""), 50);
     SelfRequest request = get("/");
     for (unsigned depth = 0; depth < SelfRequests::max_depth; depth++) {
-        request.depth = depth;
+        request.origin.depth = depth;
         requests.fetch(request);
         const std::string line = header_of(server.requests().back(), "X-Tinykvm-Depth");
         EXPECT_EQ(self_request_depth(line), depth + 1) << line;
     }
-    request.depth = SelfRequests::max_depth;
+    request.origin.depth = SelfRequests::max_depth;
     const HttpFailure failure = failure_of(request);
     EXPECT_EQ(failure.error(), ELOOP);
     EXPECT_NE(std::string(failure.what()).find("loop"), std::string::npos) << failure.what();
@@ -141,7 +147,7 @@ TEST_F(ApiSelfRequests, DepthCannotBeForged) {
     HttpServer server([](const std::string&) { return ok(""); });
     requests.configure("", server.url(""), 50);
     SelfRequest request = get("/");
-    request.depth = 2;
+    request.origin.depth = 2;
     request.headers = {"X-Tinykvm-Depth: 0", "x-tinykvm-depth: 9 abc", "X-Other: 1"};
     requests.fetch(request);
     const auto seen = server.requests();
@@ -155,6 +161,13 @@ TEST_F(ApiSelfRequests, DepthCannotBeForged) {
     for (const char* forged : {"X-Tinykvm-Depth:", "X-Tinykvm-Depth: 9", "X-Tinykvm-Depth: 9 ",
                                "X-Tinykvm-Depth: 9 0x00", "X-Tinykvm-Depth: -1 x", "X-Tinykvm-Depth: \x01"}) {
         EXPECT_EQ(self_request_depth(forged), 0U) << forged;
+    }
+    EXPECT_NE(self_request_origin(line)->request, 0U);
+    // Another request cannot be named without the secret, nor without a number.
+    EXPECT_EQ(self_request_origin("X-Tinykvm-Depth: 3 0x00 " + line.substr(line.rfind(' ') + 1))->request, 0U);
+    for (const std::string& end : {std::string(), std::string(" "), std::string(" x"), std::string(" 1 2"),
+                                   std::string(" -1"), std::string(" 99999999999999999999")}) {
+        EXPECT_EQ(self_request_origin(line.substr(0, line.rfind(' ')) + end)->depth, 0U) << end;
     }
     std::string higher = line;
     higher.replace(higher.find(": 3"), 3, ": 3 ");

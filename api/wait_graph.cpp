@@ -1,0 +1,116 @@
+#include "api/wait_graph.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "api/failure.hpp"
+
+namespace tinykvm::api {
+
+namespace {
+
+WaitGraph::Id random_id() {
+    WaitGraph::Id id = 0;
+    while (id == 0) {
+        if (getrandom(&id, sizeof id, 0) != static_cast<ssize_t>(sizeof id)) {
+            throw Failure(FailureKind::host, "there are no random numbers");
+        }
+    }
+    return id;
+}
+
+}  // namespace
+
+WaitGraph::Entry& WaitGraph::Entry::operator=(Entry&& other) noexcept {
+    if (this != &other) {
+        end();
+        graph_ = std::exchange(other.graph_, nullptr);
+        is_wait_ = other.is_wait_;
+        id_ = other.id_;
+    }
+    return *this;
+}
+
+void WaitGraph::Entry::end() {
+    if (WaitGraph* graph = std::exchange(graph_, nullptr); graph != nullptr) {
+        const std::lock_guard lock(graph->mutex_);
+        is_wait_ ? graph->waits_.erase(id_) : graph->self_requests_.erase(id_);
+    }
+}
+
+WaitGraph& WaitGraph::of_process() {
+    // Never destroyed: there may still be requests while the process exits.
+    static WaitGraph& graph = *new WaitGraph;
+    return graph;
+}
+
+WaitGraph::Entry WaitGraph::entry(bool is_wait, Id id) {
+    Entry entry;
+    entry.graph_ = this;
+    entry.is_wait_ = is_wait;
+    entry.id_ = id;
+    return entry;
+}
+
+WaitGraph::Entry WaitGraph::begin_self_request(const void* pool, Id inside_of) {
+    const std::lock_guard lock(mutex_);
+    Id id = 0;
+    do {
+        id = random_id();
+    } while (!self_requests_.emplace(id, SelfRequest{pool, inside_of}).second);
+    return entry(false, id);
+}
+
+std::optional<WaitGraph::Entry> WaitGraph::begin_wait(const void* pool, std::size_t vms, Id inside_of) {
+    const std::lock_guard lock(mutex_);
+    const Id id = ++last_wait_;
+    const Wait& wait = waits_.emplace(id, Wait{pool, vms, inside_of}).first->second;
+    if (is_hopeless(wait)) {
+        waits_.erase(id);
+        return std::nullopt;
+    }
+    return entry(true, id);
+}
+
+void WaitGraph::forget_waits(const void* pool) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(waits_, [pool](const auto& one) { return one.second.pool == pool; });
+}
+
+// Begins with the assumption that no self-request will be answered, and takes it back for those that have nobody waiting
+// in vain on their behalf, until nothing changes. What is left waits for itself.
+bool WaitGraph::is_hopeless(const Wait& wait) const {
+    std::set<Id> stuck;
+    for (const auto& [id, request] : self_requests_) {
+        stuck.insert(id);
+    }
+    for (std::size_t before = stuck.size() + 1; stuck.size() < before;) {
+        before = stuck.size();
+        stuck = unanswerable(stuck);
+    }
+    return vms_held(wait.pool, stuck) >= wait.vms;
+}
+
+// Those of the candidates that could not be answered if all the candidates could not.
+std::set<WaitGraph::Id> WaitGraph::unanswerable(const std::set<Id>& candidates) const {
+    std::set<Id> stuck;
+    for (const auto& [number, wait] : waits_) {
+        if (vms_held(wait.pool, candidates) < wait.vms) {
+            continue;
+        }
+        // With it all that it is inside of.
+        for (Id id = wait.inside_of; candidates.contains(id) && stuck.insert(id).second;) {
+            id = self_requests_.at(id).inside_of;
+        }
+    }
+    return stuck;
+}
+
+std::size_t WaitGraph::vms_held(const void* pool, const std::set<Id>& by) const {
+    return static_cast<std::size_t>(
+        std::count_if(by.begin(), by.end(), [&](Id id) { return self_requests_.at(id).pool == pool; }));
+}
+
+}  // namespace tinykvm::api
