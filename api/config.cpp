@@ -153,6 +153,11 @@ void check(const Setting& setting, const json& value, const Complaint& complaint
                    static_cast<double>(value.get_ref<const std::string&>().size()) >= setting.least;
             break;
         case Kind::choice: fits = value.is_string(); break;
+        case Kind::choices:
+            fits = value.is_string() || (value.is_array() && std::all_of(value.begin(), value.end(), [](const json& one) {
+                                             return one.is_string();
+                                         }));
+            break;
         case Kind::choice_or_microseconds:
             fits = value.is_string() || (value.is_number_integer() && in_range(setting, value));
             break;

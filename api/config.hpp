@@ -44,7 +44,8 @@ struct Download {
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
 // each means is said in the table of settings.cpp, which is also the documentation.
 struct ProgramConfig {
-    enum class OnError { error, original };
+    // What is tried, in order, when a program fails: its error handler, and the body of the request as it came.
+    enum class OnError { handler, original };
 
     std::string group = "test";
     std::string filename;
@@ -82,7 +83,7 @@ struct ProgramConfig {
     bool soft_reset = true;
     bool control_ephemeral = false;
     Poll poll;
-    OnError on_error = OnError::error;
+    std::vector<OnError> on_error = {OnError::handler};
     Warmup warmup;
     bool verbose = false;
     bool standard_output = false;

@@ -79,8 +79,11 @@ void RequestVm::begin(const Request& request) {
     if (std::exchange(soft_left_, false) && !request_.soft_reset) {
         undo_soft_reset();
     }
-    keeps_body_ = program_->registration.callback(abi::Callback::on_error) != 0 ||
-                  program_->config.on_error == ProgramConfig::OnError::original;
+    const auto& attempts = program_->config.on_error;
+    keeps_body_ = std::any_of(attempts.begin(), attempts.end(), [this](ProgramConfig::OnError attempt) {
+        return attempt == ProgramConfig::OnError::original ||
+               program_->registration.callback(abi::Callback::on_error) != 0;
+    });
     kept_body_.clear();
     answers_with_kept_body_ = false;
     outcome_ = {};

@@ -139,6 +139,9 @@ class RequestVm {
     void finish_call(Stop stop);
     Deadline deadline() const { return Clock::now() + time_left_; }
     void answer_after_failure(const std::string& what);
+    bool answer_by_handler(const std::string& what);
+    void answer_with_kept_body();
+    bool lacks_body() const;
     void record_failure(const std::exception_ptr& thrown);
     template <typename Run>
     Stop run_guest(Run run);

@@ -213,6 +213,26 @@ std::string store_hosts(ProgramConfig& config, const json& value) {
 
 constexpr double day = 86400, most_mebibytes = 65536;
 
+std::string store_on_error(ProgramConfig& config, const json& value) {
+    using OnError = ProgramConfig::OnError;
+    if (value.is_string() && value != "error" && value != "original") {
+        return "the value is neither";
+    }
+    std::vector<OnError> order;
+    const json list = value == "error"      ? json::array({"handler"})
+                      : value == "original" ? json::array({"handler", "original"})
+                                            : value;
+    for (const json& one : list) {
+        const OnError attempt = one == "original" ? OnError::original : OnError::handler;
+        if ((one != "original" && one != "handler") || std::find(order.begin(), order.end(), attempt) != order.end()) {
+            return "it has another value, or one twice";
+        }
+        order.push_back(attempt);
+    }
+    config.on_error = order;
+    return order.empty() ? "it is empty" : "";
+}
+
 constexpr Setting table[] = {
     {"filename", Kind::text, 1, most_text, "", "",
      "The program: an ELF file for x86-64 Linux, or an archive (`.tar.xz`, `.tar.zst`, `.zip`) with one in it. With "
@@ -515,14 +535,15 @@ constexpr Setting table[] = {
          c.poll = {.automatic = text == "auto", .time = std::chrono::microseconds(0)};
          return text == "auto" || text == "off" ? std::string() : std::string("the value is none of them");
      }},
-    {"on_error", Kind::choice, 0, 0, "\"error\"", "\"error\" or \"original\"",
-     "What the client gets when the program fails and has no error handler, or that fails too: `error`, a 500; "
-     "`original`, the body of the request as it came, with its content type (and an error when it had none).",
-     [](ProgramConfig& c, const json& v) {
-         const auto& text = v.get_ref<const std::string&>();
-         c.on_error = text == "original" ? ProgramConfig::OnError::original : ProgramConfig::OnError::error;
-         return text == "original" || text == "error" ? std::string() : std::string("the value is neither");
-     }},
+    {"on_error", Kind::choices, 0, 0, "\"error\"",
+     "\"error\", \"original\" or a list of \"handler\" and \"original\" in the order in which they are tried",
+     "What the client gets when the program fails. `handler` is the answer of the program's error handler "
+     "(`set_on_error`); `original` the body of the request as it came, with its content type, if it had one. They are "
+     "tried in the order of the list, without them the client gets a 500. A handler whose answer, with a status from 200 "
+     "to 299, has no body although the request had one has not done its work when `original` comes after it: it runs in "
+     "a fresh VM, where nothing is that the failed request stored. `\"error\"` is `[\"handler\"]`, `\"original\"` is "
+     "`[\"handler\", \"original\"]`.",
+     store_on_error},
     {"warmup", Kind::object, 0, 0, "{\"num_requests\": 0}", "an object {num_requests, exact, url, method, headers}",
      "Requests that the program answers when it has started to wait and before its VMs are made of it, so that what "
      "answering prepares (caches, compiled code, memory) is there for all requests: what they change stays, their "
@@ -619,6 +640,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::hosts:
         case Kind::ranges:
         case Kind::downloads:
+        case Kind::choices:
         case Kind::choice: return "";
     }
     return "";
@@ -643,6 +665,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::ranges: return address_ranges_allowed;
         case Kind::downloads: return "a list of objects {uri, filepath, sha256, md5}, with or without the last two";
         case Kind::object:
+        case Kind::choices:
         case Kind::choice: return std::string(setting.allowed);
         case Kind::choice_or_microseconds:
             return std::string(setting.allowed) + " or a whole number of microseconds" + range;

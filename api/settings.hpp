@@ -16,7 +16,7 @@ namespace tinykvm::api {
 struct Setting {
     enum class Kind {
         boolean, integer, seconds, mebibytes, boolean_or_mebibytes, text, texts, paths, hosts, downloads, choice,
-        choice_or_microseconds, object, ranges
+        choice_or_microseconds, choices, object, ranges
     };
 
     std::string_view key;

@@ -338,41 +338,67 @@ void RequestVm::call_for_piece() {
     }
 }
 
-// The second chance: the VM is made new, and the error handler gets the request as it came.
+// The second chances.
 void RequestVm::answer_after_failure(const std::string& what) {
-    if (program_->registration.callback(abi::Callback::on_error) != 0) {
-        try {
-            renew();
-            note_time();
-            time_left_ = time_allowed_ = second_chance_time;
-            layout_.begin(fork_->memory(), fork_->request_area(), request_);
-            layout_.append_body(kept_body_);
-            const GuestAddr text = layout_.add_string(printable(what));
-            layout_.finish();
-            calls_.begin_request(request_);
-            const abi::Request& request = layout_.request();
-            const CallPlan handler{abi::Callback::on_error,
-                                   {request.url, request.arg, text, layout_.request_address()}, 4};
-            require_answer(call(handler, deadline()));
+    for (const auto attempt : program_->config.on_error) {
+        if (outcome_.answered && !lacks_body()) {
             return;
-        } catch (...) {
-            record_failure(std::current_exception());
         }
-    }
-    if (program_->config.on_error == ProgramConfig::OnError::original && !kept_body_.empty()) {
-        outcome_.response = {};
-        outcome_.response.status = 200;
-        outcome_.response.content_type = request_.content_type;
-        outcome_.response.body_size = kept_body_.size();
-        // What else the client said about its form is still true.
-        for (const std::string_view line : request_.headers) {
-            if (same_name(line.substr(0, line.find(':')), "Content-Encoding")) {
-                outcome_.response.headers.emplace_back(line);
+        if (attempt == ProgramConfig::OnError::handler) {
+            outcome_.answered = answer_by_handler(what);
+        } else if (!kept_body_.empty()) {
+            if (outcome_.answered) {
+                calls_.note("the error handler answered without a body: the client gets that of the request");
             }
+            answer_with_kept_body();
         }
-        answers_with_kept_body_ = true;
-        outcome_.answered = true;
     }
+}
+
+// The VM is made new, and the error handler gets the request as it came. False when it failed, too, or there is none.
+bool RequestVm::answer_by_handler(const std::string& what) {
+    if (program_->registration.callback(abi::Callback::on_error) == 0) {
+        return false;
+    }
+    try {
+        renew();
+        note_time();
+        time_left_ = time_allowed_ = second_chance_time;
+        layout_.begin(fork_->memory(), fork_->request_area(), request_);
+        layout_.append_body(kept_body_);
+        const GuestAddr text = layout_.add_string(printable(what));
+        layout_.finish();
+        calls_.begin_request(request_);
+        const abi::Request& request = layout_.request();
+        const CallPlan handler{abi::Callback::on_error,
+                               {request.url, request.arg, text, layout_.request_address()}, 4};
+        require_answer(call(handler, deadline()));
+        return true;
+    } catch (...) {
+        record_failure(std::current_exception());
+        return false;
+    }
+}
+
+// Has it a status that would have one?
+bool RequestVm::lacks_body() const {
+    const Response& response = outcome_.response;
+    return response.body_size == 0 && response.status / 100 == 2 && response.status != 204 && response.status != 205;
+}
+
+void RequestVm::answer_with_kept_body() {
+    outcome_.response = {};
+    outcome_.response.status = 200;
+    outcome_.response.content_type = request_.content_type;
+    outcome_.response.body_size = kept_body_.size();
+    // What else the client said about its form is still true.
+    for (const std::string_view line : request_.headers) {
+        if (same_name(line.substr(0, line.find(':')), "Content-Encoding")) {
+            outcome_.response.headers.emplace_back(line);
+        }
+    }
+    answers_with_kept_body_ = true;
+    outcome_.answered = true;
 }
 
 void RequestVm::record_failure(const std::exception_ptr& thrown) {

@@ -272,7 +272,12 @@ TEST(ApiConfig, ValuesReachTheConfiguration) {
     EXPECT_TRUE(config.allowed_paths[2].symlink);
     EXPECT_EQ(config.allowed_paths[3].virtual_path, "/only");
     EXPECT_FALSE(config.ephemeral);
-    EXPECT_EQ(config.on_error, ProgramConfig::OnError::original);
+    using OnError = ProgramConfig::OnError;
+    EXPECT_EQ(config.on_error, (std::vector{OnError::handler, OnError::original}));
+    EXPECT_EQ(parsed(R"({"on_error": "error"})").on_error, std::vector{OnError::handler});
+    EXPECT_EQ(parsed(R"({"on_error": ["original", "handler"]})").on_error,
+              (std::vector{OnError::original, OnError::handler}));
+    EXPECT_EQ(parsed(R"({"on_error": ["original"]})").on_error, std::vector{OnError::original});
     EXPECT_TRUE(config.verbose);
     EXPECT_TRUE(config.standard_output);
 }
@@ -290,7 +295,9 @@ TEST(ApiConfig, WholeNumbersMayHaveAPoint) {
 }
 
 TEST(ApiConfig, EachMistakeHasItsSentence) {
-    const std::pair<const char*, const char*> cases[] = {
+    const std::string order = "allowed is \"error\", \"original\" or a list of \"handler\" and \"original\" in the order "
+                              "in which they are tried";
+    const std::pair<const char*, std::string> cases[] = {
         {R"({"concurrency": 0})", "key \"concurrency\": value 0; allowed is a whole number from 1 to 255"},
         {R"({"concurrency": -1})", "key \"concurrency\": value -1; allowed is a whole number from 1 to 255"},
         {R"({"concurrency": 1.5})", "key \"concurrency\": value 1.5; allowed is a whole number from 1 to 255"},
@@ -305,8 +312,13 @@ TEST(ApiConfig, EachMistakeHasItsSentence) {
         {R"({"max_memory": 0})", "key \"max_memory\": value 0; allowed is a whole number of MiB from 1 to 65536"},
         {R"({"max_memory": null})", "key \"max_memory\": value null; allowed is a whole number of MiB from 1 to 65536"},
         {R"({"ephemeral": 1})", "key \"ephemeral\": value 1; allowed is true or false"},
-        {R"({"on_error": "retry"})",
-         "key \"on_error\": value \"retry\": the value is neither; allowed is \"error\" or \"original\""},
+        {R"({"on_error": "retry"})", "key \"on_error\": value \"retry\": the value is neither; " + order},
+        {R"({"on_error": []})", "key \"on_error\": value []: it is empty; " + order},
+        {R"({"on_error": [1]})", "key \"on_error\": value [1]; " + order},
+        {R"({"on_error": ["handler", "error"]})",
+         "key \"on_error\": value [\"handler\",\"error\"]: it has another value, or one twice; " + order},
+        {R"({"on_error": ["original", "original"]})",
+         "key \"on_error\": value [\"original\",\"original\"]: it has another value, or one twice; " + order},
         {R"({"filename": ""})", "key \"filename\": value \"\"; allowed is a string of 1 to 4096 bytes"},
         {R"({"filename": "x"})",
          "key \"filename\": value \"x\": the path must begin with '/'; allowed is a string of 1 to 4096 bytes"},

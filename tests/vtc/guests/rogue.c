@@ -126,6 +126,12 @@ static void on_error(const char *url, const char *arg, const char *exception, co
     fail(arg);
     if (strcmp(arg, "silence") == 0)
         return;
+    if (strcmp(arg, "empty") == 0) {
+        http_append_str(BERESP, "X-Handler: empty");
+        backend_response_str(200, "text/plain", "");
+    }
+    if (strcmp(arg, "gone") == 0)
+        backend_response_str(410, "text/plain", "");
     snprintf(text, sizeof text, "handled %s seen=%d body=%.*s (%.15s)", url, seen, (int)request->content_len,
              request->content_len > 0 ? (const char *)request->content : "", exception);
     backend_response_str(203, "text/plain", text);
