@@ -25,11 +25,17 @@ std::optional<CallPlan> plan_call(const Registration& registration, const Reques
                                                data,         laid_out.content_len, layout.body_offset()};
     const bool with_body = laid_out.content_len != 0 || layout.body_offset() != 0;
     if (with_body || expects_body(request.method)) {
-        if (registered(abi::Callback::post)) {
-            return CallPlan{abi::Callback::post, post, 5};
-        }
-        if (registered(abi::Callback::stream_post)) {
+        const bool answers = registered(abi::Callback::post);
+        if (registered(abi::Callback::stream_post) && (laid_out.content_len != 0 || !answers)) {
             return CallPlan{abi::Callback::stream_post, post, 6};
+        }
+        if (answers && registered(abi::Callback::stream_post)) {  // which has had the body, so there is none
+            return CallPlan{abi::Callback::post,
+                            {laid_out.url, laid_out.arg, laid_out.content_type, 0, layout.body_offset()},
+                            5};
+        }
+        if (answers) {
+            return CallPlan{abi::Callback::post, post, 5};
         }
     }
     if (!with_body && registered(abi::Callback::get)) {

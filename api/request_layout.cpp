@@ -126,6 +126,12 @@ void RequestLayout::next_body_piece() {
     request_.content_len = 0;
 }
 
+void RequestLayout::skip_body(std::size_t size) {
+    body_offset_ += size;
+    request_.content += size;
+    request_.content_len -= size;
+}
+
 void RequestLayout::append_body(std::span<const std::byte> data) {
     if (data.size() >= room()) {  // one byte is left for a zero behind it
         too_large("a body of more than " + std::to_string(room() + request_.content_len) +

@@ -32,6 +32,8 @@ class RequestLayout {
     void append_body(std::span<const std::byte> data);
     // What is appended next takes the place of the body so far, which was a piece of a longer one.
     void next_body_piece();
+    // So much of this piece was taken; the rest is a piece of its own.
+    void skip_body(std::size_t size);
     // How many bytes of the body there were before this piece.
     std::size_t body_offset() const { return body_offset_; }
     // Writes everything but the body, with fresh random bits. No body may be appended afterwards.

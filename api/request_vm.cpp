@@ -112,11 +112,10 @@ void RequestVm::undo_soft_reset() {
     }
 }
 
-// Is there no other callback that would get a body?
+// A callback for any request gets the whole body.
 bool RequestVm::streams_body() const {
     const Registration& registration = program_->registration;
     return !waits_paused() && registration.callback(abi::Callback::request) == 0 &&
-           registration.callback(abi::Callback::post) == 0 &&
            registration.callback(abi::Callback::stream_post) != 0;
 }
 
@@ -236,7 +235,7 @@ bool RequestVm::call_inside_guest() {
         again = spin_time_.get();
     }
     std::optional<Stop> stop = listen(begin + listening_time);
-    if (stop && wants_more(*stop)) {
+    if (stop && wants_more(*stop) && has_taken_all(*stop)) {
         layout_.next_body_piece();
         if (post_inside_guest(begin + time_left_)) {
             stop = listen(begin + 2 * listening_time);

@@ -136,6 +136,9 @@ class RequestVm {
     void call_for_piece();
     void write_paused_request();
     bool wants_more(const Stop& stop) const;
+    bool says_what_it_takes() const;
+    bool has_taken_all(const Stop& stop) const;
+    Stop give_rest(Stop stop);
     void finish_call(Stop stop);
     Deadline deadline() const { return Clock::now() + time_left_; }
     void answer_after_failure(const std::string& what);

@@ -259,7 +259,7 @@ Stop RequestVm::call(const CallPlan& planned, Deadline deadline) {
 
 // It may answer before the end of the body.
 void RequestVm::take_body_piece() {
-    const Stop stop = call_stream_post();
+    const Stop stop = give_rest(call_stream_post());
     if (stop.reason != Stop::Reason::returned) {
         require_answer(stop);
     }
@@ -299,16 +299,39 @@ bool RequestVm::wants_more(const Stop& stop) const {
     return stop.reason == Stop::Reason::returned && streams_body() && given_ != 0;
 }
 
+// Where another callback answers, that for the pieces returns how many bytes it took; else what it returns means nothing.
+bool RequestVm::says_what_it_takes() const {
+    return streams_body() && program_->registration.callback(abi::Callback::post) != 0;
+}
+
+bool RequestVm::has_taken_all(const Stop& stop) const { return !says_what_it_takes() || stop.values[0] == given_; }
+
+// Of the piece with which the guest was called, and stopped like this.
+Stop RequestVm::give_rest(Stop stop) {
+    while (wants_more(stop) && !has_taken_all(stop)) {
+        const auto taken = static_cast<std::int64_t>(stop.values[0]);
+        if (taken <= 0 || static_cast<std::uint64_t>(taken) > given_) {
+            throw Failure(FailureKind::invalid_answer,
+                          "the callback for pieces of the body returned " + std::to_string(taken) + " for " +
+                              std::to_string(given_) + " bytes; it returns how many of them it took, at least one");
+        }
+        layout_.skip_body(static_cast<std::size_t>(taken));
+        stop = call_stream_post();
+    }
+    return stop;
+}
+
 // The guest was called for the request, and stopped like this.
 void RequestVm::finish_call(Stop stop) {
+    stop = give_rest(stop);
     while (wants_more(stop)) {
         layout_.next_body_piece();
-        stop = call_stream_post();
+        stop = give_rest(call_stream_post());
     }
     require_answer(stop);
 }
 
-// With the piece that is laid out; nothing at the end of the body.
+// With the piece that is laid out; at the end of the body with nothing, or the callback that answers.
 Stop RequestVm::call_stream_post() { return call(*plan_call(program_->registration, request_, layout_), deadline()); }
 
 // Of the answer. The function returns struct { const void* data; ssize_t len; } in registers.

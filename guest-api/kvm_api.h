@@ -262,18 +262,25 @@ static inline void set_backend_get(void (*f)(const char* url, const char* arg)) 
     register_func(1, (void (*)(void))f);
 }
 
-/* `f` answers requests with a body, and those of methods that may have one: `data` of `len` bytes, never
- * NULL, not zero-terminated, writable. */
+/* `f` answers requests with a body, and those of methods that may have one: `data` of `len` bytes, not zero-terminated,
+ * writable, and never NULL unless set_backend_stream_post has a callback, too. */
 static inline void set_backend_post(void (*f)(const char* url, const char* arg, const char* content_type,
                                               const uint8_t* data, size_t len)) {
     register_func(2, (void (*)(void))f);
 }
 
-/* `f` gets the body in pieces while it arrives, each with the number of bytes before it, and returns after each. After
- * the last one it is called with `len` 0 and answers then; it may also answer earlier. Pieces are up to 256 KiB and
- * take each other's place, so that a body of any length needs no more memory. Used when neither set_backend_post nor
- * set_backend_request has a callback. */
-static inline void set_backend_stream_post(void (*f)(const char* url, const char* arg,
+/* `f` gets the body in pieces while it arrives, each with the number of bytes before it, and returns after each. Pieces
+ * are up to 256 KiB and take each other's place, so that a body of any length needs no more memory. It may answer at any
+ * time.
+ *
+ * With set_backend_post `f` returns how many bytes of the piece it took, at least one, and gets the rest again when those
+ * are not all; a negative number fails the request. After the last piece the callback of set_backend_post is called once
+ * and answers: its `data` is NULL then, and its `len` is that of the whole body.
+ *
+ * Without it what `f` returns means nothing, and after the last piece it is called with `len` 0 and answers itself.
+ *
+ * Not used when set_backend_request has a callback. */
+static inline void set_backend_stream_post(long (*f)(const char* url, const char* arg,
                                                      const char* content_type, const uint8_t* data,
                                                      size_t len, size_t off)) {
     register_func(4, (void (*)(void))f);

@@ -73,7 +73,7 @@ static void keep_encoding(void) {
     }
 }
 
-static void on_piece(const char* url, const char* arg, const char* type, const uint8_t* data, size_t len,
+static long on_piece(const char* url, const char* arg, const char* type, const uint8_t* data, size_t len,
                      size_t off) {
     (void)off;
     if (len == 0) {
@@ -84,6 +84,7 @@ static void on_piece(const char* url, const char* arg, const char* type, const u
     if (!collect(data, len)) {
         backend_response_str(507, "text/plain", "The body does not fit in the program's memory.\n");
     }
+    return (long)len;
 }
 
 static void on_get(const char* url, const char* arg) {

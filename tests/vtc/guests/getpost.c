@@ -20,7 +20,7 @@ static void on_post(const char *url, const char *arg, const char *type, const ui
 
 static uint8_t body[8 << 20];
 
-static void on_stream_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len,
+static long on_stream_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len,
                            size_t offset)
 {
     (void)url;
@@ -30,13 +30,14 @@ static void on_stream_post(const char *url, const char *arg, const char *type, c
     memcpy(body + offset, data, len);
     if (len == 0)
         backend_response(201, type, strlen(type), body, offset);
+    return 0; /* nobody asks */
 }
 
 int main(int argc, char **argv)
 {
     set_backend_get(on_get);
     if (argc > 1 && strcmp(argv[1], "stream") == 0)
-        register_func(4, (void (*)(void))on_stream_post);
+        set_backend_stream_post(on_stream_post);
     else
         set_backend_post(on_post);
     wait_for_requests();

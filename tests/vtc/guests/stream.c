@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Bodies in pieces, both ways. POSTed ones are only added up; with "handler" as an argument a second chance says how much
  * of the body it was given. A GET makes a body of letters as its argument, HOW:SIZE, says, or HOW,unknown:SIZE, which does
- * not say the size beforehand. With "paused" the program has a loop of its own. */
+ * not say the size beforehand. With "post" there is a callback for the end of POSTed bodies, too, and with the request's
+ * argument take:N the other one takes N bytes at a time, or returns N when that is no number of bytes. With "paused" the program has a loop of its own. */
 #include "kvm_api.h"
 
 static size_t total, pieces;
 static uint64_t sum;
+static bool answers; /* on_post does */
 
-static void on_stream_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len,
+static long on_stream_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len,
                            size_t offset)
 {
     char text[200];
-    (void)arg;
     (void)type;
     if (offset != total)
         backend_response_str(500, "text/plain", "a piece is missing");
+    if (answers && strncmp(arg, "take:", 5) == 0) {
+        long most = strtol(arg + 5, NULL, 10);
+        if (most <= 0 || (size_t)most > 1000000)
+            return most;
+        len = len > (size_t)most ? (size_t)most : len;
+    }
     for (size_t i = 0; i < len; i++)
         sum = sum * 31 + data[i];
     total += len;
@@ -22,11 +29,21 @@ static void on_stream_post(const char *url, const char *arg, const char *type, c
     if (strcmp(url, "/crash") == 0 && offset > 0)
         *(volatile int *)0 = 1;
     if (strcmp(url, "/silent") == 0)
-        return;
+        return 0;
     if (len == 0 || strcmp(url, "/early") == 0) {
         snprintf(text, sizeof text, "%zu bytes in %s, sum %016lx", total, pieces > 1 ? "pieces" : "one piece", sum);
         backend_response_str(200, "text/plain", text);
     }
+    return answers ? (long)len : -1;
+}
+
+/* With "post": the pieces were taken before. */
+static void on_post(const char *url, const char *arg, const char *type, const uint8_t *data, size_t len)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%s %s %s %s: %zu of %zu bytes in %s, sum %016lx", url, arg, type,
+             data == NULL ? "without data" : "with data", total, len, pieces > 1 ? "pieces" : "one piece", sum);
+    backend_response_str(200, "text/plain", text);
 }
 
 static void on_error(const char *url, const char *arg, const char *exception, const struct kvm_request *request)
@@ -110,6 +127,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "handler") == 0)
             set_on_error_request(on_error);
+        if (strcmp(argv[i], "post") == 0) {
+            answers = true;
+            set_backend_post(on_post);
+        }
         while (strcmp(argv[i], "paused") == 0) {
             wait_for_requests_paused(&request);
             answer(request.arg);
