@@ -75,18 +75,24 @@ enum vfp_status Delivery::pull(const Log& log, void* to, ssize_t* size) {
     const std::size_t room = static_cast<std::size_t>(*size);
     std::size_t done = 0;
     *size = 0;
-    while (done < room && copied_ < response().body_size) {
+    bool is_ended = copied_ == response().body_size;
+    while (!is_ended && done < room) {
         const std::span<const std::byte> piece = answer_.body(copied_);
         if (piece.empty()) {
+            is_ended = true;
             break;
         }
         const std::size_t part = std::min(piece.size(), room - done);
         std::memcpy(out + done, piece.data(), part);
         done += part;
         copied_ += part;
+        is_ended = copied_ == response().body_size;
+        if (response().stream) {
+            break;  // what the program made so far goes on before it makes more
+        }
     }
     *size = static_cast<ssize_t>(done);
-    if (done == room && copied_ < response().body_size) {
+    if (!is_ended) {
         return VFP_OK;
     }
     drop_body(log);

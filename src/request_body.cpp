@@ -46,7 +46,8 @@ bool has_body(const struct busyobj* bo) {
     if (bo->bereq_body != nullptr || (bo->req != nullptr && bo->req->req_body_status != BS_NONE)) {
         return true;
     }
-    if (bo->uncacheable && (http_GetContentLength(bo->bereq) > 0 || http_GetHdr(bo->bereq, TINYKVM_HEADER_SPEC(used_up_name), nullptr) != 0)) {
+    const bool is_marked = http_GetHdr(bo->bereq, TINYKVM_HEADER_SPEC(used_up_name), nullptr) != 0;
+    if (bo->uncacheable && (http_GetContentLength(bo->bereq) > 0 || is_marked)) {
         throw api::Failure(api::FailureKind::client_gone,
                            "the body of the request was used before its restart; std.cache_req_body() keeps one");
     }
