@@ -26,7 +26,7 @@ struct Request {
     // The VM need not be made equal to its snapshot afterwards: what this request changes is there for the next one of
     // this kind, and for no other.
     bool soft_reset = false;
-    SelfRequestOrigin origin;  // of a request that is inside of self-requests
+    SelfRequestOrigin origin{};  // of a request that is inside of self-requests
 };
 
 }  // namespace tinykvm::api
