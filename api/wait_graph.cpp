@@ -2,7 +2,6 @@
 
 #include <sys/random.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "api/failure.hpp"
@@ -80,24 +79,31 @@ void WaitGraph::forget_waits(const void* pool) {
 }
 
 // Begins with the assumption that no self-request will be answered, and takes it back for those that have nobody waiting
-// in vain on their behalf, until nothing changes. What is left waits for itself.
+// in vain on their behalf, until nothing changes. What is left waits for itself. There are no more rounds than pools: each
+// but the last lets go of a VM that somebody had waited for in vain.
 bool WaitGraph::is_hopeless(const Wait& wait) const {
     std::set<Id> stuck;
     for (const auto& [id, request] : self_requests_) {
         stuck.insert(id);
     }
-    for (std::size_t before = stuck.size() + 1; stuck.size() < before;) {
-        before = stuck.size();
-        stuck = unanswerable(stuck);
+    for (;;) {
+        const HeldVms held = vms_held(stuck);
+        if (!has_all(held, wait)) {
+            return false;
+        }
+        std::set<Id> fewer = unanswerable(stuck, held);
+        if (fewer.size() == stuck.size()) {
+            return true;
+        }
+        stuck = std::move(fewer);
     }
-    return vms_held(wait.pool, stuck) >= wait.vms;
 }
 
-// Those of the candidates that could not be answered if all the candidates could not.
-std::set<WaitGraph::Id> WaitGraph::unanswerable(const std::set<Id>& candidates) const {
+// Those of the candidates that could not be answered if all the candidates, which hold these VMs, could not.
+std::set<WaitGraph::Id> WaitGraph::unanswerable(const std::set<Id>& candidates, const HeldVms& held) const {
     std::set<Id> stuck;
     for (const auto& [number, wait] : waits_) {
-        if (vms_held(wait.pool, candidates) < wait.vms) {
+        if (!has_all(held, wait)) {
             continue;
         }
         // With it all that it is inside of.
@@ -108,9 +114,18 @@ std::set<WaitGraph::Id> WaitGraph::unanswerable(const std::set<Id>& candidates) 
     return stuck;
 }
 
-std::size_t WaitGraph::vms_held(const void* pool, const std::set<Id>& by) const {
-    return static_cast<std::size_t>(
-        std::count_if(by.begin(), by.end(), [&](Id id) { return self_requests_.at(id).pool == pool; }));
+WaitGraph::HeldVms WaitGraph::vms_held(const std::set<Id>& by) const {
+    HeldVms held;
+    for (const Id id : by) {
+        held[self_requests_.at(id).pool]++;
+    }
+    return held;
+}
+
+// Are there none left to wait for?
+bool WaitGraph::has_all(const HeldVms& held, const Wait& wait) {
+    const auto found = held.find(wait.pool);
+    return found != held.end() && found->second >= wait.vms;
 }
 
 }  // namespace tinykvm::api

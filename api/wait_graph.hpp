@@ -66,9 +66,12 @@ class WaitGraph {
         std::size_t vms;
         Id inside_of;
     };
+    using HeldVms = std::map<const void*, std::size_t>;  // of which pool, how many
+
     bool is_hopeless(const Wait& wait) const;
-    std::set<Id> unanswerable(const std::set<Id>& candidates) const;
-    std::size_t vms_held(const void* pool, const std::set<Id>& by) const;
+    std::set<Id> unanswerable(const std::set<Id>& candidates, const HeldVms& held) const;
+    HeldVms vms_held(const std::set<Id>& by) const;
+    static bool has_all(const HeldVms& held, const Wait& wait);
     Entry entry(bool is_wait, Id id);
 
     std::mutex mutex_;  // guards everything below

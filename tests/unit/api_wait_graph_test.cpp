@@ -59,6 +59,25 @@ TEST_F(ApiWaitGraph, TwoThatHoldWhatTheOtherNeeds) {
     EXPECT_TRUE(graph.begin_wait(&c, 1, of_b.id()));
 }
 
+// Also between many of them it is found without delay: whoever waits for any VM waits for this, too.
+TEST_F(ApiWaitGraph, ManyThatHoldWhatTheNextOneNeeds) {
+    constexpr std::size_t programs = 500;
+    std::vector<char> pools(programs);
+    std::vector<WaitGraph::Entry> requests, waits;
+    for (const char& pool : pools) {
+        requests.push_back(graph.begin_self_request(&pool, 0));
+    }
+    for (std::size_t i = 0; i + 1 < programs; i++) {
+        auto wait = graph.begin_wait(&pools[i + 1], 1, requests[i].id());
+        ASSERT_TRUE(wait) << i;
+        waits.push_back(*std::move(wait));
+    }
+    EXPECT_FALSE(graph.begin_wait(&pools.front(), 1, requests.back().id()));
+    EXPECT_TRUE(graph.begin_wait(&pools.front(), 2, requests.back().id()));
+    waits[programs / 2].end();
+    EXPECT_TRUE(graph.begin_wait(&pools.front(), 1, requests.back().id()));
+}
+
 TEST_F(ApiWaitGraph, WhatIsOverIsForgotten) {
     auto outer = graph.begin_self_request(&a, 0);
     const auto id = outer.id();
