@@ -139,7 +139,7 @@ HostCallResult GuestCalls::log(const HostCall& call, GuestMemory& memory) {
         return HostCallResult::resume(-EFAULT);
     }
     note(printable(*text, max_log_line));
-    return HostCallResult::resume(static_cast<std::int64_t>(size));
+    return HostCallResult::resume(static_cast<std::int64_t>(std::min<std::size_t>(size, max_log_line)));
 }
 
 }  // namespace tinykvm::api

@@ -257,11 +257,12 @@ TEST_F(ApiResponse, LogIsBounded) {
     const Request request;
     calls.begin_request(request);
     for (int i = 0; i < 1000; i++) {
-        EXPECT_EQ(calls.handle({0x7F000, {area.begin, 1 << 20, 0, 0, 0, 0}}, memory()).value, 1024);
+        EXPECT_EQ(calls.handle({0x7F000, {area.begin, 1 << 20, 0, 0, 0, 0}}, memory()).value, 2048);
+        EXPECT_EQ(calls.handle({0x7F000, {area.begin, 5, 0, 0, 0, 0}}, memory()).value, 5);
     }
     const auto lines = calls.take_log();
     EXPECT_LE(lines.size(), 65U);
-    EXPECT_EQ(lines.back(), "(936 more lines were not logged)");
+    EXPECT_EQ(lines.back(), "(1936 more lines were not logged)");
 }
 
 }  // namespace
