@@ -93,7 +93,7 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
     const auto begin = Clock::now();
     Waiter me;
     require_hope(me, inside_of);
-    waiters_.push_back(&me);
+    join_line(me);
     try {
         make_vms_for_waiters();
     } catch (...) {
@@ -150,6 +150,14 @@ void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
                           "itself, directly or through other programs; give it more concurrency");
     }
     waiter.known = *std::move(entry);
+    waiter.is_inside = true;
+}
+
+// First come, first served; but requests that others wait for, who may hold VMs of this pool, are before those of clients.
+void Pool::join_line(Waiter& waiter) {
+    const auto is_of_client = [](const Waiter* one) { return !one->is_inside; };
+    waiters_.insert(waiter.is_inside ? std::find_if(waiters_.begin(), waiters_.end(), is_of_client) : waiters_.end(),
+                    &waiter);
 }
 
 void Pool::leave_line(Waiter& waiter) { std::erase(waiters_, &waiter); }

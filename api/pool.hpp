@@ -77,7 +77,8 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
         RequestVm* vm = nullptr;
         bool sent_away = false;
         std::optional<Failure> failure;
-        WaitGraph::Entry known;  // of a wait inside of a self-request; ends when a VM is given, not when that is noticed
+        bool is_inside = false;  // of a self-request
+        WaitGraph::Entry known;  // of such a wait; ends when a VM is given, not when that is noticed
 
         bool is_done() const { return vm != nullptr || sent_away || failure; }
     };
@@ -90,6 +91,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
                             WaitGraph::Id inside_of);
     void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
+    void join_line(Waiter& waiter);
     void leave_line(Waiter& waiter);
     bool is_promised_a_vm(const Waiter& waiter) const;
     void make_vms_for_waiters();

@@ -1,4 +1,5 @@
 // Request VMs, their pool and their service, with real forks (A11, A12, D30, P13, P21).
+#include <array>
 #include <future>
 #include <thread>
 
@@ -88,6 +89,32 @@ TEST_F(ApiPool, LineIsFirstComeFirstServed) {
         thread.join();
     }
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+}
+
+// Else the requests of clients would hold all VMs before it is the turn of one that another request waits for.
+TEST_F(ApiPool, RequestsInsideOfOthersAreBeforeThoseOfClients) {
+    const auto vms = pool(guest_config("hello"));
+    Lease held = vms->acquire(soon(), nullptr);
+    const auto request = WaitGraph::of_process().begin_self_request(nullptr, 0);
+    std::mutex mutex;
+    std::vector<int> order;
+    std::vector<std::thread> threads;
+    const std::array<WaitGraph::Id, 4> inside_of = {0, request.id(), 0, request.id()};
+    for (std::size_t i = 0; i < inside_of.size(); i++) {
+        threads.emplace_back([&, i] {
+            const Lease lease = vms->acquire(soon(), nullptr, inside_of[i]);
+            const std::lock_guard lock(mutex);
+            order.push_back(static_cast<int>(i));
+        });
+        while (vms->occupancy().waiting != i + 1) {
+            std::this_thread::sleep_for(1ms);
+        }
+    }
+    held.give_back();
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(order, (std::vector{1, 3, 0, 2}));
 }
 
 TEST_F(ApiPool, ClientThatLeavesFreesItsPlaceAndItsVm) {
