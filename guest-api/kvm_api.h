@@ -106,7 +106,7 @@ struct virtbuffer {
 struct curl_op {
     uint32_t status; /* of the response; 0 after a failure */
     uint32_t post_buflen;
-    const void* post_buffer; /* a body: the request is a POST */
+    const void* post_buffer; /* a body of one byte or more: the request is a POST */
     char* headers;           /* status line and fields as text, without the zero after it in headers_length; see below */
     uint32_t headers_length;
     uint32_t unused1;
@@ -668,7 +668,7 @@ static inline long kvm_prepare_post(struct curl_op* op, const char* content_type
     return 0;
 }
 
-/* A GET of a zero-terminated URL, and a POST. `*op` need not be initialised. */
+/* A GET of a zero-terminated URL, and a POST, which without data is a GET. `*op` need not be initialised. */
 static inline long fetch_get(const char* url, struct curl_op* op) {
     kvm_prepare_get(op);
     return sys_fetch(url, strlen(url), op, NULL, NULL);

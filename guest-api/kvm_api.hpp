@@ -372,7 +372,7 @@ inline Fetched fetch(std::string_view url, const Fields& fields = {}) {
     check(detail::fetch(&sys_fetch, url, op, fields, nullptr), "sys_fetch");
     return Fetched(op);
 }
-/* The same as a POST. */
+/* The same as a POST; without data it is a GET. */
 inline Fetched post(std::string_view url, std::string_view content_type, std::string_view data,
                     const Fields& fields = {}) {
     curl_op op;
