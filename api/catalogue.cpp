@@ -116,7 +116,9 @@ bool Catalogue::settle(Service& service, const Definition& definition, Mistakes 
 }
 
 void Catalogue::adopt_group(std::string_view name, Definition definition, Mistakes mistakes) {
-    const bool was_refused = refused_groups().contains(std::string(name));
+    const auto former = definitions_.find(name);
+    const bool was_refused = former != definitions_.end() && !former->second.is_program() &&
+                             !group_mistake(name, former->second).empty();
     if (const std::string mistake = group_mistake(name, definition); !mistake.empty() && !was_refused) {
         if (mistakes == Mistakes::fail) {
             throw ConfigError(mistake);
@@ -210,8 +212,8 @@ void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
 std::map<std::string, std::string> Catalogue::refused_groups() const {
     std::map<std::string, std::string> refused;
     for (const auto& [name, definition] : definitions_) {
-        if (!definition.is_program() && !group_mistake(name, definition).empty()) {
-            refused.emplace(name, group_mistake(name, definition));
+        if (std::string mistake = definition.is_program() ? "" : group_mistake(name, definition); !mistake.empty()) {
+            refused.emplace(name, std::move(mistake));
         }
     }
     return refused;

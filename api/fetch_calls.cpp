@@ -66,7 +66,7 @@ void read_fields(const GuestMemory& memory, GuestAddr address, std::vector<std::
 }
 
 bool is_field(std::string_view line, std::string_view name) {
-    return same_name(line.substr(0, line.find(':')), name);
+    return same_name(name_of(line), name);
 }
 
 void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, Fetch& fetch) {

@@ -80,6 +80,8 @@ bool is_field_value(std::string_view text) {
     });
 }
 
+std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
+
 std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
     if (line.size() > max_field_bytes) {
         why = "is longer than " + std::to_string(max_field_bytes) + " bytes";

@@ -24,6 +24,9 @@ bool is_field_name(std::string_view text);
 // No control characters but the horizontal tab; bytes above 127 are allowed.
 bool is_field_value(std::string_view text);
 
+// The name in "Name: value", which need not be a valid one.
+std::string_view name_of(std::string_view line);
+
 struct FieldParts {
     std::string_view name, value;  // value without the white space around it
 };

@@ -10,7 +10,6 @@ namespace tinykvm::api {
 namespace {
 
 // The original lines come from an HTTP parser: "Name: value", perhaps without the space.
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
 
 template <typename Lines>
 std::optional<std::string_view> find_in(const Lines& lines, std::string_view name) {

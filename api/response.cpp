@@ -49,8 +49,6 @@ std::string read_content_type(const GuestMemory& memory, GuestAddr address, std:
     return *std::move(text);
 }
 
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
-
 // Takes the place of what was said before; but several fields of one name are several.
 void set_field(std::vector<HeaderChange>& changes, std::string line) {
     const bool is_first = std::none_of(changes.begin(), changes.end(), [&](const HeaderChange& change) {

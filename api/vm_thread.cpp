@@ -416,7 +416,7 @@ void RequestVm::answer_with_kept_body() {
     outcome_.response.body_size = kept_body_.size();
     // What else the client said about its form is still true.
     for (const std::string_view line : request_.headers) {
-        if (same_name(line.substr(0, line.find(':')), "Content-Encoding")) {
+        if (same_name(name_of(line), "Content-Encoding")) {
             outcome_.response.headers.emplace_back(line);
         }
     }

@@ -107,10 +107,10 @@ struct curl_op {
     uint32_t status; /* of the response; 0 after a failure */
     uint32_t post_buflen;
     const void* post_buffer; /* a body of one byte or more: the request is a POST */
-    char* headers;           /* status line and fields as text, without the zero after it in headers_length; see below */
+    char* headers;           /* status line and fields as text, without the zero after it in headers_length; see above */
     uint32_t headers_length;
     uint32_t unused1;
-    void* content;           /* the body, with a zero after it; see below */
+    void* content;           /* the body, with a zero after it; see above */
     uint32_t content_length; /* without that zero */
     uint32_t ctlen;          /* of the content type without its zero, 0 when there is none */
     char ctype[128];         /* content type; cut at 127 bytes */

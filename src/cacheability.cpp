@@ -33,7 +33,7 @@ void refine(float& value, double wanted) {
 
 bool speaks_for_itself(const api::Response& response) {
     const auto about_caching = [](std::string_view line) {
-        const std::string_view name = line.substr(0, line.find(':'));
+        const std::string_view name = api::name_of(line);
         return api::same_name(name, "Cache-Control") || api::same_name(name, "Expires");
     };
     return std::any_of(response.headers.begin(), response.headers.end(), about_caching) ||

@@ -20,11 +20,9 @@ namespace {
 constexpr unsigned max_redirects = 10;
 constexpr std::size_t max_shown_url = 300;
 
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
-
 bool has_header(const std::vector<std::string>& lines, std::string_view name) {
     return std::any_of(lines.begin(), lines.end(),
-                       [&](const std::string& line) { return api::same_name(name_of(line), name); });
+                       [&](const std::string& line) { return api::same_name(api::name_of(line), name); });
 }
 
 std::vector<std::string> headers_to_send(const api::FetchOptions& options, const api::Request& request) {
@@ -34,7 +32,7 @@ std::vector<std::string> headers_to_send(const api::FetchOptions& options, const
             continue;  // VCL has said what it is
         }
         for (const std::string_view line : request.headers) {
-            if (api::same_name(name_of(line), name)) {
+            if (api::same_name(api::name_of(line), name)) {
                 lines.emplace_back(line);
             }
         }

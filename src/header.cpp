@@ -21,8 +21,6 @@ constexpr std::size_t headers_of_others = 8, bytes_of_others = 1024;
     throw std::length_error("no room for a header: " + std::string(what));
 }
 
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
-
 }  // namespace
 
 void add_header(struct http* message, std::string_view line) {
@@ -56,7 +54,7 @@ void apply_changes(struct http* message, std::span<const api::HeaderChange> chan
         switch (change.kind) {
             case api::HeaderChange::Kind::append: add_header(message, change.line); break;
             case api::HeaderChange::Kind::set:
-                unset_header(message, name_of(change.line));
+                unset_header(message, api::name_of(change.line));
                 add_header(message, change.line);
                 break;
             case api::HeaderChange::Kind::unset: unset_header(message, change.line); break;
@@ -68,7 +66,7 @@ std::string_view missing_room(const struct http* message, const api::Response& r
     std::vector<std::string_view> names;
     for (unsigned i = HTTP_HDR_FIRST; i < message->nhd; i++) {
         if (const txt& text = message->hd[i]; text.b != nullptr) {
-            names.push_back(name_of({text.b, static_cast<std::size_t>(text.e - text.b)}));
+            names.push_back(api::name_of({text.b, static_cast<std::size_t>(text.e - text.b)}));
         }
     }
     std::size_t most = names.size(), bytes = 0;
@@ -85,14 +83,14 @@ std::string_view missing_room(const struct http* message, const api::Response& r
         add("Content-Type", std::strlen("Content-Type: ") + response.content_type.size());
     }
     for (const std::string& line : response.headers) {
-        add(name_of(line), line.size());
+        add(api::name_of(line), line.size());
     }
     for (const api::HeaderChange& change : response.response_changes) {
         if (change.kind != api::HeaderChange::Kind::append) {
-            unset(name_of(change.line));
+            unset(api::name_of(change.line));
         }
         if (change.kind != api::HeaderChange::Kind::unset) {
-            add(name_of(change.line), change.line.size());
+            add(api::name_of(change.line), change.line.size());
         }
     }
     if (HTTP_HDR_FIRST + most + headers_of_others > message->shd) {

@@ -20,10 +20,8 @@ constexpr std::string_view about_bytes[] = {"Content-Digest", "Content-Encoding"
                                             "Location",       "Repr-Digest"};
 constexpr std::string_view about_time[] = {"Age", "Cache-Control", "Expires", "Pragma"};
 
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
-
 bool is_one_of(Names names, std::string_view line) {
-    return std::any_of(names.begin(), names.end(), [&](auto one) { return api::same_name(one, name_of(line)); });
+    return std::any_of(names.begin(), names.end(), [&](auto one) { return api::same_name(one, api::name_of(line)); });
 }
 
 std::string weak(const std::string& line) {
@@ -36,7 +34,7 @@ std::string weak(const std::string& line) {
 }  // namespace
 
 bool is_passed_on(std::string_view line) {
-    return !api::is_framing_field(name_of(line)) && !is_one_of(not_passed_on, line);
+    return !api::is_framing_field(api::name_of(line)) && !is_one_of(not_passed_on, line);
 }
 
 std::vector<std::string> headers_of_source(const std::vector<std::string>& lines) {
@@ -58,8 +56,9 @@ void inherit(api::Response& response, const std::vector<std::string>& source) {
         });
     std::vector<std::string> added;
     for (const std::string& line : source) {
-        const auto is_same = [&](const std::string& own) { return api::same_name(name_of(own), name_of(line)); };
-        if (api::same_name(name_of(line), "Vary")) {
+        const std::string_view name = api::name_of(line);
+        const auto is_same = [&](const std::string& own) { return api::same_name(api::name_of(own), name); };
+        if (api::same_name(name, "Vary")) {
             // The program's own does not take its place, whether it was set or added: the result depends on both.
             if (!has_no_vary) {
                 response.response_changes.push_back({Change::Kind::append, line});

@@ -17,11 +17,9 @@ std::string_view field_of(const struct http* message, unsigned index) {
                              : std::string_view();
 }
 
-std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
-
 bool describes_body(std::string_view line) {
     constexpr std::string_view prefix = "Content-";
-    const std::string_view name = name_of(line);
+    const std::string_view name = api::name_of(line);
     return api::same_name(name.substr(0, prefix.size()), prefix) || api::same_name(name, "Transfer-Encoding") ||
            api::same_name(name, "Expect");
 }

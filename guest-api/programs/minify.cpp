@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "input.hpp"
 #include "kvm_api.h"
 
 namespace {
@@ -151,20 +152,14 @@ void on_error(const char*, const char*, const char*, const kvm_request* request)
 }
 
 int run_on_linux(int argc, char** argv) {
-    std::FILE* file = argc > 1 ? std::fopen(argv[1], "rb") : stdin;
-    if (file == nullptr) {
-        std::perror(argv[1]);
+    const std::optional<std::string> text = read_input(argc, argv);
+    if (!text) {
         return 2;
     }
-    std::string text;
-    char buffer[65536];
-    for (std::size_t got; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-        text.append(buffer, got);
-    }
-    const Result result = minify(text.data(), text.size());
+    const Result result = minify(text->data(), text->size());
     if (result.error != nullptr) {
         std::fprintf(stderr, "minify: %s\n", result.error);
-        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fwrite(text->data(), 1, text->size(), stdout);
         return 1;
     }
     std::fwrite(result.text.get(), 1, result.length, stdout);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "input.hpp"
 #include "kvm_api.hpp"
 
 namespace {
@@ -28,23 +29,17 @@ void on_post(const char*, const char*, const char*, const uint8_t* data, size_t 
 }
 
 int run_on_linux(int argc, char** argv) {
-    std::FILE* file = argc > 1 ? std::fopen(argv[1], "rb") : stdin;
-    if (file == nullptr) {
-        std::perror(argv[1]);
+    const std::optional<std::string> text = read_input(argc, argv);
+    if (!text) {
         return 2;
     }
-    std::string text;
-    char buffer[65536];
-    for (std::size_t got; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-        text.append(buffer, got);
-    }
     tinyxml2::XMLDocument doc;
-    doc.Parse(text.data(), text.size());
+    doc.Parse(text->data(), text->size());
     if (doc.Error()) {
         std::fprintf(stderr, "xml: line %d: %s\n", doc.ErrorLineNum(), doc.ErrorStr());
         return 1;
     }
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fwrite(text->data(), 1, text->size(), stdout);
     return 0;
 }
 

@@ -261,7 +261,7 @@ class Client {
   private:
     const std::string_view* find(std::string_view name) const {
         const auto found = std::find_if(headers_.begin(), headers_.end(), [&](std::string_view header) {
-            return api::same_name(header.substr(0, header.find(':')), name);
+            return api::same_name(api::name_of(header), name);
         });
         return found == headers_.end() ? nullptr : &*found;
     }
