@@ -37,7 +37,8 @@ int take_piece(void* pointer, unsigned, const void* data, ssize_t size) {
     return -1;
 }
 
-// What a client's request is marked with when its body of no known length was read and not kept.
+// What a client's request is marked with when its body was read and not kept. Its Content-Length is not enough: Varnish 7.7
+// takes it away from a request that is restarted without its body.
 constexpr char used_up[] = "X-Tinykvm-Body: used up";
 constexpr char used_up_name[] = "\017X-Tinykvm-Body:";  // its name as Varnish's calls want it, after its length
 
@@ -105,9 +106,7 @@ void read_request_body(struct busyobj* bo, const TakePiece& take) {
         if (bo->req->req_body_status != BS_CACHED) {
             bo->no_retry = "req.body not cached";
             // The client's thread waits for this one as long as bo->req is there.
-            if (http_GetContentLength(bo->bereq) < 0) {
-                http_SetHeader(bo->req->http, used_up);
-            }
+            http_SetHeader(bo->req->http, used_up);
         }
         if (bo->req->req_body_status == BS_ERROR) {
             bo->req->doclose = SC_RX_BODY;
