@@ -74,7 +74,8 @@ class Field {
         std::string_view value = line();
         value.remove_prefix(raw_->field_colon < raw_->field_len ? raw_->field_colon + 1 : raw_->field_len);
         const std::size_t begin = value.find_first_not_of(" \t");
-        return begin == value.npos ? std::string_view() : value.substr(begin, value.find_last_not_of(" \t") + 1 - begin);
+        return begin == value.npos ? std::string_view()
+                                   : value.substr(begin, value.find_last_not_of(" \t") + 1 - begin);
     }
 
   private:
@@ -240,7 +241,8 @@ class Message {
         if (value.empty()) {
             return std::nullopt;
         }
-        value.resize(static_cast<std::size_t>(check(http_find_value(where_, name, value.data(), value.size()), "sys_http_find")));
+        value.resize(static_cast<std::size_t>(
+            check(http_find_value(where_, name, value.data(), value.size()), "sys_http_find")));
         return value;
     }
     void append(std::string_view name, std::string_view value) const {
@@ -285,7 +287,9 @@ class Regex {
     }
     bool matches(std::string_view text) const { return find(text).has_value(); }
     /* `text` with the first match, or all, replaced; \0 to \9 in `replacement` are the match and its groups. */
-    std::string replace(std::string_view text, std::string_view replacement) const { return subst(text, replacement, 0); }
+    std::string replace(std::string_view text, std::string_view replacement) const {
+        return subst(text, replacement, 0);
+    }
     std::string replace_all(std::string_view text, std::string_view replacement) const {
         return subst(text, replacement, KVM_REGEX_ALL);
     }
@@ -299,7 +303,8 @@ class Regex {
         const std::string subject(text), with(replacement);
         std::string result(subject.size() + with.size() + 256, '\0');
         for (;;) {
-            const long size = sys_regex_subst(handle_, subject.c_str(), with.c_str(), result.data(), result.size(), flags);
+            const long size =
+                sys_regex_subst(handle_, subject.c_str(), with.c_str(), result.data(), result.size(), flags);
             if (size != -ENOSPC || result.size() > std::size_t{1} << 20) {
                 result.resize(static_cast<std::size_t>(check(size, "sys_regex_subst")) - 1);
                 return result;
@@ -401,8 +406,8 @@ inline meminfo memory() {
 
 /* ---- The names of the TinyKVM ecosystem ---------------------------------------------------------------
  *
- * For sources that were written for its kvm_api.hpp. The names are global; a program that has others of these names says
- * KVM_API_NAMESPACE_ONLY before it includes this header. `where` is BEREQ or BERESP. */
+ * For sources that were written for its kvm_api.hpp. The names are global; a program that has others of these names
+ * says KVM_API_NAMESPACE_ONLY before it includes this header. `where` is BEREQ or BERESP. */
 #ifndef KVM_API_NAMESPACE_ONLY
 
 /* Answers the request, as backend_response() does: in a callback it does not come back. `headers` are lines
@@ -483,12 +488,14 @@ struct Curl {
         }
         char* type = static_cast<char*>(::operator new(sizeof(op.ctype)));
         std::memcpy(type, op.ctype, sizeof(op.ctype));
-        return {static_cast<std::uint16_t>(op.status), {type, op.ctlen},
+        return {static_cast<std::uint16_t>(op.status),
+                {type, op.ctlen},
                 {static_cast<const char*>(op.content), op.content_length}};
     }
 };
 
-/* A program's storage, which is not available in this version: get() throws std::system_error, task() returns -ENOSYS. */
+/* A program's storage, which is not available in this version: get() throws std::system_error, task() returns -ENOSYS.
+ */
 struct Storage {
     /* Calls `f` in storage with copies of one argument, or several, and gives what it returns: `Size` bytes at most. */
     template <std::size_t Size = std::size_t{16} << 20>
@@ -526,7 +533,8 @@ struct Storage {
     }
 
   private:
-    static std::size_t call(storage_func f, const virtbuffer* buffers, std::size_t count, char* output, std::size_t size) {
+    static std::size_t call(storage_func f, const virtbuffer* buffers, std::size_t count, char* output,
+                            std::size_t size) {
         const long length = kvm::check(storage_callv(f, count, buffers, output, size), "storage_callv");
         return std::min(static_cast<std::size_t>(length), size);
     }

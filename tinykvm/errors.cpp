@@ -15,8 +15,8 @@ NotAllowed::NotAllowed(const std::string& what, std::string path)
       path_(std::move(path)) {}
 
 OutOfMemory::OutOfMemory(std::string limit, std::size_t bytes)
-    : Error("the program changed or added more memory than " + limit + " allows (" +
-            std::to_string(bytes >> 20) + " MiB)"),
+    : Error("the program changed or added more memory than " + limit + " allows (" + std::to_string(bytes >> 20) +
+            " MiB)"),
       limit_(std::move(limit)) {}
 
 GuestFault::GuestFault(Details details)

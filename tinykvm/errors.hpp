@@ -63,10 +63,10 @@ class OutOfMemory : public Error {
 class GuestFault : public Error {
   public:
     struct Details {
-        int signal = 0;            // the Linux signal that ended the program, e.g. SIGSEGV
-        std::string reason;        // "page fault at 0x0 (not mapped, write)"
-        Registers registers;       // at the faulting instruction
-        std::string backtrace;     // one frame a line, symbolised; may be empty
+        int signal = 0;         // the Linux signal that ended the program, e.g. SIGSEGV
+        std::string reason;     // "page fault at 0x0 (not mapped, write)"
+        Registers registers;    // at the faulting instruction
+        std::string backtrace;  // one frame a line, symbolised; may be empty
     };
     explicit GuestFault(Details details);
     const Details& details() const { return details_; }

@@ -57,9 +57,7 @@ bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->restore(sn
 
 GuestMemory& Fork::memory() { return guest_->memory(); }
 RequestArea Fork::request_area() const { return snapshot_->contents().request_area; }
-const Statistics& Fork::statistics() const {
-    return guest_ ? guest_->statistics() : statistics_;
-}
+const Statistics& Fork::statistics() const { return guest_ ? guest_->statistics() : statistics_; }
 const Snapshot& Fork::snapshot() const { return *snapshot_; }
 void Fork::interrupt() noexcept {
     if (guest_) guest_->interrupt();

@@ -35,13 +35,11 @@ class Fork {
     // snapshot was taken on. Returns when `calls` stops the guest, the program exits or the function returns.
     // Throws GuestFault, Timeout, OutOfMemory ("max_request_memory"), or what `calls` throws. After any of
     // them, and after every Stop, the fork can be reset.
-    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
-              Deadline deadline);
+    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
 
     // Calls `function` while the guest stands in a host call, below what that has on its stack. resume() goes on
     // behind the host call as if nothing had been called. Otherwise like call().
-    Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
-                     Deadline deadline);
+    Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
 
     // Lets the guest go on behind the host call it stopped in (in the snapshot: the one it was frozen in),
     // with `result` as the call's value. Otherwise like call().

@@ -11,7 +11,7 @@
 #include "tinykvm/linux/namespace.hpp"
 #include "tinykvm/linux/start.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
-#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -41,8 +41,8 @@ GuestMemory::Limits boot_limits(const Options& options) {
     return limits;
 }
 GuestMemory::Limits request_limits(const Options& options) {
-    return {options.max_request_memory,   "max_request_memory",         options.max_address_space,
-            options.max_kept_memory,      options.addresses_on_request, options.closed_addresses};
+    return {options.max_request_memory, "max_request_memory",         options.max_address_space,
+            options.max_kept_memory,    options.addresses_on_request, options.closed_addresses};
 }
 
 HugePages boot_huge_pages(const Options& options) {
@@ -147,8 +147,8 @@ void Guest::load_interpreter() {
 void Guest::map_stack() {
     const GuestAddr bottom = stack_bottom();
     const bool executable = programs_.front().program->executable_stack();
-    if (memory_.map(bottom, x86::stack_top - bottom, {.read = true, .write = true, .execute = executable},
-                    "[stack]") != 0 ||
+    if (memory_.map(bottom, x86::stack_top - bottom, {.read = true, .write = true, .execute = executable}, "[stack]") !=
+            0 ||
         memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
         throw LoadError(programs_.front().program->name() + ": no room for a stack");
 }
@@ -279,9 +279,7 @@ std::optional<Stop> Guest::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
             return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_registers(),
                          "access to memory that was unmapped or protected (address not known)");
         case Reason::interrupted: return interrupted(deadline);
-        case Reason::ring_full:
-            make_ring_room();
-            return std::nullopt;
+        case Reason::ring_full: make_ring_room(); return std::nullopt;
         case Reason::shutdown: kill(SIGSEGV, "triple fault", user_registers());
         case Reason::not_emulated:
             kill(SIGILL, "an instruction that KVM would have to emulate and cannot", user_registers());
@@ -318,8 +316,7 @@ std::optional<Stop> Guest::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
     kill(SIGSEGV, "store to the doorbell page that is no call", user_registers());
 }
 
-std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls,
-                                     Deadline deadline) {
+std::optional<Stop> Guest::host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline) {
     if (number == x86::host_call_returned)
         return Stop{.reason = Stop::Reason::returned, .values = {registers.rdi, registers.rsi}};
     ++statistics_.host_calls;
@@ -438,7 +435,7 @@ std::optional<Stop> Guest::page_fault(GuestAddr address, std::uint32_t error_cod
     }
     char text[96];
     std::snprintf(text, sizeof text, "page fault at 0x%lx (%s, %s)", static_cast<unsigned long>(address),
-                  !region               ? "not mapped"
+                  !region                ? "not mapped"
                   : error_code & present ? "not permitted"
                                          : "protected",
                   error_code & fetch   ? "execute"
@@ -446,7 +443,10 @@ std::optional<Stop> Guest::page_fault(GuestAddr address, std::uint32_t error_cod
                                        : "read");
     std::string reason = text;
     if (region && region->name == "[stack guard]") reason += ": stack overflow";
-    return fault({.signal = SIGSEGV, .code = region ? SEGV_ACCERR : SEGV_MAPERR, .address = address, .vector = 14,
+    return fault({.signal = SIGSEGV,
+                  .code = region ? SEGV_ACCERR : SEGV_MAPERR,
+                  .address = address,
+                  .vector = 14,
                   .error_code = error_code},
                  registers, std::move(reason));
 }

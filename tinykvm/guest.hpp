@@ -25,10 +25,10 @@
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/options.hpp"
+#include "tinykvm/platform/platform.hpp"
 #include "tinykvm/statistics.hpp"
 #include "tinykvm/x86/layout.hpp"
 #include "tinykvm/x86/mailbox.hpp"
-#include "tinykvm/x86/platform.hpp"
 
 namespace tinykvm {
 
@@ -51,8 +51,7 @@ class Guest {
 
     Stop run(HostCalls* calls, Deadline deadline);
     // Makes the next run() call `function`, with the stack of `snapshot`.
-    void prepare_call(const SnapshotContents& snapshot, GuestAddr function,
-                      std::span<const std::uint64_t> arguments);
+    void prepare_call(const SnapshotContents& snapshot, GuestAddr function, std::span<const std::uint64_t> arguments);
     // Makes the next run() go on behind the host call the guest stopped in.
     void prepare_resume(const SnapshotContents& snapshot, std::int64_t result);
 
@@ -108,8 +107,7 @@ class Guest {
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     static bool is_whole(const kvm::Exit& exit);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
-    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls,
-                                  Deadline deadline);
+    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline);
     std::optional<Stop> system_call(Deadline deadline);
     // The running thread was interrupted: another one's turn, when its own is over.
     std::optional<Stop> interrupted(Deadline deadline);
@@ -185,7 +183,8 @@ class Guest {
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;
 
-    // Of a program with several threads (guest_threads.cpp): the end of the running one's turn, while others want theirs.
+    // Of a program with several threads (guest_threads.cpp): the end of the running one's turn, while others want
+    // theirs.
     static constexpr Clock::duration shortest_turn = std::chrono::milliseconds(4);
     std::atomic<bool> turn_over_{false};
     Deadline turn_ends_;
@@ -204,14 +203,14 @@ class Guest {
         concluded,  // it has ended in the mailbox, where the guest stays until it is told more
     };
     std::mutex turn_;
-    Wait wait_ = Wait::none;                  // guarded by turn_
+    Wait wait_ = Wait::none;  // guarded by turn_
     Fork::Awaits awaits_ = Fork::Awaits::call;
-    Registers resumed_;                       // what a guest that awaits a result goes on with
-    Stop conclusion_;                         // guarded by turn_; how a call ended in the mailbox
-    std::exception_ptr call_failure_;         // guarded by turn_; what take_call() ran into
-    Deadline call_deadline_;                  // guarded by turn_
-    int called_on_ = 0;                       // guarded by turn_; the thread that runs the call
-    std::optional<kvm::Watch> call_watch_;    // guarded by turn_
+    Registers resumed_;                     // what a guest that awaits a result goes on with
+    Stop conclusion_;                       // guarded by turn_; how a call ended in the mailbox
+    std::exception_ptr call_failure_;       // guarded by turn_; what take_call() ran into
+    Deadline call_deadline_;                // guarded by turn_
+    int called_on_ = 0;                     // guarded by turn_; the thread that runs the call
+    std::optional<kvm::Watch> call_watch_;  // guarded by turn_
 };
 
 }  // namespace tinykvm

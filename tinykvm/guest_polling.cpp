@@ -8,7 +8,7 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/guest.hpp"
 #include "tinykvm/linux/clock.hpp"
-#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 
 namespace tinykvm {
 
@@ -36,7 +36,8 @@ void Guest::wait_in_shim(std::chrono::microseconds wait) {
 }
 
 bool Guest::prepare_wait(const SnapshotContents& snapshot, Fork::Awaits awaits, std::chrono::microseconds wait) {
-    if (mid_instruction_ || !platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled()) return false;
+    if (mid_instruction_ || !platform_.guest_has_host_tsc() || !linux_abi::ClockPage::instance().enabled())
+        return false;
     Registers registers;
     if (awaits == Fork::Awaits::result) {
         registers = resumed_ = user_registers();
@@ -216,8 +217,8 @@ void Guest::dismiss(std::optional<std::chrono::microseconds> wait_again) {
     }
 }
 
-// Where a guest goes on that has stopped in the mailbox. Whether it left with its call or was too slow for that is all the
-// same then.
+// Where a guest goes on that has stopped in the mailbox. Whether it left with its call or was too slow for that is all
+// the same then.
 void Guest::stand_in_call(bool called_out) {
     Registers registers = user_registers();
     if (!called_out) {

@@ -71,9 +71,7 @@ void Guest::release_locks() {
     process_.state().files.release_locks();
 }
 
-bool Guest::resets_quickly() {
-    return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly();
-}
+bool Guest::resets_quickly() { return !mid_instruction_ && !disorderly_ && !process_used_ && memory_.resets_quickly(); }
 
 bool Guest::restore(const SnapshotContents& snapshot) {
     // What KVM still finishes may write guest memory: first that, then the list of changed pages.

@@ -1,10 +1,10 @@
-// Whose turn it is on the vCPU of a program with several threads: ends the turn of the one that runs, by a kick as for a
-// deadline, and lets the program's Linux choose the next (linux/scheduler.cpp).
+// Whose turn it is on the vCPU of a program with several threads: ends the turn of the one that runs, by a kick as for
+// a deadline, and lets the program's Linux choose the next (linux/scheduler.cpp).
 #include <algorithm>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/guest.hpp"
-#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {

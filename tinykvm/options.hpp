@@ -24,10 +24,10 @@ struct PathRule {
 
 struct Options {
     // --- what the program sees ---
-    std::string program_name = "program";          // argv[0]
-    std::vector<std::string> arguments;            // argv[1...]
-    std::vector<std::string> environment;          // "KEY=value"
-    std::string working_directory = "/";           // absolute guest path
+    std::string program_name = "program";  // argv[0]
+    std::vector<std::string> arguments;    // argv[1...]
+    std::vector<std::string> environment;  // "KEY=value"
+    std::string working_directory = "/";   // absolute guest path
     std::vector<PathRule> allowed_paths;
 
     // --- limits, bytes; counted in whole pages the guest changed or added ---

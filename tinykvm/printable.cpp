@@ -31,10 +31,10 @@ Character first_character(std::string_view text) {
 
 bool prints(char32_t code) {
     const auto within = [code](char32_t first, char32_t last) { return code >= first && code <= last; };
-    if (code < 0x20 || within(0x7F, 0x9F)) return false;              // control characters
-    if (within(0x2028, 0x2029)) return false;                         // separators of lines and paragraphs
+    if (code < 0x20 || within(0x7F, 0x9F)) return false;  // control characters
+    if (within(0x2028, 0x2029)) return false;             // separators of lines and paragraphs
     return !(within(0x200E, 0x200F) || within(0x202A, 0x202E) || within(0x2066, 0x2069) || code == 0x61C ||
-             code == 0xFEFF);                                         // directions, and the mark of byte order
+             code == 0xFEFF);  // directions, and the mark of byte order
 }
 
 std::string escaped(std::string_view bytes) {
@@ -57,8 +57,7 @@ std::string printable(std::string_view text, std::size_t max) {
         const Character character = first_character(text);
         const std::size_t size = std::max<std::size_t>(character.size, 1);
         const std::string_view bytes = text.substr(0, size);
-        const std::string piece =
-            character.size != 0 && prints(character.code) ? std::string(bytes) : escaped(bytes);
+        const std::string piece = character.size != 0 && prints(character.code) ? std::string(bytes) : escaped(bytes);
         if (piece.size() > max - out.size()) return out + "...";
         out += piece;
         text.remove_prefix(size);

@@ -18,8 +18,8 @@
 
 namespace tinykvm {
 
-// All bytes of a regular file, in memory of just that size. `check` is called every now and then and may throw to end it.
-// Throws LoadError naming the file and what is wrong with it.
+// All bytes of a regular file, in memory of just that size. `check` is called every now and then and may throw to end
+// it. Throws LoadError naming the file and what is wrong with it.
 std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
                                          const std::function<void()>& check = nullptr);
 

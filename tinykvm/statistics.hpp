@@ -15,7 +15,7 @@ struct Statistics {
     std::uint64_t memory_peak = 0;     // bytes: the most that was changed or added at a time before a reset
     std::uint64_t pages_restored = 0;  // pages all resets made equal to the snapshot again
     std::uint64_t resets = 0;
-    std::uint64_t rebuilds = 0;        // resets that had to build a new VM
+    std::uint64_t rebuilds = 0;  // resets that had to build a new VM
 };
 
 }  // namespace tinykvm

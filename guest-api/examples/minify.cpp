@@ -1,6 +1,6 @@
-// The shortest program that does something useful, in the names of the TinyKVM ecosystem, for C++17: POSTed JSON without
-// its white space. tests/vtc/wrapper_cpp17.vtc says what it answers; guest-api/programs/minify.cpp is the same with a
-// check of the document, of its length and of what simdjson says.
+// The shortest program that does something useful, in the names of the TinyKVM ecosystem, for C++17: POSTed JSON
+// without its white space. tests/vtc/wrapper_cpp17.vtc says what it answers; guest-api/programs/minify.cpp is the same
+// with a check of the document, of its length and of what simdjson says.
 #include <simdjson.h>
 
 #include "kvm_api.hpp"

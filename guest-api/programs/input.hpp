@@ -6,7 +6,8 @@
 #include <optional>
 #include <string>
 
-// The file that is the first argument, or standard input without one. Nothing, after a message, when it cannot be opened.
+// The file that is the first argument, or standard input without one. Nothing, after a message, when it cannot be
+// opened.
 inline std::optional<std::string> read_input(int argc, char** argv) {
     std::FILE* file = argc > 1 ? std::fopen(argv[1], "rb") : stdin;
     if (file == nullptr) {

@@ -51,7 +51,8 @@ bool is_number(std::string_view text) {
     return text.empty();
 }
 
-// The document with a zero and spaces in place of each number: it is JSON when the document is, and its numbers are small.
+// The document with a zero and spaces in place of each number: it is JSON when the document is, and its numbers are
+// small.
 std::string with_small_numbers(std::string_view json) {
     constexpr std::string_view between = " \t\r\n,:[]{}\"";
     std::string text(json);
@@ -76,8 +77,9 @@ std::string with_small_numbers(std::string_view json) {
     return text;
 }
 
-// The parser takes no number that is too large for 64 bits and no document that is nested deeper than its buffers. JSON has
-// neither limit, so what it refuses is looked at once more, without numbers and with as deep buffers as there are brackets.
+// The parser takes no number that is too large for 64 bits and no document that is nested deeper than its buffers. JSON
+// has neither limit, so what it refuses is looked at once more, without numbers and with as deep buffers as there are
+// brackets.
 simdjson::error_code validate(std::string_view json) {
     const simdjson::error_code error = parser.parse(json.data(), json.size()).error();
     if (error == simdjson::SUCCESS || error == simdjson::TAPE_ERROR || error == simdjson::UTF8_ERROR) return error;
@@ -147,9 +149,7 @@ void on_request(const kvm_request* request) {
     backend_response(200, type.data(), type.size(), result.text.get(), result.length);
 }
 
-void on_error(const char*, const char*, const char*, const kvm_request* request) {
-    give_back(request);
-}
+void on_error(const char*, const char*, const char*, const kvm_request* request) { give_back(request); }
 
 int run_on_linux(int argc, char** argv) {
     const std::optional<std::string> text = read_input(argc, argv);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Gives POSTed XML back as it came when it is well-formed, as tinyxml2 says; else 503, with the error as text and its line
-// in a header. On Linux: xml [FILE] writes the same to standard output; status 1 when it was not well-formed.
+// Gives POSTed XML back as it came when it is well-formed, as tinyxml2 says; else 503, with the error as text and its
+// line in a header. On Linux: xml [FILE] writes the same to standard output; status 1 when it was not well-formed.
 #include <tinyxml2.h>
 
 #include <cstdio>

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "api/request_layout.hpp"
-#include "tinykvm/cli/waiting_program.hpp"
+#include "src/calls/request_layout.hpp"
+#include "src/cli/waiting_program.hpp"
 #include "tinykvm/memory/dirty_pages.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 
@@ -29,11 +29,11 @@ constexpr std::array<std::string_view, 10> browser_headers = {
     "Via: 1.1 varnish (Varnish/7.1)",
     "X-Varnish: 32770",
 };
-const api::Request request{.method = "GET",
-                           .url = "/articles/2024/an-ordinary-page?page=2&sort=date",
-                           .argument = "",
-                           .content_type = "",
-                           .headers = browser_headers};
+const host::Request request{.method = "GET",
+                            .url = "/articles/2024/an-ordinary-page?page=2&sort=date",
+                            .argument = "",
+                            .content_type = "",
+                            .headers = browser_headers};
 
 Fork make_fork() {
     static cli::WaitingProgram program(Program::from_file(TINYKVM_BUILD_DIR "/programs/hello"));
@@ -42,7 +42,7 @@ Fork make_fork() {
 
 void lay_out_request(benchmark::State& state) {
     Fork fork = make_fork();
-    api::RequestLayout layout;
+    host::RequestLayout layout;
     for (auto _ : state) {
         layout.begin(fork.memory(), fork.request_area(), request);
         layout.finish();
@@ -52,7 +52,7 @@ BENCHMARK(lay_out_request);
 
 void append_body(benchmark::State& state) {
     Fork fork = make_fork();
-    api::RequestLayout layout;
+    host::RequestLayout layout;
     const std::vector<std::byte> body(static_cast<std::size_t>(state.range(0)));
     for (auto _ : state) {
         layout.begin(fork.memory(), fork.request_area(), request);

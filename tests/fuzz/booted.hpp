@@ -22,7 +22,8 @@ class Calls final : public HostCalls {
     HostCallResult handle(const HostCall& call, GuestMemory& memory) override {
         switch (call.number) {
             case 1:
-                if (const auto name = memory.read_string(call.args[0], 64); name && booting) functions[*name] = call.args[1];
+                if (const auto name = memory.read_string(call.args[0], 64); name && booting)
+                    functions[*name] = call.args[1];
                 return HostCallResult::resume(0);
             case 2: return HostCallResult::stop();
             case 3: answer = call.args[0]; return HostCallResult::stop();

@@ -21,8 +21,8 @@ struct Step {  // as in guest.c
 };
 
 constexpr std::array<const char*, 16> paths = {
-    "/f/file", "/f/folder/other", "/f/new", "/f/folder", "/f/link", "/f", "/", ".", "..", "", "/proc/self/fd/3",
-    "/proc/self/maps", "/dev/null", "/f/folder/../file", "file", "/f/loop/x"};
+    "/f/file", "/f/folder/other", "/f/new",          "/f/folder", "/f/link",           "/f",   "/",        ".", "..",
+    "",        "/proc/self/fd/3", "/proc/self/maps", "/dev/null", "/f/folder/../file", "file", "/f/loop/x"};
 
 // The guest's folder on the host, with what a program may have there, and nothing it could fill the disk with.
 Options with_folder() {
@@ -34,7 +34,7 @@ Options with_folder() {
     std::ofstream(folder + "/folder/other") << std::string(10000, 'x');
     std::filesystem::create_symlink("folder/other", folder + "/link");
     std::filesystem::create_symlink("loop", folder + "/loop");
-    const struct rlimit most {std::size_t{64} << 20, std::size_t{64} << 20};  // also what a snapshot needs
+    const struct rlimit most { std::size_t{64} << 20, std::size_t{64} << 20 };  // also what a snapshot needs
     ::setrlimit(RLIMIT_FSIZE, &most);
     ::signal(SIGXFSZ, SIG_IGN);
     Options options;
@@ -81,26 +81,37 @@ class Caller {
             case 2: return ~std::uint64_t{input.byte()};
             case 3: return input.number<std::uint64_t>();
             case 4: return data_ + input.number<std::uint16_t>() % data_bytes;
-            case 5: return end + page_size - input.byte() % 64;           // ends where nothing can be accessed
+            case 5: return end + page_size - input.byte() % 64;  // ends where nothing can be accessed
             case 6: return data_ + input.byte() % paths.size() * path_bytes;
-            case 7: return input.byte();                                  // result of a step
+            case 7: return input.byte();  // result of a step
             case 8: return std::uint64_t{1} << input.byte() % 64;
             case 9: return (std::uint64_t{1} << input.byte() % 64) - 1;
-            case 10: return end;                                          // read-only
-            case 11: return end + page_size;                              // not accessible
+            case 10: return end;              // read-only
+            case 11: return end + page_size;  // not accessible
             case 12: return special(input.byte());
-            case 13: return kind / 16 % 8;                                // a descriptor
-            case 14: return static_cast<std::uint64_t>(-100);             // AT_FDCWD
+            case 13: return kind / 16 % 8;                     // a descriptor
+            case 14: return static_cast<std::uint64_t>(-100);  // AT_FDCWD
             default: return input.number<std::uint32_t>();
         }
     }
 
     std::uint64_t special(std::uint8_t which) const {
-        const std::uint64_t addresses[] = {
-            x86::stack_top, x86::stack_top - page_size, x86::system_begin, x86::shim, x86::mailbox, x86::doorbell,
-            x86::clock_page, x86::system_end, x86::user_end, x86::user_end - 1, x86::user_begin,
-            0xFFFF800000000000, ~std::uint64_t{0} - page_size + 1, guest_.function("play") & ~(page_size - 1), data_,
-            std::uint64_t{1} << 40};
+        const std::uint64_t addresses[] = {x86::stack_top,
+                                           x86::stack_top - page_size,
+                                           x86::system_begin,
+                                           x86::shim,
+                                           x86::mailbox,
+                                           x86::doorbell,
+                                           x86::clock_page,
+                                           x86::system_end,
+                                           x86::user_end,
+                                           x86::user_end - 1,
+                                           x86::user_begin,
+                                           0xFFFF800000000000,
+                                           ~std::uint64_t{0} - page_size + 1,
+                                           guest_.function("play") & ~(page_size - 1),
+                                           data_,
+                                           std::uint64_t{1} << 40};
         return addresses[which % std::size(addresses)];
     }
 

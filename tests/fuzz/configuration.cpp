@@ -1,12 +1,13 @@
 // Configurations, and libraries of them. The first byte says which.
-#include "api/config.hpp"
+#include "src/config/config.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tinykvm/printable.hpp"
 
 namespace {
 
 void require_one_line(std::string_view message) {
-    if (tinykvm::printable(message, std::string::npos) != message) tinykvm::fuzz::found("a message that does not print");
+    if (tinykvm::printable(message, std::string::npos) != message)
+        tinykvm::fuzz::found("a message that does not print");
 }
 
 }  // namespace
@@ -18,16 +19,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const auto rest = input.take(size);
     const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
     try {
-        api::ProgramConfig config;
+        host::ProgramConfig config;
         if (is_library) {
-            for (const auto& [name, layer] : api::parse_library(text)) {
+            for (const auto& [name, layer] : host::parse_library(text)) {
                 layer.apply(config);
                 require_one_line(layer.mistake());
             }
         } else {
-            api::ConfigLayer::parse("fuzz", text).apply(config);
+            host::ConfigLayer::parse("fuzz", text).apply(config);
         }
-    } catch (const api::ConfigError& error) {
+    } catch (const host::ConfigError& error) {
         require_one_line(error.what());
     }
     return 0;

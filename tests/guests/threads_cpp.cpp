@@ -43,7 +43,8 @@ int main() {
     std::printf("taken %d\n", taken);
     {
         std::unique_lock lock(mutex);
-        std::printf("in time: %d\n", changed.wait_for(lock, std::chrono::milliseconds(3)) == std::cv_status::no_timeout);
+        std::printf("in time: %d\n",
+                    changed.wait_for(lock, std::chrono::milliseconds(3)) == std::cv_status::no_timeout);
     }
     auto failing = std::async(std::launch::async, []() -> int { throw std::runtime_error("from another thread"); });
     try {

@@ -1,9 +1,18 @@
-# What is run on emulated machines: the tests in which a KVM shows, not those of Varnish, HTTP and files. Sourced.
+# What is run on emulated machines. Sourced.
 # shellcheck shell=bash disable=SC2034 # check reads these
 
-without_vm='ApiArchive*:ApiChecksum*:ApiFetch.*:ApiHostRules.*:ApiHttpClient.*:ApiLibrary.*:ApiProgramSource.*'
-without_vm+=':ApiRegex*:ApiSelfRequests.*:ApiSource.*:ApiZip.*'
-unit_selection="*-$without_vm"
+# Unit tests that enter no guest, and those that do.
+without_vm='base/* config/* fetch/* source/* vmod/* calls/numbers_test calls/regex_test'
+with_vm='calls/fetch_calls_test calls/response_test programs/* tinykvm/* vms/*'
+
+# Where the machine has a KVM of its own, only the tests in which one KVM differs from another: what guests execute, their
+# memory and its reset, interrupts and time. Not what happens in the host once a guest has left: files, HTTP, settings.
+per_kvm='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/kvm_api_test'
+per_kvm+=' tinykvm/polling_test tinykvm/kvm/* tinykvm/memory/* tinykvm/platform/* vms/*'
+per_kvm+=' tinykvm/linux/memory_test tinykvm/linux/signals_test tinykvm/linux/state_test tinykvm/linux/threads_test'
+per_kvm+=' tinykvm/linux/time_test'
+# What depends on how KVM translates addresses.
+per_paging='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/memory/*'
 
 vtc_selection='addresses answers bodies boot_failures chain chain_bodies cold environment ephemeral failures head hello
     huge_pages invalidate large_bodies live_update load log macros make_ephemeral old_calls out_abi paused_reset poll

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace tinykvm::api {
+namespace tinykvm::host {
 
 enum class ArchiveKind { tar_xz, tar_zst, zip };
 
@@ -77,4 +77,4 @@ inline std::string compress(const std::string& text) {
     return result;
 }
 
-}  // namespace tinykvm::api
+}  // namespace tinykvm::host

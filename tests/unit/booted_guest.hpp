@@ -48,8 +48,7 @@ class Calls final : public HostCalls {
                 noted_by = std::this_thread::get_id();
                 while (notes_wait && !call.is_interrupted() && Clock::now() < call.deadline) std::this_thread::yield();
                 return HostCallResult::resume(0);
-            case 5:
-                return HostCallResult::resume(static_cast<std::int64_t>(call.args[0] + 1), call.args[0] + 2);
+            case 5: return HostCallResult::resume(static_cast<std::int64_t>(call.args[0] + 1), call.args[0] + 2);
             default: return HostCallResult::resume(-1);
         }
     }

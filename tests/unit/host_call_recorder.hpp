@@ -30,8 +30,8 @@ class HostCallRecorder {
     // the name. What could not be recorded is "lost".
     template <typename Work>
     static std::vector<std::string> record(Work work) {
-        log_ = static_cast<Log*>(
-            ::mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        log_ =
+            static_cast<Log*>(::mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
         const pid_t child = ::fork();
         if (child == 0) {
             trap_calls();
@@ -60,24 +60,15 @@ class HostCallRecorder {
     static constexpr struct {
         long number;
         const char* name;
-    } watched[] = {{SYS_open, "open"},
-                   {SYS_openat, "openat"},
-                   {SYS_openat2, "openat2"},
-                   {SYS_stat, "stat"},
-                   {SYS_lstat, "lstat"},
-                   {SYS_fstat, "stat"},
-                   {SYS_newfstatat, "stat"},
-                   {SYS_statx, "statx"},
-                   {SYS_statfs, "statfs"},
-                   {SYS_fstatfs, "fstatfs"},
-                   {SYS_access, "access"},
-                   {SYS_faccessat, "access"},
-                   {SYS_faccessat2, "access"},
-                   {SYS_readlink, "readlink"},
-                   {SYS_readlinkat, "readlink"},
-                   {SYS_getdents64, "getdents64"},
-                   {SYS_pread64, "pread"},
-                   {SYS_lseek, "lseek"},
+    } watched[] = {{SYS_open, "open"},           {SYS_openat, "openat"},
+                   {SYS_openat2, "openat2"},     {SYS_stat, "stat"},
+                   {SYS_lstat, "lstat"},         {SYS_fstat, "stat"},
+                   {SYS_newfstatat, "stat"},     {SYS_statx, "statx"},
+                   {SYS_statfs, "statfs"},       {SYS_fstatfs, "fstatfs"},
+                   {SYS_access, "access"},       {SYS_faccessat, "access"},
+                   {SYS_faccessat2, "access"},   {SYS_readlink, "readlink"},
+                   {SYS_readlinkat, "readlink"}, {SYS_getdents64, "getdents64"},
+                   {SYS_pread64, "pread"},       {SYS_lseek, "lseek"},
                    {SYS_close, "close"}};
 
     static std::string name_of(const Call& call) {

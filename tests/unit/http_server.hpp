@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace tinykvm::api {
+namespace tinykvm::host {
 
 class HttpServer {
   public:
@@ -45,9 +45,7 @@ class HttpServer {
     HttpServer& operator=(const HttpServer&) = delete;
 
     int port() const { return port_; }
-    std::string url(const std::string& path) const {
-        return "http://127.0.0.1:" + std::to_string(port_) + path;
-    }
+    std::string url(const std::string& path) const { return "http://127.0.0.1:" + std::to_string(port_) + path; }
     int connections() const { return connections_; }
     std::vector<std::string> requests() const {
         const std::lock_guard lock(mutex_);
@@ -143,4 +141,4 @@ inline std::string ok(const std::string& body, const std::string& headers = {}) 
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
 }
 
-}  // namespace tinykvm::api
+}  // namespace tinykvm::host

@@ -1,15 +1,15 @@
 // The host's pool of reserved huge pages, which belongs to one test at a time, is set by it and restored.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <fcntl.h>
 #include <fstream>
 #include <string>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm::test {
 

@@ -49,8 +49,7 @@ class LinuxProcess {
     explicit LinuxProcess(Options options = {})
         : options(std::move(options)),
           memory(vm, {std::size_t{64} << 20, "max_memory", std::size_t{1} << 30}),
-          process(memory, this->options,
-                  linux_abi::ProcessState::at_start(this->options, heap, "/bin/program")) {
+          process(memory, this->options, linux_abi::ProcessState::at_start(this->options, heap, "/bin/program")) {
         EXPECT_EQ(memory.map(arena, arena_size, {true, true, false}), 0);
         EXPECT_EQ(memory.map(stack - stack_size, stack_size, {true, true, false}, "[stack]"), 0);
         fill(arena, arena_size);
@@ -67,8 +66,7 @@ class LinuxProcess {
         registers.r10 = arguments[3];
         registers.r8 = arguments[4];
         registers.r9 = arguments[5];
-        outcome =
-            process.system_call(registers, pointers, vectors, deadline ? *deadline : Clock::now() + patience);
+        outcome = process.system_call(registers, pointers, vectors, deadline ? *deadline : Clock::now() + patience);
         return static_cast<std::int64_t>(registers.rax);
     }
 

@@ -32,8 +32,8 @@ bool follows_call(const GuestMemory& memory, GuestAddr address) {
     return false;
 }
 
-void append_frame(std::string& text, int number, GuestAddr address, bool certain,
-                  const GuestMemory& memory, const std::vector<elf::LoadedProgram>& programs) {
+void append_frame(std::string& text, int number, GuestAddr address, bool certain, const GuestMemory& memory,
+                  const std::vector<elf::LoadedProgram>& programs) {
     char line[96];
     std::snprintf(line, sizeof line, "#%-2d 0x%lx", number, static_cast<unsigned long>(address));
     text += line;

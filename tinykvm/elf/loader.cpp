@@ -10,12 +10,10 @@ namespace tinykvm::elf {
 namespace {
 
 void check(int error, const Program& program) {
-    if (error != 0)
-        throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(error));
+    if (error != 0) throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(error));
 }
 
-void load_segment(GuestMemory& memory, const Program& program, const Program::Segment& segment,
-                  std::uint64_t bias) {
+void load_segment(GuestMemory& memory, const Program& program, const Program::Segment& segment, std::uint64_t bias) {
     const GuestAddr address = segment.address + bias;
     const GuestAddr begin = page_floor(address), end = page_ceil(address + segment.memory_size);
     // Two segments may share a page; the later one finds it mapped, and its protection counts.

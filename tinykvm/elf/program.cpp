@@ -1,3 +1,5 @@
+#include "tinykvm/program.hpp"
+
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
@@ -9,8 +11,7 @@
 #include <mutex>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/kvm/file_descriptor.hpp"
-#include "tinykvm/program.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -34,8 +35,8 @@ ElfHandle open_elf(std::span<const std::byte> bytes) {
     return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
 }
 
-// What kind of ELF file these bytes begin, or what else, when it is not one we run. In the order in which the header has
-// to be read: what follows means something only for the right class and byte order.
+// What kind of ELF file these bytes begin, or what else, when it is not one we run. In the order in which the header
+// has to be read: what follows means something only for the right class and byte order.
 std::string why_no_x86_program(std::span<const std::byte> bytes) {
     if (bytes.size() < EI_NIDENT) return "too short for an ELF file";
     if (std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) return "not an ELF file";
@@ -182,7 +183,8 @@ void Program::read_symbols() const {
         if ((header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || header.sh_entsize == 0) continue;
         Elf_Data* data = elf_getdata(section, nullptr);
         if (!data) continue;
-        const std::size_t count = std::min<std::size_t>(data->d_size / sizeof(Elf64_Sym), max_symbols - symbols_.size());
+        const std::size_t count =
+            std::min<std::size_t>(data->d_size / sizeof(Elf64_Sym), max_symbols - symbols_.size());
         for (std::size_t i = 0; i < count; ++i) {
             GElf_Sym symbol;
             if (!gelf_getsym(data, static_cast<int>(i), &symbol)) break;

@@ -12,10 +12,10 @@ void nothing(int) {}
 
 int install() {
     for (int signal = SIGRTMAX - 2; signal >= SIGRTMIN; --signal) {
-        struct sigaction present{};
+        struct sigaction present {};
         if (::sigaction(signal, nullptr, &present) != 0) continue;
         if ((present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL) continue;
-        struct sigaction ours{};
+        struct sigaction ours {};
         ours.sa_handler = nothing;  // no SA_RESTART: blocking calls return EINTR
         sigemptyset(&ours.sa_mask);
         if (::sigaction(signal, &ours, nullptr) == 0) return signal;

@@ -63,14 +63,14 @@ System::System() {
     if (!missing.empty())
         throw MachineError("/dev/kvm lacks " + missing + "; a newer kernel has it (Linux 5.11 or later)");
 
-    dirty_ring_entries_ = static_cast<std::size_t>(::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING)) /
-                          sizeof(kvm_dirty_gfn);
+    dirty_ring_entries_ =
+        static_cast<std::size_t>(::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING)) / sizeof(kvm_dirty_gfn);
     if (int xsave = ::ioctl(fd(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2); xsave > 4096)
         xsave_size_ = static_cast<std::size_t>(xsave);
 
     idle_vm_ = create_vm(fd(), Clock::now() + usual_creation_time);
-    // Without an interrupt controller, as all of ours: kvm_has_noapic_vcpu in the kernel. Those of guests have number 0,
-    // so that one sees in /proc what they are (anon_inode:kvm-vcpu:0).
+    // Without an interrupt controller, as all of ours: kvm_has_noapic_vcpu in the kernel. Those of guests have number
+    // 0, so that one sees in /proc what they are (anon_inode:kvm-vcpu:0).
     constexpr unsigned long idle_number = 1;
     idle_vcpu_ = FileDescriptor(::ioctl(idle_vm_.get(), KVM_CREATE_VCPU, idle_number));
     if (!idle_vcpu_) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);

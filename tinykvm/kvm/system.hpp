@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm::kvm {
 
@@ -23,8 +23,8 @@ struct CpuidEntry {
 };
 
 struct Capability {
-    std::string name;      // "KVM_CAP_DIRTY_LOG_RING"
-    std::string purpose;   // one sentence
+    std::string name;     // "KVM_CAP_DIRTY_LOG_RING"
+    std::string purpose;  // one sentence
     bool present = false;
 };
 
@@ -36,7 +36,7 @@ class System {
     static const System& instance();
 
     int fd() const { return fd_.get(); }
-    std::size_t vector_state_size() const { return xsave_size_; }   // bytes KVM moves as XSAVE image
+    std::size_t vector_state_size() const { return xsave_size_; }  // bytes KVM moves as XSAVE image
     std::size_t most_dirty_ring_entries() const { return dirty_ring_entries_; }
     std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
     // A vCPU may be run by another thread than last time without a grace period of RCU in between.

@@ -95,8 +95,7 @@ Exit Vcpu::decode(int result, int error) {
         case KVM_EXIT_INTR: return {.reason = Exit::Reason::interrupted};
         case KVM_EXIT_DIRTY_RING_FULL: return {.reason = Exit::Reason::ring_full};
         case KVM_EXIT_SHUTDOWN: return {.reason = Exit::Reason::shutdown};
-        case KVM_EXIT_INTERNAL_ERROR:
-            return {.reason = Exit::Reason::not_emulated, .value = run.internal.suberror};
+        case KVM_EXIT_INTERNAL_ERROR: return {.reason = Exit::Reason::not_emulated, .value = run.internal.suberror};
         case KVM_EXIT_FAIL_ENTRY:
             return {.reason = Exit::Reason::failed, .value = run.fail_entry.hardware_entry_failure_reason};
         default: return {.reason = Exit::Reason::failed, .value = run.exit_reason};
@@ -107,8 +106,7 @@ void Vcpu::kick() noexcept {
     // immediate_exit catches a thread on its way into KVM_RUN, the signal one that is inside. A signal that
     // comes late finds the thread elsewhere, where it does nothing.
     std::atomic_ref<std::uint8_t>(state()->immediate_exit).store(1, std::memory_order_seq_cst);
-    if (int thread = thread_.load(std::memory_order_seq_cst))
-        ::syscall(SYS_tgkill, ::getpid(), thread, kick_signal());
+    if (int thread = thread_.load(std::memory_order_seq_cst)) ::syscall(SYS_tgkill, ::getpid(), thread, kick_signal());
 }
 
 void Vcpu::acknowledge() noexcept {
@@ -122,9 +120,7 @@ void Vcpu::set_registers(const Registers& registers) {
     state()->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
 
-SystemRegisters Vcpu::system_registers() const {
-    return std::bit_cast<SystemRegisters>(state()->s.regs.sregs);
-}
+SystemRegisters Vcpu::system_registers() const { return std::bit_cast<SystemRegisters>(state()->s.regs.sregs); }
 
 void Vcpu::set_system_registers(const SystemRegisters& registers) {
     std::memcpy(&state()->s.regs.sregs, &registers, sizeof registers);
@@ -206,8 +202,7 @@ void Vcpu::collect_dirty_pages(std::vector<std::uint64_t>& pages) {
         RingEntry& entry = entries[ring_next_ % ring_size];
         if (!(load_flags(entry.flags) & ring_dirty)) break;
         std::uint32_t slot = entry.slot & 0xFFFF;
-        if (slot < slots.size())
-            pages.push_back((slots[slot].physical - slots[0].physical) / 4096 + entry.page);
+        if (slot < slots.size()) pages.push_back((slots[slot].physical - slots[0].physical) / 4096 + entry.page);
         ++ring_next_;
     }
 }

@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
-#include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/mapping.hpp"
 #include "tinykvm/registers.hpp"
 
 struct kvm_run;
@@ -50,15 +50,15 @@ struct SystemRegisters {
 // Why the guest stands still.
 struct Exit {
     enum class Reason {
-        store,              // a store to an address without memory: `address`, `size` bytes, `value`
-        load,               // a load from an address without memory: `address`
-        port,               // OUT at CPL0: `address` is the port, `value` what was put out
-        memory_refused,     // an access the host's mapping does not allow; registers at the instruction
-        interrupted,        // kick()
-        ring_full,          // collect_dirty_pages() and make_ring_room(), then run on
-        shutdown,           // triple fault
-        not_emulated,       // an instruction KVM would have to emulate and cannot
-        failed,             // KVM could not enter the guest; `value` says why
+        store,           // a store to an address without memory: `address`, `size` bytes, `value`
+        load,            // a load from an address without memory: `address`
+        port,            // OUT at CPL0: `address` is the port, `value` what was put out
+        memory_refused,  // an access the host's mapping does not allow; registers at the instruction
+        interrupted,     // kick()
+        ring_full,       // collect_dirty_pages() and make_ring_room(), then run on
+        shutdown,        // triple fault
+        not_emulated,    // an instruction KVM would have to emulate and cannot
+        failed,          // KVM could not enter the guest; `value` says why
     };
     Reason reason = Reason::failed;
     std::uint64_t address = 0;
@@ -108,14 +108,15 @@ class Vcpu {
     // Appends pages the guest wrote since the last call: offsets from the first slot, in pages.
     // A page is reported once until make_ring_room() gives its entry back to KVM, or its mapping changes.
     void collect_dirty_pages(std::vector<std::uint64_t>& pages);
-    // How many more pages the guest can write before it stops with ring_full, of what has been collected; it may be up to
-    // 512 more, as KVM keeps entries for itself that not every CPU needs.
+    // How many more pages the guest can write before it stops with ring_full, of what has been collected; it may be up
+    // to 512 more, as KVM keeps entries for itself that not every CPU needs.
     std::size_t ring_room() const;
     // Gives the oldest collected entries back to KVM until there is room for `pages`, as far as there are any. Their
     // pages are reported again when they are written next.
     void make_ring_room(std::size_t pages);
-    // Takes `pages` of the room: KVM itself writes so often to the page at the guest-physical address `scratch`, which is
-    // in a slot and of no other use. 0.1 us each. The entries are to be collected like others. False: this KVM cannot.
+    // Takes `pages` of the room: KVM itself writes so often to the page at the guest-physical address `scratch`, which
+    // is in a slot and of no other use. 0.1 us each. The entries are to be collected like others. False: this KVM
+    // cannot.
     bool take_ring_room(std::size_t pages, std::uint64_t scratch);
 
     std::uint64_t ioctls() const { return ioctls_; }

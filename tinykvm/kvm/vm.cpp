@@ -37,8 +37,7 @@ Vm::Vm(std::size_t written_pages, Deadline deadline, const System& system)
     : system_(&system),
       dirty_ring_entries_(ring_entries(written_pages, system.most_dirty_ring_entries())),
       fd_(create_vm(system.fd(), deadline)) {
-    if (::ioctl(fd(), KVM_SET_TSS_ADDR, tss_address) < 0)
-        throw MachineError::from_errno("KVM_SET_TSS_ADDR", errno);
+    if (::ioctl(fd(), KVM_SET_TSS_ADDR, tss_address) < 0) throw MachineError::from_errno("KVM_SET_TSS_ADDR", errno);
 
     kvm_enable_cap ring{};
     ring.cap = KVM_CAP_DIRTY_LOG_RING;

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/kvm/system.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::kvm {
@@ -24,8 +24,8 @@ FileDescriptor create_vm(int kvm, Deadline deadline);
 class Vm {
   public:
     // The dirty ring gets room for `written_pages`, rounded up to a power of two, within what KVM allows (65,536), at
-    // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM, and each page costs
-    // it a fault again. `deadline`: see create_vm(). Throws MachineError.
+    // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM, and each page
+    // costs it a fault again. `deadline`: see create_vm(). Throws MachineError.
     explicit Vm(std::size_t written_pages = 0, Deadline deadline = Clock::now() + usual_creation_time,
                 const System& system = System::instance());
 

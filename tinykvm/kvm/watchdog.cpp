@@ -77,8 +77,7 @@ class Watchdog {
     std::thread thread_;
 };
 
-Watch::Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline)
-    : vcpu_(vcpu), flag_(flag), deadline_(deadline) {
+Watch::Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline) : vcpu_(vcpu), flag_(flag), deadline_(deadline) {
     Watchdog::instance().add(*this);
 }
 

@@ -25,9 +25,7 @@ void Call::warn(Limit limit) const {
             what = "no more than " + std::to_string(options.max_address_space >> 20) +
                    " MiB may be mapped for access (address_space)";
             break;
-        case Limit::mappings:
-            what = "no more than " + std::to_string(memory.max_regions()) + " mappings";
-            break;
+        case Limit::mappings: what = "no more than " + std::to_string(memory.max_regions()) + " mappings"; break;
     }
     options.warn(std::string(name) + " failed: " + what);
 }

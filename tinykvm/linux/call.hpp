@@ -44,7 +44,7 @@ struct Call {
     CpuMeter& cpu;
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
     const char* name = "";                // of the system call, for log lines
-    const Wait* again = nullptr;  // the thread was parked in this call, with this
+    const Wait* again = nullptr;          // the thread was parked in this call, with this
     Outcome outcome{};
     bool registers_replaced = false;  // rt_sigreturn: rax is not the result
     bool parked = false;              // there is no result yet

@@ -37,8 +37,7 @@ std::uint64_t ticks() noexcept {
 // Does the host itself tell the time by the counter?
 bool counter_is_clock() {
     char name[64] = {};
-    if (std::FILE* file =
-            std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re")) {
+    if (std::FILE* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re")) {
         const bool read = std::fgets(name, sizeof name, file) != nullptr;
         std::fclose(file);
         if (read) {
@@ -153,14 +152,13 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
     bool usable = forward;  // a counter that goes back is none
     if (page_->mode == tinykvm_clock_tsc) {
         const std::uint64_t shown =
-            page_->monotonic +
-            (now.tsc > page_->tsc ? nanoseconds_of(now.tsc - page_->tsc, page_->multiplier) : 0);
+            page_->monotonic + (now.tsc > page_->tsc ? nanoseconds_of(now.tsc - page_->tsc, page_->multiplier) : 0);
         const auto behind = static_cast<std::int64_t>(now.monotonic - shown);
         if (behind < 0) {
             monotonic = shown;
             const auto ahead = std::min(static_cast<std::uint64_t>(-behind), correction_time / 2);
-            slowed = multiplier - static_cast<std::uint64_t>(static_cast<unsigned __int128>(multiplier) *
-                                                             ahead / correction_time);
+            slowed = multiplier -
+                     static_cast<std::uint64_t>(static_cast<unsigned __int128>(multiplier) * ahead / correction_time);
         }
         if (std::abs(behind) > jump && ++jumps_ > 3) usable = false;
     }
@@ -197,8 +195,7 @@ std::optional<std::uint64_t> ClockPage::monotonic() const noexcept {
         const std::uint64_t at_base = load(page_->monotonic), multiplier = load(page_->multiplier);
         std::atomic_thread_fence(std::memory_order_acquire);
         if ((sequence & 1) || load(page_->sequence) != sequence) continue;
-        return at_base +
-               (static_cast<std::int64_t>(now - base) > 0 ? nanoseconds_of(now - base, multiplier) : 0);
+        return at_base + (static_cast<std::int64_t>(now - base) > 0 ? nanoseconds_of(now - base, multiplier) : 0);
     }
     return std::nullopt;
 }

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/vdso/clock_page.h"
+#include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::linux_abi {

@@ -114,8 +114,8 @@ std::int64_t sys_clone3(Call& call) {
     if (wanted.set_tid != 0 || wanted.set_tid_size != 0) return -EINVAL;
     if ((wanted.stack == 0) != (wanted.stack_size == 0)) return -EINVAL;
     if (wanted.stack >= x86::user_end || wanted.stack_size > x86::user_end - wanted.stack) return -EINVAL;
-    return start_thread(call, {wanted.flags, wanted.stack + wanted.stack_size, wanted.tls, wanted.parent_tid,
-                               wanted.child_tid});
+    return start_thread(
+        call, {wanted.flags, wanted.stack + wanted.stack_size, wanted.tls, wanted.parent_tid, wanted.child_tid});
 }
 
 std::int64_t sys_exit_group(Call& call) {

@@ -82,9 +82,7 @@ std::int64_t sys_close_range(Call& call) {
 
 std::int64_t sys_dup(Call& call) { return call.state.files.duplicate(call.int_arg(0), false); }
 
-std::int64_t sys_dup2(Call& call) {
-    return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false);
-}
+std::int64_t sys_dup2(Call& call) { return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false); }
 
 std::int64_t sys_dup3(Call& call) {
     if (call.int_arg(2) & ~O_CLOEXEC) return -EINVAL;

@@ -127,8 +127,8 @@ std::int64_t sys_getdents64(Call& call) {
     if (file->kind != OpenFile::Kind::directory) return -ENOTDIR;
     // Zeroes, because the kernel leaves out what is between a name and the next entry.
     std::array<std::byte, most_at_once> entries{};
-    const std::span<std::byte> room(
-        entries.data(), std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
+    const std::span<std::byte> room(entries.data(),
+                                    std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
 
     const std::uint64_t before = file->offset;
     const Children others = call.state.paths->children(call.state, file->path);
@@ -140,8 +140,7 @@ std::int64_t sys_getdents64(Call& call) {
         file->offset = made_up_begin;
     }
     if (size == 0) size = list_made_up(*file, others, room);
-    if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size)))
-        size = -EFAULT;
+    if (size > 0 && !call.memory.write(call.args[1], entries.data(), static_cast<std::size_t>(size))) size = -EFAULT;
     if (size < 0) file->offset = before;
     return size;
 }

@@ -16,8 +16,7 @@ using Kind = OpenFile::Kind;
 
 // A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
 // Host files are opened for reading only, which is enough to change modes and times.
-FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags,
-                              int& error) {
+FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags, int& error) {
     error = refuse_change(call, at);
     if (error) return {};
     const Location found = look_up(call, at, last);
@@ -48,8 +47,7 @@ FileDescriptor open_to_change(const Call& call, const OpenFile& file, int& error
         error = EPERM;
         return {};
     }
-    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY,
-                          error);
+    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY, error);
 }
 
 std::int64_t change_mode(const Call& call, const PathAt& at, unsigned mode) {
@@ -114,8 +112,7 @@ std::int64_t sys_fallocate(Call& call) {
     constexpr std::int64_t longest = std::int64_t{16} << 20;
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
-    const auto offset = static_cast<std::int64_t>(call.args[2]),
-               length = static_cast<std::int64_t>(call.args[3]);
+    const auto offset = static_cast<std::int64_t>(call.args[2]), length = static_cast<std::int64_t>(call.args[3]);
     if (offset < 0 || length <= 0) return -EINVAL;
     if (call.int_arg(1) & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
     if (!file->writes()) return -EBADF;
@@ -138,8 +135,7 @@ std::int64_t sys_chmod(Call& call) {
     return change_mode(call, read_path_at(call, AT_FDCWD, call.args[0]), static_cast<unsigned>(call.args[1]));
 }
 std::int64_t sys_fchmodat(Call& call) {
-    return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]),
-                       static_cast<unsigned>(call.args[2]));
+    return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]), static_cast<unsigned>(call.args[2]));
 }
 std::int64_t sys_fchmod(Call& call) {
     const OpenFile* file = call.file(0);
@@ -151,12 +147,10 @@ std::int64_t sys_fchmod(Call& call) {
 }
 
 std::int64_t sys_chown(Call& call) {
-    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2),
-                        true);
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), true);
 }
 std::int64_t sys_lchown(Call& call) {
-    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2),
-                        false);
+    return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), false);
 }
 std::int64_t sys_fchownat(Call& call) {
     const int flags = call.int_arg(4);
@@ -172,8 +166,7 @@ std::int64_t sys_fchown(Call& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (file->path.empty()) return -EPERM;
-    return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2),
-                        false);
+    return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2), false);
 }
 
 std::int64_t sys_utimensat(Call& call) {

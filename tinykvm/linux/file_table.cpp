@@ -88,8 +88,8 @@ bool FileTable::has_room_for_two() const {
 }
 
 std::uint32_t FileTable::new_pipe() {
-    auto free = std::find_if(pipes_.begin(), pipes_.end(),
-                             [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
+    auto free =
+        std::find_if(pipes_.begin(), pipes_.end(), [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
     if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
     free->readers = free->writers = 1;
     return static_cast<std::uint32_t>(free - pipes_.begin());
@@ -144,8 +144,8 @@ void FileTable::release_locks() {
 }
 
 std::size_t FileTable::open_descriptors() const {
-    return static_cast<std::size_t>(std::count_if(descriptors_.begin(), descriptors_.end(),
-                                                  [](const Descriptor& d) { return d.file != none; }));
+    return static_cast<std::size_t>(
+        std::count_if(descriptors_.begin(), descriptors_.end(), [](const Descriptor& d) { return d.file != none; }));
 }
 
 std::size_t FileTable::count(OpenFile::Kind kind) const {

@@ -48,11 +48,11 @@ struct OpenFile {
         path,      // opened with O_PATH: a name that can be asked about, not read
     };
     Kind kind = Kind::null;
-    bool writable = false;                 // the path rule it was found by lets the guest change it
-    bool semaphore = false;                // EFD_SEMAPHORE
-    bool is_directory = false;             // of Kind::directory and Kind::path
-    int flags = 0;                         // access mode and status flags as F_GETFL shows them
-    int output_fd = 0;                     // of Kind::output: 1 or 2
+    bool writable = false;      // the path rule it was found by lets the guest change it
+    bool semaphore = false;     // EFD_SEMAPHORE
+    bool is_directory = false;  // of Kind::directory and Kind::path
+    int flags = 0;              // access mode and status flags as F_GETFL shows them
+    int output_fd = 0;          // of Kind::output: 1 or 2
     // FileTable's numbers of the pipes it reads from and writes to; of a pipe's ends both are that pipe.
     std::uint32_t incoming = 0, outgoing = 0;
     std::uint64_t offset = 0;              // position; of directories the position in the listing

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm::linux_abi {
 

@@ -22,35 +22,12 @@ constexpr int max_crossings = 64;  // mounts on the way of one path
 // What statfs() says of file systems that hold no files of anybody but the kernel's view of itself, of its devices and
 // of its processes, or the memory of processes. Those without a name in linux/magic.h are named here.
 constexpr std::uint32_t kernel_file_systems[] = {
-    AAFS_MAGIC,
-    ANON_INODE_FS_MAGIC,
-    BINDERFS_SUPER_MAGIC,
-    BINFMTFS_MAGIC,
-    BPF_FS_MAGIC,
-    CGROUP2_SUPER_MAGIC,
-    CGROUP_SUPER_MAGIC,
-    DAXFS_MAGIC,
-    DEBUGFS_MAGIC,
-    DEVMEM_MAGIC,
-    DEVPTS_SUPER_MAGIC,
-    DMA_BUF_MAGIC,
-    EFIVARFS_MAGIC,
-    HUGETLBFS_MAGIC,
-    NSFS_MAGIC,
-    OPENPROM_SUPER_MAGIC,
-    PIPEFS_MAGIC,
-    PROC_SUPER_MAGIC,
-    PSTOREFS_MAGIC,
-    RDTGROUP_SUPER_MAGIC,
-    SECRETMEM_MAGIC,
-    SECURITYFS_MAGIC,
-    SELINUX_MAGIC,
-    SMACK_MAGIC,
-    SOCKFS_MAGIC,
-    SYSFS_MAGIC,
-    TRACEFS_MAGIC,
-    USBDEVICE_SUPER_MAGIC,
-    XENFS_SUPER_MAGIC,
+    AAFS_MAGIC,           ANON_INODE_FS_MAGIC, BINDERFS_SUPER_MAGIC,  BINFMTFS_MAGIC,    BPF_FS_MAGIC,
+    CGROUP2_SUPER_MAGIC,  CGROUP_SUPER_MAGIC,  DAXFS_MAGIC,           DEBUGFS_MAGIC,     DEVMEM_MAGIC,
+    DEVPTS_SUPER_MAGIC,   DMA_BUF_MAGIC,       EFIVARFS_MAGIC,        HUGETLBFS_MAGIC,   NSFS_MAGIC,
+    OPENPROM_SUPER_MAGIC, PIPEFS_MAGIC,        PROC_SUPER_MAGIC,      PSTOREFS_MAGIC,    RDTGROUP_SUPER_MAGIC,
+    SECRETMEM_MAGIC,      SECURITYFS_MAGIC,    SELINUX_MAGIC,         SMACK_MAGIC,       SOCKFS_MAGIC,
+    SYSFS_MAGIC,          TRACEFS_MAGIC,       USBDEVICE_SUPER_MAGIC, XENFS_SUPER_MAGIC,
     0x19800202,  // mqueue
     0x0a647361,  // functionfs
     0x50494446,  // pidfs
@@ -78,8 +55,8 @@ int open_on_mount(int directory, const std::string& path, int flags, unsigned mo
     return open_at(directory, path, flags, mode, RESOLVE_NO_XDEV);
 }
 
-// devtmpfs says that it is a tmpfs, and in containers /dev is one. So it is known by its device, where it has one of its
-// own.
+// devtmpfs says that it is a tmpfs, and in containers /dev is one. So it is known by its device, where it has one of
+// its own.
 bool is_device_file_system(const struct statfs& system, int fd) {
     if (static_cast<std::uint32_t>(system.f_type) != TMPFS_MAGIC) return false;
     struct stat status {

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm::linux_abi {
 

@@ -32,8 +32,7 @@ std::uint64_t total_of(Ranges ranges) {
 
 bool has_position(const OpenFile& file) {
     return file.kind == Kind::regular || file.kind == Kind::text || file.kind == Kind::directory ||
-           file.kind == Kind::null || file.kind == Kind::zero || file.kind == Kind::full ||
-           file.kind == Kind::random;
+           file.kind == Kind::null || file.kind == Kind::zero || file.kind == Kind::full || file.kind == Kind::random;
 }
 
 // --- reading
@@ -105,9 +104,7 @@ std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint6
         std::int64_t got = 0;
         if (file.kind == Kind::text) {
             const std::string& text = *file.text;
-            got = offset < text.size()
-                      ? static_cast<std::int64_t>(std::min(piece.size(), text.size() - offset))
-                      : 0;
+            got = offset < text.size() ? static_cast<std::int64_t>(std::min(piece.size(), text.size() - offset)) : 0;
             if (got > 0) std::memcpy(piece.data(), text.data() + offset, static_cast<std::size_t>(got));
         } else {
             got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
@@ -185,7 +182,9 @@ std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges, int message_f
         return before > 0 ? static_cast<std::int64_t>(before) : -EPIPE;
     }
     const bool waits = may_wait(file, message_flags);
-    const auto interrupted = [](std::uint64_t done) { return done > 0 ? static_cast<std::int64_t>(done) : restart_call; };
+    const auto interrupted = [](std::uint64_t done) {
+        return done > 0 ? static_cast<std::int64_t>(done) : restart_call;
+    };
     const std::size_t room = pipe_capacity - pipe.bytes.size();
     constexpr std::size_t atomic = 4096;  // PIPE_BUF: no less is written of so little
     if (room == 0 || (room < total && total <= atomic)) {
@@ -236,22 +235,21 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
     const auto to_end = [&] {
         if (const std::int64_t size = append ? file.size() : -1; size >= 0) offset = static_cast<std::uint64_t>(size);
     };
-    const std::int64_t result =
-        drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
-            // The guest's descriptor is not in append mode on the host, as it may be anybody's; another one
-            // is. (RWF_APPEND would do, but overlay file systems ignore it.) Without it the end is where it
-            // is now.
-            ssize_t put = 0;
-            if (append && file.appending) {
-                put = ::write(file.appending->fd(), piece.data(), piece.size());
-            } else {
-                to_end();
-                put = ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
-            }
-            if (put < 0) return -errno;
-            offset += static_cast<std::uint64_t>(put);
-            return put;
-        });
+    const std::int64_t result = drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
+        // The guest's descriptor is not in append mode on the host, as it may be anybody's; another one
+        // is. (RWF_APPEND would do, but overlay file systems ignore it.) Without it the end is where it
+        // is now.
+        ssize_t put = 0;
+        if (append && file.appending) {
+            put = ::write(file.appending->fd(), piece.data(), piece.size());
+        } else {
+            to_end();
+            put = ::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(offset));
+        }
+        if (put < 0) return -errno;
+        offset += static_cast<std::uint64_t>(put);
+        return put;
+    });
     if (result > 0) to_end();
     return result;
 }

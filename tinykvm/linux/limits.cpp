@@ -93,13 +93,11 @@ std::int64_t sys_sched_getaffinity(Call& call) {
     if (size < sizeof(std::uint64_t) || size % sizeof(std::uint64_t) != 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
     const std::uint64_t processors = 1;
-    return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors)
-                                                       : -EFAULT;
+    return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors) : -EFAULT;
 }
 
 std::int64_t sys_sched_setaffinity(Call& call) {
-    const auto size =
-        std::min<std::uint32_t>(static_cast<std::uint32_t>(call.args[1]), sizeof(std::uint64_t));
+    const auto size = std::min<std::uint32_t>(static_cast<std::uint32_t>(call.args[1]), sizeof(std::uint64_t));
     std::uint64_t processors = 0;
     if (!call.memory.read(call.args[2], &processors, size)) return -EFAULT;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;

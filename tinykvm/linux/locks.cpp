@@ -48,8 +48,7 @@ std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr addr
     struct flock lock;
     if (!call.memory.read(address, lock)) return -EFAULT;
     if (lock.l_type != F_RDLCK && lock.l_type != F_WRLCK && lock.l_type != F_UNLCK) return -EINVAL;
-    if (lock.l_whence < SEEK_SET || lock.l_whence > SEEK_END || file.kind != OpenFile::Kind::regular)
-        return -EINVAL;
+    if (lock.l_whence < SEEK_SET || lock.l_whence > SEEK_END || file.kind != OpenFile::Kind::regular) return -EINVAL;
     if (command != F_GETLK &&
         ((lock.l_type == F_WRLCK && !file.writes()) || (lock.l_type == F_RDLCK && !file.readable())))
         return -EBADF;
@@ -62,8 +61,7 @@ std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr addr
     if (fd < 0) return -ENOLCK;
     // The handle's own position means nothing.
     if (lock.l_whence == SEEK_CUR) {
-        if (__builtin_add_overflow(lock.l_start, static_cast<off_t>(file.offset), &lock.l_start))
-            return -EOVERFLOW;
+        if (__builtin_add_overflow(lock.l_start, static_cast<off_t>(file.offset), &lock.l_start)) return -EOVERFLOW;
         lock.l_whence = SEEK_SET;
     }
     lock.l_pid = 0;

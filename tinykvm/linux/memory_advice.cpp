@@ -6,7 +6,7 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/memory.hpp"
+#include "tinykvm/linux/memory_calls.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -29,8 +29,7 @@ std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
         const Region* region = regions.find(at);
         if (!region) {  // on to the next mapping
             holes = true;
-            auto next =
-                std::find_if(regions.begin(), regions.end(), [at](const auto& r) { return r.first >= at; });
+            auto next = std::find_if(regions.begin(), regions.end(), [at](const auto& r) { return r.first >= at; });
             if (next == regions.end()) break;
             at = next->first;
             continue;
@@ -95,8 +94,7 @@ std::int64_t sys_mincore(Call& call) {
 
 std::int64_t sys_msync(Call& call) {
     const int flags = call.int_arg(2);
-    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
-        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
     std::uint64_t size = 0;
     if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;

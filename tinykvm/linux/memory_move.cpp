@@ -7,15 +7,15 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/memory.hpp"
+#include "tinykvm/linux/memory_calls.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. `give_back`: what has been
-// copied is unmapped, so that no memory is needed for both.
+// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. `give_back`: what has
+// been copied is unmapped, so that no memory is needed for both.
 int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size, bool give_back) {
     static constexpr std::array<std::byte, page_size> zeros{};
     for (std::uint64_t done = 0; done < size; done += page_size) {
@@ -99,8 +99,7 @@ std::int64_t sys_mremap(Call& call) {
     if (stays) {
         const GuestAddr end = from + old_size;
         const std::uint64_t more = new_size - old_size;
-        if (region->end == end && is_user_range(end, more) &&
-            !call.memory.regions().overlaps(end, end + more)) {
+        if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
             const Region grown = *region;
             if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return -error;
             return static_cast<std::int64_t>(from);

@@ -137,8 +137,7 @@ const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string
 
 const Namespace::Rule* Namespace::link_on_the_way(const std::string& path) const {
     for (std::string_view prefix = longest_candidate(path); prefix != "/"; prefix = parent_path(prefix))
-        if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link)
-            return &found->second;
+        if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link) return &found->second;
     return nullptr;
 }
 

@@ -20,9 +20,9 @@
 #include <string_view>
 #include <vector>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
 #include "tinykvm/linux/pseudo_files.hpp"
 #include "tinykvm/options.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -30,8 +30,8 @@ class Namespace {
   public:
     struct Rule {
         bool writable = false;
-        bool tree = false;  // everything below too
-        bool link = false;  // a symbolic link to `target`
+        bool tree = false;      // everything below too
+        bool link = false;      // a symbolic link to `target`
         bool of_sysfs = false;  // a single file of sysfs
         std::string target;
         FileDescriptor root;  // O_PATH: the directory of a tree, or the directory that holds `leaf`
@@ -77,9 +77,7 @@ class Namespace {
             return location;
         }
         bool exists() const { return kind != Kind::nothing; }
-        bool is_directory() const {
-            return kind == Kind::directory || (kind == Kind::host && S_ISDIR(status.st_mode));
-        }
+        bool is_directory() const { return kind == Kind::directory || (kind == Kind::host && S_ISDIR(status.st_mode)); }
         bool is_link() const { return kind == Kind::link || (kind == Kind::host && S_ISLNK(status.st_mode)); }
         bool writable() const { return rule && rule->writable; }
     };

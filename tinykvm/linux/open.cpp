@@ -18,7 +18,7 @@ using Location = Namespace::Location;
 using Kind = OpenFile::Kind;
 
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
-constexpr int large_file = 0100000;  // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
+constexpr int large_file = 0100000;   // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
 constexpr std::size_t max_texts = 8;  // generated files open at a time: each is a copy of something long
 
 class Opening {
@@ -27,8 +27,7 @@ class Opening {
 
     std::int64_t at(const PathAt& where) {
         if (flags_ & O_PATH) flags_ &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
-            return -EINVAL;
+        if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) return -EINVAL;
         if ((flags_ & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
         if (call_.state.files.full()) return -EMFILE;
         // C1: decided before the host hears of it.
@@ -36,8 +35,7 @@ class Opening {
             if (const int error = refuse_change(call_, where)) return -error;
 
         const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-        const auto last =
-            exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
+        const auto last = exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
         Location found = look_up(call_, where, last);
         if (found.exists() && exclusive) return -EEXIST;
         if (!found.exists()) {
@@ -63,8 +61,7 @@ class Opening {
         OpenFile file;
         file.path = found.path;
         if (found.kind == Location::Kind::pseudo) return pseudo(found.file, std::move(file));
-        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) &&
-            !S_ISREG(found.status.st_mode)) {
+        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) && !S_ISREG(found.status.st_mode)) {
             call_.log("open: " + in_quotes(found.path) + " is neither a file nor a directory");
             return -EACCES;
         }
@@ -74,8 +71,7 @@ class Opening {
         } else if (found.is_directory()) {
             if (changes()) return -EISDIR;
             // May it be listed? The handle itself is only a name.
-            if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0)
-                return -errno;
+            if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
             file.kind = Kind::directory;
         } else {
             return regular(found);
@@ -110,8 +106,7 @@ class Opening {
         if (std::exchange(again_, true)) return -ELOOP;
         if (!file->path.empty()) return at(PathAt{.base = "/", .path = file->path});
         const bool reads = (flags_ & O_ACCMODE) != O_WRONLY;
-        if ((flags_ & O_PATH) || (reads && !file->readable()) || (writes() && !file->writes()))
-            return -EACCES;
+        if ((flags_ & O_PATH) || (reads && !file->readable()) || (writes() && !file->writes())) return -EACCES;
         return call_.state.files.duplicate(fd, flags_ & O_CLOEXEC);
     }
 
@@ -152,8 +147,7 @@ class Opening {
         if (fd < 0) return nullptr;
         auto host = std::make_shared<const HostFile>(FileDescriptor(fd));
         struct stat status {};
-        const bool is_same =
-            ::fstat(fd, &status) == 0 && status.st_dev == same.st_dev && status.st_ino == same.st_ino;
+        const bool is_same = ::fstat(fd, &status) == 0 && status.st_dev == same.st_dev && status.st_ino == same.st_ino;
         return is_same ? host : nullptr;
     }
 

@@ -72,9 +72,7 @@ int refuse_change(const Call& call, const PathAt& at) {
         case Namespace::Verdict::nowhere:
             log_refusal(call, path, describe(Namespace::Location::Refusal::not_covered));
             return ENOENT;
-        case Namespace::Verdict::read_only:
-            log_refusal(call, path, "is not writable");
-            return EROFS;
+        case Namespace::Verdict::read_only: log_refusal(call, path, "is not writable"); return EROFS;
         case Namespace::Verdict::writable: break;
     }
     return 0;

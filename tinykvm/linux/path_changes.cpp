@@ -59,16 +59,14 @@ std::int64_t make_directory_at(const Call& call, int directory, GuestAddr path, 
     if (refused || !found.writable()) return -EROFS;
     const Namespace::Parent parent = call.state.paths->open_parent(found);
     if (parent.error) return -parent.error;
-    return ::mkdirat(parent.handle.get(), parent.name.c_str(), mode & ~call.state.umask & 0777) == 0 ? 0
-                                                                                                     : -errno;
+    return ::mkdirat(parent.handle.get(), parent.name.c_str(), mode & ~call.state.umask & 0777) == 0 ? 0 : -errno;
 }
 
-std::int64_t rename_at(const Call& call, int from_directory, GuestAddr from_path, int to_directory,
-                       GuestAddr to_path, unsigned flags) {
+std::int64_t rename_at(const Call& call, int from_directory, GuestAddr from_path, int to_directory, GuestAddr to_path,
+                       unsigned flags) {
     constexpr unsigned no_replace = 1, exchange = 2;  // RENAME_...
     if ((flags & ~(no_replace | exchange)) || flags == (no_replace | exchange)) return -EINVAL;
-    const PathAt from = read_path_at(call, from_directory, from_path),
-                 to = read_path_at(call, to_directory, to_path);
+    const PathAt from = read_path_at(call, from_directory, from_path), to = read_path_at(call, to_directory, to_path);
     if (from.error || to.error) return -(from.error ? from.error : to.error);
     for (const PathAt* at : {&from, &to}) {
         if (const int error = refuse_change(call, *at)) return -error;
@@ -84,8 +82,7 @@ std::int64_t rename_at(const Call& call, int from_directory, GuestAddr from_path
     if (target.ended_with_slash && !source.is_directory()) return -ENOTDIR;
 
     const Namespace::Parent old_parent = paths.open_parent(source), new_parent = paths.open_parent(target);
-    if (old_parent.error || new_parent.error)
-        return -(old_parent.error ? old_parent.error : new_parent.error);
+    if (old_parent.error || new_parent.error) return -(old_parent.error ? old_parent.error : new_parent.error);
     return ::syscall(SYS_renameat2, old_parent.handle.get(), old_parent.name.c_str(), new_parent.handle.get(),
                      new_parent.name.c_str(), flags) == 0
                ? 0
@@ -116,9 +113,7 @@ std::int64_t sys_mkdirat(Call& call) {
     return make_directory_at(call, call.int_arg(0), call.args[1], static_cast<unsigned>(call.args[2]));
 }
 
-std::int64_t sys_rename(Call& call) {
-    return rename_at(call, AT_FDCWD, call.args[0], AT_FDCWD, call.args[1], 0);
-}
+std::int64_t sys_rename(Call& call) { return rename_at(call, AT_FDCWD, call.args[0], AT_FDCWD, call.args[1], 0); }
 std::int64_t sys_renameat(Call& call) {
     return rename_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.args[3], 0);
 }

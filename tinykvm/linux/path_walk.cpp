@@ -22,8 +22,7 @@ void put_before(std::deque<std::string>& pending, std::string_view path) {
 }
 
 bool asks_for_directory(std::string_view path) {
-    return path.ends_with("/") || path.ends_with("/.") || path == "." || path.ends_with("/..") ||
-           path == "..";
+    return path.ends_with("/") || path.ends_with("/.") || path == "." || path.ends_with("/..") || path == "..";
 }
 
 }  // namespace
@@ -32,8 +31,7 @@ std::string Namespace::read_target(const Location& link) {
     if (link.kind == Location::Kind::link) return link.target;
     char target[PATH_MAX];
     const ssize_t length = ::readlinkat(link.handle.get(), "", target, sizeof target);
-    return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length))
-                                           : std::string();
+    return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length)) : std::string();
 }
 
 Namespace::Location Namespace::walk(const ProcessState& process, std::string_view base, std::string_view path,
@@ -93,8 +91,7 @@ Namespace::Location Namespace::walk(const ProcessState& process, std::string_vie
     return found;
 }
 
-Namespace::Verdict Namespace::judge(const ProcessState& process, std::string_view base,
-                                    std::string_view path) const {
+Namespace::Verdict Namespace::judge(const ProcessState& process, std::string_view base, std::string_view path) const {
     std::string here(!path.empty() && path[0] == '/' ? "/" : base);
     std::deque<std::string> pending;
     put_before(pending, path);

@@ -142,9 +142,7 @@ struct FdSet {
     GuestAddr address = 0;
     std::vector<std::uint64_t> wanted, ready;
 
-    bool has(int fd) const {
-        return !wanted.empty() && (wanted[static_cast<std::size_t>(fd) / 64] >> fd % 64 & 1);
-    }
+    bool has(int fd) const { return !wanted.empty() && (wanted[static_cast<std::size_t>(fd) / 64] >> fd % 64 & 1); }
     void mark(int fd) { ready[static_cast<std::size_t>(fd) / 64] |= std::uint64_t{1} << fd % 64; }
 };
 
@@ -184,16 +182,13 @@ std::int64_t select_files(Call& call, Until until) {
     if (ready == 0) ready = wait_for_files(call, until, input);
     if (call.parked || ready < 0) return ready;
     for (const FdSet& set : sets)
-        if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8))
-            return -EFAULT;
+        if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8)) return -EFAULT;
     return ready;
 }
 
 }  // namespace
 
-std::int64_t sys_poll(Call& call) {
-    return poll_files(call, call.until(until_milliseconds(call.int_arg(2))));
-}
+std::int64_t sys_poll(Call& call) { return poll_files(call, call.until(until_milliseconds(call.int_arg(2)))); }
 
 std::int64_t sys_ppoll(Call& call) {
     int error = 0;

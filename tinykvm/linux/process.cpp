@@ -38,8 +38,7 @@ Process::Process(GuestMemory& memory, const Options& options, ProcessState state
     if (!state_.refused_paths) state_.refused_paths = std::make_shared<RefusedPaths>();
 }
 
-Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
-                             Deadline deadline) {
+Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline) {
     const Processor on{registers, pointers, vectors};
     const Waiter waiter(deadline, interrupted_);
     Outcome outcome;

@@ -63,8 +63,7 @@ class Process {
     // Performs the system call in `registers` (number in rax; result to rax; rip already behind the
     // instruction). While it has to wait other threads run: then everything is theirs afterwards. Throws Timeout when
     // none could go on until the deadline.
-    Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
-                        Deadline deadline);
+    Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
 
     // The running thread, in user mode, has had its time: another one that can run goes on, if there is one.
     Outcome end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);

@@ -89,8 +89,7 @@ std::int64_t sys_wait4(Call& call) {
 
 std::int64_t sys_waitid(Call& call) {
     const int options = call.int_arg(3);
-    constexpr int known =
-        WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
+    constexpr int known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
     if ((options & ~known) || !(options & (WEXITED | WSTOPPED | WCONTINUED))) return -EINVAL;
     return call.int_arg(0) < 0 || call.int_arg(0) > 3 ? -EINVAL : -ECHILD;
 }

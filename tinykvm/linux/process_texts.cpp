@@ -120,22 +120,14 @@ std::string limits_text(const Call& call, int) {
         int resource;
         const char *name, *unit;
     } rows[] = {
-        {RLIMIT_CPU, "Max cpu time", "seconds"},
-        {RLIMIT_FSIZE, "Max file size", "bytes"},
-        {RLIMIT_DATA, "Max data size", "bytes"},
-        {RLIMIT_STACK, "Max stack size", "bytes"},
-        {RLIMIT_CORE, "Max core file size", "bytes"},
-        {RLIMIT_RSS, "Max resident set", "bytes"},
-        {RLIMIT_NPROC, "Max processes", "processes"},
-        {RLIMIT_NOFILE, "Max open files", "files"},
-        {RLIMIT_MEMLOCK, "Max locked memory", "bytes"},
-        {RLIMIT_AS, "Max address space", "bytes"},
-        {RLIMIT_LOCKS, "Max file locks", "locks"},
-        {RLIMIT_SIGPENDING, "Max pending signals", "signals"},
-        {RLIMIT_MSGQUEUE, "Max msgqueue size", "bytes"},
-        {RLIMIT_NICE, "Max nice priority", ""},
-        {RLIMIT_RTPRIO, "Max realtime priority", ""},
-        {RLIMIT_RTTIME, "Max realtime timeout", "us"},
+        {RLIMIT_CPU, "Max cpu time", "seconds"},         {RLIMIT_FSIZE, "Max file size", "bytes"},
+        {RLIMIT_DATA, "Max data size", "bytes"},         {RLIMIT_STACK, "Max stack size", "bytes"},
+        {RLIMIT_CORE, "Max core file size", "bytes"},    {RLIMIT_RSS, "Max resident set", "bytes"},
+        {RLIMIT_NPROC, "Max processes", "processes"},    {RLIMIT_NOFILE, "Max open files", "files"},
+        {RLIMIT_MEMLOCK, "Max locked memory", "bytes"},  {RLIMIT_AS, "Max address space", "bytes"},
+        {RLIMIT_LOCKS, "Max file locks", "locks"},       {RLIMIT_SIGPENDING, "Max pending signals", "signals"},
+        {RLIMIT_MSGQUEUE, "Max msgqueue size", "bytes"}, {RLIMIT_NICE, "Max nice priority", ""},
+        {RLIMIT_RTPRIO, "Max realtime priority", ""},    {RLIMIT_RTTIME, "Max realtime timeout", "us"},
     };
     const auto number = [](std::uint64_t limit) {
         return limit == ~std::uint64_t{0} ? std::string("unlimited") : std::to_string(limit);
@@ -144,7 +136,7 @@ std::string limits_text(const Call& call, int) {
     for (const auto& row : rows) {
         const ResourceLimit& limit = call.state.limits[static_cast<std::size_t>(row.resource)];
         text += formatted("%-25s %-20s %-20s %-10s\n", row.name, number(limit.current).c_str(),
-                       number(limit.maximum).c_str(), row.unit);
+                          number(limit.maximum).c_str(), row.unit);
     }
     return text;
 }
@@ -160,7 +152,8 @@ std::string maps_text(const Call& call, int) {
         if (has_heap) append_mapping(text, heap, region.end, region.protection, "[heap]");
     }
     append_mapping(text, x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]");
-    append_mapping(text, x86::vdso, x86::vdso + page_ceil(vdso_image().size()), {.read = true, .execute = true}, "[vdso]");
+    append_mapping(text, x86::vdso, x86::vdso + page_ceil(vdso_image().size()), {.read = true, .execute = true},
+                   "[vdso]");
     return text;
 }
 
@@ -190,7 +183,7 @@ std::string process_stat_text(const Call& call, int thread) {
     text += formatted("%" PRIu64 " %" PRIu64 " 18446744073709551615 ", sizes.all, resident);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", sizes.code_begin, sizes.code_end, sizes.stack_end);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", pending_set(about.pending), about.blocked,
-                   action_set(call.state, true), action_set(call.state, false));
+                      action_set(call.state, true), action_set(call.state, false));
     text += formatted("0 0 0 17 0 0 0 0 0 0 0 0 %" PRIu64 " 0 0 0 0 0\n", call.state.break_start);
     return text;
 }
@@ -198,8 +191,8 @@ std::string process_stat_text(const Call& call, int thread) {
 std::string statm_text(const Call& call, int) {
     const Sizes sizes = sizes_of(call.memory.regions());
     return formatted("%" PRIu64 " %zu 0 %" PRIu64 " 0 %" PRIu64 " 0\n", sizes.all / page_size,
-                  call.memory.changed_bytes() / page_size, sizes.code / page_size,
-                  (sizes.data + sizes.stack) / page_size);
+                     call.memory.changed_bytes() / page_size, sizes.code / page_size,
+                     (sizes.data + sizes.stack) / page_size);
 }
 
 std::string status_text(const Call& call, int thread) {
@@ -208,12 +201,14 @@ std::string status_text(const Call& call, int thread) {
     const Sizes sizes = sizes_of(call.memory.regions());
     const std::size_t resident = call.memory.changed_bytes() >> 10;
     std::string text = formatted("Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\n",
-                              name_in_line(about).c_str(), state.umask, process_id, thread);
+                                 name_in_line(about).c_str(), state.umask, process_id, thread);
     text += formatted("PPid:\t%d\nTracerPid:\t0\n", parent_id);
     for (const char* name : {"Uid", "Gid"})
         text += formatted("%s:\t%d\t%d\t%d\t%d\n", name, user_id, user_id, user_id, user_id);
     text += formatted("FDSize:\t%zu\nGroups:\t \n", state.files.limit());
-    const auto size = [&](const char* name, std::uint64_t kib) { text += formatted("%s:\t%8" PRIu64 " kB\n", name, kib); };
+    const auto size = [&](const char* name, std::uint64_t kib) {
+        text += formatted("%s:\t%8" PRIu64 " kB\n", name, kib);
+    };
     size("VmPeak", sizes.all >> 10);
     size("VmSize", sizes.all >> 10);
     size("VmLck", 0);
@@ -225,16 +220,21 @@ std::string status_text(const Call& call, int thread) {
     size("VmExe", sizes.code >> 10);
     size("VmLib", 0);
     size("VmSwap", 0);
-    text += formatted("Threads:\t%zu\nSigQ:\t%zu/%zu\n", thread_count(state), state.pending.size(), max_pending_signals);
-    const auto set = [&](const char* name, SignalSet value) { text += formatted("%s:\t%016" PRIx64 "\n", name, value); };
+    text +=
+        formatted("Threads:\t%zu\nSigQ:\t%zu/%zu\n", thread_count(state), state.pending.size(), max_pending_signals);
+    const auto set = [&](const char* name, SignalSet value) {
+        text += formatted("%s:\t%016" PRIx64 "\n", name, value);
+    };
     set("SigPnd", pending_set(about.pending));
     set("ShdPnd", pending_set(state.pending));
     set("SigBlk", about.blocked);
     set("SigIgn", action_set(state, true));
     set("SigCgt", action_set(state, false));
     for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) set(name, 0);
-    text += formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n", state.no_new_privileges);
-    return text + "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
+    text +=
+        formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n", state.no_new_privileges);
+    return text +
+           "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
 }
 
 }  // namespace tinykvm::linux_abi

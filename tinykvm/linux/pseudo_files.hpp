@@ -30,7 +30,7 @@ struct PseudoFile {
 
     Kind kind = Kind::none;
     OpenFile::Kind device = OpenFile::Kind::null;
-    unsigned minor = 0;  // the number of a device, whose major one is 1
+    unsigned minor = 0;           // the number of a device, whose major one is 1
     std::string_view constant{};  // of a text of one line: that line
     Text text = nullptr;          // makes the other texts
     int number = 0;               // of a text: the thread it is about

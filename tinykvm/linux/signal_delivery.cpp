@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint64_t default_action = 0, ignore_action = 1;  // SIG_DFL, SIG_IGN
 // What has its cause in the very next instruction comes first, as in Linux.
-constexpr SignalSet synchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) |
-                                  signal_bit(SIGTRAP) | signal_bit(SIGFPE) | signal_bit(SIGSYS);
+constexpr SignalSet synchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
+                                  signal_bit(SIGFPE) | signal_bit(SIGSYS);
 constexpr SignalSet ignored_by_default =
     signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) | signal_bit(SIGWINCH);
 
@@ -23,8 +23,7 @@ Outcome killed(int signal) { return {Outcome::Next::killed, 0, signal}; }
 
 bool does_nothing(const ProcessState& state, int signal) {
     const std::uint64_t handler = state.actions[static_cast<std::size_t>(signal)].handler;
-    return handler == ignore_action ||
-           (handler == default_action && (ignored_by_default & signal_bit(signal)));
+    return handler == ignore_action || (handler == default_action && (ignored_by_default & signal_bit(signal)));
 }
 
 // Starts the handler, or kills. REQUIRES: the signal does something.
@@ -135,9 +134,7 @@ bool on_alternate_stack(const ProcessState& state, std::uint64_t stack_pointer) 
     return !stack.disarm_when_entered && stack.contains(stack_pointer);
 }
 
-bool return_from_handler(Call& call) {
-    return pop_signal_frame(call.memory, call.state, call.registers, call.vectors);
-}
+bool return_from_handler(Call& call) { return pop_signal_frame(call.memory, call.state, call.registers, call.vectors); }
 
 bool restarts_call(const ProcessState& state) {
     const SignalSet set = deliverable_set(state, state.thread);

@@ -23,7 +23,8 @@ int send_signal(ProcessState& state, int signal, const SignalInfo& info);
 int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info);
 // siginfo of kill(), tkill() and the like by the process itself.
 SignalInfo signal_info_from_self(int signal, int code);
-// A pending signal in `set` of the running thread, or of the process, taken out of its queue; signal 0 when there is none.
+// A pending signal in `set` of the running thread, or of the process, taken out of its queue; signal 0 when there is
+// none.
 PendingSignal take_pending(ProcessState& state, SignalSet set);
 // Forgets all of these, in all queues.
 void forget_pending(ProcessState& state, SignalSet set);

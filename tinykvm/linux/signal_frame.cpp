@@ -89,8 +89,8 @@ std::vector<std::byte> read_vectors(GuestMemory& memory, GuestAddr address, cons
     std::memcpy(&description, image.data() + description_offset, sizeof description);
     std::uint32_t end = 0;
     const bool extended = description.magic1 == magic1 && description.image_size == size &&
-                          description.extended_size == size + sizeof magic2 &&
-                          memory.read(address + size, end) && end == magic2;
+                          description.extended_size == size + sizeof magic2 && memory.read(address + size, end) &&
+                          end == magic2;
     if (extended) {
         if (!memory.read(address, image.data(), size)) return {};
     } else {  // x87 and SSE only
@@ -108,8 +108,7 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
                        Registers& registers, VectorState& vectors) {
     constexpr std::uint64_t sa_restorer = 0x04000000;
     const std::size_t image_size = vectors.size();
-    if (!(action.flags & sa_restorer) || image_size < legacy_size + header_size || image_size > max_image)
-        return false;
+    if (!(action.flags & sa_restorer) || image_size < legacy_size + header_size || image_size > max_image) return false;
 
     AlternateStack& alternate = state.thread.alternate_stack;
     const bool already_there = !alternate.disarm_when_entered && alternate.contains(registers.rsp);
@@ -119,8 +118,7 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
     const GuestAddr image = (stack - image_size - sizeof magic2) & ~std::uint64_t{63};
     const GuestAddr address = ((image - sizeof(SignalFrame)) & ~std::uint64_t{15}) - 8;
     // On the alternate stack the frame must fit; it does not run over its end.
-    if ((enter || already_there) &&
-        (address < alternate.begin || address >= alternate.begin + alternate.size))
+    if ((enter || already_there) && (address < alternate.begin || address >= alternate.begin + alternate.size))
         return false;
 
     const Registers& r = registers;

@@ -84,8 +84,7 @@ std::int64_t sys_rt_sigprocmask(Call& call) {
 std::int64_t sys_rt_sigreturn(Call& call) {
     call.registers_replaced = true;
     if (return_from_handler(call)) return 0;
-    call.outcome =
-        deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
+    call.outcome = deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
     return 0;
 }
 

@@ -60,8 +60,7 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     // Strings lie in the order in which Linux leaves them: some programs take argv for one block of memory.
     std::vector<std::string> arguments{options.program_name};
     arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-    std::vector<GuestAddr> argument_pointers(arguments.size()),
-        environment_pointers(options.environment.size());
+    std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());
     for (std::size_t i = options.environment.size(); i-- > 0;)
         environment_pointers[i] = stack.push(options.environment[i]);
     for (std::size_t i = arguments.size(); i-- > 0;) argument_pointers[i] = stack.push(arguments[i]);

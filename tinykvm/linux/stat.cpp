@@ -135,14 +135,12 @@ int check_access(const Location& found, int mode) {
     }
     if ((mode & W_OK) && !found.writable() && !found.is_link()) return EROFS;
     if (mode == F_OK) return 0;
-    const long result =
-        ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    const long result = ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
     return result == 0 ? 0 : errno;
 }
 
 std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode, int flags) {
-    if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
-        return -EINVAL;
+    if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))) return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return -at.error;
     if (at.self) {
@@ -221,9 +219,7 @@ std::int64_t file_system(const Call& call, int host_fd, std::string_view path, G
 }  // namespace
 
 std::int64_t sys_stat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
-std::int64_t sys_lstat(Call& call) {
-    return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]);
-}
+std::int64_t sys_lstat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]); }
 
 std::int64_t sys_fstat(Call& call) {
     const OpenFile* file = call.file(0);
@@ -243,27 +239,21 @@ std::int64_t sys_newfstatat(Call& call) {
 std::int64_t sys_statx(Call& call) {
     const int flags = call.int_arg(2);
     if (flags & ~(stat_flags | AT_STATX_SYNC_TYPE)) return -EINVAL;
-    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED))
-        return -EINVAL;
+    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED)) return -EINVAL;
     struct stat status;
     std::memset(&status, 0, sizeof status);
-    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status))
-        return -error;
+    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status)) return -error;
     const struct statx wide = to_statx(status);
     return call.memory.write(call.args[4], wide) ? 0 : -EFAULT;
 }
 
 std::int64_t sys_access(Call& call) { return access_at(call, AT_FDCWD, call.args[0], call.int_arg(1), 0); }
-std::int64_t sys_faccessat(Call& call) {
-    return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0);
-}
+std::int64_t sys_faccessat(Call& call) { return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0); }
 std::int64_t sys_faccessat2(Call& call) {
     return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.int_arg(3));
 }
 
-std::int64_t sys_readlink(Call& call) {
-    return read_link(call, AT_FDCWD, call.args[0], call.args[1], call.int_arg(2));
-}
+std::int64_t sys_readlink(Call& call) { return read_link(call, AT_FDCWD, call.args[0], call.args[1], call.int_arg(2)); }
 std::int64_t sys_readlinkat(Call& call) {
     return read_link(call, call.int_arg(0), call.args[1], call.args[2], call.int_arg(3));
 }

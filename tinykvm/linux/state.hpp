@@ -50,21 +50,21 @@ struct ProcessState {
     FileTable files;
     std::string working_directory = "/";
     std::uint32_t umask = 022;
-    std::shared_ptr<const Namespace> paths;  // what of the host's file system there is; never null in use
+    std::shared_ptr<const Namespace> paths;       // what of the host's file system there is; never null in use
     std::shared_ptr<RefusedPaths> refused_paths;  // never null in use
 
     GuestAddr break_start = 0, break_end = 0;
 
     std::array<SignalAction, signal_count + 1> actions{};
-    std::vector<PendingSignal> pending;  // for whichever thread does not block it
+    std::vector<PendingSignal> pending;    // for whichever thread does not block it
     ThreadState thread{.id = process_id};  // the one that runs; id 0: it has ended, and no other can run yet
     std::vector<ParkedThread> parked;      // the others; who was parked longest is first
     int next_thread_id = process_id + 1;
 
     std::array<ResourceLimit, resource_limits> limits{};
     std::string program_path;
-    std::string auxiliary_vector;              // as it is on the program's first stack
-    std::array<std::uint8_t, 16> boot_id{};    // random; of this boot and all its forks
+    std::string auxiliary_vector;            // as it is on the program's first stack
+    std::array<std::uint8_t, 16> boot_id{};  // random; of this boot and all its forks
     bool dumpable = true, no_new_privileges = false;
     std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
     std::bitset<1024> reported;         // system calls already logged as missing

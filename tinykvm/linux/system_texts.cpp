@@ -14,7 +14,7 @@
 #include "tinykvm/linux/random.hpp"
 #include "tinykvm/linux/system_name.hpp"
 #include "tinykvm/linux/text_format.hpp"
-#include "tinykvm/x86/platform.hpp"
+#include "tinykvm/platform/platform.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -36,21 +36,21 @@ struct Flag {
     int bit;
     const char* name;
 };
-constexpr Flag flags_1_edx[] = {{0, "fpu"},   {1, "vme"},   {2, "de"},    {3, "pse"},      {4, "tsc"},   {5, "msr"},
-                                {6, "pae"},   {7, "mce"},   {8, "cx8"},   {9, "apic"},     {11, "sep"},  {12, "mtrr"},
-                                {13, "pge"},  {14, "mca"},  {15, "cmov"}, {16, "pat"},     {17, "pse36"}, {19, "clflush"},
-                                {23, "mmx"},  {24, "fxsr"}, {25, "sse"},  {26, "sse2"},    {27, "ss"},   {28, "ht"}};
-constexpr Flag flags_1_ecx[] = {{0, "pni"},     {1, "pclmulqdq"}, {9, "ssse3"},  {12, "fma"},    {13, "cx16"},
-                                {17, "pcid"},   {19, "sse4_1"},   {20, "sse4_2"}, {21, "x2apic"}, {22, "movbe"},
-                                {23, "popcnt"}, {25, "aes"},      {26, "xsave"}, {28, "avx"},    {29, "f16c"},
+constexpr Flag flags_1_edx[] = {{0, "fpu"},  {1, "vme"},   {2, "de"},    {3, "pse"},   {4, "tsc"},    {5, "msr"},
+                                {6, "pae"},  {7, "mce"},   {8, "cx8"},   {9, "apic"},  {11, "sep"},   {12, "mtrr"},
+                                {13, "pge"}, {14, "mca"},  {15, "cmov"}, {16, "pat"},  {17, "pse36"}, {19, "clflush"},
+                                {23, "mmx"}, {24, "fxsr"}, {25, "sse"},  {26, "sse2"}, {27, "ss"},    {28, "ht"}};
+constexpr Flag flags_1_ecx[] = {{0, "pni"},     {1, "pclmulqdq"},  {9, "ssse3"},   {12, "fma"},    {13, "cx16"},
+                                {17, "pcid"},   {19, "sse4_1"},    {20, "sse4_2"}, {21, "x2apic"}, {22, "movbe"},
+                                {23, "popcnt"}, {25, "aes"},       {26, "xsave"},  {28, "avx"},    {29, "f16c"},
                                 {30, "rdrand"}, {31, "hypervisor"}};
-constexpr Flag flags_7_ebx[] = {{0, "fsgsbase"},  {3, "bmi1"},      {5, "avx2"},      {7, "smep"},      {8, "bmi2"},
-                                {9, "erms"},      {16, "avx512f"},  {17, "avx512dq"}, {18, "rdseed"},   {19, "adx"},
-                                {20, "smap"},     {21, "avx512ifma"}, {23, "clflushopt"}, {24, "clwb"},  {28, "avx512cd"},
-                                {29, "sha_ni"},   {30, "avx512bw"}, {31, "avx512vl"}};
-constexpr Flag flags_7_ecx[] = {{1, "avx512vbmi"},        {6, "avx512_vbmi2"}, {8, "gfni"},         {9, "vaes"},
-                                {10, "vpclmulqdq"},       {11, "avx512_vnni"}, {12, "avx512_bitalg"},
-                                {14, "avx512_vpopcntdq"}, {22, "rdpid"}};
+constexpr Flag flags_7_ebx[] = {
+    {0, "fsgsbase"},    {3, "bmi1"},      {5, "avx2"},      {7, "smep"},    {8, "bmi2"},      {9, "erms"},
+    {16, "avx512f"},    {17, "avx512dq"}, {18, "rdseed"},   {19, "adx"},    {20, "smap"},     {21, "avx512ifma"},
+    {23, "clflushopt"}, {24, "clwb"},     {28, "avx512cd"}, {29, "sha_ni"}, {30, "avx512bw"}, {31, "avx512vl"}};
+constexpr Flag flags_7_ecx[] = {{1, "avx512vbmi"},     {6, "avx512_vbmi2"},      {8, "gfni"},
+                                {9, "vaes"},           {10, "vpclmulqdq"},       {11, "avx512_vnni"},
+                                {12, "avx512_bitalg"}, {14, "avx512_vpopcntdq"}, {22, "rdpid"}};
 constexpr Flag flags_extended_edx[] = {{11, "syscall"}, {20, "nx"}, {26, "pdpe1gb"}, {27, "rdtscp"}, {29, "lm"}};
 constexpr Flag flags_extended_ecx[] = {{0, "lahf_lm"}, {5, "abm"}, {6, "sse4a"}, {8, "3dnowprefetch"}};
 
@@ -118,11 +118,26 @@ std::string meminfo_text(const Call& call, int) {
     const struct {
         const char* name;
         std::size_t bytes;
-    } rows[] = {{"MemTotal:", total},    {"MemFree:", free},     {"MemAvailable:", free}, {"Buffers:", 0},
-                {"Cached:", 0},          {"SwapCached:", 0},     {"Active:", total - free}, {"Inactive:", 0},
-                {"SwapTotal:", 0},       {"SwapFree:", 0},       {"Dirty:", 0},           {"Writeback:", 0},
-                {"AnonPages:", total - free}, {"Mapped:", 0},    {"Shmem:", 0},           {"Slab:", 0},
-                {"SReclaimable:", 0},    {"SUnreclaim:", 0},     {"CommitLimit:", total}, {"Committed_AS:", total - free}};
+    } rows[] = {{"MemTotal:", total},
+                {"MemFree:", free},
+                {"MemAvailable:", free},
+                {"Buffers:", 0},
+                {"Cached:", 0},
+                {"SwapCached:", 0},
+                {"Active:", total - free},
+                {"Inactive:", 0},
+                {"SwapTotal:", 0},
+                {"SwapFree:", 0},
+                {"Dirty:", 0},
+                {"Writeback:", 0},
+                {"AnonPages:", total - free},
+                {"Mapped:", 0},
+                {"Shmem:", 0},
+                {"Slab:", 0},
+                {"SReclaimable:", 0},
+                {"SUnreclaim:", 0},
+                {"CommitLimit:", total},
+                {"Committed_AS:", total - free}};
     std::string text;
     for (const auto& row : rows) text += formatted("%-15s %8zu kB\n", row.name, row.bytes >> 10);
     return text;
@@ -151,10 +166,10 @@ std::string loadavg_text(const Call& call, int) {
 
 std::string version_text(const Call&, int) {
     std::string text;
-    for (const std::string_view part : {std::string_view(system_type), std::string_view(" version "),
-                                        std::string_view(system_release),
-                                        std::string_view(" ("), std::string_view(system_host), std::string_view(") "),
-                                        std::string_view(system_version), std::string_view("\n")})
+    for (const std::string_view part :
+         {std::string_view(system_type), std::string_view(" version "), std::string_view(system_release),
+          std::string_view(" ("), std::string_view(system_host), std::string_view(") "),
+          std::string_view(system_version), std::string_view("\n")})
         text += part;  // g++ 14 sees copies past the end in a chain of operator+
     return text;
 }

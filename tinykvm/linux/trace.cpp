@@ -45,8 +45,7 @@ std::string describe_call(const Call& call, const SystemCall& entry) {
 }
 
 std::string describe_result(std::int64_t result) {
-    if (result >= 0)
-        return result < 65536 ? std::to_string(result) : hexadecimal(static_cast<std::uint64_t>(result));
+    if (result >= 0) return result < 65536 ? std::to_string(result) : hexadecimal(static_cast<std::uint64_t>(result));
     if (result < -4095) return hexadecimal(static_cast<std::uint64_t>(result));
     const char* name = ::strerrorname_np(static_cast<int>(-result));
     return "-1 " + (name ? std::string(name) : std::to_string(-result));

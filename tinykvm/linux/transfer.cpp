@@ -44,8 +44,7 @@ std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Pr
 
 std::int64_t drain_guest(Call& call, std::span<const GuestRange> ranges, const Consumer& consume) {
     return transfer(
-        call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); },
-        consume);
+        call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); }, consume);
 }
 
 std::int64_t fill_guest(Call& call, GuestAddr address, std::uint64_t size, const Producer& produce) {

@@ -15,8 +15,7 @@ short host_input_events();
 
 class Waiter {
   public:
-    Waiter(Deadline deadline, const std::atomic<bool>* interrupted)
-        : deadline_(deadline), interrupted_(interrupted) {}
+    Waiter(Deadline deadline, const std::atomic<bool>* interrupted) : deadline_(deadline), interrupted_(interrupted) {}
 
     // For loops over lengths a guest chose: throws Timeout when the deadline has passed.
     void check() const;

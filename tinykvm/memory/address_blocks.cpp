@@ -25,8 +25,8 @@ AddressBlocks::Run AddressBlocks::missing(GuestAddr begin, GuestAddr end) const 
         begin = run->end;
     }
     if (begin >= end) return {end, end, 0};
-    auto next = std::lower_bound(runs_.begin(), runs_.end(), begin,
-                                 [](const Run& run, GuestAddr a) { return run.begin < a; });
+    auto next =
+        std::lower_bound(runs_.begin(), runs_.end(), begin, [](const Run& run, GuestAddr a) { return run.begin < a; });
     if (next != runs_.end()) end = std::min(end, next->begin);
     return {begin, end, 0};
 }
@@ -38,8 +38,8 @@ std::uint64_t AddressBlocks::size() const {
 }
 
 void AddressBlocks::add(GuestAddr begin, GuestAddr end, std::uint64_t offset) {
-    auto next = std::lower_bound(runs_.begin(), runs_.end(), begin,
-                                 [](const Run& run, GuestAddr a) { return run.begin < a; });
+    auto next =
+        std::lower_bound(runs_.begin(), runs_.end(), begin, [](const Run& run, GuestAddr a) { return run.begin < a; });
     if (next != runs_.begin()) {
         Run& before = *std::prev(next);
         if (before.end == begin && before.offset + (before.end - before.begin) == offset) {

@@ -93,8 +93,8 @@ std::shared_ptr<const FileCopy> FileCopies::get(int fd, const std::function<void
 }
 
 std::shared_ptr<const FileCopy> FileCopies::find(const Identity& identity) {
-    const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                    [&](const Entry& entry) { return entry.identity == identity; });
+    const auto found =
+        std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.identity == identity; });
     if (found == entries_.end()) return nullptr;
     std::rotate(found, found + 1, entries_.end());
     return entries_.back().copy;

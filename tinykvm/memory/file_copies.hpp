@@ -15,7 +15,7 @@
 #include <mutex>
 #include <optional>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm {
 

@@ -7,7 +7,7 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/host_page.hpp"
-#include "tinykvm/x86/descriptors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -104,8 +104,7 @@ void GuestMemory::create_system_block() {
 
 GuestMemory::Range GuestMemory::piece(GuestAddr address, std::size_t size, Right right) const {
     const Region* region = regions_.find(address);
-    if (!region || !(right == Right::write ? region->protection.write : region->protection.accessible()))
-        return {0, 0};
+    if (!region || !(right == Right::write ? region->protection.write : region->protection.accessible())) return {0, 0};
     const AddressBlocks::Run* run = blocks_.find(address);
     if (!run) return {0, 0};
     const std::uint64_t length = std::min<std::uint64_t>({size, region->end - address, run->end - address});
@@ -151,7 +150,8 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
 }
 
 // The protection of the host's mapping behind pages that are to have this one for the guest. As long as page tables
-// alone keep the guest from writing, the host's need not: KVMs with shadow paging then map such pages ahead, 8 at a time.
+// alone keep the guest from writing, the host's need not: KVMs with shadow paging then map such pages ahead, 8 at a
+// time.
 Protection GuestMemory::behind(GuestAddr address, std::size_t size, Protection protection) const {
     if (!protection.accessible() || tables_.any_writable(address, size)) return protection;
     return {.read = true, .write = true};
@@ -223,13 +223,9 @@ bool GuestMemory::allows(GuestAddr address, std::size_t size, Right right) const
     return true;
 }
 
-bool GuestMemory::is_readable(GuestAddr address, std::size_t size) const {
-    return allows(address, size, Right::read);
-}
+bool GuestMemory::is_readable(GuestAddr address, std::size_t size) const { return allows(address, size, Right::read); }
 
-bool GuestMemory::is_writable(GuestAddr address, std::size_t size) const {
-    return allows(address, size, Right::write);
-}
+bool GuestMemory::is_writable(GuestAddr address, std::size_t size) const { return allows(address, size, Right::write); }
 
 // --- Mappings
 
@@ -298,9 +294,7 @@ std::size_t GuestMemory::max_regions() const {
     return image_ ? image_->regions.size() + max_new_regions : max_boot_regions;
 }
 
-bool GuestMemory::too_many_regions() const {
-    return regions_.size() >= max_regions() || too_many_ranges();
-}
+bool GuestMemory::too_many_regions() const { return regions_.size() >= max_regions() || too_many_ranges(); }
 
 int GuestMemory::refuse(Refusal why) {
     refusal_ = why;
@@ -535,17 +529,19 @@ std::vector<std::uint64_t> GuestMemory::unchanged_pages(GuestAddr begin, GuestAd
     for (auto entry = regions_.behind(begin); entry != regions_.end() && entry->first < end; ++entry) {
         const Region& region = entry->second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
-        // What cannot be read was written by this request: protect() saw to that. Dropped, pages of a file would be its.
+        // What cannot be read was written by this request: protect() saw to that. Dropped, pages of a file would be
+        // its.
         if (!region.protection.accessible() || region.file) continue;
         for_each_piece(std::max(begin, region.begin), std::min(end, region.end),
                        [&](std::uint64_t offset, std::size_t size, GuestAddr address) {
-            dirty_.for_each(offset / page_size, (offset + size) / page_size, [&](std::uint64_t page) {
-                // Dropping the private copy must bring back what was compared with; behind a changed mapping
-                // that is certain for zero pages only.
-                if (image_ && image_->page(page) && is_remapped(address + (page * page_size - offset))) return;
-                if (is_unchanged(page)) unchanged.push_back(page);
-            });
-        });
+                           dirty_.for_each(offset / page_size, (offset + size) / page_size, [&](std::uint64_t page) {
+                               // Dropping the private copy must bring back what was compared with; behind a changed
+                               // mapping that is certain for zero pages only.
+                               if (image_ && image_->page(page) && is_remapped(address + (page * page_size - offset)))
+                                   return;
+                               if (is_unchanged(page)) unchanged.push_back(page);
+                           });
+                       });
     }
     return unchanged;
 }

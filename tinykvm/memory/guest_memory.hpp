@@ -25,11 +25,11 @@
 #include "tinykvm/memory/address_blocks.hpp"
 #include "tinykvm/memory/dirty_pages.hpp"
 #include "tinykvm/memory/image.hpp"
+#include "tinykvm/memory/page_tables.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/remapped_ranges.hpp"
 #include "tinykvm/memory/window.hpp"
 #include "tinykvm/types.hpp"
-#include "tinykvm/x86/page_tables.hpp"
 
 namespace tinykvm {
 
@@ -40,9 +40,9 @@ class Vm;
 class GuestMemory {
   public:
     struct Limits {
-        std::size_t bytes = 0;          // what may be changed or added
-        std::string name;               // the configuration key that says so
-        std::size_t address_space = 0;  // accessible guest addresses, bytes
+        std::size_t bytes = 0;                                       // what may be changed or added
+        std::string name;                                            // the configuration key that says so
+        std::size_t address_space = 0;                               // accessible guest addresses, bytes
         std::size_t kept = std::numeric_limits<std::size_t>::max();  // what reset() may leave resident, bytes
         std::vector<AddressRange> on_request{};  // addresses find_free() gives only to who asks for them
         std::vector<AddressRange> closed{};      // addresses nobody gets: map() says ENOMEM
@@ -111,8 +111,7 @@ class GuestMemory {
     // Makes the pages zero again, or those of the file (MADV_DONTNEED of private memory).
     [[nodiscard]] int discard(GuestAddr begin, std::size_t size);
     // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.
-    std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0,
-                                       std::size_t alignment = page_size) const;
+    std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0, std::size_t alignment = page_size) const;
     // The highest gap in [low, high).
     std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high,
                                       std::size_t alignment = page_size) const;
@@ -135,8 +134,8 @@ class GuestMemory {
     std::size_t max_regions() const;
     // Bytes of pages of its own, also kept from earlier requests.
     std::size_t own_bytes() const { return dirty_.size() * page_size; }
-    // Bytes this request changed or added: whoever is not to learn of earlier ones is told this. Compares pages with the
-    // image, 0.1 us each.
+    // Bytes this request changed or added: whoever is not to learn of earlier ones is told this. Compares pages with
+    // the image, 0.1 us each.
     std::size_t changed_bytes() const;
     // Throws OutOfMemory when more than limits().bytes have been changed.
     void enforce_limit();
@@ -160,8 +159,8 @@ class GuestMemory {
     std::size_t reset();
     // Does reset() only copy a few pages?
     bool resets_quickly() const;
-    // True when only a new VM can be made equal to the image: pages became executable, or what requests asked for takes up
-    // too much of the window; or when that is cheaper, because there are too many mappings to undo.
+    // True when only a new VM can be made equal to the image: pages became executable, or what requests asked for takes
+    // up too much of the window; or when that is cheaper, because there are too many mappings to undo.
     bool needs_rebuild() const;
     // What earlier requests may have taken of a window, where one may take `growth_of_a_request`; bytes.
     static std::uint64_t kept_growth(std::uint64_t growth_of_a_request);
@@ -236,16 +235,16 @@ class GuestMemory {
     x86::PageTables tables_;
     AddressBlocks blocks_;
     Refusal refusal_ = Refusal::none;
-    AddressBlocks asked_;          // of these, what is the program's or this request has asked for
+    AddressBlocks asked_;  // of these, what is the program's or this request has asked for
     Regions regions_;
     SharedArea shared_;
     DirtyPages dirty_;
-    DirtyPages used_;              // pages that differed from the image at a reset of this period
-    unsigned resets_ = 0;          // of this period
-    std::size_t unchanged_ = 0;    // pages given back since the last reset that had not been changed
-    std::size_t peak_ = 0;         // the most pages of its own since then, these included
-    std::size_t last_peak_ = 0;    // of the request before
-    RemappedRanges remapped_;      // where mappings may differ from the image's
+    DirtyPages used_;            // pages that differed from the image at a reset of this period
+    unsigned resets_ = 0;        // of this period
+    std::size_t unchanged_ = 0;  // pages given back since the last reset that had not been changed
+    std::size_t peak_ = 0;       // the most pages of its own since then, these included
+    std::size_t last_peak_ = 0;  // of the request before
+    RemappedRanges remapped_;    // where mappings may differ from the image's
     bool mappings_changed_ = false;
     bool mappings_unknown_ = false;
     bool executable_added_ = false;

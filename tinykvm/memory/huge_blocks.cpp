@@ -1,11 +1,11 @@
 #include "tinykvm/memory/huge_blocks.hpp"
 
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <linux/mman.h>
 #include <vector>
 
 #include "tinykvm/errors.hpp"
@@ -40,8 +40,8 @@ void HugeBlocks::back(std::uint64_t offset, std::size_t size) {
 int HugeBlocks::take(std::uint64_t offset, std::size_t size) {
     // Made ready elsewhere: reserving alone would leave SIGBUS to limits that are checked when a page is touched
     // (control groups, NUMA policies).
-    void* pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB,
-                         -1, 0);
+    void* pages =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
     if (pages == MAP_FAILED) return errno;
     if (::madvise(pages, size, MADV_POPULATE_WRITE) == 0 &&
         ::mremap(pages, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, window_ + offset) != MAP_FAILED)
@@ -49,8 +49,8 @@ int HugeBlocks::take(std::uint64_t offset, std::size_t size) {
     const int error = errno;
     ::munmap(pages, size);
     // Where mremap() failed half-way there may be nothing mapped.
-    if (::mmap(window_ + offset, size, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (::mmap(window_ + offset, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+               -1, 0) == MAP_FAILED)
         throw MachineError::from_errno("cannot map guest memory", errno);
     return error;
 }

@@ -8,14 +8,14 @@
 #include <memory>
 #include <vector>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
-#include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/memory/address_blocks.hpp"
 #include "tinykvm/memory/file_copies.hpp"
+#include "tinykvm/memory/page_tables.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/shared_memory.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/mapping.hpp"
 #include "tinykvm/types.hpp"
-#include "tinykvm/x86/page_tables.hpp"
 
 namespace tinykvm {
 
@@ -42,14 +42,14 @@ struct MemoryImage {
         std::uint64_t offset, size;  // in the window
         Protection protection;
         Backing backing;
-        std::uint64_t file_offset;   // of `file`, or of the shared memory
+        std::uint64_t file_offset;  // of `file`, or of the shared memory
     };
 
-    FileDescriptor file;             // memfd, sealed
-    Mapping view;                    // all of it, read-only; holes are not to be touched
-    std::vector<Extent> extents;     // ascending; zero pages in them are holes of the file
+    FileDescriptor file;          // memfd, sealed
+    Mapping view;                 // all of it, read-only; holes are not to be touched
+    std::vector<Extent> extents;  // ascending; zero pages in them are holes of the file
     std::vector<Piece> pieces;
-    std::size_t data_pages = 0;      // that are not zero
+    std::size_t data_pages = 0;               // that are not zero
     std::vector<std::uint32_t> page_numbers;  // window page -> page of the file + 1; 0: zero
     std::uint64_t window_end = 0;
     AddressBlocks blocks;

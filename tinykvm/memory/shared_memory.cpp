@@ -1,9 +1,9 @@
 #include "tinykvm/memory/shared_memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <fcntl.h>
 
 #include "tinykvm/errors.hpp"
 

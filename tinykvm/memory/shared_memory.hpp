@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "tinykvm/kvm/file_descriptor.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm {
 

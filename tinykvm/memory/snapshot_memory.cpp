@@ -1,11 +1,11 @@
 // GuestMemory's way into a MemoryImage and back.
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
@@ -206,10 +206,12 @@ Window::Contents GuestMemory::image_contents(int clock_page) const {
         contents.parts.push_back({x86::clock_page_offset, page_size, clock_page, 0, {.read = true}, true});
     const SharedArea& shared = image_->shared;
     constexpr std::uint64_t nowhere = std::numeric_limits<std::uint64_t>::max();
-    const Range hole = shared.memory ? Range{shared.offset, shared.offset + shared.memory->size()} : Range{nowhere, nowhere};
+    const Range hole =
+        shared.memory ? Range{shared.offset, shared.offset + shared.memory->size()} : Range{nowhere, nowhere};
     const auto add_data = [&](std::uint64_t begin, std::uint64_t end, const MemoryImage::Extent& extent) {
         if (begin < end)
-            contents.parts.push_back({begin, end - begin, image_->file.get(), extent.file_offset + (begin - extent.offset)});
+            contents.parts.push_back(
+                {begin, end - begin, image_->file.get(), extent.file_offset + (begin - extent.offset)});
     };
     for (const MemoryImage::Extent& extent : image_->extents) {
         const std::uint64_t end = extent.offset + extent.size;
@@ -232,9 +234,8 @@ void GuestMemory::use_huge_pages() {
 
 void GuestMemory::map_as_image(Range range) {
     const auto& pieces = image_->pieces;
-    auto piece = std::lower_bound(pieces.begin(), pieces.end(), range.begin, [](const auto& p, std::uint64_t offset) {
-        return p.offset + p.size <= offset;
-    });
+    auto piece = std::lower_bound(pieces.begin(), pieces.end(), range.begin,
+                                  [](const auto& p, std::uint64_t offset) { return p.offset + p.size <= offset; });
     std::uint64_t at = range.begin;
     for (; piece != pieces.end() && piece->offset < range.end; ++piece) {
         const std::uint64_t to = std::min(range.end, piece->offset + piece->size);

@@ -102,8 +102,8 @@ int Window::map_contents(std::byte* begin, std::size_t size, const Contents& con
     };
     for (const Part& part : contents.parts) {
         map_zero_to(part.offset, PROT_READ | PROT_WRITE);
-        map_to(part.offset + part.size, host_protection(part.protection), part.shared ? MAP_SHARED : MAP_PRIVATE, part.fd,
-               part.fd_offset);
+        map_to(part.offset + part.size, host_protection(part.protection), part.shared ? MAP_SHARED : MAP_PRIVATE,
+               part.fd, part.fd_offset);
     }
     map_zero_to(contents.end, PROT_READ | PROT_WRITE);
     map_zero_to(size, PROT_NONE);
@@ -131,10 +131,11 @@ void Window::replace(const char* what, std::uint64_t offset, std::size_t size, i
     reserved_.before_mapping(offset, size);
     if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) != MAP_FAILED)
         return;
-    // There may be nothing mapped now (Linux before 6.12 gives back first and fails then), and what is mapped there next
-    // must not be the guest's.
+    // There may be nothing mapped now (Linux before 6.12 gives back first and fails then), and what is mapped there
+    // next must not be the guest's.
     const int error = errno;
-    if (::mmap(host(offset), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (::mmap(host(offset), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
         throw MachineError::from_errno("cannot keep the addresses of guest memory", errno);
     throw MachineError::from_errno(what, error);
 }
@@ -162,8 +163,7 @@ void Window::finish() {
     covered_ = size();
 }
 
-void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd,
-                      std::uint64_t fd_offset) {
+void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset) {
     replace("cannot map a snapshot", offset, size, host_protection(protection), MAP_PRIVATE | MAP_NORESERVE, fd,
             fd_offset);
 }

@@ -11,9 +11,9 @@
 #include <optional>
 #include <vector>
 
-#include "tinykvm/kvm/mapping.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/huge_blocks.hpp"
+#include "tinykvm/os/mapping.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm {
@@ -28,8 +28,8 @@ class Window {
         Protection protection{.read = true, .write = true};
         bool shared = false;
     };
-    // What of a window a snapshot has given out, [0, end): `parts`, ascending and disjoint, and between them zero memory,
-    // readable and writable.
+    // What of a window a snapshot has given out, [0, end): `parts`, ascending and disjoint, and between them zero
+    // memory, readable and writable.
     struct Contents {
         std::uint64_t end;
         std::vector<Part> parts;

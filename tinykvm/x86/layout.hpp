@@ -37,14 +37,14 @@ inline constexpr GuestAddr stack_top = system_begin - 0x200000;
 inline constexpr std::size_t clock_page_offset = 0x0000;   // first: mapped before the image, not into it
 inline constexpr std::size_t descriptors_offset = 0x1000;  // GDT and TSS
 inline constexpr std::size_t idt_offset = 0x2000;
-inline constexpr std::size_t entries_offset = 0x3000;      // exception and SYSCALL entries at CPL0
+inline constexpr std::size_t entries_offset = 0x3000;  // exception and SYSCALL entries at CPL0
 inline constexpr std::size_t shim_offset = 0x4000;
 inline constexpr std::size_t kernel_stack_offset = 0x5000;
 inline constexpr std::size_t vdso_offset = 0x6000;
 inline constexpr std::size_t vdso_max_size = 0x4000;
 inline constexpr std::size_t mailbox_offset = 0xA000;
-// Room for all that XRSTOR may look at: where user mode runs natively, the CPU wants its whole XSAVE area to be readable,
-// which is 11,008 bytes with AMX, also when the guest has none of it.
+// Room for all that XRSTOR may look at: where user mode runs natively, the CPU wants its whole XSAVE area to be
+// readable, which is 11,008 bytes with AMX, also when the guest has none of it.
 inline constexpr std::size_t vectors_offset = 0xB000;
 inline constexpr std::size_t vectors_max_size = 0x4000;
 inline constexpr std::size_t scratch_offset = 0xF000;

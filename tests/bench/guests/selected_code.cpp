@@ -23,8 +23,7 @@ void print_choice(const char* function) {
 
 int main() {
     std::printf("simdjson: %s\n", simdjson::get_active_implementation()->name().c_str());
-    for (const char* function : {"memcpy", "memset", "memcmp", "memchr", "strlen", "strcmp"})
-        print_choice(function);
+    for (const char* function : {"memcpy", "memset", "memcmp", "memchr", "strlen", "strcmp"}) print_choice(function);
     PRINT_FEATURE("sse4.2");
     PRINT_FEATURE("popcnt");
     PRINT_FEATURE("avx");

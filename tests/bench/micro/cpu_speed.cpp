@@ -26,8 +26,7 @@ void cpu_speed(Effort effort) {
             guest.push_back(std::stod(kernels.in_guest({name, repetitions})) / 1000);
             speed.push_back(native.back() / guest.back());
         }
-        std::printf("%-14s %14.1f %14.1f %10.3f\n", name.c_str(), median(native), median(guest),
-                    median(speed));
+        std::printf("%-14s %14.1f %14.1f %10.3f\n", name.c_str(), median(native), median(guest), median(speed));
     }
     std::puts("\nspeed: 1 is native, less is slower; the median of pairs of runs.");
 }

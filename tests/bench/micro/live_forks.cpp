@@ -9,8 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "src/cli/waiting_program.hpp"
 #include "tests/bench/micro/micro.hpp"
-#include "tinykvm/cli/waiting_program.hpp"
 
 namespace tinykvm::bench {
 
@@ -63,9 +63,8 @@ void live_forks(Effort effort) {
         fork.reset();
     }
     const double all = static_cast<double>(forks.size());
-    std::printf(
-        "\nAfter a request and its reset each keeps %.1f KiB: %.1f of dirty pages, %.1f beside them.\n",
-        (resident_kib() - before) / all, dirty_kib / all, (resident_kib() - before - dirty_kib) / all);
+    std::printf("\nAfter a request and its reset each keeps %.1f KiB: %.1f of dirty pages, %.1f beside them.\n",
+                (resident_kib() - before) / all, dirty_kib / all, (resident_kib() - before - dirty_kib) / all);
 }
 
 }  // namespace tinykvm::bench

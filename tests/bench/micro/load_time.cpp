@@ -4,16 +4,16 @@
 #include <optional>
 #include <string>
 
+#include "src/cli/waiting_program.hpp"
 #include "tests/bench/micro/micro.hpp"
-#include "tinykvm/cli/waiting_program.hpp"
 
 namespace tinykvm::bench {
 
 void load_time(Effort effort) {
-    std::printf("%-22s %10s %10s %10s %8s %10s %12s\n", "", "read ms", "boot ms", "ready ms", "exits",
-                "KVM calls", "image pages");
-    for (const auto& [name, below] : {std::pair{"hello, static glibc", "/programs/hello"},
-                                      std::pair{"hello, static musl", "/bench/hello_musl"}}) {
+    std::printf("%-22s %10s %10s %10s %8s %10s %12s\n", "", "read ms", "boot ms", "ready ms", "exits", "KVM calls",
+                "image pages");
+    for (const auto& [name, below] :
+         {std::pair{"hello, static glibc", "/programs/hello"}, std::pair{"hello, static musl", "/bench/hello_musl"}}) {
         const std::string path = build_folder + below;
         std::vector<double> reads, boots, both;
         Statistics counts;
@@ -31,8 +31,7 @@ void load_time(Effort effort) {
             both.push_back(read + boot);
         }
         std::printf("%-22s %10.2f %10.2f %10.2f %8llu %10llu %12zu\n", name, median(std::move(reads)),
-                    median(std::move(boots)), median(std::move(both)),
-                    static_cast<unsigned long long>(counts.exits),
+                    median(std::move(boots)), median(std::move(both)), static_cast<unsigned long long>(counts.exits),
                     static_cast<unsigned long long>(counts.kvm_calls), pages);
     }
 }

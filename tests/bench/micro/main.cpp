@@ -27,8 +27,7 @@ constexpr Benchmark benchmarks[] = {
 
 int usage() {
     std::fputs("usage: micro [--quick] [NAME...]\n", stderr);
-    for (const Benchmark& benchmark : benchmarks)
-        std::fprintf(stderr, "  %-8s%s\n", benchmark.name, benchmark.title);
+    for (const Benchmark& benchmark : benchmarks) std::fprintf(stderr, "  %-8s%s\n", benchmark.name, benchmark.title);
     return 2;
 }
 

@@ -8,10 +8,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "src/cli/waiting_program.hpp"
 #include "tests/bench/micro/micro.hpp"
-#include "tinykvm/cli/waiting_program.hpp"
-#include "tinykvm/kvm/file_descriptor.hpp"
-#include "tinykvm/kvm/mapping.hpp"
+#include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/mapping.hpp"
 
 namespace tinykvm::bench {
 
@@ -77,8 +77,7 @@ Costs measure(cli::WaitingProgram& program, std::size_t pages, int rounds) {
 void reset_cost(Effort effort) {
     cli::WaitingProgram program(Program::from_file(build_folder + "/bench/pages"));
     const Costs nothing = measure(program, 0, effort.rounds(1000));
-    std::printf("%8s %12s %12s %12s %14s %10s\n", "pages", "call us", "reset us", "memcpy us", "ns per page",
-                "ratio");
+    std::printf("%8s %12s %12s %12s %14s %10s\n", "pages", "call us", "reset us", "memcpy us", "ns per page", "ratio");
     std::printf("%8d %12.2f %12.2f\n", 0, nothing.call, nothing.reset);
     for (const std::size_t pages : {1, 10, 100, 1000, 4000, 10000}) {
         const Costs costs = measure(program, pages, effort.rounds(pages > 1000 ? 30 : 300));

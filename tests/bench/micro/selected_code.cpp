@@ -22,11 +22,10 @@ void selected_code(Effort) {
     int different = 0;
     for (std::string outside, inside; std::getline(native, outside) && std::getline(guest, inside);) {
         const std::size_t colon = outside.find(':');
-        const std::string choice = outside.substr(colon + 2),
-                          guests_choice = inside.substr(inside.find(':') + 2);
+        const std::string choice = outside.substr(colon + 2), guests_choice = inside.substr(inside.find(':') + 2);
         different += choice != guests_choice;
-        std::printf("%-24s %-20s %-20s%s\n", outside.substr(0, colon).c_str(), choice.c_str(),
-                    guests_choice.c_str(), choice == guests_choice ? "" : " DIFFERENT");
+        std::printf("%-24s %-20s %-20s%s\n", outside.substr(0, colon).c_str(), choice.c_str(), guests_choice.c_str(),
+                    choice == guests_choice ? "" : " DIFFERENT");
     }
     std::printf("\n%s\n", different == 0 ? "All the same." : "Not the same.");
 }

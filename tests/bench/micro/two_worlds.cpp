@@ -24,8 +24,7 @@ std::string TwoWorlds::natively(const std::vector<std::string>& arguments) const
     std::FILE* pipe = ::popen(command.c_str(), "re");
     if (pipe == nullptr) throw MachineError("cannot run " + path_);
     std::array<char, 4096> buffer;
-    while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe))
-        output.append(buffer.data(), n);
+    while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) output.append(buffer.data(), n);
     if (::pclose(pipe) != 0) throw MachineError(command + " failed");
     return output;
 }
@@ -36,8 +35,7 @@ std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments) const
     options.program_name = path_;
     options.arguments = arguments;
     if (!program_->interpreter().empty()) {
-        for (const char* folder : {"/lib64", "/lib", "/usr/lib"})
-            options.allowed_paths.push_back({folder, ""});
+        for (const char* folder : {"/lib64", "/lib", "/usr/lib"}) options.allowed_paths.push_back({folder, ""});
         options.allowed_paths.push_back({path_, ""});
     }
     options.output = [&](int, std::string_view text) { output += text; };

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A program in C++ as those of the TinyKVM ecosystem are written: it uses every global name of their kvm_api.hpp, in each of
-// its forms, and ours beside them. The URL says which, the argument where to fetch from.
+// A program in C++ as those of the TinyKVM ecosystem are written: it uses every global name of their kvm_api.hpp, in
+// each of its forms, and ours beside them. The URL says which, the argument where to fetch from.
 #include "kvm_api.hpp"
 
 static void in_storage(size_t, struct virtbuffer[], size_t) { storage_return_nothing(); }
 static void task(void*, size_t) {}
 
 static std::string text(const Curl::Result& result) {
-    return std::to_string(result.status) + (result.failed() ? " failed" : "") + " [" + std::string(result.content_type) +
-           "] " + std::string(result.content) + "; ";
+    return std::to_string(result.status) + (result.failed() ? " failed" : "") + " [" +
+           std::string(result.content_type) + "] " + std::string(result.content) + "; ";
 }
 
 static void responses(std::string_view which) {

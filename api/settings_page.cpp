@@ -1,9 +1,0 @@
-// Prints docs/configuration.md.
-#include <cstdio>
-
-#include "api/settings.hpp"
-
-int main() {
-    const std::string page = tinykvm::api::configuration_page();
-    return std::fwrite(page.data(), 1, page.size(), stdout) == page.size() ? 0 : 1;
-}

@@ -1,0 +1,21 @@
+// Text of a guest on its way into a log.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "tinykvm/printable.hpp"
+
+namespace tinykvm::host {
+
+using tinykvm::printable;
+
+inline constexpr std::size_t max_log_line = 2048;  // bytes of one line; the rest is cut
+inline constexpr std::size_t max_log_lines = 64;   // of one request; more are counted, not kept
+
+// 0x7F0001000
+std::string hex(unsigned long long value);
+
+}  // namespace tinykvm::host

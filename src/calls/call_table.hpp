@@ -1,0 +1,24 @@
+// Every call of the guest interface: its number, its name, who answers it, and when it is allowed.
+#pragma once
+
+#include <cstdint>
+
+#include "src/calls/guest_calls.hpp"
+
+namespace tinykvm::host {
+
+struct CallTable {
+    // When a call makes sense.
+    enum When : unsigned { boot = 1, request = 2, returning = 4, streaming = 8, always = 15 };
+
+    struct Entry {
+        std::uint32_t number;
+        const char* name;
+        GuestCalls::Handler handler;  // null: known, but not in this version
+        unsigned when;
+    };
+    // Null for a number nobody knows.
+    static const Entry* find(std::uint32_t number);
+};
+
+}  // namespace tinykvm::host

@@ -1,0 +1,62 @@
+#include "src/calls/guest_output.hpp"
+
+#include <algorithm>
+
+#include "src/base/guest_text.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+thread_local GuestOutput* attached = nullptr;
+
+}  // namespace
+
+void GuestOutput::attach(GuestOutput* output) { attached = output; }
+
+void GuestOutput::connect(Options& options, bool log) {
+    options.output = [](int, std::string_view text) {
+        if (attached != nullptr) {
+            attached->write(text);
+        }
+    };
+    options.warn = [](std::string_view line) {
+        if (attached != nullptr) {
+            attached->line_(printable(line));
+        }
+    };
+    if (log) {
+        options.log = options.warn;
+    }
+}
+
+void GuestOutput::write(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        const std::string_view part = text.substr(0, end);
+        // A line is cut where a log line is, and by one byte more, which shows that it is cut.
+        constexpr std::size_t most = max_log_line + 1;
+        pending_ += part.substr(0, most - std::min(pending_.size(), most));
+        if (end == std::string_view::npos) {
+            return;
+        }
+        end_line();
+        text.remove_prefix(end + 1);
+    }
+}
+
+void GuestOutput::end_line() {
+    last_line_ = printable(pending_, max_log_line);
+    pending_.clear();
+    if (log_output_) {
+        line_("output: " + last_line_);
+    }
+}
+
+void GuestOutput::flush() {
+    if (!pending_.empty()) {
+        end_line();
+    }
+}
+
+}  // namespace tinykvm::host

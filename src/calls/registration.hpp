@@ -1,0 +1,30 @@
+// What a program said about itself while it booted.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+
+#include "src/calls/guest_abi.hpp"
+#include "src/calls/regex.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::host {
+
+struct Registration {
+    enum class Waiting {
+        no,         // has not called wait_for_requests yet
+        callbacks,  // wait_for_requests: a callback per request
+        paused,     // wait_for_requests_paused: goes on behind the call, once per request
+    };
+    Waiting waiting = Waiting::no;
+    GuestAddr paused_request = 0;                            // where a paused program wants its kvm_request
+    std::array<GuestAddr, abi::callback_limit> callbacks{};  // 0: not registered
+
+    std::shared_ptr<const RegexSet> regexes;  // null: none
+    bool ephemeral = true;                    // VMs are reset after each request
+
+    GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
+};
+
+}  // namespace tinykvm::host

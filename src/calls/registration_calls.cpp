@@ -1,0 +1,145 @@
+// The calls of a program that prepares itself, and the frame around all calls.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "src/base/failure.hpp"
+#include "src/base/guest_text.hpp"
+#include "src/calls/call_table.hpp"
+#include "src/calls/guest_calls.hpp"
+
+namespace tinykvm::host {
+
+void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
+    phase_ = Phase::boot;
+    registration_ = {};
+    registration_.ephemeral = environment_.ephemeral;
+    boot_log_ = std::move(log);
+    waits_ = false;
+}
+
+void GuestCalls::note(std::string_view line) {
+    if (boot_log_) {
+        boot_log_(line);
+    } else if (log_.size() < max_log_lines) {
+        log_.emplace_back(line);
+    } else {
+        lines_lost_++;
+    }
+}
+
+std::vector<std::string> GuestCalls::take_log() {
+    if (lines_lost_ > 0) {
+        log_.push_back("(" + std::to_string(lines_lost_) + " more lines were not logged)");
+        lines_lost_ = 0;
+    }
+    return std::exchange(log_, {});
+}
+
+HostCallResult GuestCalls::handle(const HostCall& call, GuestMemory& memory) {
+    const CallTable::Entry* entry = CallTable::find(call.number);
+    if (entry == nullptr || entry->handler == nullptr) {
+        if (environment_.verbose) {
+            note(entry == nullptr ? "unknown call " + hex(call.number)
+                                  : std::string(entry->name) + " is not available in this version");
+        }
+        return HostCallResult::resume(-ENOSYS);
+    }
+    const unsigned now = phase_ == Phase::boot        ? CallTable::boot
+                         : phase_ == Phase::request   ? CallTable::request
+                         : phase_ == Phase::streaming ? CallTable::streaming
+                                                      : CallTable::returning;
+    if ((entry->when & now) == 0) {
+        throw Failure(FailureKind::invalid_answer,
+                      std::string(entry->name) + (phase_ == Phase::boot        ? " without a request"
+                                                  : phase_ == Phase::streaming ? " after the response has begun"
+                                                                               : " while the program serves requests"));
+    }
+    return (this->*entry->handler)(call, memory);
+}
+
+HostCallResult GuestCalls::register_func(const HostCall& call, GuestMemory&) {
+    const std::uint64_t which = static_cast<std::uint32_t>(call.args[0]);
+    switch (static_cast<abi::Callback>(which)) {
+        case abi::Callback::get:
+        case abi::Callback::post:
+        case abi::Callback::request:
+        case abi::Callback::stream_post:
+        case abi::Callback::on_error: registration_.callbacks[which] = call.args[1]; return HostCallResult::resume(0);
+        case abi::Callback::live_update:
+        case abi::Callback::live_restore:
+        case abi::Callback::prepare_for_pause: return HostCallResult::resume(-ENOSYS);
+    }
+    return HostCallResult::resume(-EINVAL);
+}
+
+// Waiting is how a program ends its boot, how a request ends without an answer, and where a paused program that
+// is not ephemeral comes back to.
+HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const char* name) {
+    if (phase_ == Phase::request) {
+        throw Failure(FailureKind::no_answer, std::string("the program called ") + name + " without an answer");
+    }
+    if (phase_ == Phase::streaming) {
+        throw Failure(FailureKind::invalid_answer, std::string("the streaming callback called ") + name);
+    }
+    if (phase_ == Phase::returning && registration_.waiting != waiting) {
+        throw Failure(FailureKind::no_answer,
+                      std::string("the program waits with ") + name + " now, which is not how it waited at first");
+    }
+    registration_.waiting = waiting;
+    waits_ = true;
+    return HostCallResult::stop();
+}
+
+HostCallResult GuestCalls::wait_for_requests(const HostCall&, GuestMemory&) {
+    return stop_waiting(Registration::Waiting::callbacks, "wait_for_requests");
+}
+
+HostCallResult GuestCalls::wait_for_requests_paused(const HostCall& call, GuestMemory& memory) {
+    if (!memory.is_writable(call.args[0], sizeof(abi::Request))) {
+        throw Failure(FailureKind::invalid_answer,
+                      "wait_for_requests_paused: the request at " + hex(call.args[0]) + " is not writable");
+    }
+    registration_.paused_request = call.args[0];
+    return stop_waiting(Registration::Waiting::paused, "wait_for_requests_paused");
+}
+
+// The decision is part of what reset takes back: one that main() made holds for every VM, that of a request for its
+// own VM until it is reset.
+HostCallResult GuestCalls::make_ephemeral(const HostCall& call, GuestMemory&) {
+    if (!environment_.control_ephemeral) {
+        note("sys_make_ephemeral: the configuration does not allow it (\"control_ephemeral\")");
+        return HostCallResult::resume(-EPERM);
+    }
+    registration_.ephemeral = static_cast<std::uint32_t>(call.args[0]) != 0;
+    return HostCallResult::resume(0);
+}
+
+HostCallResult GuestCalls::is_storage(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }
+
+HostCallResult GuestCalls::is_debug(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }
+
+HostCallResult GuestCalls::get_meminfo(const HostCall& call, GuestMemory& memory) {
+    abi::MemoryInfo info;
+    info.max_memory = environment_.max_memory;
+    info.max_reqmem = environment_.max_request_memory;
+    if (phase_ != Phase::boot) {
+        info.reqmem_current = memory.changed_bytes();
+        most_changed_bytes_ = std::max(most_changed_bytes_, info.reqmem_current);
+        info.reqmem_upper = most_changed_bytes_;
+    }
+    return HostCallResult::resume(memory.write(call.args[0], info) ? 0 : -EFAULT);
+}
+
+HostCallResult GuestCalls::log(const HostCall& call, GuestMemory& memory) {
+    // A byte more than is shown: that is how a line that is cut is known.
+    const std::uint64_t size = std::min<std::uint64_t>(call.args[1], max_log_line + 1);
+    const auto text = memory.read_bytes(call.args[0], size);
+    if (!text) {
+        return HostCallResult::resume(-EFAULT);
+    }
+    note(printable(*text, max_log_line));
+    return HostCallResult::resume(static_cast<std::int64_t>(std::min<std::size_t>(size, max_log_line)));
+}
+
+}  // namespace tinykvm::host

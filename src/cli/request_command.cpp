@@ -1,0 +1,381 @@
+// `tinykvm request`: one request to a program, as Varnish would give it, and the response as curl -i prints it.
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/failure.hpp"
+#include "src/base/field.hpp"
+#include "src/cli/command.hpp"
+#include "src/programs/catalogue.hpp"
+#include "src/source/program_source.hpp"
+#include "src/vms/request_vm.hpp"
+
+namespace tinykvm::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t max_file = std::size_t{1} << 30;
+constexpr unsigned long max_repeat = 10'000'000;
+
+enum RequestStatus { exit_answered = 0, exit_refused = 1, exit_usage = 2, exit_failed = 3 };
+
+struct CommandLine {
+    const char* config = nullptr;
+    bool list = false;
+    std::vector<std::string_view> settings;  // KEY=JSON
+    std::string_view method;
+    std::vector<std::string> headers;
+    const char* body = nullptr;
+    std::string_view argument;
+    unsigned long repeat = 0;  // 0: once, without a summary
+    std::string program;       // a file, or a name of the configuration
+    std::string_view url = "/";
+};
+
+[[noreturn]] void refuse(const char* problem, const char* detail = "") { throw Usage{problem, detail, exit_usage}; }
+
+CommandLine parse(std::span<char* const> arguments) {
+    CommandLine line;
+    std::vector<char*> operands;
+    bool options = true;
+    std::size_t at = 0;
+    const auto value = [&] {
+        if (at + 1 >= arguments.size()) refuse("a value is missing behind", arguments[at]);
+        return arguments[++at];
+    };
+    for (; at < arguments.size(); ++at) {
+        const std::string_view word = arguments[at];
+        if (!options || !word.starts_with("--")) {
+            operands.push_back(arguments[at]);
+        } else if (word == "--") {
+            options = false;
+        } else if (word == "--config") {
+            line.config = value();
+        } else if (word == "--list") {
+            line.list = true;
+        } else if (word == "--set") {
+            const char* setting = value();
+            if (std::strchr(setting, '=') == nullptr || *setting == '=') refuse("--set wants KEY=JSON", setting);
+            line.settings.emplace_back(setting);
+        } else if (word == "--method") {
+            const char* method = value();
+            if (!host::is_field_name(method)) refuse("--method wants the name of one", method);
+            line.method = method;
+        } else if (word == "--head") {
+            line.method = "HEAD";
+        } else if (word == "--header") {
+            const char* header = value();
+            std::string why;
+            if (!host::parse_field(header, why)) refuse("--header wants \"Name: value\"", header);
+            line.headers.emplace_back(header);
+        } else if (word == "--body") {
+            line.body = value();
+        } else if (word == "--arg") {
+            line.argument = value();
+        } else if (word == "--repeat") {
+            const char* text = value();
+            const char* end = text + std::strlen(text);
+            const auto [stop, error] = std::from_chars(text, end, line.repeat);
+            if (error != std::errc{} || stop != end || line.repeat < 1 || line.repeat > max_repeat)
+                refuse("--repeat wants a number from 1 to 10000000", text);
+        } else {
+            refuse("request has no such option", arguments[at]);
+        }
+    }
+    if (line.list) {
+        if (line.config == nullptr) refuse("--list wants a library: --config FILE");
+        if (!operands.empty()) refuse("--list asks no program", operands[0]);
+        return line;
+    }
+    if (operands.empty()) refuse("which program shall answer?");
+    if (operands.size() > 2) refuse("there is one URL at most", operands[2]);
+    line.program = operands[0];
+    if (operands.size() > 1) line.url = operands[1];
+    if (line.method.empty()) line.method = line.body != nullptr ? "POST" : "GET";
+    return line;
+}
+
+// "-" is the standard input.
+std::string read_file(const char* path) {
+    const auto close = [](std::FILE* file) { return file == stdin ? 0 : std::fclose(file); };
+    const bool is_standard = std::strcmp(path, "-") == 0;
+    const std::unique_ptr<std::FILE, decltype(close)> file(is_standard ? stdin : std::fopen(path, "rb"), close);
+    std::string text;
+    if (file) {
+        char piece[65536];
+        while (const std::size_t size = std::fread(piece, 1, sizeof piece, file.get())) {
+            text.append(piece, size);
+            if (text.size() > max_file) throw host::ConfigError(std::string(path) + ": has more than 1 GiB");
+        }
+    }
+    if (!file || std::ferror(file.get()) != 0) throw host::ConfigError(std::string(path) + ": " + std::strerror(errno));
+    return text;
+}
+
+void print_line(const std::string& program, std::string_view line) {
+    print_message(program + ": " + std::string(line));
+}
+
+void print_failure(const std::string& program, const host::Failure& failure) {
+    print_line(program, std::string(host::to_string(failure.kind())) + ": " + failure.what());
+    std::string_view report = failure.report();
+    const std::string said = failure.what() + std::string("\n");
+    if (report.starts_with(said)) report.remove_prefix(said.size());
+    if (!report.empty()) std::fprintf(stderr, "%.*s\n", static_cast<int>(report.size()), report.data());
+}
+
+class NoCounters final : public host::CounterSink {
+  public:
+    void add(host::Counter, std::uint64_t) noexcept override {}
+};
+
+// A library of programs and groups: a file, or a URI as for library().
+void configure_from_library(host::Catalogue& catalogue, const std::string& where) {
+    const bool is_uri = where.find("://") != std::string::npos;
+    try {
+        catalogue.library(is_uri ? where : "file://" + fs::absolute(where).string(), host::Catalogue::Mistakes::refuse);
+    } catch (const host::Failure& failure) {
+        throw host::ConfigError(failure.what());
+    }
+}
+
+// What the program in the file is called in messages.
+std::string name_of_file(const fs::path& path) {
+    std::string name = path.filename().string().substr(0, 64);
+    std::replace_if(
+        name.begin(), name.end(),
+        [](char c) {
+            return !host::is_field_name({&c, 1});
+        },
+        '_');
+    return name.empty() ? "program" : name;
+}
+
+host::Service& configure(host::Catalogue& catalogue, const CommandLine& line) {
+    std::string name = line.program;
+    if (line.config != nullptr) {
+        configure_from_library(catalogue, line.config);
+        if (catalogue.find(name) == nullptr)
+            throw host::ConfigError(std::string(line.config) + ": " + catalogue.why_missing(name));
+    } else {
+        const fs::path path = fs::absolute(line.program);
+        if (!fs::is_regular_file(path)) throw host::ConfigError(line.program + ": there is no such program");
+        name = name_of_file(path);
+        catalogue.configure(name, nlohmann::json{{"filename", path.string()}}.dump());
+    }
+    for (const std::string_view setting : line.settings) {
+        const std::size_t equals = setting.find('=');
+        catalogue.configure(name, "{" + nlohmann::json(setting.substr(0, equals)).dump() + ":" +
+                                      std::string(setting.substr(equals + 1)) + "}");
+    }
+    host::Service& service = *catalogue.find(name);
+    if (!service.refusal().empty()) throw host::ConfigError(name + " cannot be asked");  // why has been printed
+    return service;
+}
+
+// Why the program cannot be served, as far as that is known before it runs and without asking its server. Empty: it
+// can.
+std::string why_not_served(const host::Service& service) {
+    host::ProgramConfig config = service.config();
+    if (!service.refusal().empty() || !config.uri.empty()) return service.refusal();
+    config.downloads.clear();
+    try {
+        (void)host::obtain_program(
+            service.name(), config, [](std::string_view) {}, nullptr);
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+// The programs of a library, and what is wrong with them.
+int list(host::Catalogue& catalogue, const std::string& where) {
+    configure_from_library(catalogue, where);
+    bool all_served = true;
+    const auto print = [&](const std::string& name, const char* what, const std::string& why) {
+        std::printf("%s: %s%s%s\n", name.c_str(), what, why.empty() ? "" : ": ", why.c_str());
+        all_served &= why.empty();
+    };
+    catalogue.for_each([&](const host::Service& service) {
+        const std::string why = why_not_served(service);
+        print(service.name(), why.empty() ? "served" : "not served", why);
+    });
+    for (const auto& [name, why] : catalogue.refused_groups()) print(name, "a group that cannot be used", why);
+    return all_served ? exit_answered : exit_refused;
+}
+
+void say_nothing(const std::string&, std::string_view) {}
+
+void print_head(const host::Response& response) {
+    std::vector<std::string> lines;
+    if (!response.content_type.empty()) lines.push_back("Content-Type: " + response.content_type);
+    lines.insert(lines.end(), response.headers.begin(), response.headers.end());
+    for (const host::HeaderChange& change : response.response_changes) host::apply_change(lines, change);
+    if (response.body_size != host::Response::unknown_size)
+        lines.push_back("Content-Length: " + std::to_string(response.body_size));
+    std::printf("HTTP/1.1 %d\n", response.status);
+    for (const std::string& one : lines) std::printf("%s\n", one.c_str());
+    std::putchar('\n');
+}
+
+// One request, again and again if need be.
+class Client {
+  public:
+    Client(host::Service& service, const CommandLine& line)
+        : service_(service), body_(line.body != nullptr ? read_file(line.body) : ""), lines_(line.headers) {
+        add_unless_given("Host", "localhost");
+        if (line.body != nullptr) add_unless_given("Content-Length", std::to_string(body_.size()));
+        headers_.assign(lines_.begin(), lines_.end());
+        request_.method = line.method;
+        request_.url = line.url;
+        request_.argument = line.argument;
+        request_.headers = headers_;
+        if (const std::string_view* type = find("Content-Type")) {
+            std::string why;
+            request_.content_type = host::parse_field(*type, why)->value;
+        }
+    }
+
+    // Prints what the program logs, why it fails, and if wanted the response. Nullopt when it failed.
+    std::optional<int> run(bool print) {
+        host::Lease lease = service_.acquire(nullptr);
+        lease->begin(request_);
+        lease->append_body(std::as_bytes(std::span(body_)));
+        const host::Outcome outcome = lease->run(nullptr);
+        if (print || !outcome.answered) print_lines(outcome.log);
+        for (const host::Failure& failure : outcome.failures) print_failure(service_.name(), failure);
+        if (!outcome.answered) return std::nullopt;
+        const int status = outcome.response.status;
+        if (print) print_head(outcome.response);
+        if (request_.method != "HEAD" && status != 204 && status != 304) take_body(*lease, outcome.response, print);
+        return status;
+    }
+
+  private:
+    const std::string_view* find(std::string_view name) const {
+        const auto found = std::find_if(headers_.begin(), headers_.end(), [&](std::string_view header) {
+            return host::same_name(host::name_of(header), name);
+        });
+        return found == headers_.end() ? nullptr : &*found;
+    }
+
+    // As every request that comes to Varnish has it.
+    void add_unless_given(const std::string& name, const std::string& value) {
+        headers_.assign(lines_.begin(), lines_.end());
+        if (find(name) == nullptr) lines_.push_back(name + ": " + value);
+    }
+
+    void print_lines(const std::vector<std::string>& lines) const {
+        for (const std::string& one : lines) print_line(service_.name(), one);
+    }
+
+    void take_body(host::RequestVm& vm, const host::Response& response, bool print) const {
+        std::size_t offset = 0;
+        for (auto piece = vm.body(response, 0); !piece.empty(); piece = vm.body(response, offset)) {
+            if (print) std::fwrite(piece.data(), 1, piece.size(), stdout);
+            offset += piece.size();
+        }
+        const auto log = vm.take_log();
+        if (print) print_lines(log);
+    }
+
+    host::Service& service_;
+    const std::string body_;
+    std::vector<std::string> lines_;
+    std::vector<std::string_view> headers_;
+    host::Request request_;
+};
+
+// Of VMs that are gone, so that their last resets are counted as well.
+void print_summary(std::vector<double> times, const host::ProgramReport& report) {
+    std::sort(times.begin(), times.end());
+    const auto count = static_cast<double>(times.size());
+    const auto each = [&](host::Counter counter) {
+        return static_cast<double>(host::value_of(report.totals, counter)) / count;
+    };
+    std::fprintf(stderr,
+                 "tinykvm: %zu requests: median %.1f us, min %.1f us; each %.1f exits, %.1f faults, %.1f KVM calls, "
+                 "%.1f pages restored\n",
+                 times.size(), times[times.size() / 2], times.front(), each(host::Counter::exits),
+                 each(host::Counter::guest_faults), each(host::Counter::kvm_calls),
+                 each(host::Counter::pages_restored));
+    const host::RequestPeaks& peaks = report.peaks;
+    std::fprintf(stderr, "tinykvm: at most %.2f MiB of memory (max_request_memory), %.6f s (max_request_time)\n",
+                 static_cast<double>(peaks.memory) / (1 << 20), static_cast<double>(peaks.microseconds) / 1e6);
+}
+
+int answer(host::Catalogue& catalogue, host::Service& service, const CommandLine& line) {
+    Client client(service, line);
+    service.wait_until_booted();
+    std::vector<double> times;
+    int highest = 0;
+    for (unsigned long i = 0; i < std::max(line.repeat, 1UL); i++) {
+        const auto begin = Clock::now();
+        const std::optional<int> status = client.run(i == 0);
+        if (!status) return exit_failed;
+        times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        highest = std::max(highest, *status);
+    }
+    if (line.repeat > 0) {
+        catalogue.cold();
+        if (const auto report = service.report()) print_summary(std::move(times), *report);
+    }
+    return highest < 400 ? exit_answered : exit_refused;
+}
+
+int run(std::span<char* const> arguments) {
+    const CommandLine line = parse(arguments);
+    NoCounters counters;
+    host::Catalogue catalogue({counters, line.list ? say_nothing : print_line});
+    try {
+        if (line.list) return list(catalogue, line.config);
+        return answer(catalogue, configure(catalogue, line), line);
+    } catch (const host::ConfigError& error) {
+        print_message(error.what());
+        return exit_usage;
+    } catch (const host::Failure& failure) {
+        // Why a program did not boot has been printed.
+        if (failure.kind() != host::FailureKind::not_ready) print_failure(line.program, failure);
+        return exit_failed;
+    }
+}
+
+}  // namespace
+
+const Command request_command = {
+    "request", "Ask a program for a response, without Varnish",
+    "Usage: tinykvm request [OPTIONS] PROGRAM [URL]\n"
+    "       tinykvm request --config FILE --list\n"
+    "\n"
+    "Boots a program of guest-api/kvm_api.h and gives it one request, in the way Varnish does. Prints status,\n"
+    "headers and body of the response like curl -i; what the program logs and why it fails go to standard\n"
+    "error. PROGRAM is a file, or with --config the name of a program there. URL is / unless given.\n"
+    "\n"
+    "  --config FILE    a library, as for library(): {\"name\": {settings...}, ...}; may be a URI\n"
+    "  --list           print the programs of the library and which of them are not served, and why\n"
+    "  --set KEY=JSON   a setting of the program, for example max_request_time=2; may be repeated\n"
+    "  --method METHOD  GET unless given, with a body POST\n"
+    "  --head           the same as --method HEAD: no body is printed\n"
+    "  --header \"Name: value\"  may be repeated\n"
+    "  --body FILE      the body of the request; - is standard input\n"
+    "  --arg TEXT       the argument of the program (to_backend's last)\n"
+    "  --repeat N       ask N times, print the first response, and what a request costs on standard error\n"
+    "\n"
+    "Exit status: 0 answered; 1 answered with a status of 400 or more; 2 a bad command line or\n"
+    "configuration; 3 the program failed; 125 an error of tinykvm itself. With --list: 0 all programs\n"
+    "are served; 1 some are not; 2 the library cannot be read.\n",
+    run};
+
+}  // namespace tinykvm::cli

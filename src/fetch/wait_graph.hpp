@@ -1,0 +1,83 @@
+// Finds requests that wait for a VM which cannot become free before they have been answered: a program asks Varnish for
+// what it answers itself, directly or through other programs, and all its VMs are held by requests that do so.
+//
+// It knows the self-requests under way, each of which may hold a VM of a pool and may be inside of another one, and who
+// waits for a VM on behalf of one. A wait is hopeless when every VM of its pool is held by a self-request for whose
+// response a hopeless wait would have to end. Requests of clients are nobody's hope and are not in the graph at all, so
+// they cost nothing here.
+//
+// Thread safety: any thread. Its lock is the last one that anybody takes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace tinykvm::host {
+
+class WaitGraph {
+  public:
+    // Of a self-request under way. It is random, so that nobody who has not seen it can name it. 0: none.
+    using Id = std::uint64_t;
+
+    // Something under way, until this object is gone.
+    class Entry {
+      public:
+        Entry() = default;
+        Entry(Entry&& other) noexcept { *this = std::move(other); }
+        Entry& operator=(Entry&& other) noexcept;
+        ~Entry() { end(); }
+        // Of a self-request.
+        Id id() const { return id_; }
+        void end();
+
+      private:
+        friend class WaitGraph;
+        WaitGraph* graph_ = nullptr;
+        bool is_wait_ = false;
+        Id id_ = 0;
+    };
+
+    // That of all configurations: a loop may go through several.
+    static WaitGraph& of_process();
+
+    // A self-request that needs all that is done on behalf of it to be answered. `pool` is whose VM is held meanwhile
+    // (null: none is), `inside_of` the self-request that waits for it in turn (0: none does). Throws Failure (host)
+    // when there are no random numbers.
+    Entry begin_self_request(const void* pool, Id inside_of);
+
+    // A wait for one of the `vms` VMs of a pool, for the sake of a self-request. Nullopt: it would be hopeless.
+    // A boot is a pool of one VM that is held until it has booted.
+    std::optional<Entry> begin_wait(const void* pool, std::size_t vms, Id inside_of);
+    // Nobody waits for these VMs any more, even if he does not know yet.
+    void forget_waits(const void* pool);
+
+  private:
+    struct SelfRequest {
+        const void* pool;
+        Id inside_of;
+    };
+    struct Wait {
+        const void* pool;
+        std::size_t vms;
+        Id inside_of;
+    };
+    using HeldVms = std::map<const void*, std::size_t>;  // of which pool, how many
+
+    bool is_hopeless(const Wait& wait) const;
+    std::set<Id> unanswerable(const std::set<Id>& candidates, const HeldVms& held) const;
+    HeldVms vms_held(const std::set<Id>& by) const;
+    static bool has_all(const HeldVms& held, const Wait& wait);
+    Entry entry(bool is_wait, Id id);
+
+    std::mutex mutex_;  // guards everything below
+    std::map<Id, SelfRequest> self_requests_;
+    std::map<Id, Wait> waits_;  // under numbers of their own
+    Id last_wait_ = 0;
+};
+
+}  // namespace tinykvm::host

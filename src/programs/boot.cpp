@@ -1,0 +1,100 @@
+#include "src/programs/boot.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "src/base/failure.hpp"
+#include "src/base/thread.hpp"
+#include "src/fetch/wait_graph.hpp"
+
+namespace tinykvm::host {
+
+Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary, const ServiceHost& host)
+    : name_(std::move(name)), config_(std::move(config)), host_(host), binary_(std::move(binary)) {}
+
+std::shared_ptr<Boot> Boot::begin(const std::string& name, ProgramConfig config, std::shared_ptr<const Program> binary,
+                                  const ServiceHost& host) {
+    const std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), host));
+    Thread("kvm:" + name, [boot] { boot->run(); }).detach();
+    host.counters.add(Counter::boots, 1);
+    return boot;
+}
+
+void Boot::run() {
+    const auto begin = Clock::now();
+    std::shared_ptr<const BootedProgram> program;
+    std::string failure;
+    try {
+        program = boot_program(
+            name_, config_, std::exchange(binary_, nullptr), [&](std::string_view line) { host_.log(name_, line); },
+            control_, Outside{host_.self_requests, &host_.counters});
+        if (config_.verbose) {
+            const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+            host_.log(name_, "booted in " + std::to_string(time.count()) + " us");
+        }
+    } catch (const Failure& error) {
+        failure = error.what();
+        log_failure(failure, error.report());
+    } catch (const std::exception& error) {
+        failure = error.what();
+        log_failure(failure, {});
+    }
+    const std::lock_guard lock(mutex_);
+    if (!end_) {
+        if (!program) {
+            host_.counters.add(Counter::boots_failed, 1);
+        }
+        end_ = program ? End::booted : End::failed;
+        program_ = std::move(program);
+        failure_ = std::move(failure);
+        ended_at_ = Clock::now();
+    }
+    thread_is_done_ = true;
+    ended_.notify_all();
+}
+
+void Boot::log_failure(std::string_view what, std::string_view report) const {
+    if (end() == End::called_off) {
+        return;
+    }
+    host_.log(name_, "did not boot: " + std::string(what));
+    if (!report.empty()) {
+        host_.log(name_, report);
+    }
+}
+
+std::optional<Boot::End> Boot::end() const {
+    const std::lock_guard lock(mutex_);
+    return end_;
+}
+
+std::optional<Boot::End> Boot::wait(Deadline until) const {
+    std::unique_lock lock(mutex_);
+    ended_.wait_until(lock, until, [this] { return end_.has_value(); });
+    return end_;
+}
+
+void Boot::call_off() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!end_) {
+            end_ = End::called_off;
+            WaitGraph::of_process().forget_waits(vm());
+            ended_.notify_all();
+        }
+    }
+    (void)has_stopped();
+}
+
+bool Boot::has_stopped() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (thread_is_done_) {
+            return true;
+        }
+    }
+    control_.cancel();  // may come too early or too late for a program that is about to run
+    return false;
+}
+
+}  // namespace tinykvm::host

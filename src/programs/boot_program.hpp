@@ -1,0 +1,44 @@
+// Boots a program: loads it, runs it until it waits for requests, warms it up and freezes it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "src/config/config.hpp"
+#include "src/vms/booted_program.hpp"
+
+namespace tinykvm {
+class Machine;
+class Program;
+}  // namespace tinykvm
+
+namespace tinykvm::host {
+
+// Lets another thread end a boot.
+//
+// Thread safety: any thread.
+class BootControl {
+  public:
+    // The boot ends soon with a Failure. To be repeated until it has: the program may not run yet, or not any more.
+    void cancel();
+    bool cancelled();
+
+  private:
+    friend class RunningMachine;
+    std::mutex mutex_;
+    Machine* machine_ = nullptr;  // while it runs
+    bool cancelled_ = false;
+};
+
+// Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null what the
+// configuration says, which is fetched first if need be. `log` gets what it says meanwhile. Throws Failure (not_ready)
+// with the reason.
+std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
+                                                  std::shared_ptr<const Program> binary,
+                                                  const std::function<void(std::string_view)>& log,
+                                                  BootControl& control, const Outside& outside = {});
+
+}  // namespace tinykvm::host

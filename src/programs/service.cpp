@@ -1,0 +1,276 @@
+#include "src/programs/service.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/failure.hpp"
+#include "src/fetch/wait_graph.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+constexpr auto retry_after = std::chrono::seconds(1);
+constexpr auto look_around = std::chrono::milliseconds(100);
+constexpr auto patience_with_vms = std::chrono::seconds(5);
+// What a boot takes outside of its guest: reading files, making the snapshot.
+constexpr auto patience_with_boots = std::chrono::seconds(10);
+
+}  // namespace
+
+Service::Service(std::string name, const ServiceHost& host)
+    : name_(std::move(name)),
+      host_(host),
+      statistics_(std::make_shared<ProgramStatistics>(host.counters)),
+      reaper_("kvm:" + name_) {}
+
+Service::~Service() {
+    cold();
+    if (!was_waited_for_) {
+        wait_until_cold(Clock::now() + patience_with_vms);
+    }
+}
+
+bool Service::configure(ProgramConfig config) {
+    const std::lock_guard lock(mutex_);
+    if (was_started_) {
+        return false;
+    }
+    config_ = std::move(config);
+    refusal_.clear();
+    return true;
+}
+
+bool Service::refuse(std::string why) {
+    if (!configure({})) {
+        return false;
+    }
+    refusal_ = std::move(why);
+    return true;
+}
+
+void Service::set_main_arguments(std::vector<std::string> arguments) {
+    const std::lock_guard lock(mutex_);
+    main_arguments_ = std::move(arguments);
+}
+
+// Called with the mutex.
+std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
+    if (is_cold_) {
+        throw Failure(FailureKind::closed, "the VCL is cold");
+    }
+    if (!refusal_.empty()) {
+        throw Failure(FailureKind::not_ready, "the program is not served: " + refusal_);
+    }
+    ProgramConfig config = config_;
+    if (main_arguments_) {
+        config.main_arguments = *main_arguments_;
+    }
+    was_started_ = true;
+    return Boot::begin(name_, std::move(config), std::move(binary), host_);
+}
+
+// The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
+std::shared_ptr<Boot> Service::current_boot() {
+    const std::lock_guard lock(mutex_);
+    const bool failed_a_while_ago =
+        boot_ && boot_->end() == Boot::End::failed && Clock::now() >= boot_->ended_at() + retry_after;
+    if (!boot_ || failed_a_while_ago) {
+        boot_ = begin_boot(nullptr);
+    }
+    return boot_;
+}
+
+void Service::start() { (void)current_boot(); }
+
+void Service::wait_until_booted(const ClientGone& gone) { (void)await_boot(gone); }
+
+std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone, WaitGraph::Id inside_of) {
+    // One boot usually ends in time by itself. This is for files on disks that hang, and for a program that is unloaded
+    // again and again meanwhile.
+    const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
+    for (;;) {
+        const std::shared_ptr<Boot> boot = current_boot();
+        std::optional<Boot::End> end = boot->end();
+        std::optional<WaitGraph::Entry> known;
+        if (!end && inside_of != 0 && !(known = WaitGraph::of_process().begin_wait(boot->vm(), 1, inside_of))) {
+            throw Failure(
+                FailureKind::not_ready,
+                "the program asks Varnish for what it answers itself, directly or through other programs, while "
+                "it boots");
+        }
+        while (!(end = boot->wait(Clock::now() + look_around))) {
+            if (gone && gone()) {
+                throw Failure(FailureKind::client_gone, "the client left while the program booted");
+            }
+            if (Clock::now() >= until) {
+                throw Failure(FailureKind::not_ready, "the program is still being loaded");
+            }
+        }
+        switch (*end) {
+            case Boot::End::booted: return boot;
+            case Boot::End::failed:
+                throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure());
+            case Boot::End::called_off: break;
+        }
+        if (Clock::now() >= until) {
+            throw Failure(FailureKind::not_ready, "the program was unloaded each time before it had booted");
+        }
+    }
+}
+
+bool Service::ready() const {
+    const std::lock_guard lock(mutex_);
+    return boot_ && boot_->end() == Boot::End::booted;
+}
+
+bool Service::healthy() const {
+    const std::lock_guard lock(mutex_);
+    return refusal_.empty() &&
+           (!boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after);
+}
+
+// Null when the boot is not that of the current generation any more.
+std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
+    const std::lock_guard lock(mutex_);
+    if (is_cold_) {
+        throw Failure(FailureKind::closed, "the VCL is cold");
+    }
+    if (boot != boot_) {
+        return nullptr;
+    }
+    if (!pool_) {
+        pool_ = std::make_shared<Pool>(boot->program(), statistics_);
+    }
+    return pool_;
+}
+
+Lease Service::acquire(const ClientGone& gone, WaitGraph::Id inside_of) {
+    std::optional<Deadline> until;  // the time of boots is not that in line
+    for (;;) {
+        const auto begin = Clock::now();
+        const std::shared_ptr<Boot> boot = await_boot(gone, inside_of);
+        until = until ? *until + (Clock::now() - begin) : Clock::now() + config_.max_queue_time;
+        const std::shared_ptr<Pool> pool = pool_of(boot);
+        if (Lease lease = pool ? pool->acquire(*until, gone, inside_of) : Lease()) {
+            return lease;
+        }
+    }
+}
+
+// Called with the mutex, like the following.
+void Service::give_up(const std::shared_ptr<Boot>& boot) {
+    boot->call_off();
+    if (!boot->has_stopped()) {
+        reaper_.watch([boot] { return boot->has_stopped(); });
+    }
+}
+
+void Service::retire_pool() {
+    if (const std::shared_ptr<Pool> pool = std::exchange(pool_, nullptr)) {
+        pool->retire();
+        std::erase_if(retired_pools_, [](const auto& one) { return one.expired(); });
+        retired_pools_.push_back(pool);
+        reaper_.watch([pool] { return pool->has_ended(); });
+    }
+}
+
+void Service::retire_generation() {
+    if (const std::shared_ptr<Boot> boot = std::exchange(boot_, nullptr)) {
+        give_up(boot);
+    }
+    retire_pool();
+}
+
+bool Service::unload() {
+    const std::lock_guard lock(mutex_);
+    const bool was_loaded = boot_ && boot_->end() != Boot::End::failed;
+    retire_generation();
+    return was_loaded;
+}
+
+void Service::update(std::shared_ptr<const Program> binary) {
+    std::shared_ptr<Boot> boot;
+    {
+        const std::lock_guard lock(mutex_);
+        if (update_) {
+            throw Failure(FailureKind::busy, "another live update of the program is under way");
+        }
+        boot = update_ = begin_boot(std::move(binary));
+    }
+    const auto end = boot->wait(Clock::now() + config_.max_boot_time + patience_with_boots);
+    const std::lock_guard lock(mutex_);
+    update_.reset();
+    if (is_cold_ || end == Boot::End::called_off) {
+        throw Failure(FailureKind::closed, "the VCL became cold meanwhile");
+    }
+    if (!end) {
+        give_up(boot);
+        throw Failure(FailureKind::not_ready, "the program did not boot in time");
+    }
+    if (end == Boot::End::failed) {
+        throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure());
+    }
+    retire_generation();
+    boot_ = boot;
+    live_updates_++;
+}
+
+std::optional<ProgramReport> Service::report() const {
+    std::optional<ProgramReport> report;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!boot_ || boot_->end() != Boot::End::booted) {
+            return std::nullopt;
+        }
+        report.emplace();
+        report->name = name_;
+        report->binary_size = boot_->program()->binary_size;
+        report->binary_type = boot_->program()->binary_type;
+        report->live_updates = live_updates_;
+    }
+    statistics_->report(*report);
+    return report;
+}
+
+Lease Service::try_acquire() {
+    std::shared_ptr<Pool> pool;
+    {
+        const std::lock_guard lock(mutex_);
+        pool = pool_;
+    }
+    return pool ? pool->try_acquire() : Lease();
+}
+
+void Service::warm() {
+    const std::lock_guard lock(mutex_);
+    is_cold_ = false;
+    was_waited_for_ = false;
+}
+
+void Service::cold() {
+    const std::lock_guard lock(mutex_);
+    is_cold_ = true;
+    if (update_) {
+        give_up(update_);
+    }
+    if (boot_ && boot_->end() != Boot::End::booted) {
+        retire_generation();
+    }
+    retire_pool();
+    for (const auto& one : retired_pools_) {
+        if (const auto pool = one.lock()) {
+            pool->close(std::chrono::milliseconds(0));
+        }
+    }
+}
+
+bool Service::wait_until_cold(Deadline until) {
+    {
+        const std::lock_guard lock(mutex_);
+        was_waited_for_ = true;
+    }
+    return reaper_.wait(until);
+}
+
+}  // namespace tinykvm::host

@@ -1,0 +1,107 @@
+// A configured program. It boots when it is started or first needed, then has a pool of request VMs. It can be
+// unloaded, to boot again for the next request, or be replaced by a new binary, which boots beside it.
+//
+// One boot and its pool are a generation. A request is served by one generation: those that run when theirs is replaced
+// finish there, those that still wait for a boot or a VM get the new one. What is left of the old one goes behind them,
+// watched by the reaper.
+//
+// Thread safety: any thread, except configure(), refuse() and the destructor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/programs/boot.hpp"
+#include "src/programs/boot_program.hpp"
+#include "src/programs/reaper.hpp"
+#include "src/vms/pool.hpp"
+#include "src/vms/program_statistics.hpp"
+
+namespace tinykvm::host {
+
+class Service {
+  public:
+    Service(std::string name, const ServiceHost& host);
+    // cold(), and waits some seconds for everything to end, unless that was waited for already. What is left then ends
+    // by itself, with its lease if need be.
+    ~Service();
+
+    const std::string& name() const { return name_; }
+    // As configured; main arguments may have been replaced since.
+    const ProgramConfig& config() const { return config_; }
+    // Before the program was started; false afterwards.
+    bool configure(ProgramConfig config);
+    // The program cannot be served as it is configured: whoever needs it fails with the reason. False when it was
+    // started.
+    bool refuse(std::string why);
+    // Why not; empty: it can be.
+    const std::string& refusal() const { return refusal_; }
+    // Instead of those of the configuration, from the next boot on.
+    void set_main_arguments(std::vector<std::string> arguments);
+
+    // Begins to boot the program, unless it did already.
+    void start();
+    // Waits until the boot is over. Throws Failure (not_ready) with the reason.
+    void wait_until_booted(const ClientGone& gone = nullptr);
+    bool ready() const;
+    // False while requests would fail because the program did not boot.
+    bool healthy() const;
+
+    // A request VM; starts the program if need be and waits for it. Throws Failure. A program that did not
+    // boot is tried again when a second has passed. `inside_of`: see Pool.
+    Lease acquire(const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    // One that is free right now; an empty lease when there is none. Starts nothing.
+    Lease try_acquire();
+
+    // The next request boots the program again, from its file. True when it was loaded, or being loaded; the failure
+    // of a boot is forgotten, too.
+    bool unload();
+    // Boots `binary` beside the program that runs, if any, and replaces it when that went well. Waits for that, at most
+    // max_boot_time and some seconds. Throws Failure: not_ready with the reason, busy when there is another update
+    // under way, closed; nothing has changed then.
+    void update(std::shared_ptr<const Program> binary);
+
+    // What it has done since it was configured, all generations together. Nothing while it is not loaded.
+    std::optional<ProgramReport> report() const;
+
+    // cold: request VMs and all threads go, boots under way are given up; a booted program stays. warm: they may
+    // come again.
+    void warm();
+    void cold();
+    // After cold(): have they gone? Waits for it until then.
+    bool wait_until_cold(Deadline until);
+
+  private:
+    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
+    std::shared_ptr<Boot> current_boot();
+    std::shared_ptr<Boot> await_boot(const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
+    void give_up(const std::shared_ptr<Boot>& boot);
+    void retire_generation();
+    void retire_pool();
+
+    const std::string name_;
+    const ServiceHost host_;
+    const std::shared_ptr<ProgramStatistics> statistics_;
+    ProgramConfig config_;
+    std::string refusal_;
+    Reaper reaper_;
+
+    mutable std::mutex mutex_;  // guards everything below; taken before those of boots and pools
+    std::optional<std::vector<std::string>> main_arguments_;
+    bool was_started_ = false;
+    bool is_cold_ = false;
+    bool was_waited_for_ = false;  // since it is cold
+    std::uint64_t live_updates_ = 0;
+    std::shared_ptr<Boot> boot_;                      // of the current generation; null: not loaded
+    std::shared_ptr<Pool> pool_;                      // of boot_; null: no request came yet
+    std::shared_ptr<Boot> update_;                    // what shall replace them
+    std::vector<std::weak_ptr<Pool>> retired_pools_;  // some of them have gone
+};
+
+}  // namespace tinykvm::host

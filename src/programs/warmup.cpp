@@ -1,0 +1,121 @@
+#include "src/programs/warmup.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "src/base/failure.hpp"
+#include "src/base/guest_text.hpp"
+#include "src/calls/call_plan.hpp"
+#include "src/calls/request_layout.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+// Without `exact`: most requests, for each of num_requests.
+constexpr unsigned most_rounds = 100;
+
+// What is beyond num_requests must not make a program fail that would load without it: it ends with half of the time
+// and half of the memory that the program has while it boots.
+class Allowance {
+  public:
+    Allowance(const GuestMemory& memory, Deadline deadline)
+        : memory_(memory), half_time_(Clock::now() + (deadline - Clock::now()) / 2) {}
+
+    bool is_left() const { return Clock::now() < half_time_ && memory_.own_bytes() <= memory_.limits().bytes / 2; }
+
+  private:
+    const GuestMemory& memory_;
+    const Deadline half_time_;
+};
+
+class WarmUp {
+  public:
+    WarmUp(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline)
+        : machine_(machine),
+          calls_(calls),
+          deadline_(deadline),
+          headers_(warmup.headers.begin(), warmup.headers.end()) {
+        request_.method = warmup.method;
+        request_.url = warmup.url;
+        request_.headers = headers_;
+        request_.warmup = true;
+    }
+
+    void answer_one() {
+        layout_.begin(machine_.memory(), machine_.request_area(), request_);
+        layout_.finish();
+        calls_.begin_request(request_);
+        if (calls_.registration().waiting == Registration::Waiting::paused) {
+            resume();
+        } else {
+            call();
+        }
+        calls_.response().reset();
+    }
+
+  private:
+    void call() {
+        const auto plan = plan_call(calls_.registration(), request_, layout_);
+        if (!plan) {
+            throw Failure(FailureKind::unsupported, "the program has no callback for it");
+        }
+        const GuestAddr function = calls_.registration().callback(plan->callback);
+        require_answer(machine_.call(function, plan->list(), calls_, deadline_));
+    }
+
+    // To the answer, and on to where the program waits again.
+    void resume() {
+        if (!machine_.memory().write(calls_.registration().paused_request, layout_.request())) {
+            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused is not writable");
+        }
+        require_answer(machine_.resume(0, calls_, deadline_));
+        calls_.begin_return();
+        const Stop stop = machine_.resume(0, calls_, deadline_);
+        if (stop.reason != Stop::Reason::host_call || !calls_.waits()) {
+            throw Failure(FailureKind::no_answer, "the program did not wait for another request after its answer");
+        }
+    }
+
+    void require_answer(const Stop& stop) {
+        if (stop.reason != Stop::Reason::host_call || !calls_.response()) {
+            throw no_answer(stop);
+        }
+    }
+
+    Machine& machine_;
+    GuestCalls& calls_;
+    const Deadline deadline_;
+    const std::vector<std::string_view> headers_;
+    Request request_;
+    RequestLayout layout_;
+};
+
+}  // namespace
+
+void warm_up(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline, std::string& where) {
+    if (warmup.num_requests == 0) {
+        return;
+    }
+    const std::string what = " (" + printable(warmup.method, 20) + " " + printable(warmup.url, 80) + ")";
+    const std::string of = warmup.exact ? " of " + std::to_string(warmup.num_requests) : std::string();
+    const unsigned most = warmup.exact ? warmup.num_requests : warmup.num_requests * most_rounds;
+    const Allowance allowance(machine.memory(), deadline);
+    WarmUp warm(machine, calls, warmup, deadline);
+    auto fastest = Clock::duration::max();
+    const auto goes_on = [&](unsigned n, unsigned no_faster) {
+        return n <= warmup.num_requests || (n <= most && no_faster < warmup.num_requests && allowance.is_left());
+    };
+    for (unsigned n = 1, no_faster = 0; goes_on(n, no_faster); n++) {
+        where = "in warm-up request " + std::to_string(n) + of + what;
+        const auto begin = Clock::now();
+        warm.answer_one();
+        const auto time = Clock::now() - begin;
+        no_faster = time < fastest ? 0 : no_faster + 1;
+        fastest = std::min(fastest, time);
+    }
+}
+
+}  // namespace tinykvm::host

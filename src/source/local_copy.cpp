@@ -1,0 +1,319 @@
+#include "src/source/local_copy.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "src/base/field.hpp"
+#include "src/base/guest_text.hpp"
+#include "src/fetch/resource.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t max_note_bytes = 16384;
+constexpr auto look_at_lock = std::chrono::milliseconds(50);
+constexpr auto patience_with_servers = std::chrono::seconds(5);  // when there is a copy to use instead
+
+[[noreturn]] void fail(const std::string& path, const std::string& why) {
+    throw Failure(FailureKind::host, path + ": " + why);
+}
+[[noreturn]] void fail_with_errno(const std::string& path) { fail(path, std::strerror(errno)); }
+
+// "/a/b" with (".", ".x") is "/a/.b.x".
+std::string beside(const std::string& path, const char* suffix) {
+    const std::size_t name = path.rfind('/') + 1;
+    return path.substr(0, name) + "." + path.substr(name) + suffix;
+}
+
+void write_all(int file, std::string_view bytes, const std::string& path) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(file, bytes.data(), bytes.size());
+        if (written < 0 && errno != EINTR) {
+            fail_with_errno(path);
+        }
+        bytes.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
+    }
+}
+
+// Makes the folders above `path` that are missing. Those that are there may be reached through links, as the path may;
+// in one that others may write to, something that is put where a new one should be is not used.
+void make_folders(const std::string& path) {
+    FileDescriptor folder(::open(path.starts_with('/') ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (std::size_t begin = 0, end; (end = path.find('/', begin)) != std::string::npos; begin = end + 1) {
+        const std::string name = path.substr(begin, end - begin), whole = path.substr(0, end);
+        if (name.empty()) {
+            continue;
+        }
+        FileDescriptor next(::openat(folder.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!next && errno == ENOENT) {
+            const bool is_made = ::mkdirat(folder.get(), name.c_str(), 0755) == 0;
+            if (!is_made && errno != EEXIST) {
+                fail(whole, std::string("the folder cannot be made: ") + std::strerror(errno));
+            }
+            next =
+                FileDescriptor(::openat(folder.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            struct stat status {};
+            if (!next || ::fstat(next.get(), &status) != 0 || status.st_uid != ::geteuid()) {
+                fail(whole, "is there, and not a folder of ours");
+            }
+            if (is_made && ::fchmod(next.get(), 0755) != 0) {  // whatever the umask is
+                fail_with_errno(whole);
+            }
+        }
+        if (!next) {
+            fail_with_errno(whole);
+        }
+        folder = std::move(next);
+    }
+}
+
+// A file on its way to become `path`. Whoever has it is alone in doing so: it is also the lock.
+class IncomingFile {
+  public:
+    IncomingFile(const std::string& path, const Patience& patience) : path_(path), name_(beside(path, ".incoming")) {
+        make_folders(path);
+        while (!try_to_lock()) {
+            patience.require_wanted();
+            patience.require_time();
+            std::this_thread::sleep_for(look_at_lock);
+        }
+    }
+    ~IncomingFile() {
+        if (!published_) {
+            (void)::unlink(name_.c_str());
+        }
+    }
+    IncomingFile(const IncomingFile&) = delete;
+    IncomingFile& operator=(const IncomingFile&) = delete;
+
+    void write(std::string_view bytes) { write_all(file_.get(), bytes, name_); }
+
+    // It has its place now; whoever waited for the lock may have it. The result is for reading it.
+    FileDescriptor publish(mode_t mode) {
+        if (::fchmod(file_.get(), mode) != 0 || ::fsync(file_.get()) != 0) {
+            fail_with_errno(name_);
+        }
+        FileDescriptor result(::open(name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        if (!result) {
+            fail_with_errno(name_);
+        }
+        if (::rename(name_.c_str(), path_.c_str()) != 0) {
+            fail_with_errno(path_);
+        }
+        published_ = true;
+        const FileDescriptor folder(
+            ::open(path_.substr(0, path_.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (folder) {
+            (void)::fsync(folder.get());
+        }
+        return result;
+    }
+
+  private:
+    // False: somebody else has it, or had it until now.
+    bool try_to_lock() {
+        file_ = FileDescriptor(
+            ::open(name_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR));
+        struct stat own {
+        }, there{};
+        if (!file_ || ::fstat(file_.get(), &own) != 0) {
+            fail_with_errno(name_);
+        }
+        if (!S_ISREG(own.st_mode) || own.st_uid != ::geteuid() || own.st_nlink > 1) {
+            fail(name_, "is there, and not a file of ours");
+        }
+        if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (errno != EWOULDBLOCK && errno != EINTR) {
+                fail_with_errno(name_);
+            }
+            return false;
+        }
+        if (::lstat(name_.c_str(), &there) != 0 || there.st_ino != own.st_ino || there.st_dev != own.st_dev) {
+            return false;  // the one who had it before has given it its place
+        }
+        if (::ftruncate(file_.get(), 0) != 0) {  // of one who died
+            fail_with_errno(name_);
+        }
+        return true;
+    }
+
+    const std::string path_, name_;
+    FileDescriptor file_;
+    bool published_ = false;
+};
+
+// Opened without following a link. Null, and the reason, when there is none we would use.
+struct OwnFile {
+    FileDescriptor file;
+    std::string why_not;
+
+    OwnFile(const std::string& path, bool whoever_wrote_it)
+        : file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+        struct stat status {};
+        if (!file || ::fstat(file.get(), &status) != 0) {
+            why_not = errno == ELOOP ? "it is a symbolic link" : std::strerror(errno);
+        } else if (!S_ISREG(status.st_mode)) {
+            why_not = "it is not a regular file";
+        } else if (!whoever_wrote_it && ((status.st_uid != ::geteuid() && status.st_uid != 0) ||
+                                         (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+            why_not = "others could have written it, and there is no checksum";
+        }
+        if (!why_not.empty()) {
+            file = {};
+        }
+    }
+};
+
+// The copy there is before anything is fetched.
+struct Present {
+    FileDescriptor file;  // null: there is none that can be used
+    std::string why_not;
+    std::string sha256;
+};
+
+Present look_at(const LocalCopy& copy, const Patience& patience) {
+    OwnFile own(copy.path, copy.expected.any());
+    if (!own.file) {
+        return {{}, own.why_not, {}};
+    }
+    Verification verification(copy.expected);
+    std::vector<std::byte> piece(std::size_t{1} << 20);
+    for (off_t offset = 0;;) {
+        patience.require_wanted();
+        const ssize_t size = ::pread(own.file.get(), piece.data(), piece.size(), offset);
+        if (size < 0 && errno != EINTR) {
+            return {{}, std::strerror(errno), {}};
+        }
+        if (size == 0) {
+            break;
+        }
+        offset += std::max<ssize_t>(size, 0);
+        verification.add(std::span(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
+    }
+    const std::string problem = verification.finish();
+    return {problem.empty() ? std::move(own.file) : FileDescriptor(), problem, verification.sha256()};
+}
+
+// The note beside the copy: of which URI it is which version. Whatever is wrong with it, there is none then.
+ResourceVersion noted_version(const LocalCopy& copy, const Present& present) {
+    const OwnFile own(beside(copy.path, ".version"), false);
+    std::array<char, max_note_bytes> text;
+    const ssize_t size = own.file && present.file ? ::read(own.file.get(), text.data(), text.size()) : 0;
+    const json note = json::parse(text.data(), text.data() + std::max<ssize_t>(size, 0), nullptr, false);
+    const auto value = [&](const char* key) {
+        const auto found = note.is_object() ? note.find(key) : note.end();
+        return found != note.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    if (value("uri") != copy.uri || value("sha256") != present.sha256) {
+        return {};
+    }
+    ResourceVersion version{value("etag"), value("last_modified")};
+    return is_field_value(version.etag) && is_field_value(version.last_modified) ? version : ResourceVersion();
+}
+
+void note_version(const LocalCopy& copy, const ResourceVersion& version, const std::string& sha256,
+                  const Patience& patience) {
+    const json note = {
+        {"uri", copy.uri}, {"sha256", sha256}, {"etag", version.etag}, {"last_modified", version.last_modified}};
+    IncomingFile file(beside(copy.path, ".version"), patience);
+    file.write(note.dump(4, ' ', false, json::error_handler_t::replace) + "\n");
+    (void)file.publish(S_IRUSR | S_IWUSR);
+}
+
+class WrongChecksum : public Failure {
+  public:
+    using Failure::Failure;
+};
+
+// Throws Failure; the copy is as before then.
+FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const SizeLimit& limit, const LocalCopy::Log& log,
+                     std::optional<Present>& present) {
+    IncomingFile file(copy.path, patience);
+    present = look_at(copy, patience);
+    Verification verification(copy.expected);
+    std::size_t bytes = 0;
+    ResourceRequest request;
+    request.uri = copy.uri;
+    request.have = noted_version(copy, *present);
+    request.limit = limit;
+    request.deadline = patience.deadline;
+    request.cancelled = patience.cancelled;
+    if (present->file) {
+        request.answer_by = Clock::now() + patience_with_servers;
+    }
+    request.take = [&](std::string_view piece) {
+        file.write(piece);
+        verification.add(std::as_bytes(std::span(piece)));
+        bytes += piece.size();
+    };
+    const ResourceAnswer answer = read_resource(request);
+    if (answer.unchanged) {
+        return std::move(present->file);
+    }
+    const std::string uri = printable(copy.uri, 300);
+    if (const std::string problem = verification.finish(); !problem.empty()) {
+        throw WrongChecksum(FailureKind::not_ready, uri + ": " + problem);
+    }
+    // Before the file has its place: from then on somebody else may have the lock.
+    try {
+        note_version(copy, answer.version, verification.sha256(), patience);
+    } catch (const Failure& failure) {
+        log(std::string("will be fetched again next time: ") + failure.what());
+    }
+    FileDescriptor fetched = file.publish(0644);
+    log("fetched " + uri + " to " + copy.path + ", " + std::to_string(bytes) + " bytes");
+    return fetched;
+}
+
+}  // namespace
+
+void Patience::require_wanted() const {
+    if (cancelled && cancelled()) {
+        throw Failure(FailureKind::closed, "cancelled");
+    }
+}
+
+void Patience::require_time() const {
+    if (Clock::now() >= deadline) {
+        throw Failure(FailureKind::timed_out, "there is no time left");
+    }
+}
+
+FileDescriptor LocalCopy::update(const Patience& patience, const SizeLimit& limit, const Log& log) const {
+    std::optional<Present> present;
+    try {
+        return fetch(*this, patience, limit, log, present);
+    } catch (const WrongChecksum&) {
+        throw;
+    } catch (const Failure& failure) {
+        patience.require_wanted();
+        if (!present) {
+            present = look_at(*this, patience);
+        }
+        // What failed names the URI, and comes last: Varnish cuts long lines.
+        if (!present->file) {
+            throw Failure(FailureKind::not_ready,
+                          "no copy at " + path + " can be used (" + present->why_not + "): " + failure.what());
+        }
+        log("the copy at " + path + " is used: " + failure.what());
+        return std::move(present->file);
+    }
+}
+
+}  // namespace tinykvm::host

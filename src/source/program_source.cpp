@@ -1,0 +1,137 @@
+#include "src/source/program_source.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "src/base/failure.hpp"
+#include "src/base/guest_text.hpp"
+#include "src/fetch/resource.hpp"
+#include "src/source/archive.hpp"
+#include "src/source/local_copy.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+const SizeLimit download_limit{std::size_t{16} << 30};
+
+class Source {
+  public:
+    Source(const std::string& name, const ProgramConfig& config, const LocalCopy::Log& log,
+           const std::function<bool()>& cancelled)
+        : name_(name),
+          config_(config),
+          limit_(program_size_limit(config.max_memory)),
+          log_([&log](std::string_view line) {
+              if (log) {
+                  log(line);
+              }
+          }),
+          patience_{Clock::now() + config.max_boot_time, cancelled} {}
+
+    void fetch_downloads() {
+        for (const Download& download : config_.downloads) {
+            (void)LocalCopy{download.uri, download.path, download.checksums}.update(patience_, download_limit, log_);
+        }
+    }
+
+    std::shared_ptr<const Program> program() {
+        std::vector<std::byte> bytes = read();
+        patience_.deadline = Clock::now() + config_.max_boot_time;
+        Verification verification(config_.checksums);
+        verification.add(bytes);
+        if (const std::string problem = verification.finish(); !problem.empty()) {
+            throw Failure(FailureKind::not_ready, where() + ": " + problem);
+        }
+        if (is_archive(bytes)) {
+            bytes = unpack(bytes);
+        }
+        return Program::from_bytes(std::move(bytes), where());
+    }
+
+  private:
+    std::string where() const { return config_.filename.empty() ? printable(config_.uri, 300) : config_.filename; }
+
+    std::vector<std::byte> read() const {
+        if (config_.filename.empty()) {
+            return fetch_once();
+        }
+        if (!config_.uri.empty()) {
+            const LocalCopy copy{config_.uri, config_.filename, config_.checksums};
+            return read_file(copy.update(patience_, limit_, log_));
+        }
+        const FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        if (!file) {
+            fail(std::strerror(errno));
+        }
+        return read_file(file);
+    }
+
+    // There is nowhere to keep it.
+    std::vector<std::byte> fetch_once() const {
+        std::vector<std::byte> bytes;
+        ResourceRequest request;
+        request.uri = config_.uri;
+        request.limit = limit_;
+        request.deadline = patience_.deadline;
+        request.cancelled = patience_.cancelled;
+        request.take = [&](std::string_view piece) {
+            const auto more = std::as_bytes(std::span(piece));
+            bytes.insert(bytes.end(), more.begin(), more.end());
+        };
+        (void)read_resource(request);
+        return bytes;
+    }
+
+    std::vector<std::byte> read_file(const FileDescriptor& file) const {
+        return read_program_file(file.get(), where(), limit_, [this] { patience_.require_wanted(); });
+    }
+
+    std::vector<std::byte> unpack(std::span<const std::byte> archive) const {
+        std::vector<std::string> names;
+        if (!config_.filename.empty()) {
+            names.push_back(config_.filename.substr(config_.filename.rfind('/') + 1));
+        }
+        if (names.empty() || names.front() != name_) {
+            names.push_back(name_);
+        }
+        const auto check = [&] {
+            patience_.require_wanted();
+            patience_.require_time();
+        };
+        try {
+            return unpack_program(archive, names, check, {limit_});
+        } catch (const Failure& failure) {
+            fail(failure.what());
+        }
+    }
+
+    [[noreturn]] void fail(const std::string& why) const {
+        throw Failure(FailureKind::not_ready, where() + ": " + why);
+    }
+
+    const std::string& name_;
+    const ProgramConfig& config_;
+    const SizeLimit limit_;
+    const LocalCopy::Log log_;
+    Patience patience_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Program> obtain_program(const std::string& name, const ProgramConfig& config,
+                                              const std::function<void(std::string_view)>& log,
+                                              const std::function<bool()>& cancelled) {
+    Source source(name, config, log, cancelled);
+    source.fetch_downloads();
+    return source.program();
+}
+
+}  // namespace tinykvm::host

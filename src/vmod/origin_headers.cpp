@@ -1,0 +1,74 @@
+#include "src/vmod/origin_headers.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+
+#include "src/base/field.hpp"
+#include "src/vmod/cacheability.hpp"
+
+namespace tinykvm::vmod {
+
+namespace {
+
+using Names = std::span<const std::string_view>;
+
+// The client's cookies were not sent, so those of the response are for nobody. Varnish makes its own of the others.
+constexpr std::string_view not_passed_on[] = {"Accept-Ranges", "Alt-Svc", "Content-Range", "Content-Type",
+                                              "Set-Cookie",    "Via",     "X-Varnish"};
+constexpr std::string_view about_bytes[] = {"Content-Digest", "Content-Encoding", "Content-MD5",
+                                            "Digest",         "Location",         "Repr-Digest"};
+constexpr std::string_view about_time[] = {"Age", "Cache-Control", "Expires", "Pragma"};
+
+bool is_one_of(Names names, std::string_view line) {
+    return std::any_of(names.begin(), names.end(), [&](auto one) { return host::same_name(one, host::name_of(line)); });
+}
+
+std::string weak(const std::string& line) {
+    std::string why;
+    const auto parts = host::parse_field(line, why);
+    const bool is_strong = parts && host::same_name(parts->name, "ETag") && parts->value.starts_with('"');
+    return is_strong ? "ETag: W/" + std::string(parts->value) : line;
+}
+
+}  // namespace
+
+bool is_passed_on(std::string_view line) {
+    return !host::is_framing_field(host::name_of(line)) && !is_one_of(not_passed_on, line);
+}
+
+std::vector<std::string> headers_of_source(const std::vector<std::string>& lines) {
+    std::vector<std::string> result;
+    for (const std::string& line : lines) {
+        if (!is_one_of(about_bytes, line)) {
+            result.push_back(weak(line));
+        }
+    }
+    return result;
+}
+
+void inherit(host::Response& response, const std::vector<std::string>& source) {
+    using Change = host::HeaderChange;
+    const bool says_how_long = response.cacheability || speaks_for_itself(response);
+    const bool has_no_vary =
+        std::any_of(response.response_changes.begin(), response.response_changes.end(), [](const Change& change) {
+            return change.kind == Change::Kind::unset && host::same_name(change.line, "Vary");
+        });
+    std::vector<std::string> added;
+    for (const std::string& line : source) {
+        const std::string_view name = host::name_of(line);
+        const auto is_same = [&](const std::string& own) { return host::same_name(host::name_of(own), name); };
+        if (host::same_name(name, "Vary")) {
+            // The program's own does not take its place, whether it was set or added: the result depends on both.
+            if (!has_no_vary) {
+                response.response_changes.push_back({Change::Kind::append, line});
+            }
+        } else if (!(says_how_long && is_one_of(about_time, line)) &&
+                   std::none_of(response.headers.begin(), response.headers.end(), is_same)) {
+            added.push_back(line);
+        }
+    }
+    std::move(added.begin(), added.end(), std::back_inserter(response.headers));
+}
+
+}  // namespace tinykvm::vmod

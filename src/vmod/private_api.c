@@ -1,0 +1,52 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/vmod/varnish_versions.h"
+
+#include TINYKVM_CACHE_INTERNALS
+
+#include "cache/cache_filter.h"
+
+#include "src/vmod/private_api.h"
+
+int tinykvm_open_connection(struct busyobj *bo, ssize_t length, void *priv)
+{
+    struct http_conn *htc;
+
+    AZ(bo->htc);
+    htc = WS_Alloc(bo->ws, sizeof *htc);
+    if (htc == NULL)
+        return -1;
+    INIT_OBJ(htc, HTTP_CONN_MAGIC);
+    htc->doclose = SC_NULL; /* must never be a null pointer */
+    htc->body_status = length > 0 ? BS_LENGTH : length < 0 ? BS_EOF : BS_NONE;
+    htc->content_length = length;
+    htc->priv = priv;
+    bo->htc = htc;
+    return 0;
+}
+
+void *tinykvm_close_connection(struct busyobj *bo)
+{
+    void *priv;
+
+    if (bo->htc == NULL)
+        return NULL;
+    CHECK_OBJ_NOTNULL(bo->htc, HTTP_CONN_MAGIC);
+    priv = bo->htc->priv;
+    bo->htc->priv = NULL;
+    bo->htc = NULL;
+    return priv;
+}
+
+struct vfp_entry *tinykvm_push_filter(struct vfp_ctx *context, const struct vfp *filter)
+{
+    return VFP_Push(context, filter);
+}
+
+double tinykvm_default_keep(void)
+{
+    return cache_param->default_keep;
+}

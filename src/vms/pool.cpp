@@ -1,0 +1,276 @@
+#include "src/vms/pool.hpp"
+
+#include <algorithm>
+
+namespace tinykvm::host {
+
+namespace {
+
+constexpr auto look_around = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+    if (this != &other) {
+        give_back();
+        pool_ = std::move(other.pool_);
+        vm_ = std::exchange(other.vm_, nullptr);
+    }
+    return *this;
+}
+
+void Lease::give_back() {
+    if (vm_ != nullptr) {
+        std::exchange(vm_, nullptr)->release();
+        pool_.reset();
+    }
+}
+
+Pool::Pool(std::shared_ptr<const BootedProgram> program, std::shared_ptr<ProgramStatistics> statistics)
+    : program_(std::move(program)), statistics_(std::move(statistics)) {}
+
+Pool::Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters)
+    : Pool(std::move(program), std::make_shared<ProgramStatistics>(counters)) {}
+
+Pool::~Pool() {
+    // Nobody holds a lease any more, so every thread ends.
+    close(std::chrono::milliseconds(0));
+    std::unique_lock lock(mutex_);
+    withdrawn_.wait(lock, [this] { return vms_.empty(); });
+    bury(lock);
+}
+
+Pool::Occupancy Pool::occupancy() const {
+    const std::lock_guard lock(mutex_);
+    return {vms_.size(), idle_.size(), waiters_.size()};
+}
+
+// Joins the threads of VMs that have come to their end.
+void Pool::bury(std::unique_lock<std::mutex>& lock) {
+    if (!dead_.empty()) {
+        auto dead = std::exchange(dead_, {});
+        lock.unlock();
+        dead.clear();
+        lock.lock();
+    }
+}
+
+Lease Pool::acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of) {
+    std::unique_lock lock(mutex_);
+    bury(lock);
+    if (door_ == Door::closed) {
+        throw Failure(FailureKind::closed, "the program is being shut down");
+    }
+    if (door_ == Door::retired) {
+        return {};
+    }
+    if (RequestVm* vm = take_idle(); vm != nullptr) {
+        return Lease(shared_from_this(), *vm);
+    }
+    RequestVm* vm = wait_in_line(lock, until, gone, inside_of);
+    return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
+}
+
+Lease Pool::try_acquire() {
+    const std::lock_guard lock(mutex_);
+    RequestVm* vm = door_ == Door::open ? take_idle() : nullptr;
+    return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
+}
+
+RequestVm* Pool::take_idle() {
+    if (!waiters_.empty() || idle_.empty()) {
+        return nullptr;
+    }
+    RequestVm* vm = idle_.back();
+    idle_.pop_back();
+    vm->reserve();
+    return vm;
+}
+
+// Null: sent away.
+RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+                              WaitGraph::Id inside_of) {
+    const auto begin = Clock::now();
+    Waiter me;
+    require_hope(me, inside_of);
+    join_line(me);
+    try {
+        make_vms_for_waiters();
+    } catch (...) {
+        if (vms_.empty()) {  // else one of them serves us in time
+            leave_line(me);
+            throw;
+        }
+    }
+    while (!me.is_done()) {
+        me.served.wait_until(lock, std::min(until, Clock::now() + look_around));
+        if (me.is_done()) {
+            break;
+        }
+        if (Clock::now() >= until && !is_promised_a_vm(me)) {
+            statistics_->add(Counter::queue_timeouts, 1);
+            me.failure.emplace(FailureKind::busy, "no VM became free within max_queue_time (" +
+                                                      std::to_string(program_->config.max_queue_time.count() / 1000) +
+                                                      " ms); " + std::to_string(vms_.size()) + " in use, " +
+                                                      std::to_string(waiters_.size() - 1) + " other requests waiting");
+        } else if (Clock::now() >= until) {
+            me.served.wait_for(lock, look_around);  // it is being built
+        }
+        if (gone && !me.is_done()) {
+            lock.unlock();
+            const bool left = gone();
+            lock.lock();
+            if (left && !me.is_done()) {
+                me.failure.emplace(FailureKind::client_gone, "the client left while its request was waiting");
+            }
+        }
+    }
+    const auto wait = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    CounterSink& whose = me.vm != nullptr ? static_cast<CounterSink&>(me.vm->statistics()) : *statistics_;
+    whose.add(Counter::queue_wait, static_cast<std::uint64_t>(wait.count()));
+    if (me.vm != nullptr || me.sent_away) {
+        return me.vm;
+    }
+    leave_line(me);
+    throw Failure(*me.failure);
+}
+
+void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
+    const unsigned vms = program_->config.concurrency;
+    if (inside_of == 0) {
+        return;
+    }
+    // The same address as that of its VMs' home.
+    auto entry = WaitGraph::of_process().begin_wait(static_cast<Home*>(this), vms, inside_of);
+    if (!entry) {
+        throw Failure(FailureKind::busy,
+                      "all its VMs (concurrency: " + std::to_string(vms) +
+                          ") wait for requests to Varnish that need another one: the program asks for what it answers "
+                          "itself, directly or through other programs; give it more concurrency");
+    }
+    waiter.known = *std::move(entry);
+    waiter.is_inside = true;
+}
+
+// First come, first served; but requests that others wait for, who may hold VMs of this pool, are before those of
+// clients.
+void Pool::join_line(Waiter& waiter) {
+    const auto is_of_client = [](const Waiter* one) { return !one->is_inside; };
+    waiters_.insert(waiter.is_inside ? std::find_if(waiters_.begin(), waiters_.end(), is_of_client) : waiters_.end(),
+                    &waiter);
+}
+
+void Pool::leave_line(Waiter& waiter) { std::erase(waiters_, &waiter); }
+
+// The time in line is limited; that in which a VM is being built for the request does not count.
+bool Pool::is_promised_a_vm(const Waiter& waiter) const {
+    const auto at = std::find(waiters_.begin(), waiters_.end(), &waiter);
+    return static_cast<std::size_t>(at - waiters_.begin()) < building_.size();
+}
+
+void Pool::make_vms_for_waiters() {
+    while (door_ == Door::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
+        // Its thread reports here, but not before we let go of the mutex.
+        vms_.push_back(std::make_unique<RequestVm>(program_, *statistics_, static_cast<Home&>(*this)));
+        building_.insert(vms_.back().get());
+    }
+}
+
+void Pool::fail_waiters(const Failure& failure) {
+    for (Waiter* waiter : waiters_) {
+        waiter->failure = failure;
+        waiter->known.end();
+        waiter->served.notify_one();
+    }
+    waiters_.clear();
+}
+
+void Pool::vm_idle(RequestVm& vm) {
+    const std::lock_guard lock(mutex_);
+    building_.erase(&vm);
+    if (door_ != Door::open) {
+        return;
+    }
+    if (waiters_.empty()) {
+        idle_.push_back(&vm);
+        return;
+    }
+    Waiter* first = waiters_.front();
+    waiters_.pop_front();
+    vm.reserve();
+    first->vm = &vm;
+    first->known.end();
+    first->served.notify_one();
+}
+
+void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    const bool was_building = building_.erase(&vm) != 0;
+    const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& one) { return one.get() == &vm; });
+    dead_.push_back(std::move(*at));
+    vms_.erase(at);
+    withdrawn_.notify_all();
+    if (door_ != Door::open) {
+        return;
+    }
+    const Failure failure(FailureKind::host, "no VM for the program: " + why);
+    if (was_building && vms_.empty()) {
+        fail_waiters(failure);
+    } else if (!was_building) {
+        try {
+            make_vms_for_waiters();
+        } catch (const std::exception&) {
+            if (vms_.empty()) {
+                fail_waiters(failure);
+            }
+        }
+    }
+}
+
+void Pool::retire() {
+    const std::lock_guard lock(mutex_);
+    if (door_ != Door::open) {
+        return;
+    }
+    door_ = Door::retired;
+    for (Waiter* waiter : waiters_) {
+        waiter->sent_away = true;
+        waiter->known.end();
+        waiter->served.notify_one();
+    }
+    waiters_.clear();
+    idle_.clear();
+    dismiss_vms();
+}
+
+// May be repeated, and should: an interrupt that comes before the guest runs may be lost.
+void Pool::dismiss_vms() {
+    for (const auto& vm : vms_) {
+        door_ == Door::retired ? vm->retire() : vm->shut_down();
+    }
+}
+
+void Pool::close(std::chrono::milliseconds patience) {
+    const Deadline until = Clock::now() + patience;
+    std::unique_lock lock(mutex_);
+    door_ = Door::closed;
+    fail_waiters(Failure(FailureKind::closed, "the program is being shut down"));
+    idle_.clear();
+    do {
+        dismiss_vms();
+    } while (
+        !vms_.empty() && Clock::now() < until &&
+        !withdrawn_.wait_until(lock, std::min(until, Clock::now() + look_around), [this] { return vms_.empty(); }));
+    bury(lock);
+}
+
+bool Pool::has_ended() {
+    std::unique_lock lock(mutex_);
+    if (door_ != Door::open) {
+        dismiss_vms();
+    }
+    bury(lock);
+    return vms_.empty() && dead_.empty();
+}
+
+}  // namespace tinykvm::host

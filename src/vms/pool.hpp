@@ -1,0 +1,114 @@
+// The request VMs of a program: made when they are first needed, at most `concurrency` of them; requests that
+// find none wait in line.
+//
+// Thread safety: any thread. Lives as long as somebody holds a lease.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/fetch/wait_graph.hpp"
+#include "src/vms/program_statistics.hpp"
+#include "src/vms/request_vm.hpp"
+
+namespace tinykvm::host {
+
+class Pool;
+
+// A request VM that is the holder's until this object is gone. See RequestVm for what to do with it.
+class Lease {
+  public:
+    Lease() = default;
+    Lease(std::shared_ptr<Pool> pool, RequestVm& vm) : pool_(std::move(pool)), vm_(&vm) {}
+    Lease(Lease&& other) noexcept : pool_(std::move(other.pool_)), vm_(std::exchange(other.vm_, nullptr)) {}
+    Lease& operator=(Lease&& other) noexcept;
+    ~Lease() { give_back(); }
+
+    explicit operator bool() const { return vm_ != nullptr; }
+    RequestVm& operator*() const { return *vm_; }
+    RequestVm* operator->() const { return vm_; }
+    void give_back();
+
+  private:
+    std::shared_ptr<Pool> pool_;
+    RequestVm* vm_ = nullptr;
+};
+
+class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm::Home {
+  public:
+    Pool(std::shared_ptr<const BootedProgram> program, std::shared_ptr<ProgramStatistics> statistics);
+    // With statistics of its own.
+    Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters);
+    ~Pool();
+
+    // Waits in line until a VM is free, or `until`. Empty when the pool is retired. Throws Failure: busy,
+    // client_gone, closed, or host when no VM can be made. With the self-request that the request is inside of (0:
+    // none) it is also busy at once when it would wait for itself.
+    Lease acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    // One that is free right now; an empty lease when there is none, or others wait.
+    Lease try_acquire();
+
+    // Another pool takes over: who waits is sent away, free VMs go, and the others when they are given back.
+    void retire();
+    // Ends everything: who waits fails, guests that run are interrupted, free VMs go. Waits at most `patience`
+    // for VMs that somebody holds; those end when they are given back.
+    void close(std::chrono::milliseconds patience);
+    // For one that is retired or closed: have all VMs gone, and their threads? To be asked now and then, because it
+    // also repeats interrupts that came too early.
+    bool has_ended();
+
+    // For tests and displays.
+    struct Occupancy {
+        std::size_t vms = 0, idle = 0, waiting = 0;
+    };
+    Occupancy occupancy() const;
+
+  private:
+    struct Waiter {
+        std::condition_variable served;
+        RequestVm* vm = nullptr;
+        bool sent_away = false;
+        std::optional<Failure> failure;
+        bool is_inside = false;  // of a self-request
+        WaitGraph::Entry known;  // of such a wait; ends when a VM is given, not when that is noticed
+
+        bool is_done() const { return vm != nullptr || sent_away || failure; }
+    };
+    enum class Door { open, retired, closed };
+
+    void vm_idle(RequestVm& vm) override;
+    void vm_withdrawn(RequestVm& vm, const std::string& why) override;
+
+    RequestVm* take_idle();  // null: there is none, or others wait
+    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+                            WaitGraph::Id inside_of);
+    void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
+    void join_line(Waiter& waiter);
+    void leave_line(Waiter& waiter);
+    bool is_promised_a_vm(const Waiter& waiter) const;
+    void make_vms_for_waiters();
+    void fail_waiters(const Failure& failure);
+    void dismiss_vms();
+    void bury(std::unique_lock<std::mutex>& lock);
+
+    const std::shared_ptr<const BootedProgram> program_;
+    const std::shared_ptr<ProgramStatistics> statistics_;
+
+    mutable std::mutex mutex_;  // guards everything below; taken before the mutex of a VM
+    std::condition_variable withdrawn_;
+    std::vector<std::unique_ptr<RequestVm>> vms_;
+    std::vector<std::unique_ptr<RequestVm>> dead_;  // withdrawn; their threads are about to end
+    std::vector<RequestVm*> idle_;                  // the last one in is the first one out: its memory is warm
+    std::deque<Waiter*> waiters_;
+    std::set<RequestVm*> building_;  // have never been idle yet
+    Door door_ = Door::open;
+};
+
+}  // namespace tinykvm::host

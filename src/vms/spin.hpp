@@ -1,0 +1,78 @@
+// How long it pays to wait by spinning, and who may.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "src/config/config.hpp"
+
+namespace tinykvm::host {
+
+// The right of one thread to spin. Whoever spins takes a CPU from nobody: spinning threads and requests that are being
+// served are together never more than the CPUs, and half of them at most spin; none does on a machine with one.
+//
+// Thread safety: as an atomic flag.
+class SpinPermit {
+  public:
+    ~SpinPermit() { give_back(); }
+    bool obtain() {
+        if (held_.load()) {
+            return true;
+        }
+        const int before = spinning_.fetch_add(1);
+        if (before >= cpus / 2 || before + served_.load() >= cpus) {
+            spinning_.fetch_sub(1);
+            return false;
+        }
+        held_ = true;
+        return true;
+    }
+    void give_back() {
+        if (held_.exchange(false)) {
+            spinning_.fetch_sub(1);
+        }
+    }
+
+  private:
+    friend class ServedRequest;
+    static inline const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+    static inline std::atomic<int> spinning_{0}, served_{0};
+    std::atomic<bool> held_{false};
+};
+
+// Lives as long as a request that somebody works on.
+class ServedRequest {
+  public:
+    ServedRequest() { SpinPermit::served_.fetch_add(1); }
+    ~ServedRequest() { SpinPermit::served_.fetch_sub(1); }
+    ServedRequest(const ServedRequest&) = delete;
+    ServedRequest& operator=(const ServedRequest&) = delete;
+};
+
+// How long a VM waits inside its guest for the next request. With `auto` it follows the gaps between requests: as
+// long as they are short it is worth it, and a VM that nobody needs does not spin at all.
+//
+// Thread safety: one thread at a time.
+class SpinTime {
+  public:
+    explicit SpinTime(Poll poll) : poll_(poll), time_(poll.automatic ? std::chrono::microseconds(0) : poll.time) {}
+
+    std::chrono::microseconds get() const { return time_; }
+    // The last gap.
+    void waited(std::chrono::microseconds gap) {
+        if (!poll_.automatic) {
+            return;
+        }
+        time_ = gap > most ? std::chrono::microseconds(0) : std::clamp(2 * gap, least, most);
+    }
+
+  private:
+    // Waking a thread and entering a guest take some 100 us where that is slow, 10 where it is fast.
+    static constexpr std::chrono::microseconds least{20}, most{200};
+    Poll poll_;
+    std::chrono::microseconds time_;
+};
+
+}  // namespace tinykvm::host

@@ -1,0 +1,219 @@
+// The mmap family, on GuestMemory. A mapping of a file shows a copy of it, the guest's own or one that requests share:
+// never the file, which others may truncate.
+#include "tinykvm/linux/memory_calls.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/transfer.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::linux_abi {
+
+namespace {
+
+// Where MAP_32BIT puts mappings, as on Linux.
+constexpr GuestAddr low_begin = 0x40000000, low_end = 0x80000000;
+constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN: our stacks do not grow
+
+bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
+
+// Which file a mapping shows; nullptr with `error` set when it cannot be mapped that way.
+const OpenFile* mappable(const Call& call, int fd, int flags, int protection, int& error) {
+    const OpenFile* file = call.state.files.find(fd);
+    error = 0;
+    if (!file || file->kind == OpenFile::Kind::path) {
+        error = EBADF;
+    } else if (!file->readable()) {
+        error = EACCES;
+    } else if (file->kind != OpenFile::Kind::regular && file->kind != OpenFile::Kind::zero) {
+        error = ENODEV;
+    } else if ((flags & MAP_TYPE) != MAP_PRIVATE && file->kind == OpenFile::Kind::regular) {
+        // What a guest writes to its copy would never reach the file. A descriptor for writing may be written
+        // to through it later, and a writable mapping at once.
+        if (protection & PROT_WRITE) error = file->writes() ? ENODEV : EACCES;
+    }
+    return error == 0 ? file : nullptr;
+}
+
+// Copies the file's bytes over fresh zero pages. What lies behind its end stays zero.
+int copy_file(Call& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
+    const std::int64_t copied = fill_guest(call, to, size, [&](std::span<std::byte> piece) -> std::int64_t {
+        const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
+        if (got > 0) offset += static_cast<std::uint64_t>(got);
+        return got >= 0 ? got : -errno;
+    });
+    return copied >= 0 ? 0 : static_cast<int>(-copied);
+}
+
+// A copy of the whole file that requests share, when it pays: for a mapping of `bytes` of it. Null: there is none.
+std::shared_ptr<const FileCopy> shared_copy(const Call& call, const OpenFile& file, std::uint64_t file_size,
+                                            std::uint64_t bytes) {
+    FileCopies* copies = call.memory.file_copies();
+    if (!copies || bytes == 0 || file_size / 4 > bytes) return nullptr;
+    auto copy = copies->get(file.host->fd(), [&] { call.waiter.check(); });
+    return copy && copy->size() == file_size ? copy : nullptr;
+}
+
+struct Wanted {
+    GuestAddr hint;
+    std::uint64_t size;
+    int flags;
+};
+
+int place_anywhere(const Call& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
+    const auto found = call.memory.find_free(size, hint);
+    if (!found || !is_user_range(*found, size)) return ENOMEM;
+    place = *found;
+    return 0;
+}
+
+// Where the mapping goes; 0 or an errno.
+int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
+    if (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+        if (wanted.hint % page_size != 0) return EINVAL;
+        const GuestAddr end = wanted.hint + wanted.size;
+        const bool user = is_user_range(wanted.hint, wanted.size);
+        const bool available =
+            user && !call.memory.is_closed(wanted.hint, end) && !call.memory.shared().overlaps(wanted.hint, end);
+        if (!available && call.options.relocate_fixed_mappings && !(wanted.flags & MAP_FIXED_NOREPLACE))
+            return place_anywhere(call, 0, wanted.size, place);
+        if (!user) return wanted.hint < x86::user_begin ? EPERM : ENOMEM;
+        if ((wanted.flags & MAP_FIXED_NOREPLACE) &&
+            call.memory.regions().overlaps(wanted.hint, wanted.hint + wanted.size))
+            return EEXIST;
+        place = wanted.hint;
+        return 0;
+    }
+    if (wanted.flags & MAP_32BIT) {
+        const auto found = call.memory.find_gap(wanted.size, low_begin, low_end);
+        if (!found) return ENOMEM;
+        place = *found;
+        return 0;
+    }
+    const GuestAddr hint = page_floor(wanted.hint);
+    return place_anywhere(call, is_user_range(hint, wanted.size) ? hint : 0, wanted.size, place);
+}
+
+}  // namespace
+
+bool is_user_range(GuestAddr begin, std::uint64_t size) {
+    if (begin < x86::user_begin || begin >= x86::user_end || size == 0 || size > x86::user_end - begin) return false;
+    return begin >= x86::system_end || begin + size <= x86::system_begin;
+}
+
+bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
+
+Protection to_protection(int protection) {
+    return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
+}
+
+std::int64_t sys_mmap(Call& call) {
+    const Wanted given{call.args[0], call.args[1], call.int_arg(3)};
+    const int protection = call.int_arg(2), flags = given.flags;
+    const std::uint64_t offset = call.args[5];
+    const int type = flags & MAP_TYPE;
+
+    if (given.size == 0 || offset % page_size != 0 || !is_protection(protection)) return -EINVAL;
+    if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE) return -EINVAL;
+    if (given.size > x86::user_end) return -ENOMEM;
+    const Wanted wanted{given.hint, page_ceil(given.size), flags};
+    if (flags & MAP_HUGETLB) return -ENOMEM;  // there are none to give out
+    if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC)) return -EOPNOTSUPP;
+
+    const OpenFile* file = nullptr;
+    if (!(flags & MAP_ANONYMOUS)) {
+        int error = 0;
+        file = mappable(call, call.int_arg(4), flags, protection, error);
+        if (!file) return -error;
+        if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX))
+            return -EOVERFLOW;
+        if (file->kind == OpenFile::Kind::zero) file = nullptr;
+    }
+    GuestAddr place = 0;
+    if (const int error = choose_place(call, wanted, place)) return -error;
+
+    const Protection final = to_protection(protection);
+    if (!file) {
+        const int error = call.memory.map(place, wanted.size, final);
+        return error ? -error : static_cast<std::int64_t>(place);
+    }
+
+    const std::int64_t size = file->size();
+    if (size < 0) return size;
+    const auto file_size = static_cast<std::uint64_t>(size);
+    const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
+    // Names of mappings stay with the host as long as the mapping, so they are kept short.
+    const std::string name = file->path.substr(0, 255);
+    // What cannot be read yet may be made readable later: it has the file's bytes then.
+    if (auto shared = final.accessible() ? shared_copy(call, *file, file_size, bytes) : nullptr) {
+        const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
+        return error ? -error : static_cast<std::int64_t>(place);
+    }
+    // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
+    const std::size_t limit = call.memory.limits().bytes;
+    const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
+    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
+
+    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return -error;
+    int error = copy_file(call, *file, offset, place, bytes);
+    if (error == 0 && final != Protection{true, true, false}) error = call.memory.protect(place, wanted.size, final);
+    if (error != 0) {
+        (void)call.memory.unmap(place, wanted.size);
+        return -error;
+    }
+    return static_cast<std::int64_t>(place);
+}
+
+std::int64_t sys_munmap(Call& call) {
+    const GuestAddr begin = call.args[0];
+    if (begin % page_size != 0 || call.args[1] == 0 || begin >= x86::user_end || call.args[1] > x86::user_end - begin)
+        return -EINVAL;
+    const std::uint64_t size = page_ceil(call.args[1]);
+    if (!is_user_range(begin, size)) return -EINVAL;
+    if (!call.memory.regions().overlaps(begin, begin + size)) return 0;
+    return -call.memory.unmap(begin, size);
+}
+
+std::int64_t sys_mprotect(Call& call) {
+    const GuestAddr begin = call.args[0];
+    const int protection = call.int_arg(2) & ~prot_grows_down;
+    if (begin % page_size != 0 || !is_protection(protection)) return -EINVAL;
+    if (call.args[1] == 0) return 0;
+    if (begin >= x86::user_end || call.args[1] > x86::user_end - begin) return -ENOMEM;
+    const std::uint64_t size = page_ceil(call.args[1]);
+    if (!is_user_range(begin, size)) return -ENOMEM;
+    // Linux goes from mapping to mapping and stops at a hole, with what it did before done.
+    GuestAddr end = begin;
+    while (end < begin + size) {
+        const Region* region = call.memory.regions().find(end);
+        if (!region) break;
+        end = std::min(region->end, begin + size);
+    }
+    if (end == begin) return -ENOMEM;
+    const int error = call.memory.protect(begin, end - begin, to_protection(protection));
+    return error ? -error : end == begin + size ? 0 : -ENOMEM;
+}
+
+std::int64_t sys_brk(Call& call) {
+    ProcessState& state = call.state;
+    const GuestAddr wanted = call.args[0];
+    const auto current = static_cast<std::int64_t>(state.break_end);
+    if (wanted < state.break_start || wanted > x86::user_end) return current;
+    const GuestAddr before = page_ceil(state.break_end), after = page_ceil(wanted);
+    if (after > before) {
+        if (!is_user_range(before, after - before) || call.memory.regions().overlaps(before, after)) return current;
+        if (call.memory.map(before, after - before, {true, true, call.options.executable_heap}, "[heap]") != 0)
+            return current;
+    } else if (after < before) {
+        if (call.memory.unmap(after, before - after) != 0) return current;
+    }
+    state.break_end = wanted;
+    return static_cast<std::int64_t>(wanted);
+}
+
+}  // namespace tinykvm::linux_abi

@@ -1,0 +1,202 @@
+#include "tinykvm/memory/page_tables.hpp"
+
+#include <algorithm>
+
+#include "tinykvm/memory/window.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm::x86 {
+
+namespace {
+
+constexpr std::uint64_t present = 1 << 0, writable = 1 << 1, user = 1 << 2, accessed = 1 << 5, dirty = 1 << 6,
+                        large = 1 << 7, no_execute = std::uint64_t{1} << 63;
+constexpr std::uint64_t address_mask = 0x000FFFFFFFFFF000;
+constexpr std::size_t entries = 512;
+
+constexpr std::size_t index(GuestAddr address, int level) { return address >> (12 + 9 * (level - 1)) & 511; }
+
+// Rights only ever grow: more bits, and "no execute" stays only if both say so.
+std::uint64_t join(std::uint64_t entry, std::uint64_t rights) {
+    if (!(entry & present)) return rights;
+    return (entry | (rights & (writable | user))) & ~(rights & no_execute ? 0 : no_execute);
+}
+
+std::uint64_t entry_flags(Protection rights, Access access) {
+    return present | accessed | dirty | (access == Access::user ? user : 0) | (rights.write ? writable : 0) |
+           (rights.execute ? 0 : no_execute);
+}
+
+bool is_table(std::uint64_t entry) { return (entry & present) && !(entry & large); }
+
+GuestAddr end_of_block(GuestAddr address, GuestAddr end) {
+    return std::min(end, (address | (large_page_size - 1)) + 1);
+}
+
+// May one entry map the whole block? Executable pages are small: no execute is taken away page by page.
+bool takes_large(GuestAddr address, std::uint64_t physical, GuestAddr end, std::uint64_t flags) {
+    return address % large_page_size == 0 && physical % large_page_size == 0 && end - address >= large_page_size &&
+           (flags & no_execute);
+}
+
+}  // namespace
+
+void PageTables::create() {
+    state_.next = page_tables_offset;
+    state_.end = doorbell_offset;
+    state_.blocks = {0};
+    new_table();
+}
+
+std::uint64_t PageTables::root() const { return window_base + page_tables_offset; }
+
+std::uint64_t* PageTables::table(std::uint64_t physical) const {
+    return reinterpret_cast<std::uint64_t*>(window_->host((physical & address_mask) - window_base));
+}
+
+std::uint64_t PageTables::new_table() {
+    if (state_.next == state_.end) {
+        auto block = window_->allocate(large_page_size);
+        if (!block) return 0;
+        window_->protect(*block, large_page_size, {.read = true, .write = true});
+        state_.next = *block;
+        state_.end = *block + large_page_size;
+        state_.blocks.push_back(*block);
+    }
+    std::uint64_t offset = state_.next;
+    state_.next += page_size;
+    return window_base + offset;
+}
+
+bool PageTables::split(std::uint64_t& entry) {
+    std::uint64_t physical = new_table();
+    if (!physical) return false;
+    std::uint64_t* small = table(physical);
+    for (std::size_t i = 0; i < entries; ++i) small[i] = (entry & ~large) + i * page_size;
+    entry = physical | present | writable | user | accessed;
+    return true;
+}
+
+std::uint64_t* PageTables::descend(std::uint64_t& entry, int level) {
+    if (!(entry & present)) {
+        std::uint64_t physical = new_table();
+        if (!physical) return nullptr;
+        entry = physical | present | writable | user | accessed;
+    } else if (level == 2 && (entry & large) && !split(entry)) {
+        return nullptr;
+    }
+    return table(entry);
+}
+
+// The level-2 entry of an address; null when the tables above it are missing.
+std::uint64_t* PageTables::block_entry(GuestAddr address) const {
+    std::uint64_t* tables = table(root());
+    for (int level = 4; level > 2; --level) {
+        const std::uint64_t entry = tables[index(address, level)];
+        if (!(entry & present)) return nullptr;
+        tables = table(entry);
+    }
+    return &tables[index(address, 2)];
+}
+
+std::uint64_t PageTables::tables_left() const {
+    constexpr std::uint64_t pages_per_block = large_page_size / page_size;
+    return (state_.end - state_.next) / page_size +
+           (window_->size() - window_->allocated()) / large_page_size * pages_per_block;
+}
+
+std::uint64_t PageTables::tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size,
+                                          Protection rights, Access access) const {
+    const std::uint64_t flags = entry_flags(rights, access);
+    const GuestAddr end = address + size;
+    std::uint64_t needed = 0;
+    for (bool first = true; address < end; first = false) {
+        const std::uint64_t* entry = block_entry(address);
+        if (!entry && (first || index(address, 2) == 0)) needed += 2;  // the two above it, at most
+        if (!(entry && is_table(*entry)) && !takes_large(address, physical, end, flags) &&
+            !(entry && (*entry & large) && join(*entry, flags) == *entry))
+            ++needed;
+        const std::uint64_t step = end_of_block(address, end) - address;
+        address += step;
+        physical += step;
+    }
+    return needed;
+}
+
+bool PageTables::any_writable(GuestAddr address, std::size_t size) const {
+    for (const GuestAddr end = address + size; address < end;) {
+        const GuestAddr next = end_of_block(address, end);
+        const std::uint64_t* entry = block_entry(address);
+        if (!entry || !is_table(*entry)) {
+            if (entry && (*entry & writable)) return true;
+        } else {
+            const std::uint64_t* pages = table(*entry);
+            for (GuestAddr page = address; page < next; page += page_size)
+                if (pages[index(page, 1)] & writable) return true;
+        }
+        address = next;
+    }
+    return false;
+}
+
+bool PageTables::narrow(GuestAddr address, std::size_t size, Protection rights) {
+    const auto narrowed = [&](std::uint64_t entry) {
+        if (!(entry & present) || !rights.accessible()) return std::uint64_t{0};
+        return (entry & ~(rights.write ? 0 : writable)) | (rights.execute ? 0 : no_execute);
+    };
+    for (const GuestAddr end = address + size; address < end;) {
+        const GuestAddr next = end_of_block(address, end);
+        std::uint64_t* entry = block_entry(address);
+        if (entry && (*entry & large) && next - address == large_page_size) {
+            *entry = narrowed(*entry);
+        } else if (entry && (*entry & present)) {
+            if ((*entry & large) && narrowed(*entry) != *entry && !split(*entry)) return false;
+            if (is_table(*entry))
+                for (GuestAddr page = address; page < next; page += page_size) {
+                    std::uint64_t& small = table(*entry)[index(page, 1)];
+                    small = narrowed(small);
+                }
+        }
+        address = next;
+    }
+    return true;
+}
+
+bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights, Access access) {
+    const std::uint64_t flags = entry_flags(rights, access);
+    const GuestAddr end = address + size;
+    if (tables_to_grant(address, physical, size, rights, access) > tables_left()) return false;
+    while (address < end) {
+        std::uint64_t* tables = table(root());
+        for (int level = 4; level > 2; --level) {
+            std::uint64_t& entry = tables[index(address, level)];
+            tables = descend(entry, level);
+            if (!tables) return false;
+        }
+        std::uint64_t& block = tables[index(address, 2)];
+        if (takes_large(address, physical, end, flags) && !is_table(block)) {
+            block = join(block, physical | large | flags);
+            address += large_page_size;
+            physical += large_page_size;
+            continue;
+        }
+        // A large entry that already grants all this stays.
+        if ((block & large) && join(block, flags) == block) {
+            std::size_t rest = std::min<std::size_t>(end - address, large_page_size - address % large_page_size);
+            address += rest;
+            physical += rest;
+            continue;
+        }
+        std::uint64_t* pages = descend(block, 2);
+        if (!pages) return false;
+        do {
+            std::uint64_t& page = pages[index(address, 1)];
+            page = join(page, physical | flags);
+            address += page_size;
+            physical += page_size;
+        } while (address < end && address % large_page_size != 0);
+    }
+    return true;
+}
+
+}  // namespace tinykvm::x86

@@ -1,0 +1,58 @@
+// The tables a 64-bit CPU needs before it runs user code: segments, TSS, interrupt descriptors. Written once into
+// the system block; selectors and bits as on Linux. Source: Intel SDM volume 3, chapters 3, 6, 8.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/types.hpp"
+#include "tinykvm/x86/shim_ports.h"
+
+namespace tinykvm::x86 {
+
+inline constexpr std::uint16_t kernel_code = 0x10, kernel_data = 0x18;
+inline constexpr std::uint16_t user_data = 0x2B, user_code = 0x33;
+inline constexpr std::uint16_t star_user = 0x23;  // SYSRET: SS = +8, CS = +16
+inline constexpr std::uint16_t task_state = 0x40;
+
+// Flags user code may have; always with the reserved bit 1 and IF.
+inline constexpr std::uint64_t user_flags = 0x244DD5;
+inline constexpr std::uint64_t initial_flags = 0x202;
+constexpr std::uint64_t sanitize_flags(std::uint64_t flags) { return (flags & user_flags) | initial_flags; }
+
+// Fills the pages of the system block that `base` (host address of its first byte) holds, for SYSCALL landing at
+// CPL0 or staying at CPL3.
+void write_system_pages(std::byte* base);
+
+// User-mode state on these tables: everything but the general registers.
+kvm::SystemRegisters user_mode(kvm::SystemRegisters initial, std::uint64_t page_table_root, std::uint64_t extra_cr4);
+// Puts the user's code and stack segments back (after an entry at CPL0).
+void enter_user_segments(kvm::SystemRegisters& registers);
+inline bool in_user_mode(const kvm::SystemRegisters& registers) { return (registers.cs.selector & 3) == 3; }
+
+// What the CPU pushed for an exception, as found on the exception stack.
+struct ExceptionFrame {
+    std::uint64_t error_code = 0, rip = 0, cs = 0, rflags = 0, rsp = 0, ss = 0;
+};
+constexpr bool has_error_code(unsigned vector) {
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 ||
+           vector == 30;
+}
+ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector);
+
+// How the shim says what happened (x86/shim_ports.h).
+inline constexpr std::uint64_t syscall_port = PORT_SYSCALL, exception_port = PORT_EXCEPTION;
+inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell_syscall = DOORBELL_SYSCALL,
+                               doorbell_leave = DOORBELL_LEAVE;
+inline constexpr std::uint32_t host_call_returned = HOST_CALL_RETURNED;
+
+// Guest addresses of the shim's entry points.
+GuestAddr syscall_entry(bool at_cpl0);
+GuestAddr call_entry();
+GuestAddr wait_entry(bool with_vectors);
+GuestAddr return_entry();
+// Where a guest stands that has left with a host call; it goes on at R11.
+GuestAddr host_call_end();
+
+}  // namespace tinykvm::x86
