@@ -348,7 +348,8 @@ std::int64_t sys_lseek(Call& call) {
     const auto wanted = static_cast<std::int64_t>(call.args[1]);
     const int whence = call.int_arg(2);
     if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
-    if (file->kind == Kind::null || file->kind == Kind::zero || file->kind == Kind::random) return 0;
+    if (file->kind == Kind::null || file->kind == Kind::zero || file->kind == Kind::full || file->kind == Kind::random)
+        return 0;
     if (file->kind == Kind::directory) {
         // Positions are what getdents64 handed out; any other is harmless.
         if (whence == SEEK_CUR && wanted == 0) return static_cast<std::int64_t>(file->offset);

@@ -57,6 +57,16 @@ TEST_F(FilesTest, OutputGoesWhereItShould) {
     EXPECT_EQ(read(0, 10), "");  // standard input is at its end
 }
 
+// They have a position, but it never moves, and there is no file of the host whose size could be asked for.
+TEST_F(FilesTest, DevicesAreAlwaysAtPositionZero) {
+    for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
+        const auto fd = static_cast<std::uint64_t>(guest.open(path, O_RDWR));
+        for (std::uint64_t whence : {SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE})
+            EXPECT_EQ(guest.call(SYS_lseek, {fd, 5, whence}), 0) << path << " " << whence;
+        EXPECT_EQ(guest.call(SYS_lseek, {fd, 0, SEEK_HOLE + 1}), -EINVAL) << path;
+    }
+}
+
 // B11: what is scattered arrives in one piece.
 TEST_F(FilesTest, AMegabyteOfScatteredPages) {
     std::string expected;
