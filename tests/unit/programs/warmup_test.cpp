@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "../vtc_guest.hpp"
+#include "tests/unit/vtc_guest.hpp"
 
 namespace tinykvm::host {
 namespace {

@@ -10,8 +10,8 @@
 #include <limits>
 #include <random>
 
-#include "../huge_page_pool.hpp"
-#include "../polled_fork.hpp"
+#include "tests/unit/huge_page_pool.hpp"
+#include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
 namespace {

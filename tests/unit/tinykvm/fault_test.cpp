@@ -2,8 +2,8 @@
 #include <csignal>
 #include <thread>
 
-#include "../booted_guest.hpp"
-#include "../linux_process.hpp"
+#include "tests/unit/booted_guest.hpp"
+#include "tests/unit/linux_process.hpp"
 #include "tinykvm/debug/backtrace.hpp"
 #include "tinykvm/x86/layout.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../booted_guest.hpp"
+#include "tests/unit/booted_guest.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {

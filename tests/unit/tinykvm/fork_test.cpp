@@ -6,7 +6,7 @@
 #include <set>
 #include <thread>
 
-#include "../booted_guest.hpp"
+#include "tests/unit/booted_guest.hpp"
 #include "tinykvm/kvm/vm.hpp"
 
 namespace tinykvm {

@@ -1,5 +1,5 @@
 // Calls of a fork that is entered and waits for them (Fork, "Calls without entering").
-#include "../polled_fork.hpp"
+#include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "../../linux_process.hpp"
+#include "tests/unit/linux_process.hpp"
 #include "tinykvm/linux/syscall_table.hpp"
 
 namespace tinykvm {

@@ -11,7 +11,7 @@
 #include <random>
 #include <set>
 
-#include "../../linux_process.hpp"
+#include "tests/unit/linux_process.hpp"
 
 namespace tinykvm {
 namespace {

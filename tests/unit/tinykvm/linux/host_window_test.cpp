@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <set>
 
-#include "../../host_call_recorder.hpp"
-#include "../../linux_process.hpp"
+#include "tests/unit/host_call_recorder.hpp"
+#include "tests/unit/linux_process.hpp"
 
 namespace tinykvm {
 namespace {

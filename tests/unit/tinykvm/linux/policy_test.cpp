@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "../../linux_process.hpp"
-#include "../../seccomp_filter.hpp"
+#include "tests/unit/linux_process.hpp"
+#include "tests/unit/seccomp_filter.hpp"
 
 namespace tinykvm {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "../../linux_process.hpp"
+#include "tests/unit/linux_process.hpp"
 
 namespace tinykvm {
 namespace {

@@ -10,7 +10,7 @@
 
 #include <csignal>
 
-#include "../../linux_process.hpp"
+#include "tests/unit/linux_process.hpp"
 
 namespace tinykvm {
 namespace {

@@ -6,8 +6,8 @@
 #include <csignal>
 #include <random>
 
-#include "../../linux_process.hpp"
-#include "../../polled_fork.hpp"
+#include "tests/unit/linux_process.hpp"
+#include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
 namespace {

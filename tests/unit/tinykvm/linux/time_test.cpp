@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "../../linux_process.hpp"
+#include "tests/unit/linux_process.hpp"
 #include "tinykvm/linux/clock.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
 

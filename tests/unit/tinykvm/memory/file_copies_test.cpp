@@ -10,7 +10,7 @@
 #include <iterator>
 #include <thread>
 
-#include "../../booted_guest.hpp"
+#include "tests/unit/booted_guest.hpp"
 
 namespace tinykvm {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "../../booted_guest.hpp"
-#include "../../huge_page_pool.hpp"
+#include "tests/unit/booted_guest.hpp"
+#include "tests/unit/huge_page_pool.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/memory/image.hpp"

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "../../booted_guest.hpp"
-#include "../../huge_page_pool.hpp"
-#include "../../polled_fork.hpp"
+#include "tests/unit/booted_guest.hpp"
+#include "tests/unit/huge_page_pool.hpp"
+#include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "../../polled_fork.hpp"
+#include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
 namespace {

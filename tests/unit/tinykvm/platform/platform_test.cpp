@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "../../booted_guest.hpp"
+#include "tests/unit/booted_guest.hpp"
 
 namespace tinykvm {
 namespace {
