@@ -21,7 +21,7 @@ namespace {
 
 void require(bool success) {
     if (!success) {
-        throw Failure(FailureKind::host, "the cryptographic library does not compute a checksum");
+        throw Failure(FailureKind::host_error, "the cryptographic library does not compute a checksum");
     }
 }
 

@@ -14,7 +14,7 @@ namespace tinykvm::host {
 class Digest {
   public:
     enum class Algorithm { sha256, md5 };
-    // Throws Failure (host) when the library cannot do it.
+    // Throws Failure (host_error) when the library cannot do it.
     explicit Digest(Algorithm algorithm);
     ~Digest();
     Digest(Digest&&) noexcept;

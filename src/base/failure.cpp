@@ -15,8 +15,8 @@ const char* to_string(FailureKind kind) {
         case FailureKind::client_gone: return "client gone";
         case FailureKind::busy: return "busy";
         case FailureKind::not_ready: return "not ready";
-        case FailureKind::host: return "host error";
-        case FailureKind::closed: return "shutting down";
+        case FailureKind::host_error: return "host error";
+        case FailureKind::shutting_down: return "shutting down";
     }
     return "unknown failure";
 }
@@ -34,8 +34,8 @@ bool is_program_failure(FailureKind kind) {
         case FailureKind::client_gone:
         case FailureKind::busy:
         case FailureKind::not_ready:
-        case FailureKind::host:
-        case FailureKind::closed: return false;
+        case FailureKind::host_error:
+        case FailureKind::shutting_down: return false;
     }
     return false;
 }

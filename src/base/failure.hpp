@@ -22,10 +22,10 @@ enum class FailureKind {
     too_slow,  // its body
     client_gone,
     // The host's.
-    busy,       // no VM became free in time
-    not_ready,  // the program did not boot
-    host,       // out of memory, descriptors, KVM
-    closed,     // the program is being shut down
+    busy,           // no VM became free in time
+    not_ready,      // the program did not boot
+    host_error,     // out of memory, descriptors, KVM
+    shutting_down,  // the program is being shut down
 };
 
 // "crashed", "timed out", ...

@@ -41,7 +41,7 @@ Thread::Thread(const std::string& name, std::function<void()> body) {
     const int error = pthread_create(&thread_, &attributes, run, start.get());
     pthread_attr_destroy(&attributes);
     if (error != 0) {
-        throw Failure(FailureKind::host, std::string("a thread for a VM: ") + std::strerror(error));
+        throw Failure(FailureKind::host_error, std::string("a thread for a VM: ") + std::strerror(error));
     }
     (void)start.release();
     running_ = true;

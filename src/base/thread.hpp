@@ -16,7 +16,7 @@ namespace tinykvm::host {
 class Thread {
   public:
     Thread() = default;
-    // Throws Failure (host) when there are no threads left. `body` must not throw. The name is cut to what the
+    // Throws Failure (host_error) when there are no threads left. `body` must not throw. The name is cut to what the
     // system takes (15 bytes).
     Thread(const std::string& name, std::function<void()> body);
     ~Thread();

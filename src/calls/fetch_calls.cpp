@@ -188,7 +188,7 @@ GuestAddr place(GuestMemory& memory, std::string_view text) {
 // Of the program's own memory, with a zero after it where there is room for one.
 void fill(GuestMemory& memory, const Target& target, std::string_view text, const char* what) {
     if (text.size() > target.size) {
-        throw HttpFailure(FailureKind::host, EMSGSIZE,
+        throw HttpFailure(FailureKind::host_error, EMSGSIZE,
                           std::string(what) + " of " + std::to_string(text.size()) +
                               " bytes do not fit in the program's buffer of " + std::to_string(target.size));
     }
@@ -248,8 +248,8 @@ void store(GuestMemory& memory, const HttpResponse& response, const Fetch& fetch
 
 HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, const SelfRequestOrigin& origin,
                                 const HostCall& call, const Fetch& wanted, std::size_t room) {
-    if (!environment.outside.self_requests) {
-        throw HttpFailure(FailureKind::host, ENOTCONN, "self-requests cannot be made here");
+    if (!environment.services.self_requests) {
+        throw HttpFailure(FailureKind::host_error, ENOTCONN, "self-requests cannot be made here");
     }
     SelfRequest request;
     request.method = !wanted.body.empty() ? "POST" : wanted.wants_body ? "GET" : "HEAD";
@@ -262,7 +262,7 @@ HttpResponse fetch_from_varnish(const GuestCalls::Environment& environment, cons
     request.deadline = wanted.deadline;
     request.cancelled = [&call] { return call.is_interrupted(); };
     request.max_body = room;
-    return environment.outside.self_requests->fetch(request);
+    return environment.services.self_requests->fetch(request);
 }
 
 HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, const HostCall& call, const Fetch& wanted,
@@ -285,7 +285,7 @@ HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, co
     request.check_address = [&rules](const HttpUrl& url, const sockaddr& address) {
         rules.check_address(url, address);
     };
-    const FetchTime time(environment.outside.counters);
+    const FetchTime time(environment.services.counters);
     return HttpClient().fetch(request);  // a connection of its own: nobody else's was checked by these rules
 }
 

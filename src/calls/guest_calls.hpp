@@ -31,7 +31,7 @@ class GuestCalls final : public HostCalls {
         bool verbose = false;                                  // unknown calls are worth a line
         bool ephemeral = true, control_ephemeral = false;      // may the program change that?
         const HostRules* allowed_hosts = nullptr;              // borrowed; null: none
-        Outside outside = {};
+        GuestServices services = {};
         const void* pool = nullptr;  // whose VM this is, or what stands for a boot (src/fetch/wait_graph.hpp)
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
@@ -61,7 +61,7 @@ class GuestCalls final : public HostCalls {
     bool is_ephemeral() const { return registration_.ephemeral; }
 
     const Registration& registration() const { return registration_; }
-    const Outside& outside() const { return environment_.outside; }
+    const GuestServices& services() const { return environment_.services; }
     // Set by sys_backend_response.
     std::optional<Response>& response() { return response_; }
     // Did the program stop because it waits for the next request?

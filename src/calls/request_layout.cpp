@@ -33,7 +33,7 @@ void RequestLayout::write(GuestAddr to, const void* from, std::size_t size) {
         too_large(std::string("the request alone takes more: ") + error.what());
     }
     if (!written) {
-        throw Failure(FailureKind::host, "the request area of the VM is not writable");
+        throw Failure(FailureKind::host_error, "the request area of the VM is not writable");
     }
 }
 
@@ -43,7 +43,7 @@ std::uint64_t RequestLayout::random_word() {
         for (std::size_t done = 0; done < sizeof random_words_;) {
             const ssize_t got = getrandom(to + done, sizeof random_words_ - done, 0);
             if (got < 0 && errno != EINTR) {
-                throw Failure(FailureKind::host, std::string("getrandom: ") + std::strerror(errno));
+                throw Failure(FailureKind::host_error, std::string("getrandom: ") + std::strerror(errno));
             }
             done += got > 0 ? static_cast<std::size_t>(got) : 0;
         }

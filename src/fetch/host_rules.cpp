@@ -132,7 +132,7 @@ bool is_name(std::string_view text) {
 }
 
 [[noreturn]] void refuse(const HttpUrl& url, const std::string& why) {
-    throw HttpFailure(FailureKind::host, EACCES,
+    throw HttpFailure(FailureKind::host_error, EACCES,
                       "the program may not fetch from " + printable(url.host, 200) + ", port " +
                           std::to_string(url.port) + ": " + why);
 }

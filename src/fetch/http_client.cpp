@@ -46,12 +46,12 @@ void require_library() {
         return curl_global_init(CURL_GLOBAL_DEFAULT);
     }();
     if (result != CURLE_OK) {
-        throw HttpFailure(FailureKind::host, ENOMEM, std::string("libcurl: ") + curl_easy_strerror(result));
+        throw HttpFailure(FailureKind::host_error, ENOMEM, std::string("libcurl: ") + curl_easy_strerror(result));
     }
 }
 
 [[noreturn]] void refuse_url(const std::string& url, const std::string& why) {
-    throw HttpFailure(FailureKind::host, EINVAL, "the URL \"" + printable(url, most_shown_of_url) + "\" " + why);
+    throw HttpFailure(FailureKind::host_error, EINVAL, "the URL \"" + printable(url, most_shown_of_url) + "\" " + why);
 }
 
 // Empty when the URL does not have that part.
@@ -80,7 +80,7 @@ ParsedUrl parse(const std::string& text) {
     ParsedUrl parsed{Url(curl_url()), {}};
     CURLU* url = parsed.handle.get();
     if (url == nullptr) {
-        throw HttpFailure(FailureKind::host, ENOMEM, "no memory for a URL");
+        throw HttpFailure(FailureKind::host_error, ENOMEM, "no memory for a URL");
     }
     if (text.find('\0') != std::string::npos) {
         refuse_url(text, "has a zero byte");
@@ -165,7 +165,7 @@ struct HttpClient::Handle {
         multi = curl_multi_init();
         if (easy == nullptr || multi == nullptr) {
             release();
-            throw HttpFailure(FailureKind::host, ENOMEM, "libcurl has no memory");
+            throw HttpFailure(FailureKind::host_error, ENOMEM, "libcurl has no memory");
         }
         curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 1L);
     }
@@ -241,7 +241,7 @@ void HttpClient::Exchange::fail(CURLcode code) const {
             detail += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
         }
     }
-    fail(code == CURLE_OPERATION_TIMEDOUT ? FailureKind::timed_out : FailureKind::host, nearest_errno(code),
+    fail(code == CURLE_OPERATION_TIMEDOUT ? FailureKind::timed_out : FailureKind::host_error, nearest_errno(code),
          printable(detail, most_shown_of_url));
 }
 
@@ -278,7 +278,7 @@ curl_socket_t HttpClient::Exchange::on_socket(void* self, curlsocktype, curl_soc
 
 void HttpClient::Exchange::take_header(std::string_view line) {
     if ((header_bytes_ += line.size()) > request_.max_headers) {
-        fail(FailureKind::host, EMSGSIZE,
+        fail(FailureKind::host_error, EMSGSIZE,
              "its headers have more than " + std::to_string(request_.max_headers) + " bytes");
     }
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) {
@@ -294,7 +294,8 @@ void HttpClient::Exchange::take_header(std::string_view line) {
 
 void HttpClient::Exchange::take_body(std::string_view piece) {
     if (piece.size() > request_.max_body - body_bytes_) {
-        fail(FailureKind::host, EMSGSIZE, "its body has more than " + std::to_string(request_.max_body) + " bytes");
+        fail(FailureKind::host_error, EMSGSIZE,
+             "its body has more than " + std::to_string(request_.max_body) + " bytes");
     }
     body_bytes_ += piece.size();
     if (follows_ && is_redirect()) {
@@ -318,7 +319,7 @@ void HttpClient::Exchange::set_headers(const Target& target) {
     const auto append = [this](const std::string& line) {
         curl_slist* longer = curl_slist_append(headers_.get(), line.c_str());
         if (longer == nullptr) {
-            fail(FailureKind::host, ENOMEM, "no memory");
+            fail(FailureKind::host_error, ENOMEM, "no memory");
         }
         (void)headers_.release();
         headers_.reset(longer);
@@ -328,7 +329,7 @@ void HttpClient::Exchange::set_headers(const Target& target) {
         std::string why;
         const auto parts = parse_field(line, why);
         if (!parts) {
-            fail(FailureKind::host, EINVAL, "a header " + why);
+            fail(FailureKind::host_error, EINVAL, "a header " + why);
         }
         const bool of_user = same_name(parts->name, "Authorization") || same_name(parts->name, "Cookie") ||
                              same_name(parts->name, "Host");
@@ -383,7 +384,7 @@ void HttpClient::Exchange::set_up(const Target& target) {
     }
     if (!request_.interface.empty()) {
         if (!is_interface(request_.interface)) {
-            fail(FailureKind::host, EINVAL,
+            fail(FailureKind::host_error, EINVAL,
                  "\"" + printable(request_.interface, 60) + "\" is neither an interface nor an address");
         }
         curl_easy_setopt(easy, CURLOPT_INTERFACE, interface_option(request_.interface).c_str());
@@ -423,7 +424,7 @@ void HttpClient::Exchange::transfer() {
             std::rethrow_exception(failure_);
         }
         if (result != CURLM_OK) {
-            fail(FailureKind::host, EPROTO, curl_multi_strerror(result));
+            fail(FailureKind::host_error, EPROTO, curl_multi_strerror(result));
         }
         if (running == 0) {
             break;
@@ -449,7 +450,7 @@ void HttpClient::Exchange::transfer() {
     int left = 0;
     const CURLMsg* message = curl_multi_info_read(handle_.multi, &left);
     if (message == nullptr || message->msg != CURLMSG_DONE) {
-        fail(FailureKind::host, EPROTO, "it ended without a result");
+        fail(FailureKind::host_error, EPROTO, "it ended without a result");
     }
     if (message->data.result != CURLE_OK) {
         fail(message->data.result);
@@ -518,7 +519,7 @@ void HttpClient::close_idle() {
 
 HttpResponse HttpClient::fetch(const HttpRequest& request) {
     if (!is_field_name(request.method)) {
-        throw HttpFailure(FailureKind::host, EINVAL,
+        throw HttpFailure(FailureKind::host_error, EINVAL,
                           "\"" + printable(request.method, 60) + "\" is not the name of an HTTP method");
     }
     ParsedUrl url = parse(request.url);
@@ -536,13 +537,13 @@ HttpResponse HttpClient::fetch(const HttpRequest& request) {
             return response;
         }
         if (redirects >= request.max_redirects) {
-            throw HttpFailure(FailureKind::host, ELOOP,
+            throw HttpFailure(FailureKind::host_error, ELOOP,
                               request.method + " " + printable(request.url, most_shown_of_url) + ": more than " +
                                   std::to_string(request.max_redirects) + " redirects");
         }
         ParsedUrl next_url = parse(next);
         if (request.keep_https && url.parts.scheme == "https" && next_url.parts.scheme != "https") {
-            throw HttpFailure(FailureKind::host, EACCES,
+            throw HttpFailure(FailureKind::host_error, EACCES,
                               request.method + " " + printable(request.url, most_shown_of_url) +
                                   ": a redirect leads from https to " + next_url.parts.scheme);
         }

@@ -24,7 +24,7 @@
 
 namespace tinykvm::host {
 
-// Kinds: timed_out, client_gone (cancelled) or host. The message names method, URL and reason.
+// Kinds: timed_out, client_gone (cancelled) or host_error. The message names method, URL and reason.
 class HttpFailure : public Failure {
   public:
     HttpFailure(FailureKind kind, int error, const std::string& message) : Failure(kind, message), error_(error) {}

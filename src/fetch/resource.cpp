@@ -70,10 +70,10 @@ ResourceAnswer read_local(const ResourceRequest& request, const std::string& pat
     const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     struct stat status {};
     if (!file || ::fstat(file.get(), &status) != 0) {
-        fail(request, FailureKind::host, std::strerror(errno));
+        fail(request, FailureKind::host_error, std::strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        fail(request, FailureKind::host, "not a regular file");
+        fail(request, FailureKind::host_error, "not a regular file");
     }
     ResourceAnswer answer;
     answer.version.etag = version_of(status);
@@ -88,14 +88,14 @@ ResourceAnswer read_local(const ResourceRequest& request, const std::string& pat
             continue;
         }
         if (size < 0) {
-            fail(request, FailureKind::host, std::strerror(errno));
+            fail(request, FailureKind::host_error, std::strerror(errno));
         }
         if (size == 0) {
             return answer;
         }
         done += static_cast<std::size_t>(size);
         if (done > request.limit.bytes) {
-            fail(request, FailureKind::host, request.limit.exceeded());
+            fail(request, FailureKind::host_error, request.limit.exceeded());
         }
         if (request.cancelled && request.cancelled()) {
             fail(request, FailureKind::client_gone, "cancelled");
@@ -123,7 +123,7 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     http.take_body = [&](std::string_view piece) {
         done += piece.size();
         if (done > request.limit.bytes) {
-            fail(request, FailureKind::host, request.limit.exceeded());
+            fail(request, FailureKind::host_error, request.limit.exceeded());
         }
         request.take(piece);
     };
@@ -143,7 +143,7 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     } else if (response.status == 200) {
         answer.version = {version_field(response, "ETag"), version_field(response, "Last-Modified")};
     } else {
-        fail(request, FailureKind::host, "the server's answer is " + std::to_string(response.status));
+        fail(request, FailureKind::host_error, "the server's answer is " + std::to_string(response.status));
     }
     return answer;
 }
@@ -169,7 +169,7 @@ std::string uri_problem(const std::string& uri) {
 
 ResourceAnswer read_resource(const ResourceRequest& request) {
     if (const std::string problem = uri_problem(request.uri); !problem.empty()) {
-        fail(request, FailureKind::host, problem);
+        fail(request, FailureKind::host_error, problem);
     }
     return request.uri.starts_with(file_scheme) ? read_local(request, *path_of(request.uri)) : read_remote(request);
 }

@@ -27,7 +27,7 @@ const std::string& secret() {
     static const std::string& text = *[] {
         std::uint64_t random[2] = {};
         if (getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-            throw HttpFailure(FailureKind::host, EIO, "there are no random numbers");
+            throw HttpFailure(FailureKind::host_error, EIO, "there are no random numbers");
         }
         return new std::string(hex(random[0]) + hex(random[1]));
     }();
@@ -125,14 +125,14 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     const std::string which = "self-request for " + printable(request.path, 200) + ": ";
     const std::shared_ptr<Target> target = this->target();
     if (!target) {
-        throw HttpFailure(FailureKind::host, ENOTCONN,
+        throw HttpFailure(FailureKind::host_error, ENOTCONN,
                           which + "call tinykvm.init_self_requests() in vcl_init to allow them");
     }
     if (!request.path.starts_with('/')) {
-        throw HttpFailure(FailureKind::host, EINVAL, which + "its path does not begin with '/'");
+        throw HttpFailure(FailureKind::host_error, EINVAL, which + "its path does not begin with '/'");
     }
     if (request.origin.depth >= max_depth) {
-        throw HttpFailure(FailureKind::host, ELOOP,
+        throw HttpFailure(FailureKind::host_error, ELOOP,
                           which + "it would be inside of " + std::to_string(request.origin.depth) +
                               " others, which is the maximum; mostly this is a loop, a page that asks for itself");
     }
@@ -168,7 +168,7 @@ HttpResponse SelfRequests::fetch_counted(const SelfRequest& request) {
     http.max_redirects = request.max_redirects;
     http.check_url = [&](const HttpUrl& url) {
         if (!url.same_origin(target->origin)) {
-            throw HttpFailure(FailureKind::host, EACCES, which + "it was redirected away from Varnish");
+            throw HttpFailure(FailureKind::host_error, EACCES, which + "it was redirected away from Varnish");
         }
     };
     return target->client.fetch(http);

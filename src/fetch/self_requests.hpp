@@ -77,7 +77,7 @@ class SelfRequests {
 };
 
 // What a program reaches beyond its VM.
-struct Outside {
+struct GuestServices {
     std::shared_ptr<SelfRequests> self_requests;  // null: none can be made
     CounterSink* counters = nullptr;
 };

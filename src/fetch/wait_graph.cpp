@@ -14,7 +14,7 @@ WaitGraph::Id random_id() {
     WaitGraph::Id id = 0;
     while (id == 0) {
         if (getrandom(&id, sizeof id, 0) != static_cast<ssize_t>(sizeof id)) {
-            throw Failure(FailureKind::host, "there are no random numbers");
+            throw Failure(FailureKind::host_error, "there are no random numbers");
         }
     }
     return id;

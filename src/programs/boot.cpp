@@ -27,7 +27,7 @@ void Boot::run() {
     try {
         program = boot_program(
             name_, config_, std::exchange(binary_, nullptr), [&](std::string_view line) { host_.log(name_, line); },
-            control_, Outside{host_.self_requests, &host_.counters});
+            control_, GuestServices{host_.self_requests, &host_.counters});
         if (config_.verbose) {
             const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
             host_.log(name_, "booted in " + std::to_string(time.count()) + " us");

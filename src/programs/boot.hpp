@@ -30,8 +30,8 @@ class Boot {
   public:
     enum class End { booted, failed, called_off };
 
-    // `binary` null: the program is read from the file of its configuration. Throws Failure (host) when there is no
-    // thread to be had.
+    // `binary` null: the program is read from the file of its configuration. Throws Failure (host_error) when there is
+    // no thread to be had.
     static std::shared_ptr<Boot> begin(const std::string& name, ProgramConfig config,
                                        std::shared_ptr<const Program> binary, const ServiceHost& host);
 

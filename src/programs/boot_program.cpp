@@ -21,7 +21,7 @@ class RunningMachine {
     RunningMachine(BootControl& control, Machine& machine) : control_(control) {
         const std::lock_guard lock(control_.mutex_);
         if (control_.cancelled_) {
-            throw Failure(FailureKind::closed, "the boot was cancelled");
+            throw Failure(FailureKind::shutting_down, "the boot was cancelled");
         }
         control_.machine_ = &machine;
     }
@@ -145,7 +145,7 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
     output.flush();
     running.reset();
     return std::make_shared<BootedProgram>(BootedProgram{name, config, registration, std::move(machine).freeze(),
-                                                         binary->bytes().size(), binary->type(), calls.outside()});
+                                                         binary->bytes().size(), binary->type(), calls.services()});
 }
 
 }  // namespace
@@ -153,9 +153,9 @@ std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const 
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control, const Outside& outside) {
+                                                  BootControl& control, const GuestServices& services) {
     GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose, config.ephemeral,
-                      config.control_ephemeral, &config.allowed_hosts, outside, &control});
+                      config.control_ephemeral, &config.allowed_hosts, services, &control});
     calls.begin_boot(log);
     GuestOutput output(log);
     output.log_output(config.standard_output);

@@ -39,6 +39,6 @@ class BootControl {
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control, const Outside& outside = {});
+                                                  BootControl& control, const GuestServices& services = {});
 
 }  // namespace tinykvm::host

@@ -57,7 +57,7 @@ void Service::set_main_arguments(std::vector<std::string> arguments) {
 // Called with the mutex.
 std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
     if (is_cold_) {
-        throw Failure(FailureKind::closed, "the VCL is cold");
+        throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
     if (!refusal_.empty()) {
         throw Failure(FailureKind::not_ready, "the program is not served: " + refusal_);
@@ -83,9 +83,9 @@ std::shared_ptr<Boot> Service::current_boot() {
 
 void Service::start() { (void)current_boot(); }
 
-void Service::wait_until_booted(const ClientGone& gone) { (void)await_boot(gone); }
+void Service::wait_until_booted(const IsClientGone& gone) { (void)await_boot(gone); }
 
-std::shared_ptr<Boot> Service::await_boot(const ClientGone& gone, WaitGraph::Id inside_of) {
+std::shared_ptr<Boot> Service::await_boot(const IsClientGone& gone, WaitGraph::Id inside_of) {
     // One boot usually ends in time by itself. This is for files on disks that hang, and for a program that is unloaded
     // again and again meanwhile.
     const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
@@ -134,7 +134,7 @@ bool Service::healthy() const {
 std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
     const std::lock_guard lock(mutex_);
     if (is_cold_) {
-        throw Failure(FailureKind::closed, "the VCL is cold");
+        throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
     if (boot != boot_) {
         return nullptr;
@@ -145,7 +145,7 @@ std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
     return pool_;
 }
 
-Lease Service::acquire(const ClientGone& gone, WaitGraph::Id inside_of) {
+Lease Service::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
     std::optional<Deadline> until;  // the time of boots is not that in line
     for (;;) {
         const auto begin = Clock::now();
@@ -202,7 +202,7 @@ void Service::update(std::shared_ptr<const Program> binary) {
     const std::lock_guard lock(mutex_);
     update_.reset();
     if (is_cold_ || end == Boot::End::called_off) {
-        throw Failure(FailureKind::closed, "the VCL became cold meanwhile");
+        throw Failure(FailureKind::shutting_down, "the VCL became cold meanwhile");
     }
     if (!end) {
         give_up(boot);

@@ -47,14 +47,14 @@ class Service {
     // Begins to boot the program, unless it did already.
     void start();
     // Waits until the boot is over. Throws Failure (not_ready) with the reason.
-    void wait_until_booted(const ClientGone& gone = nullptr);
+    void wait_until_booted(const IsClientGone& gone = nullptr);
     bool ready() const;
     // False while requests would fail because the program did not boot.
     bool healthy() const;
 
     // A request VM; starts the program if need be and waits for it. Throws Failure. A program that did not
     // boot is tried again when a second has passed. `inside_of`: see Pool.
-    Lease acquire(const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    Lease acquire(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     // One that is free right now; an empty lease when there is none. Starts nothing.
     Lease try_acquire();
 
@@ -63,7 +63,7 @@ class Service {
     bool unload();
     // Boots `binary` beside the program that runs, if any, and replaces it when that went well. Waits for that, at most
     // max_boot_time and some seconds. Throws Failure: not_ready with the reason, busy when there is another update
-    // under way, closed; nothing has changed then.
+    // under way, shutting_down; nothing has changed then.
     void update(std::shared_ptr<const Program> binary);
 
     // What it has done since it was configured, all generations together. Nothing while it is not loaded.
@@ -79,7 +79,7 @@ class Service {
   private:
     std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
     std::shared_ptr<Boot> current_boot();
-    std::shared_ptr<Boot> await_boot(const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    std::shared_ptr<Boot> await_boot(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
     void give_up(const std::shared_ptr<Boot>& boot);
     void retire_generation();

@@ -23,7 +23,7 @@ constexpr std::string_view elf_magic = "\177ELF";
 constexpr std::string_view xz_magic("\3757zXZ\0", 6), zstd_magic = "\x28\xB5\x2F\xFD", zip_magic = "PK\3\4";
 constexpr std::size_t piece_bytes = 65536;
 
-[[noreturn]] void refuse(const std::string& why) { throw Failure(FailureKind::host, "the archive " + why); }
+[[noreturn]] void refuse(const std::string& why) { throw Failure(FailureKind::host_error, "the archive " + why); }
 
 std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

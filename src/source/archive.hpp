@@ -39,8 +39,8 @@ struct ArchivedFile {
 bool is_archive(std::span<const std::byte> bytes);
 
 // The ELF file among the regular files: the one whose name (without folders) is the first of `names` that any has, or
-// else the only one. `check` is called every now and then and may throw to end it. Throws Failure (host) with what
-// is wrong with the archive.
+// else the only one. `check` is called every now and then and may throw to end it. Throws Failure (host_error) with
+// what is wrong with the archive.
 std::vector<std::byte> unpack_program(std::span<const std::byte> archive, const std::vector<std::string>& names,
                                       const std::function<void()>& check, const ArchiveLimits& limits = {});
 

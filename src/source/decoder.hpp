@@ -13,8 +13,8 @@ class Decoder {
   public:
     virtual ~Decoder() = default;
 
-    // The next bytes. Less than there is room for: these were the last. Throws Failure (host): "the archive ..." and
-    // what is wrong with it.
+    // The next bytes. Less than there is room for: these were the last. Throws Failure (host_error): "the archive ..."
+    // and what is wrong with it.
     virtual std::size_t read(std::span<std::byte> room) = 0;
 };
 

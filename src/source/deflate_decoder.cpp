@@ -23,11 +23,11 @@ class DeflateDecoder final : public Decoder {
             const std::uint32_t in_before = state_.avail_in, out_before = state_.avail_out;
             const int result = isal_inflate(&state_);
             if (result < 0) {
-                throw Failure(FailureKind::host, "the archive is damaged: a member cannot be unpacked");
+                throw Failure(FailureKind::host_error, "the archive is damaged: a member cannot be unpacked");
             }
             const bool progress = state_.avail_in != in_before || state_.avail_out != out_before;
             if (!progress && state_.block_state != ISAL_BLOCK_FINISH) {
-                throw Failure(FailureKind::host, "the archive is damaged: a member ends too early");
+                throw Failure(FailureKind::host_error, "the archive is damaged: a member ends too early");
             }
         }
         return room.size() - state_.avail_out;

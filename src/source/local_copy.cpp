@@ -31,7 +31,7 @@ constexpr auto look_at_lock = std::chrono::milliseconds(50);
 constexpr auto patience_with_servers = std::chrono::seconds(5);  // when there is a copy to use instead
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) {
-    throw Failure(FailureKind::host, path + ": " + why);
+    throw Failure(FailureKind::host_error, path + ": " + why);
 }
 [[noreturn]] void fail_with_errno(const std::string& path) { fail(path, std::strerror(errno)); }
 
@@ -86,11 +86,12 @@ void make_folders(const std::string& path) {
 // A file on its way to become `path`. Whoever has it is alone in doing so: it is also the lock.
 class IncomingFile {
   public:
-    IncomingFile(const std::string& path, const Patience& patience) : path_(path), name_(beside(path, ".incoming")) {
+    IncomingFile(const std::string& path, const CancellableDeadline& until)
+        : path_(path), name_(beside(path, ".incoming")) {
         make_folders(path);
         while (!try_to_lock()) {
-            patience.require_wanted();
-            patience.require_time();
+            until.require_wanted();
+            until.require_time();
             std::this_thread::sleep_for(look_at_lock);
         }
     }
@@ -159,11 +160,11 @@ class IncomingFile {
 };
 
 // Opened without following a link. Null, and the reason, when there is none we would use.
-struct OwnFile {
+struct TrustedFile {
     FileDescriptor file;
     std::string why_not;
 
-    OwnFile(const std::string& path, bool whoever_wrote_it)
+    TrustedFile(const std::string& path, bool whoever_wrote_it)
         : file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
         struct stat status {};
         if (!file || ::fstat(file.get(), &status) != 0) {
@@ -181,22 +182,22 @@ struct OwnFile {
 };
 
 // The copy there is before anything is fetched.
-struct Present {
+struct ExistingCopy {
     FileDescriptor file;  // null: there is none that can be used
     std::string why_not;
     std::string sha256;
 };
 
-Present look_at(const LocalCopy& copy, const Patience& patience) {
-    OwnFile own(copy.path, copy.expected.any());
-    if (!own.file) {
-        return {{}, own.why_not, {}};
+ExistingCopy look_at(const LocalCopy& copy, const CancellableDeadline& until) {
+    TrustedFile trusted(copy.path, copy.expected.any());
+    if (!trusted.file) {
+        return {{}, trusted.why_not, {}};
     }
     Verification verification(copy.expected);
     std::vector<std::byte> piece(std::size_t{1} << 20);
     for (off_t offset = 0;;) {
-        patience.require_wanted();
-        const ssize_t size = ::pread(own.file.get(), piece.data(), piece.size(), offset);
+        until.require_wanted();
+        const ssize_t size = ::pread(trusted.file.get(), piece.data(), piece.size(), offset);
         if (size < 0 && errno != EINTR) {
             return {{}, std::strerror(errno), {}};
         }
@@ -207,20 +208,20 @@ Present look_at(const LocalCopy& copy, const Patience& patience) {
         verification.add(std::span(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
     }
     const std::string problem = verification.finish();
-    return {problem.empty() ? std::move(own.file) : FileDescriptor(), problem, verification.sha256()};
+    return {problem.empty() ? std::move(trusted.file) : FileDescriptor(), problem, verification.sha256()};
 }
 
 // The note beside the copy: of which URI it is which version. Whatever is wrong with it, there is none then.
-ResourceVersion noted_version(const LocalCopy& copy, const Present& present) {
-    const OwnFile own(beside(copy.path, ".version"), false);
+ResourceVersion noted_version(const LocalCopy& copy, const ExistingCopy& existing) {
+    const TrustedFile trusted(beside(copy.path, ".version"), false);
     std::array<char, max_note_bytes> text;
-    const ssize_t size = own.file && present.file ? ::read(own.file.get(), text.data(), text.size()) : 0;
+    const ssize_t size = trusted.file && existing.file ? ::read(trusted.file.get(), text.data(), text.size()) : 0;
     const json note = json::parse(text.data(), text.data() + std::max<ssize_t>(size, 0), nullptr, false);
     const auto value = [&](const char* key) {
         const auto found = note.is_object() ? note.find(key) : note.end();
         return found != note.end() && found->is_string() ? found->get<std::string>() : std::string();
     };
-    if (value("uri") != copy.uri || value("sha256") != present.sha256) {
+    if (value("uri") != copy.uri || value("sha256") != existing.sha256) {
         return {};
     }
     ResourceVersion version{value("etag"), value("last_modified")};
@@ -228,10 +229,10 @@ ResourceVersion noted_version(const LocalCopy& copy, const Present& present) {
 }
 
 void note_version(const LocalCopy& copy, const ResourceVersion& version, const std::string& sha256,
-                  const Patience& patience) {
+                  const CancellableDeadline& until) {
     const json note = {
         {"uri", copy.uri}, {"sha256", sha256}, {"etag", version.etag}, {"last_modified", version.last_modified}};
-    IncomingFile file(beside(copy.path, ".version"), patience);
+    IncomingFile file(beside(copy.path, ".version"), until);
     file.write(note.dump(4, ' ', false, json::error_handler_t::replace) + "\n");
     (void)file.publish(S_IRUSR | S_IWUSR);
 }
@@ -242,19 +243,19 @@ class WrongChecksum : public Failure {
 };
 
 // Throws Failure; the copy is as before then.
-FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const SizeLimit& limit, const LocalCopy::Log& log,
-                     std::optional<Present>& present) {
-    IncomingFile file(copy.path, patience);
-    present = look_at(copy, patience);
+FileDescriptor fetch(const LocalCopy& copy, const CancellableDeadline& until, const SizeLimit& limit,
+                     const LocalCopy::Log& log, std::optional<ExistingCopy>& existing) {
+    IncomingFile file(copy.path, until);
+    existing = look_at(copy, until);
     Verification verification(copy.expected);
     std::size_t bytes = 0;
     ResourceRequest request;
     request.uri = copy.uri;
-    request.have = noted_version(copy, *present);
+    request.have = noted_version(copy, *existing);
     request.limit = limit;
-    request.deadline = patience.deadline;
-    request.cancelled = patience.cancelled;
-    if (present->file) {
+    request.deadline = until.deadline;
+    request.cancelled = until.cancelled;
+    if (existing->file) {
         request.answer_by = Clock::now() + patience_with_servers;
     }
     request.take = [&](std::string_view piece) {
@@ -264,7 +265,7 @@ FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const Size
     };
     const ResourceAnswer answer = read_resource(request);
     if (answer.unchanged) {
-        return std::move(present->file);
+        return std::move(existing->file);
     }
     const std::string uri = printable(copy.uri, 300);
     if (const std::string problem = verification.finish(); !problem.empty()) {
@@ -272,7 +273,7 @@ FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const Size
     }
     // Before the file has its place: from then on somebody else may have the lock.
     try {
-        note_version(copy, answer.version, verification.sha256(), patience);
+        note_version(copy, answer.version, verification.sha256(), until);
     } catch (const Failure& failure) {
         log(std::string("will be fetched again next time: ") + failure.what());
     }
@@ -283,36 +284,36 @@ FileDescriptor fetch(const LocalCopy& copy, const Patience& patience, const Size
 
 }  // namespace
 
-void Patience::require_wanted() const {
+void CancellableDeadline::require_wanted() const {
     if (cancelled && cancelled()) {
-        throw Failure(FailureKind::closed, "cancelled");
+        throw Failure(FailureKind::shutting_down, "cancelled");
     }
 }
 
-void Patience::require_time() const {
+void CancellableDeadline::require_time() const {
     if (Clock::now() >= deadline) {
         throw Failure(FailureKind::timed_out, "there is no time left");
     }
 }
 
-FileDescriptor LocalCopy::update(const Patience& patience, const SizeLimit& limit, const Log& log) const {
-    std::optional<Present> present;
+FileDescriptor LocalCopy::update(const CancellableDeadline& until, const SizeLimit& limit, const Log& log) const {
+    std::optional<ExistingCopy> existing;
     try {
-        return fetch(*this, patience, limit, log, present);
+        return fetch(*this, until, limit, log, existing);
     } catch (const WrongChecksum&) {
         throw;
     } catch (const Failure& failure) {
-        patience.require_wanted();
-        if (!present) {
-            present = look_at(*this, patience);
+        until.require_wanted();
+        if (!existing) {
+            existing = look_at(*this, until);
         }
         // What failed names the URI, and comes last: Varnish cuts long lines.
-        if (!present->file) {
+        if (!existing->file) {
             throw Failure(FailureKind::not_ready,
-                          "no copy at " + path + " can be used (" + present->why_not + "): " + failure.what());
+                          "no copy at " + path + " can be used (" + existing->why_not + "): " + failure.what());
         }
         log("the copy at " + path + " is used: " + failure.what());
-        return std::move(present->file);
+        return std::move(existing->file);
     }
 }
 

@@ -24,12 +24,12 @@
 
 namespace tinykvm::host {
 
-// How long something may take.
-struct Patience {
+// Until when something may take, and whether it is still wanted. The functions may be called by any thread.
+struct CancellableDeadline {
     Deadline deadline{};
     std::function<bool()> cancelled;  // null: never
 
-    // Throw Failure: closed, when it is cancelled; timed_out.
+    // Throw Failure: shutting_down, when it is cancelled; timed_out.
     void require_wanted() const;
     void require_time() const;
 };
@@ -42,7 +42,7 @@ struct LocalCopy {
     // Makes the file what is at the URI, or leaves it as it is when that cannot be had, and logs which. The file, open
     // for reading: with this one nothing can come in between. Throws Failure when neither is possible, or when what is
     // at the URI has not the expected checksums; the file is then as before.
-    FileDescriptor update(const Patience& patience, const SizeLimit& limit, const Log& log) const;
+    FileDescriptor update(const CancellableDeadline& until, const SizeLimit& limit, const Log& log) const;
 };
 
 }  // namespace tinykvm::host

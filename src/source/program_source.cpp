@@ -34,17 +34,17 @@ class Source {
                   log(line);
               }
           }),
-          patience_{Clock::now() + config.max_boot_time, cancelled} {}
+          until_{Clock::now() + config.max_boot_time, cancelled} {}
 
     void fetch_downloads() {
         for (const Download& download : config_.downloads) {
-            (void)LocalCopy{download.uri, download.path, download.checksums}.update(patience_, download_limit, log_);
+            (void)LocalCopy{download.uri, download.path, download.checksums}.update(until_, download_limit, log_);
         }
     }
 
     std::shared_ptr<const Program> program() {
         std::vector<std::byte> bytes = read();
-        patience_.deadline = Clock::now() + config_.max_boot_time;
+        until_.deadline = Clock::now() + config_.max_boot_time;
         Verification verification(config_.checksums);
         verification.add(bytes);
         if (const std::string problem = verification.finish(); !problem.empty()) {
@@ -65,7 +65,7 @@ class Source {
         }
         if (!config_.uri.empty()) {
             const LocalCopy copy{config_.uri, config_.filename, config_.checksums};
-            return read_file(copy.update(patience_, limit_, log_));
+            return read_file(copy.update(until_, limit_, log_));
         }
         const FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         if (!file) {
@@ -80,8 +80,8 @@ class Source {
         ResourceRequest request;
         request.uri = config_.uri;
         request.limit = limit_;
-        request.deadline = patience_.deadline;
-        request.cancelled = patience_.cancelled;
+        request.deadline = until_.deadline;
+        request.cancelled = until_.cancelled;
         request.take = [&](std::string_view piece) {
             const auto more = std::as_bytes(std::span(piece));
             bytes.insert(bytes.end(), more.begin(), more.end());
@@ -91,7 +91,7 @@ class Source {
     }
 
     std::vector<std::byte> read_file(const FileDescriptor& file) const {
-        return read_program_file(file.get(), where(), limit_, [this] { patience_.require_wanted(); });
+        return read_program_file(file.get(), where(), limit_, [this] { until_.require_wanted(); });
     }
 
     std::vector<std::byte> unpack(std::span<const std::byte> archive) const {
@@ -103,8 +103,8 @@ class Source {
             names.push_back(name_);
         }
         const auto check = [&] {
-            patience_.require_wanted();
-            patience_.require_time();
+            until_.require_wanted();
+            until_.require_time();
         };
         try {
             return unpack_program(archive, names, check, {limit_});
@@ -121,7 +121,7 @@ class Source {
     const ProgramConfig& config_;
     const SizeLimit limit_;
     const LocalCopy::Log log_;
-    Patience patience_;
+    CancellableDeadline until_;
 };
 
 }  // namespace

@@ -40,12 +40,12 @@ class XzDecoder final : public Decoder {
             case LZMA_OK: return;
             case LZMA_MEM_ERROR: throw std::bad_alloc();
             case LZMA_MEMLIMIT_ERROR:
-                throw Failure(FailureKind::host,
+                throw Failure(FailureKind::host_error,
                               "the archive needs " + std::to_string((lzma_memusage(&stream_) + 1048575) >> 20) +
                                   " MiB to be unpacked, more than " + std::to_string(max_memory_ >> 20));
-            case LZMA_BUF_ERROR: throw Failure(FailureKind::host, "the archive is damaged: it ends too early");
+            case LZMA_BUF_ERROR: throw Failure(FailureKind::host_error, "the archive is damaged: it ends too early");
             default:
-                throw Failure(FailureKind::host,
+                throw Failure(FailureKind::host_error,
                               "the archive is damaged: liblzma says " + std::to_string(static_cast<int>(result)));
         }
     }

@@ -24,7 +24,7 @@ constexpr std::size_t most_deflated = 1032;  // to so many bytes a byte can unpa
 
 enum Method : std::uint16_t { stored = 0, deflated = 8 };
 
-[[noreturn]] void refuse(const std::string& why) { throw Failure(FailureKind::host, "the archive " + why); }
+[[noreturn]] void refuse(const std::string& why) { throw Failure(FailureKind::host_error, "the archive " + why); }
 
 // Numbers at known places of a record that is as long as it must be.
 class Record {

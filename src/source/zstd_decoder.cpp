@@ -34,7 +34,7 @@ class ZstdDecoder final : public Decoder {
             const std::size_t before = out.pos + in_.pos;
             frame_ended_ = require(ZSTD_decompressStream(context_.get(), &out, &in_)) == 0;
             if (!frame_ended_ && out.pos + in_.pos == before) {
-                throw Failure(FailureKind::host, "the archive is damaged: it ends too early");
+                throw Failure(FailureKind::host_error, "the archive is damaged: it ends too early");
             }
         }
         return out.pos;
@@ -48,11 +48,11 @@ class ZstdDecoder final : public Decoder {
         switch (ZSTD_getErrorCode(result)) {
             case ZSTD_error_memory_allocation: throw std::bad_alloc();
             case ZSTD_error_frameParameter_windowTooLarge:
-                throw Failure(FailureKind::host, "the archive needs more than " +
-                                                     std::to_string(std::size_t{1} << window_log_ >> 20) +
-                                                     " MiB to be unpacked");
+                throw Failure(FailureKind::host_error, "the archive needs more than " +
+                                                           std::to_string(std::size_t{1} << window_log_ >> 20) +
+                                                           " MiB to be unpacked");
             default:
-                throw Failure(FailureKind::host,
+                throw Failure(FailureKind::host_error,
                               std::string("the archive is damaged: libzstd says ") + ZSTD_getErrorName(result));
         }
     }

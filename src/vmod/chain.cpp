@@ -63,7 +63,7 @@ class ChainRun {
     const ChainInput input_;
     const enum VSL_tag_e fatal_;
     const Log log_;
-    const host::ClientGone gone_;
+    const host::IsClientGone gone_;
     std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
     std::vector<host::HeaderChange> request_changes_;
     std::vector<std::string> source_headers_;  // of what the chain began with fetching
@@ -205,7 +205,7 @@ ChainResult ChainRun::run() {
             run_link(link, is_last ? nullptr : &link + 1);
         } catch (const host::Failure& failure) {
             log_.failure(*result.program, failure, fatal_);
-            failure_ = link.backend->service != nullptr ? failure.kind() : host::FailureKind::host;
+            failure_ = link.backend->service != nullptr ? failure.kind() : host::FailureKind::host_error;
         }
         if (failure_) {
             result.failure = *failure_;

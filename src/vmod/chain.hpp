@@ -46,7 +46,7 @@ struct ChainResult {
     const std::string* program = nullptr;  // the one that answered or failed
     std::optional<Answer> answer;          // none: it failed, and the log says how
     bool over_threshold = false;           // the answer is an error to the one who asked
-    host::FailureKind failure = host::FailureKind::host;
+    host::FailureKind failure = host::FailureKind::host_error;
 };
 
 // Runs the links in order, at least one, and logs what they say and how they fail.

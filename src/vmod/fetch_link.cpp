@@ -51,7 +51,7 @@ class PublicRedirects {
             began_in_public_ |= is_public;
         } else if (began_in_public_ && !is_public) {
             throw host::HttpFailure(
-                host::FailureKind::host, EACCES,
+                host::FailureKind::host_error, EACCES,
                 "a redirect of " + first_host_ + " leads to " + url.host + ", which is not a public address");
         }
     }
@@ -79,7 +79,7 @@ host::HttpResponse fetch_from_server(const FetchLink& link, std::vector<std::str
     request.check_url = [&link](const host::HttpUrl& one) {
         if (one.has_credentials) {
             throw host::HttpFailure(
-                host::FailureKind::host, EINVAL,
+                host::FailureKind::host_error, EINVAL,
                 "the URL \"" + host::printable(link.url, max_shown_url) + "\" names a user, which is not supported");
         }
     };
@@ -114,7 +114,7 @@ Answer fetch_for_chain(host::SelfRequests& self_requests, const FetchLink& link)
     try {
         options = host::parse_fetch_options(link.options);
     } catch (const host::ConfigError& error) {
-        throw host::Failure(host::FailureKind::host, error.what());
+        throw host::Failure(host::FailureKind::host_error, error.what());
     }
     const Deadline deadline = Clock::now() + options.timeout.value_or(link.limits.max_request_time);
     std::vector<std::string> headers = headers_to_send(options, link.request);

@@ -26,7 +26,7 @@ struct FetchLink {
     const host::Request& request;  // whose headers may be forwarded, and at which depth it is
     // Of the program that gets the body: its max_request_memory, and its max_request_time unless the options say.
     const host::ProgramConfig& limits;
-    const host::ClientGone& gone;
+    const host::IsClientGone& gone;
 };
 
 // Waits for the response; any status is one. Throws host::Failure.

@@ -32,7 +32,7 @@ int take_piece(void* pointer, unsigned, const void* data, ssize_t size) {
     } catch (const host::Failure& failure) {
         reader.failure = failure;
     } catch (const std::exception& error) {
-        reader.failure.emplace(host::FailureKind::host, error.what());
+        reader.failure.emplace(host::FailureKind::host_error, error.what());
     }
     return -1;
 }
@@ -73,7 +73,7 @@ void read_request_body(struct busyobj* bo, host::RequestVm& vm) {
     // ends with the connection; with HTTP/2 others use it, too, so it comes later.
     const auto is_stuck = [&pace] { return pace.is_too_slow(Clock::now() - patience_without_pieces); };
     const bool is_here = bo->bereq_body != nullptr || bo->req->req_body_status == BS_CACHED;
-    const host::ClientGone give_up = is_here ? host::ClientGone() : is_stuck;
+    const host::IsClientGone give_up = is_here ? host::IsClientGone() : is_stuck;
     const std::function<void()> hang_up = [session = bo->sp] { (void)::shutdown(session->fd, SHUT_RD); };
     const host::ClientWatch watch(give_up, hang_up);
     try {

@@ -130,7 +130,7 @@ void VarnishRequest::ask_for_body() {
     }
 }
 
-host::ClientGone client_gone(VRT_CTX) {
+host::IsClientGone client_gone(VRT_CTX) {
     const struct sess* session = nullptr;
     if (ctx->bo != nullptr) {
         // What may be cached is of use to others, too.
@@ -139,7 +139,7 @@ host::ClientGone client_gone(VRT_CTX) {
     } else if (ctx->req != nullptr) {
         session = ctx->req->sp;
     }
-    return session != nullptr ? host::ClientGone([session] { return is_closed(session); }) : host::ClientGone();
+    return session != nullptr ? host::IsClientGone([session] { return is_closed(session); }) : host::IsClientGone();
 }
 
 }  // namespace tinykvm::vmod

@@ -48,7 +48,7 @@ class VarnishRequest {
 };
 
 // Has the client that waits for this answer, and nobody else does, closed its connection?
-host::ClientGone client_gone(VRT_CTX);
+host::IsClientGone client_gone(VRT_CTX);
 
 inline std::string_view view(const char* text) { return text != nullptr ? std::string_view(text) : std::string_view(); }
 

@@ -20,7 +20,7 @@ struct BootedProgram {
     std::shared_ptr<const Snapshot> snapshot;
     std::size_t binary_size;  // bytes
     std::string binary_type;  // "static", "static-pie" or "dynamic"
-    Outside outside;
+    GuestServices services;
 };
 
 }  // namespace tinykvm::host

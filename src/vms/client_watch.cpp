@@ -92,7 +92,7 @@ class ClientWatcher {
     std::optional<Thread> thread_;
 };
 
-ClientWatch::ClientWatch(const ClientGone& gone, const std::function<void()>& leave) noexcept
+ClientWatch::ClientWatch(const IsClientGone& gone, const std::function<void()>& leave) noexcept
     : gone_(gone), leave_(leave) {
     is_watched_ = gone_ && ClientWatcher::instance().add(*this);
 }

@@ -8,23 +8,23 @@
 namespace tinykvm::host {
 
 // Asked now and then while somebody waits: has the client gone? Null: there always is one.
-using ClientGone = std::function<bool()>;
+using IsClientGone = std::function<bool()>;
 
 // While it lives, `leave` is called, again and again, once `gone` has said yes. Both are borrowed and called on a
 // thread of their own, never after the destructor has returned. A null `gone` costs nothing.
 class ClientWatch {
   public:
     // Does nothing when there is no thread to be had.
-    ClientWatch(const ClientGone& gone, const std::function<void()>& leave) noexcept;
-    ClientWatch(const ClientGone&&, const std::function<void()>&) = delete;  // temporary ones would be gone at once
-    ClientWatch(const ClientGone&, const std::function<void()>&&) = delete;
+    ClientWatch(const IsClientGone& gone, const std::function<void()>& leave) noexcept;
+    ClientWatch(const IsClientGone&&, const std::function<void()>&) = delete;  // temporary ones would be gone at once
+    ClientWatch(const IsClientGone&, const std::function<void()>&&) = delete;
     ~ClientWatch();
     ClientWatch(const ClientWatch&) = delete;
     ClientWatch& operator=(const ClientWatch&) = delete;
 
   private:
     friend class ClientWatcher;
-    const ClientGone& gone_;
+    const IsClientGone& gone_;
     const std::function<void()>& leave_;
     bool is_watched_ = false;
     ClientWatch* next_ = nullptr;

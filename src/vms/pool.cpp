@@ -55,11 +55,11 @@ void Pool::bury(std::unique_lock<std::mutex>& lock) {
     }
 }
 
-Lease Pool::acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of) {
+Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) {
     std::unique_lock lock(mutex_);
     bury(lock);
     if (door_ == Door::closed) {
-        throw Failure(FailureKind::closed, "the program is being shut down");
+        throw Failure(FailureKind::shutting_down, "the program is being shut down");
     }
     if (door_ == Door::retired) {
         return {};
@@ -88,7 +88,7 @@ RequestVm* Pool::take_idle() {
 }
 
 // Null: sent away.
-RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const IsClientGone& gone,
                               WaitGraph::Id inside_of) {
     const auto begin = Clock::now();
     Waiter me;
@@ -213,7 +213,7 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
     if (door_ != Door::open) {
         return;
     }
-    const Failure failure(FailureKind::host, "no VM for the program: " + why);
+    const Failure failure(FailureKind::host_error, "no VM for the program: " + why);
     if (was_building && vms_.empty()) {
         fail_waiters(failure);
     } else if (!was_building) {
@@ -254,7 +254,7 @@ void Pool::close(std::chrono::milliseconds patience) {
     const Deadline until = Clock::now() + patience;
     std::unique_lock lock(mutex_);
     door_ = Door::closed;
-    fail_waiters(Failure(FailureKind::closed, "the program is being shut down"));
+    fail_waiters(Failure(FailureKind::shutting_down, "the program is being shut down"));
     idle_.clear();
     do {
         dismiss_vms();

@@ -49,9 +49,9 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     ~Pool();
 
     // Waits in line until a VM is free, or `until`. Empty when the pool is retired. Throws Failure: busy,
-    // client_gone, closed, or host when no VM can be made. With the self-request that the request is inside of (0:
-    // none) it is also busy at once when it would wait for itself.
-    Lease acquire(Deadline until, const ClientGone& gone, WaitGraph::Id inside_of = 0);
+    // client_gone, shutting_down, or host_error when no VM can be made. With the self-request that the request is
+    // inside of (0: none) it is also busy at once when it would wait for itself.
+    Lease acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     // One that is free right now; an empty lease when there is none, or others wait.
     Lease try_acquire();
 
@@ -87,7 +87,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
     RequestVm* take_idle();  // null: there is none, or others wait
-    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const ClientGone& gone,
+    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const IsClientGone& gone,
                             WaitGraph::Id inside_of);
     void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
     void join_line(Waiter& waiter);

@@ -35,7 +35,7 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatis
       spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
               program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
-              program_->outside, &home_}),
+              program_->services, &home_}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     thread_ = Thread("kvm:" + program_->name, [this] { thread_main(); });
@@ -61,7 +61,7 @@ void RequestVm::retire() {
 
 void RequestVm::shut_down() {
     retire();
-    interrupt(FailureKind::closed);
+    interrupt(FailureKind::shutting_down);
 }
 
 void RequestVm::interrupt(FailureKind why) {
@@ -108,7 +108,7 @@ void RequestVm::undo_soft_reset() {
     });
     if (!fork_) {
         must_reset_ = true;
-        throw Failure(FailureKind::host, "the VM could not be made new: " + why);
+        throw Failure(FailureKind::host_error, "the VM could not be made new: " + why);
     }
 }
 
@@ -161,13 +161,13 @@ void RequestVm::start() {
     calls_.begin_request(request_);
 }
 
-Outcome RequestVm::run(const ClientGone& gone) {
+Outcome RequestVm::run(const IsClientGone& gone) {
     start();
     execute(Work::request, gone);
     return std::exchange(outcome_, {});
 }
 
-void RequestVm::execute(Work work, const ClientGone& gone) {
+void RequestVm::execute(Work work, const IsClientGone& gone) {
     work_ = work;
     std::unique_lock lock(mutex_);
     life_.move_to(VmState::running);
@@ -194,7 +194,7 @@ void RequestVm::execute(Work work, const ClientGone& gone) {
     }
 }
 
-void RequestVm::run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone) {
+void RequestVm::run_on_thread(std::unique_lock<std::mutex>& lock, const IsClientGone& gone) {
     changed_.notify_all();
     while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() != VmState::running; })) {
         lock.unlock();

@@ -63,7 +63,7 @@ class RequestVm {
         ~Home() = default;
     };
 
-    // Starts the thread, which makes the fork and reports to `home`. Throws Failure (host).
+    // Starts the thread, which makes the fork and reports to `home`. Throws Failure (host_error).
     RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Home& home);
     ~RequestVm();  // joins; the VM must have been told to shut down, or be withdrawn
     RequestVm(const RequestVm&) = delete;
@@ -88,7 +88,7 @@ class RequestVm {
     // Runs the guest now and then when it takes the body in pieces; what is wrong with it then is for run() to say.
     void append_body(std::span<const std::byte> data);
     // Blocks until the request is answered or has failed.
-    Outcome run(const ClientGone& gone);
+    Outcome run(const IsClientGone& gone);
     // The answer's body from `offset` on, as much as is contiguous; empty at its end. Runs the guest when it makes the
     // body in pieces; then only what has not been given yet, or was given last, is to be had. Throws Failure.
     std::span<const std::byte> body(const Response& response, std::size_t offset);
@@ -106,11 +106,11 @@ class RequestVm {
     bool streams_body() const;
     void start();
     void undo_soft_reset();
-    void execute(Work work, const ClientGone& gone);
+    void execute(Work work, const IsClientGone& gone);
     void run_body_piece();
     std::span<const std::byte> streamed_body(const Response& response, std::size_t offset);
-    void run_here(const ClientGone& gone);
-    void run_on_thread(std::unique_lock<std::mutex>& lock, const ClientGone& gone);
+    void run_here(const IsClientGone& gone);
+    void run_on_thread(std::unique_lock<std::mutex>& lock, const IsClientGone& gone);
     bool call_inside_guest();
     bool post_inside_guest(Deadline deadline);
     std::optional<Stop> listen(Clock::time_point until);

@@ -120,7 +120,7 @@ bool RequestVm::serve_until_used(std::string& why) {
 }
 
 // On the thread of the VM's holder.
-void RequestVm::run_here(const ClientGone& gone) {
+void RequestVm::run_here(const IsClientGone& gone) {
     const std::function<void()> leave = [this] { interrupt(FailureKind::client_gone); };
     const ClientWatch watch(gone, leave);
     const std::uint64_t begin = thread_microseconds();
@@ -452,7 +452,7 @@ void RequestVm::record_failure(const std::exception_ptr& thrown) {
     } catch (const OutOfMemory& error) {
         failures.emplace_back(FailureKind::out_of_memory, prefix + error.what());
     } catch (const std::exception& error) {
-        failures.emplace_back(FailureKind::host, error.what());
+        failures.emplace_back(FailureKind::host_error, error.what());
     }
     const FailureKind kind = failures.back().kind();
     if (is_program_failure(kind) && !second) {

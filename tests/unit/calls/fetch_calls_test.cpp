@@ -24,7 +24,7 @@ class ApiFetch : public ApiGuest {
         return std::make_shared<Pool>(
             boot_program(
                 "p", config, nullptr, [this](std::string_view line) { boot_log += std::string(line) + "\n"; }, control,
-                Outside{self_requests, &counters}),
+                GuestServices{self_requests, &counters}),
             counters);
     }
     static std::string host_of(const HttpServer& server) { return "127.0.0.1:" + std::to_string(server.port()); }
@@ -202,7 +202,7 @@ TEST_F(ApiFetch, BootThatFetchesCanBeCancelled) {
     auto booting = std::async(std::launch::async, [&] {
         try {
             (void)boot_program(
-                "p", fetching, nullptr, [](std::string_view) {}, control, Outside{self_requests, &counters});
+                "p", fetching, nullptr, [](std::string_view) {}, control, GuestServices{self_requests, &counters});
             return false;
         } catch (const Failure&) {
             return true;

@@ -32,7 +32,7 @@ HttpFailure failure_of(const HttpRequest& request) {
     } catch (const HttpFailure& failure) {
         return failure;
     }
-    return {FailureKind::host, 0, ""};
+    return {FailureKind::host_error, 0, ""};
 }
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -301,7 +301,7 @@ TEST(ApiHttpClient, RedirectsToOtherHostsAreCheckedAndAnonymous) {
     EXPECT_TRUE(contains(target.requests()[0], "X-Other: kept"));
 
     request.check_url = [&](const HttpUrl& url) {
-        if (url.port != server.port()) throw HttpFailure(FailureKind::host, EACCES, "not allowed");
+        if (url.port != server.port()) throw HttpFailure(FailureKind::host_error, EACCES, "not allowed");
     };
     EXPECT_EQ(failure_of(request).error(), EACCES);
     EXPECT_EQ(target.connections(), 1);
@@ -321,7 +321,7 @@ TEST(ApiHttpClient, AddressIsCheckedBeforeItIsConnectedTo) {
         ++asked;
         EXPECT_EQ(url.host, "localhost");
         EXPECT_TRUE(address.sa_family == AF_INET || address.sa_family == AF_INET6);
-        throw HttpFailure(FailureKind::host, EACCES, "not there");
+        throw HttpFailure(FailureKind::host_error, EACCES, "not there");
     };
     EXPECT_EQ(failure_of(request).error(), EACCES);
     EXPECT_GE(asked, 1);
@@ -378,7 +378,7 @@ TEST(ApiHttpClient, FailuresSayWhy) {
         closed = server.url("/");
     }
     const HttpFailure refused = failure_of(get(closed));
-    EXPECT_EQ(refused.kind(), FailureKind::host);
+    EXPECT_EQ(refused.kind(), FailureKind::host_error);
     EXPECT_EQ(refused.error(), ECONNREFUSED);
     EXPECT_TRUE(contains(refused.what(), "GET " + closed)) << refused.what();
     HttpServer nonsense([](const std::string&) { return "SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n"; });

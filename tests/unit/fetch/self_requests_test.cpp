@@ -33,7 +33,7 @@ class ApiSelfRequests : public testing::Test {
         } catch (const HttpFailure& failure) {
             return failure;
         }
-        return {FailureKind::host, 0, ""};
+        return {FailureKind::host_error, 0, ""};
     }
     void expect_counts(std::uint64_t all, std::uint64_t failed) {
         EXPECT_EQ(counters[Counter::self_requests], all);

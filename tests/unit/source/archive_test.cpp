@@ -101,7 +101,7 @@ TEST_P(ApiArchive, CheckEndsIt) {
     int calls = 0;
     EXPECT_THROW((void)unpack_program(bytes(archive), {"prog"},
                                       [&] {
-                                          if (++calls == 2) throw Failure(FailureKind::closed, "enough");
+                                          if (++calls == 2) throw Failure(FailureKind::shutting_down, "enough");
                                       }),
                  Failure);
     EXPECT_EQ(calls, 2);
