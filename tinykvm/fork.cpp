@@ -13,37 +13,37 @@ Fork::Fork(Fork&&) noexcept = default;
 Fork& Fork::operator=(Fork&&) noexcept = default;
 
 Stop Fork::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
-    guest_->prepare_call(snapshot_->contents(), function, arguments);
-    return guest_->run(&calls, deadline);
+    return guest_->call(function, arguments, calls, deadline);
 }
 
 Stop Fork::call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
                        Deadline deadline) {
-    return guest_->call(function, arguments, calls, deadline);
+    return guest_->call_on_top(function, arguments, calls, deadline);
 }
 
 Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
-    guest_->prepare_resume(snapshot_->contents(), result);
-    return guest_->run(&calls, deadline);
+    return guest_->resume(result, calls, deadline);
 }
 
 bool Fork::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
-    return guest_->prepare_wait(snapshot_->contents(), awaits, wait);
+    return guest_->mailbox().prepare_wait(awaits, wait);
 }
-std::optional<Stop> Fork::wait_for_call(HostCalls& calls) { return guest_->wait_for_call(calls); }
+std::optional<Stop> Fork::wait_for_call(HostCalls& calls) { return guest_->mailbox().wait_for_call(calls); }
 bool Fork::post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline) {
-    return guest_->post(snapshot_->contents(), function, arguments, deadline);
+    return guest_->mailbox().post(function, arguments, deadline);
 }
-bool Fork::post_result(std::int64_t result, Deadline deadline) { return guest_->post_result(result, deadline); }
-std::optional<Stop> Fork::take_call(HostCalls& calls) { return guest_->take_call(calls); }
-void Fork::dismiss(std::optional<std::chrono::microseconds> wait_again) { guest_->dismiss(wait_again); }
-void Fork::stop_listening() { guest_->stop_listening(); }
-void Fork::recall() { guest_->recall(); }
+bool Fork::post_result(std::int64_t result, Deadline deadline) {
+    return guest_->mailbox().post_result(result, deadline);
+}
+std::optional<Stop> Fork::take_call(HostCalls& calls) { return guest_->mailbox().take_call(calls); }
+void Fork::dismiss(std::optional<std::chrono::microseconds> wait_again) { guest_->mailbox().dismiss(wait_again); }
+void Fork::stop_listening() { guest_->mailbox().stop_listening(); }
+void Fork::recall() { guest_->mailbox().recall(); }
 
-void Fork::release_locks() { guest_->release_locks(); }
+void Fork::release_locks() { guest_->mailbox().release_locks(); }
 
 void Fork::reset() {
-    if (guest_->restore(snapshot_->contents())) return;
+    if (guest_->reset()) return;
     Statistics statistics = guest_->statistics();
     ++statistics.resets;
     ++statistics.rebuilds;
@@ -53,7 +53,7 @@ void Fork::reset() {
     guest_->set_statistics(statistics);
 }
 
-bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->restore(snapshot_->contents()); }
+bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->reset(); }
 
 GuestMemory& Fork::memory() { return guest_->memory(); }
 RequestArea Fork::request_area() const { return snapshot_->contents().request_area; }

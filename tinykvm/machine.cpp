@@ -12,9 +12,10 @@ Machine& Machine::operator=(Machine&&) noexcept = default;
 
 Stop Machine::run(HostCalls* calls, Deadline deadline) { return guest_->run(calls, deadline); }
 Stop Machine::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
-    return guest_->call(function, arguments, calls, deadline);
+    return guest_->call_on_top(function, arguments, calls, deadline);
 }
 Stop Machine::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
+    guest_->require_waiting("go on");
     return guest_->resume(result, calls, deadline);
 }
 RequestArea Machine::request_area() { return guest_->request_area(); }

@@ -1,6 +1,6 @@
 #include "tinykvm/snapshot.hpp"
 
-#include "tinykvm/guest.hpp"
+#include "tinykvm/snapshot_contents.hpp"
 
 namespace tinykvm {
 

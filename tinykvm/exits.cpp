@@ -1,0 +1,262 @@
+#include "tinykvm/exits.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+using Reason = kvm::Exit::Reason;
+
+// Is the exit the end of an instruction, as far as KVM is concerned? Stores other than a call's may have more pieces.
+bool is_whole(const kvm::Exit& exit) {
+    switch (exit.reason) {
+        case Reason::store: return exit.size == sizeof(std::uint32_t) && exit.address % 8 == 0;
+        case Reason::load:
+        case Reason::shutdown:
+        case Reason::not_emulated:
+        case Reason::failed: return false;
+        case Reason::port:
+        case Reason::memory_refused:
+        case Reason::interrupted:
+        case Reason::ring_full: return true;
+    }
+    return false;
+}
+
+// How Linux signals an exception that is neither a page fault nor a general protection fault.
+struct ExceptionSignal {
+    int signal, code;
+    std::string reason;
+};
+
+ExceptionSignal signal_of(unsigned vector) {
+    switch (vector) {
+        case 0: return {SIGFPE, FPE_INTDIV, "division error"};
+        case 1: return {SIGTRAP, TRAP_TRACE, "debug exception"};
+        case 3: return {SIGTRAP, SI_KERNEL, "breakpoint"};
+        case 6: return {SIGILL, ILL_ILLOPN, "invalid instruction"};
+        case 12: return {SIGBUS, SI_KERNEL, "stack segment fault"};
+        case 16: return {SIGFPE, FPE_FLTINV, "x87 exception"};
+        case 17: return {SIGBUS, BUS_ADRALN, "unaligned access"};
+        case 19: return {SIGFPE, FPE_FLTINV, "SIMD exception"};
+        default: return {SIGSEGV, SI_KERNEL, "exception " + std::to_string(vector)};
+    }
+}
+
+// The error code of a page fault (Intel SDM volume 3, 4.7).
+constexpr std::uint32_t fault_present = 1, fault_write = 2, fault_fetch = 16;
+
+std::string describe_page_fault(GuestAddr address, std::uint32_t error_code, const Region* region) {
+    char text[96];
+    std::snprintf(text, sizeof text, "page fault at 0x%lx (%s, %s)", static_cast<unsigned long>(address),
+                  !region                      ? "not mapped"
+                  : error_code & fault_present ? "not permitted"
+                                               : "protected",
+                  error_code & fault_fetch   ? "execute"
+                  : error_code & fault_write ? "write"
+                                             : "read");
+    std::string reason = text;
+    if (region && region->name == "[stack guard]") reason += ": stack overflow";
+    return reason;
+}
+
+}  // namespace
+
+void Exits::note(const kvm::Exit& exit) {
+    ++statistics_.exits;
+    mid_instruction_ = mid_instruction_ || !is_whole(exit);
+}
+
+void Exits::require_whole_instruction() const {
+    if (mid_instruction_) throw MachineError("the VM stopped in the middle of an instruction and has to be reset");
+}
+
+std::optional<Stop> Exits::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    if (interrupted_.load(std::memory_order_relaxed))
+        throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
+                                               : "the program was interrupted");
+    writes_.enforce();
+    auto stop = dispatch(exit, calls, deadline);
+    if (stop)
+        statistics_.pages_dirtied = memory_.own_bytes() / page_size;
+    else
+        writes_.bound();
+    return stop;
+}
+
+std::optional<Stop> Exits::dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    switch (exit.reason) {
+        case Reason::store: return doorbell(exit, calls, deadline);
+        case Reason::load: user_.kill(SIGSEGV, "read of the doorbell page", user_.registers());
+        case Reason::port:
+            if (exit.address == x86::syscall_port) return system_call(deadline);
+            if (exit.address >= x86::exception_port && exit.address < x86::exception_port + 32)
+                return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls, deadline);
+            throw MachineError("a guest put out to the unknown port " + std::to_string(exit.address));
+        case Reason::memory_refused:
+            return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_.registers(),
+                         "access to memory that was unmapped or protected (address not known)");
+        case Reason::interrupted: return end_of_slice(deadline);
+        case Reason::ring_full: writes_.make_ring_room(); return std::nullopt;
+        case Reason::shutdown: user_.kill(SIGSEGV, "triple fault", user_.registers());
+        case Reason::not_emulated:
+            user_.kill(SIGILL, "an instruction that KVM would have to emulate and cannot", user_.registers());
+        case Reason::failed:
+            throw MachineError("KVM could not run the guest (reason " + std::to_string(exit.value) + ")");
+    }
+    throw MachineError("an exit without a reason");
+}
+
+std::optional<Stop> Exits::doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
+    const std::uint64_t offset = exit.address - x86::doorbell_physical;
+    if (exit.size == 4) {
+        if (offset == x86::doorbell_host_call)
+            return host_call(static_cast<std::uint32_t>(exit.value), user_.registers(), calls, deadline);
+        if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
+    }
+    user_.kill(SIGSEGV, "store to the doorbell page that is no call", user_.registers());
+}
+
+std::optional<Stop> Exits::host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline) {
+    if (number == x86::host_call_returned)
+        return Stop{.reason = Stop::Reason::returned, .values = {registers.rdi, registers.rsi}};
+    ++statistics_.host_calls;
+    HostCallResult result = HostCallResult::resume(-ENOSYS);
+    if (calls) {
+        const HostCall call{number,
+                            {registers.rdi, registers.rsi, registers.rdx, registers.rcx, registers.r8, registers.r9},
+                            deadline,
+                            &interrupted_};
+        result = calls->handle(call, memory_);
+    }
+    registers.rax = static_cast<std::uint64_t>(result.value);
+    registers.rdx = result.second.value_or(registers.rdx);
+    user_.enter(registers);
+    if (result.next == HostCallResult::Next::stop) return Stop{.reason = Stop::Reason::host_call};
+    return std::nullopt;
+}
+
+std::optional<Stop> Exits::system_call(Deadline deadline) {
+    ++statistics_.system_calls;
+    linux_abi::Process& process = user_.use_process();
+    Registers registers = user_.registers();
+    const bool at_cpl0 = !user_.in_user_mode();
+    const std::uint64_t entry_rip = registers.rip;
+    // SYSCALL left the return address in RCX and the flags in R11.
+    registers.rip = registers.rcx;
+    registers.rflags = registers.r11;
+    const Registers before = registers;
+
+    linux_abi::ThreadPointers pointers = user_.thread_pointers();
+    const int thread = process.state().thread.id;
+    const linux_abi::Outcome outcome = process.system_call(registers, pointers, user_.vectors(), deadline);
+    user_.set_thread_pointers(pointers);
+    if (!process.alone()) slices_.others_may_be_ready(process.state().thread.id != thread);
+
+    Registers same = before;
+    same.rax = registers.rax;
+    if (at_cpl0 && registers == same) {
+        registers.rip = entry_rip;  // SYSRET follows there, and takes RCX and R11
+        vcpu_.set_registers(registers);
+    } else {
+        user_.enter(registers);
+    }
+    if (outcome.next == linux_abi::Outcome::Next::resume) return std::nullopt;
+    return stop_after(outcome, "", before);
+}
+
+// The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time.
+std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
+    if (!slices_.acknowledge_end() || user_.process().alone()) return std::nullopt;
+    const Registers before = user_.registers();
+    const auto outcome = slices_.switch_thread(deadline);
+    return outcome ? stop_after(*outcome, "", before) : std::nullopt;
+}
+
+std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline deadline) {
+    ++statistics_.guest_faults;
+    const x86::ExceptionFrame frame = x86::read_exception_frame(memory_.system_block(), vector);
+    Registers registers = user_.registers();
+    registers.rip = frame.rip;
+    registers.rsp = frame.rsp;
+    registers.rflags = frame.rflags;
+    if ((frame.cs & 3) != 3)
+        user_.kill(SIGSEGV, "exception " + std::to_string(vector) + " in supervisor mode", registers);
+
+    linux_abi::Fault f;
+    f.vector = static_cast<std::uint8_t>(vector);
+    f.error_code = static_cast<std::uint32_t>(frame.error_code);
+    if (vector == 14) return page_fault(vcpu_.system_registers().cr2, f.error_code, registers);
+    if (vector == 13) {
+        // Programs built for the existing ecosystem call the host with OUT imm8, EAX, which is a #GP here.
+        unsigned char code[2];
+        if (frame.error_code == 0 && memory_.read(frame.rip, code) && code[0] == 0xE7 && code[1] == 0) {
+            registers.rip += sizeof code;
+            return host_call(static_cast<std::uint32_t>(registers.rax), registers, calls, deadline);
+        }
+        f.signal = SIGSEGV, f.code = SI_KERNEL;
+        return fault(f, registers, "general protection fault");
+    }
+    const ExceptionSignal meaning = signal_of(vector);
+    f.signal = meaning.signal, f.code = meaning.code, f.address = frame.rip;
+    return fault(f, registers, meaning.reason);
+}
+
+std::optional<Stop> Exits::page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers) {
+    const Region* region = memory_.regions().find(address);
+    const bool allowed = region && (error_code & fault_fetch   ? region->protection.execute
+                                    : error_code & fault_write ? region->protection.write
+                                                               : region->protection.accessible());
+    if (allowed) {
+        retry_access(address, registers);
+        return std::nullopt;
+    }
+    return fault({.signal = SIGSEGV,
+                  .code = region ? SEGV_ACCERR : SEGV_MAPERR,
+                  .address = address,
+                  .vector = 14,
+                  .error_code = error_code},
+                 registers, describe_page_fault(address, error_code, region));
+}
+
+void Exits::retry_access(GuestAddr address, const Registers& registers) {
+    // The CPU had cached an entry from before a right was added; the fault itself flushed it. If it comes again and
+    // again, tables and regions disagree, which is our mistake.
+    const bool again = address == spurious_address_ && registers.rip == spurious_rip_;
+    spurious_count_ = again ? spurious_count_ + 1 : 0;
+    spurious_address_ = address;
+    spurious_rip_ = registers.rip;
+    if (spurious_count_ > 16) throw MachineError("guest page tables do not agree with its mappings");
+    user_.enter(registers);
+}
+
+std::optional<Stop> Exits::fault(const linux_abi::Fault& fault, const Registers& at, std::string reason) {
+    Registers registers = at;
+    const linux_abi::Outcome outcome = user_.use_process().fault(fault, registers, user_.vectors());
+    if (outcome.next == linux_abi::Outcome::Next::resume) {
+        user_.enter(registers);
+        return std::nullopt;
+    }
+    return stop_after(outcome, std::move(reason), at);
+}
+
+std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::string reason,
+                                      const Registers& at) const {
+    switch (outcome.next) {
+        case linux_abi::Outcome::Next::resume: return std::nullopt;
+        case linux_abi::Outcome::Next::exit:
+            return Stop{.reason = Stop::Reason::exited, .exit_status = outcome.exit_status};
+        case linux_abi::Outcome::Next::killed: user_.kill(outcome.signal, std::move(reason), at);
+    }
+    throw MachineError("a system call without an outcome");
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,86 @@
+// What a guest left its user mode for: host calls, system calls, faults, the end of its time. Decides what each exit
+// means for the run, and knows in which state the last one left the vCPU.
+//
+// Owned by Guest; borrows what it works on. Thread safety: used by the thread that handles what the guest wants.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tinykvm/host_calls.hpp"
+#include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/platform/platform.hpp"
+#include "tinykvm/statistics.hpp"
+#include "tinykvm/time_slices.hpp"
+#include "tinykvm/types.hpp"
+#include "tinykvm/user_context.hpp"
+#include "tinykvm/write_limit.hpp"
+
+namespace tinykvm {
+
+class Exits {
+  public:
+    // `interrupted`: set when the run is to end now, by its deadline or by Guest::interrupt().
+    Exits(kvm::Vcpu& vcpu, const x86::Platform& platform, GuestMemory& memory, UserContext& user, WriteLimit& writes,
+          TimeSlices& slices, Statistics& statistics, const std::atomic<bool>& interrupted)
+        : vcpu_(vcpu),
+          platform_(platform),
+          memory_(memory),
+          user_(user),
+          writes_(writes),
+          slices_(slices),
+          statistics_(statistics),
+          interrupted_(interrupted) {}
+
+    // A call of a function, or a run, begins.
+    void begin_call() { spurious_count_ = 0; }
+    // To be told of each exit before anything is done for it.
+    void note(const kvm::Exit& exit);
+    // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what ends
+    // runs: GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are then ENOSYS.
+    std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+
+    // Did the last run end in an orderly stop? Else KVM may hold half-done work.
+    bool is_orderly() const { return orderly_; }
+    void set_orderly(bool orderly) { orderly_ = orderly; }
+    // Was the guest left in the middle of an instruction that KVM emulates piece by piece (a load from the doorbell
+    // page, a wide or torn store)? Only a new VM is certain not to go on with it.
+    bool is_mid_instruction() const { return mid_instruction_; }
+    // Throws MachineError when it was.
+    void require_whole_instruction() const;
+
+  private:
+    std::optional<Stop> dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> system_call(Deadline deadline);
+    std::optional<Stop> end_of_slice(Deadline deadline);
+    std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
+    // Goes on after a page fault that access rights do not explain.
+    void retry_access(GuestAddr address, const Registers& registers);
+    std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& at, std::string reason);
+    std::optional<Stop> stop_after(const linux_abi::Outcome& outcome, std::string reason, const Registers& at) const;
+
+    kvm::Vcpu& vcpu_;
+    const x86::Platform& platform_;
+    GuestMemory& memory_;
+    UserContext& user_;
+    WriteLimit& writes_;
+    TimeSlices& slices_;
+    Statistics& statistics_;
+    const std::atomic<bool>& interrupted_;
+
+    bool orderly_ = true;
+    bool mid_instruction_ = false;
+    // The last page fault that access rights do not explain, and how often it came.
+    GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
+    int spurious_count_ = 0;
+};
+
+}  // namespace tinykvm

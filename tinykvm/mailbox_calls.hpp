@@ -1,0 +1,111 @@
+// Calls of a guest that is already entered and waits for them, through its mailbox; see Fork, "Calls without entering".
+//
+// Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
+// guest wants (take_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
+// first thread as ever. Who holds the mutex handles what the guest wants; everything else of the guest belongs to that
+// thread then.
+//
+// Owned by Guest; borrows what it works on.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "tinykvm/exits.hpp"
+#include "tinykvm/fork.hpp"
+#include "tinykvm/host_calls.hpp"
+#include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/kvm/watchdog.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/platform/platform.hpp"
+#include "tinykvm/snapshot_contents.hpp"
+#include "tinykvm/statistics.hpp"
+#include "tinykvm/time_slices.hpp"
+#include "tinykvm/user_context.hpp"
+#include "tinykvm/write_limit.hpp"
+#include "tinykvm/x86/layout.hpp"
+#include "tinykvm/x86/mailbox.hpp"
+
+namespace tinykvm {
+
+class MailboxCalls {
+  public:
+    // What of its guest it works on. All of it must outlive this.
+    struct Parts {
+        kvm::Vcpu& vcpu;
+        const x86::Platform& platform;
+        GuestMemory& memory;
+        UserContext& user;
+        WriteLimit& writes;
+        TimeSlices& slices;
+        Exits& exits;
+        Statistics& statistics;
+        std::atomic<bool>& interrupted;  // set when the run is to end now
+    };
+    // `snapshot`: what the guest is a fork of, outlives this; null: it is none, and nobody can wait.
+    MailboxCalls(const Parts& parts, const SnapshotContents* snapshot)
+        : parts_(parts), snapshot_(snapshot), mailbox_(parts.memory.system_block() + x86::mailbox_offset) {}
+
+    // --- The thread that runs the guest
+
+    bool prepare_wait(Fork::Awaits awaits, std::chrono::microseconds wait);
+    std::optional<Stop> wait_for_call(HostCalls& calls);
+
+    // --- The thread that has a call
+
+    bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
+    bool post_result(std::int64_t result, Deadline deadline);
+    std::optional<Stop> take_call(HostCalls& calls);
+    void dismiss(std::optional<std::chrono::microseconds> wait_again);
+    void release_locks();
+
+    // --- Any thread
+
+    void stop_listening() { mailbox_.listen(false); }
+    void recall();
+
+    // Nothing is left in the mailbox. While the guest stands still.
+    void clear() { mailbox_.clear(); }
+
+  private:
+    using Phase = x86::Mailbox::Phase;
+    enum class Wait {
+        none,       // not in wait_for_call(), or about to leave it
+        waiting,    // nobody has called
+        called,     // the call runs
+        concluded,  // it has ended in the mailbox, where the guest stays until it is told more
+    };
+
+    // All with mutex_ held.
+    void wait_in_shim(std::chrono::microseconds wait);
+    bool hand_over(Phase phase, Deadline deadline);
+    std::optional<Stop> handle_posted(HostCalls& calls);
+    std::optional<Stop> handle_exit_of_call(const kvm::Exit& exit, const std::exception_ptr& run_failure,
+                                            HostCalls& calls);
+    bool stays_entered(const kvm::Exit& exit);
+    std::optional<Stop> leave_without_call(const kvm::Exit& exit);
+    void stand_in_call(bool called_out);
+    void leave() noexcept;
+
+    Parts parts_;
+    const SnapshotContents* snapshot_;
+    x86::Mailbox mailbox_;
+
+    std::mutex mutex_;  // guards everything below
+    Wait wait_ = Wait::none;
+    Fork::Awaits awaits_ = Fork::Awaits::call;
+    Registers resumed_;                // what a guest that awaits a result goes on with
+    Stop conclusion_;                  // how a call ended in the mailbox
+    std::exception_ptr call_failure_;  // what take_call() ran into; the other thread throws it
+    Deadline call_deadline_;
+    int called_on_ = 0;                // the thread of the guest that runs the call
+    std::optional<kvm::Watch> watch_;  // makes the guest leave: at the call's deadline, or when it waits too long
+};
+
+}  // namespace tinykvm

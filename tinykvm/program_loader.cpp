@@ -1,0 +1,100 @@
+#include "tinykvm/program_loader.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "tinykvm/errors.hpp"
+#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/start.hpp"
+#include "tinykvm/linux/vdso/vdso.hpp"
+#include "tinykvm/memory/shared_memory.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// Unused addresses between the stack and the mappings below it.
+constexpr std::size_t stack_guard = std::size_t{2} << 20;
+
+}  // namespace
+
+Registers ProgramLoader::load() {
+    copy_vdso();
+    map_stack();  // before anything else looks for a place below it
+    map_shared_memory();
+    load_interpreter();
+    Registers registers;
+    registers.rip = programs_.back().entry();
+    registers.rsp = lay_out_stack();
+    registers.rflags = x86::initial_flags;
+    return registers;
+}
+
+std::string ProgramLoader::guest_path(const Program& program) {
+    return program.name().starts_with('/') ? program.name() : "/" + program.name();
+}
+
+void ProgramLoader::copy_vdso() {
+    const auto vdso = linux_abi::vdso_image();
+    std::memcpy(memory_.system_block() + x86::vdso_offset, vdso.data(), vdso.size());
+}
+
+void ProgramLoader::map_stack() {
+    const GuestAddr bottom = stack_bottom();
+    const Protection rights{.read = true, .write = true, .execute = program().executable_stack()};
+    if (memory_.map(bottom, x86::stack_top - bottom, rights, "[stack]") != 0 ||
+        memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
+        throw LoadError(program().name() + ": no room for a stack");
+}
+
+void ProgramLoader::map_shared_memory() {
+    if (options_.shared_memory == 0) return;
+    if (!memory_.share(std::make_shared<const SharedMemory>(page_ceil(options_.shared_memory))))
+        throw LoadError(program().name() + ": no address space left for shared_memory");
+}
+
+void ProgramLoader::load_interpreter() {
+    const std::string& path = program().interpreter();
+    if (path.empty()) return;
+    const linux_abi::Namespace& paths = *process_.state().paths;
+    using Location = linux_abi::Namespace::Location;
+    const Location location = paths.resolve(process_.state(), "/", path, linux_abi::Namespace::Last::follow);
+    if (!location.exists() && location.refusal != Location::Refusal::none)
+        throw NotAllowed(program().name() + ": its interpreter " + path, location.path);
+    const int fd = location.exists() ? paths.open(location, 0) : -location.error;
+    if (fd < 0)
+        throw LoadError(program().name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
+                        "); a dynamic program needs its interpreter and libraries in allowed_paths");
+    const FileDescriptor file(fd);
+    auto interpreter = Program::from_descriptor(file.get(), path, program_size_limit(options_.max_memory));
+    if (!interpreter->interpreter().empty() || !interpreter->position_independent())
+        throw LoadError(program().name() + ": its interpreter " + path + " is not a dynamic loader");
+    programs_.push_back(elf::load(memory_, std::move(interpreter), 0));
+}
+
+GuestAddr ProgramLoader::stack_bottom() const {
+    return x86::stack_top - page_ceil(std::max<std::size_t>(options_.stack_size, 4 * page_size));
+}
+
+GuestAddr ProgramLoader::lay_out_stack() {
+    const elf::LoadedProgram& main = programs_.front();
+    linux_abi::StartInfo info;
+    info.entry = main.entry();
+    info.headers = main.headers();
+    info.header_count = main.program->header_count();
+    info.interpreter_base = programs_.size() > 1 ? programs_.back().bias : 0;
+    info.program_path = guest_path(*main.program);
+    info.stack_begin = stack_bottom();
+    info.stack_end = x86::stack_top;
+    info.hwcap = platform_.hwcap();
+    info.hwcap2 = platform_.hwcap2();
+    info.signal_stack_size = 1024 + platform_.vector_state_size();
+    linux_abi::InitialStack stack = linux_abi::build_initial_stack(memory_, options_, info);
+    process_.state().auxiliary_vector = std::move(stack.auxiliary_vector);
+    return stack.pointer;
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,51 @@
+// Puts a program into an empty guest memory, and beside it what else Linux gives a new process: its dynamic loader, the
+// vDSO, a stack with arguments and environment; and the memory shared by all VMs of the program.
+//
+// Lives while a guest is made; borrows everything. Errors: LoadError and NotAllowed name the program and the reason.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tinykvm/elf/loader.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/options.hpp"
+#include "tinykvm/platform/platform.hpp"
+#include "tinykvm/program.hpp"
+#include "tinykvm/registers.hpp"
+
+namespace tinykvm {
+
+class ProgramLoader {
+  public:
+    // `programs`: the program itself, as elf::load() left it in `memory`; its dynamic loader is added.
+    ProgramLoader(GuestMemory& memory, const Options& options, const x86::Platform& platform,
+                  linux_abi::Process& process, std::vector<elf::LoadedProgram>& programs)
+        : memory_(memory), options_(options), platform_(platform), process_(process), programs_(programs) {}
+
+    // Everything but the program itself. Returns the registers it begins with.
+    Registers load();
+
+    // Where a guest sees its program: the name it was loaded by.
+    static std::string guest_path(const Program& program);
+
+  private:
+    void copy_vdso();
+    void map_stack();
+    void map_shared_memory();
+    void load_interpreter();
+    // The stack pointer the program begins with.
+    GuestAddr lay_out_stack();
+    GuestAddr stack_bottom() const;
+    const Program& program() const { return *programs_.front().program; }
+
+    GuestMemory& memory_;
+    const Options& options_;
+    const x86::Platform& platform_;
+    linux_abi::Process& process_;
+    std::vector<elf::LoadedProgram>& programs_;
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,67 @@
+#include "tinykvm/time_slices.hpp"
+
+#include <algorithm>
+
+#include "tinykvm/types.hpp"
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// A slice is some times what it takes to change threads, so that they get somewhere on emulated and overcommitted
+// hosts, too.
+constexpr Clock::duration longest = std::chrono::milliseconds(100);
+constexpr int slice_over_change = 16;
+
+}  // namespace
+
+void TimeSlices::begin_run() {
+    watch_.reset();
+    over_.store(false);
+}
+
+void TimeSlices::end_slice() noexcept {
+    over_.store(true);
+    vcpu_.kick();
+}
+
+bool TimeSlices::acknowledge_end() {
+    if (!over_.load()) return false;
+    watch_.reset();
+    over_.store(false);
+    vcpu_.acknowledge();
+    if (interrupted_.load()) vcpu_.kick();  // that was not ours to acknowledge
+    return true;
+}
+
+std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
+    Registers registers = user_.registers();
+    // A thread is left between two instructions of its own: not in supervisor mode, not with an exception on its way
+    // and not in the shim, where it may hold the mailbox.
+    const bool in_shim = registers.rip - x86::shim < page_size;
+    if (in_shim || !user_.in_user_mode() || vcpu_.has_pending_exception()) {
+        length_ = std::min(length_ * 2, longest);
+        begin_slice();
+        return std::nullopt;
+    }
+    const auto began = Clock::now();
+    linux_abi::ThreadPointers pointers = user_.thread_pointers();
+    const linux_abi::Outcome outcome = user_.use_process().end_turn(registers, pointers, user_.vectors(), deadline);
+    user_.set_thread_pointers(pointers);
+    user_.enter(registers);
+    length_ = std::clamp((Clock::now() - began) * slice_over_change, shortest, longest);
+    if (!user_.process().alone()) begin_slice();
+    return outcome;
+}
+
+void TimeSlices::watch(bool begins) {
+    const auto wanted = user_.process().others_ready_at();
+    if (!wanted) return watch_.reset();
+    const Deadline end = std::max(*wanted, Clock::now() + length_);
+    if (watch_ && !begins && ends_ <= end) return;
+    ends_ = end;
+    watch_.emplace(vcpu_, over_, end);
+}
+
+}  // namespace tinykvm

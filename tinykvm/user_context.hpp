@@ -1,0 +1,95 @@
+// The user mode of a guest: its registers as the program sees them, its vector registers and its Linux process. What is
+// not memory of the program is here, and is made equal to a snapshot here.
+//
+// Owned by Guest; borrows what it is made of. Thread safety: used by the thread that handles what the guest wants,
+// while the guest stands still or, in MailboxCalls, waits for the host.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tinykvm/elf/loader.hpp"
+#include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/linux/process.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/platform/platform.hpp"
+#include "tinykvm/registers.hpp"
+#include "tinykvm/snapshot_contents.hpp"
+
+namespace tinykvm {
+
+class UserContext final : private linux_abi::VectorState {
+  public:
+    UserContext(kvm::Vcpu& vcpu, const x86::Platform& platform, GuestMemory& memory, linux_abi::Process& process,
+                const std::vector<elf::LoadedProgram>& programs);
+
+    // --- Registers
+
+    Registers registers() const { return vcpu_.registers(); }
+    bool in_user_mode() const;
+    // The program goes on in user mode with these registers. Throws GuestFault when it jumps to where no program may.
+    void enter(const Registers& registers);
+    // The same with `value` as the result of the host call the guest stands in.
+    void return_value(std::int64_t value);
+    // Prepares the stack of a called function: below `waiting_stack`, the stack pointer of a program that waits, with
+    // the address on it where the function returns to. Throws MachineError when there is no stack.
+    GuestAddr make_call_stack(std::uint64_t waiting_stack);
+
+    linux_abi::ThreadPointers thread_pointers() const;
+    void set_thread_pointers(const linux_abi::ThreadPointers& pointers);
+
+    // --- The Linux process
+
+    const linux_abi::Process& process() const { return process_; }
+    // For what may change it.
+    linux_abi::Process& use_process() {
+        process_used_ = true;
+        return process_;
+    }
+    // Ends the locks of files it holds. They are none of a process that was not used.
+    void release_locks() { process_.state().files.release_locks(); }
+    linux_abi::VectorState& vectors() { return *this; }
+    // Makes a thread the one that runs. Throws MachineError when it has ended.
+    void turn_to_thread(int id);
+
+    // Ends the run with a GuestFault that says where the program was.
+    [[noreturn]] void kill(int signal, std::string reason, const Registers& at) const;
+
+    // --- Snapshots
+
+    // The registers are those of `snapshot`, which must outlive this. Its vector registers are loaded when the guest is
+    // entered next.
+    void begin_at(const SnapshotContents& snapshot);
+    // The process is equal to the snapshot's, too.
+    void reset(const SnapshotContents& snapshot);
+    // Does reset() set nothing but registers?
+    bool resets_quickly() const { return !process_used_; }
+    // Has the shim to load the vector registers at the next entry? When it has to and cannot, they are loaded now.
+    // Throws MachineError.
+    bool leave_vectors_to_shim();
+    // Loads them now if the shim has not. Throws MachineError.
+    void load_vectors();
+    // The guest has been entered through the shim, which loads them.
+    void vectors_are_loaded() { stale_vectors_ = nullptr; }
+
+  private:
+    std::size_t size() const override { return platform_.vector_state_size(); }
+    void save(std::span<std::byte> image) override;
+    bool load(std::span<const std::byte> image) override;
+    std::uint64_t features() const override { return platform_.xcr0() ? platform_.xcr0() : 3; }
+
+    kvm::Vcpu& vcpu_;
+    const x86::Platform& platform_;
+    GuestMemory& memory_;
+    linux_abi::Process& process_;
+    const std::vector<elf::LoadedProgram>& programs_;
+    // The process may differ from the snapshot's.
+    bool process_used_ = true;
+    // The vector registers that are to be loaded before the program runs again; null: they are as it left them.
+    const std::vector<std::byte>* stale_vectors_ = nullptr;
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,42 @@
+#include "tinykvm/write_limit.hpp"
+
+#include "tinykvm/x86/layout.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// A guest at its limit may write so many pages more before it stops and they are counted, and as many may have been
+// written by the host without being in the dirty ring. With what the ring's end is uncertain by (512) that is the 4 MiB
+// of docs/design.md, "Limits".
+constexpr std::size_t unnoticed_pages = 256;
+
+}  // namespace
+
+void WriteLimit::collect() {
+    written_.clear();
+    vcpu_.collect_dirty_pages(written_);
+    memory_.note_guest_writes(written_);
+}
+
+void WriteLimit::enforce() {
+    collect();
+    memory_.enforce_limit();
+}
+
+// The ring is full after so many first writes to a page. Its size is a power of two, and what the host writes is not in
+// it; so it is shortened where that would let the guest have much more memory than it may.
+bool WriteLimit::may_write_too_much() const {
+    return !unbounded_ && vcpu_.ring_room() > memory_.pages_left() + 2 * unnoticed_pages;
+}
+
+void WriteLimit::bound() {
+    if (!may_write_too_much()) return;
+    const std::size_t excess = vcpu_.ring_room() - memory_.pages_left() - unnoticed_pages;
+    unbounded_ = !vcpu_.take_ring_room(excess, x86::window_base + x86::scratch_offset);
+    collect();
+}
+
+void WriteLimit::make_ring_room() { vcpu_.make_ring_room(memory_.pages_left() + unnoticed_pages); }
+
+}  // namespace tinykvm
