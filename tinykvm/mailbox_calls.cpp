@@ -35,6 +35,7 @@ bool MailboxCalls::prepare_wait(Fork::Awaits awaits, std::chrono::microseconds w
     if (parts_.exits.is_mid_instruction() || !parts_.platform.guest_has_host_tsc() ||
         !linux_abi::ClockPage::instance().enabled())
         return false;
+    const MutexLock lock(mutex_);
     UserContext& user = parts_.user;
     Registers registers;
     if (awaits == Fork::Awaits::result) {
@@ -46,7 +47,6 @@ bool MailboxCalls::prepare_wait(Fork::Awaits awaits, std::chrono::microseconds w
     awaits_ = awaits;
     registers.rip = x86::wait_entry(user.leave_vectors_to_shim());
     user.enter(registers);
-    const std::lock_guard lock(mutex_);
     call_failure_ = nullptr;
     parts_.interrupted.store(false);
     parts_.slices.begin_run();
@@ -73,7 +73,7 @@ std::optional<Stop> MailboxCalls::wait_for_call(HostCalls& calls) {
         } catch (...) {
             run_failure = std::current_exception();
         }
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         parts_.exits.note(exit);
         std::optional<Stop> stop;
         if (wait_ == Wait::called) {
@@ -154,7 +154,7 @@ void MailboxCalls::leave() noexcept {
 // --- The thread that has a call
 
 bool MailboxCalls::post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if ((wait_ != Wait::waiting && wait_ != Wait::concluded) || awaits_ != Fork::Awaits::call) return false;
     const GuestAddr stack = parts_.user.make_call_stack(snapshot_->registers.rsp);
     x86::Mailbox::Words words{};
@@ -164,7 +164,7 @@ bool MailboxCalls::post(GuestAddr function, std::span<const std::uint64_t> argum
 }
 
 bool MailboxCalls::post_result(std::int64_t result, Deadline deadline) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (wait_ != Wait::waiting || awaits_ != Fork::Awaits::result) return false;
     mailbox_.set_result(static_cast<std::uint64_t>(result), resumed_.rdx);
     mailbox_.set_link(resumed_.r11);
@@ -196,8 +196,9 @@ bool MailboxCalls::hand_over(Phase phase, Deadline deadline) {
 
 std::optional<Stop> MailboxCalls::take_call(HostCalls& calls) {
     if (mailbox_.phase() != Phase::posted) return std::nullopt;
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock || wait_ != Wait::called || call_failure_ || parts_.interrupted.load()) return std::nullopt;
+    if (!mutex_.try_lock()) return std::nullopt;
+    const MutexLock lock(mutex_, std::adopt_lock);
+    if (wait_ != Wait::called || call_failure_ || parts_.interrupted.load()) return std::nullopt;
     if (calls.may_wait(static_cast<std::uint32_t>(mailbox_.target()))) {
         mailbox_.listen(false);  // it takes its call back and leaves with it
         return std::nullopt;
@@ -244,7 +245,7 @@ std::optional<Stop> MailboxCalls::handle_posted(HostCalls& calls) {
 }
 
 void MailboxCalls::dismiss(std::optional<std::chrono::microseconds> wait_again) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (wait_ != Wait::concluded) return;  // it has left already, though it was not told to
     // Only the thread that was called can be called again.
     if (wait_again && parts_.user.process().state().thread.id == called_on_ && !parts_.interrupted.load()) {
@@ -256,14 +257,15 @@ void MailboxCalls::dismiss(std::optional<std::chrono::microseconds> wait_again) 
 }
 
 void MailboxCalls::release_locks() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     parts_.user.release_locks();
 }
 
 void MailboxCalls::recall() {
     // The thread that holds the mutex handles a call, maybe for long, or an exit: then nobody waits.
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock || wait_ != Wait::waiting) return;
+    if (!mutex_.try_lock()) return;
+    const MutexLock lock(mutex_, std::adopt_lock);
+    if (wait_ != Wait::waiting) return;
     if (mailbox_.change_phase(Phase::waiting, Phase::leave)) return;
     parts_.interrupted.store(true);
     parts_.vcpu.kick();

@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <mutex>
 #include <optional>
 #include <span>
 
@@ -23,6 +22,7 @@
 #include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/os/mutex.hpp"
 #include "tinykvm/platform/platform.hpp"
 #include "tinykvm/snapshot_contents.hpp"
 #include "tinykvm/statistics.hpp"
@@ -82,30 +82,31 @@ class MailboxCalls {
         concluded,  // it has ended in the mailbox, where the guest stays until it is told more
     };
 
-    // All with mutex_ held.
-    void wait_in_shim(std::chrono::microseconds wait);
-    bool hand_over(Phase phase, Deadline deadline);
-    std::optional<Stop> handle_posted(HostCalls& calls);
+    void wait_in_shim(std::chrono::microseconds wait) TINYKVM_REQUIRES(mutex_);
+    bool hand_over(Phase phase, Deadline deadline) TINYKVM_REQUIRES(mutex_);
+    std::optional<Stop> handle_posted(HostCalls& calls) TINYKVM_REQUIRES(mutex_);
     std::optional<Stop> handle_exit_of_call(const kvm::Exit& exit, const std::exception_ptr& run_failure,
-                                            HostCalls& calls);
-    bool stays_entered(const kvm::Exit& exit);
-    std::optional<Stop> leave_without_call(const kvm::Exit& exit);
-    void stand_in_call(bool called_out);
-    void leave() noexcept;
+                                            HostCalls& calls) TINYKVM_REQUIRES(mutex_);
+    bool stays_entered(const kvm::Exit& exit) TINYKVM_REQUIRES(mutex_);
+    std::optional<Stop> leave_without_call(const kvm::Exit& exit) TINYKVM_REQUIRES(mutex_);
+    void stand_in_call(bool called_out) TINYKVM_REQUIRES(mutex_);
+    void leave() noexcept TINYKVM_REQUIRES(mutex_);
 
     Parts parts_;
     const SnapshotContents* snapshot_;
     x86::Mailbox mailbox_;
 
-    std::mutex mutex_;  // guards everything below
-    Wait wait_ = Wait::none;
-    Fork::Awaits awaits_ = Fork::Awaits::call;
-    Registers resumed_;                // what a guest that awaits a result goes on with
-    Stop conclusion_;                  // how a call ended in the mailbox
-    std::exception_ptr call_failure_;  // what take_call() ran into; the other thread throws it
-    Deadline call_deadline_;
-    int called_on_ = 0;                // the thread of the guest that runs the call
-    std::optional<kvm::Watch> watch_;  // makes the guest leave: at the call's deadline, or when it waits too long
+    Mutex mutex_;
+    Wait wait_ TINYKVM_GUARDED_BY(mutex_) = Wait::none;
+    Fork::Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Fork::Awaits::call;
+    Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
+    Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
+    // What take_call() ran into; the other thread throws it.
+    std::exception_ptr call_failure_ TINYKVM_GUARDED_BY(mutex_);
+    Deadline call_deadline_ TINYKVM_GUARDED_BY(mutex_);
+    int called_on_ TINYKVM_GUARDED_BY(mutex_) = 0;  // the thread of the guest that runs the call
+    // Makes the guest leave: at the call's deadline, or when it waits too long.
+    std::optional<kvm::Watch> watch_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace tinykvm

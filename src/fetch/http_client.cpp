@@ -494,7 +494,7 @@ HttpClient::~HttpClient() = default;
 
 std::unique_ptr<HttpClient::Handle> HttpClient::take() {
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!idle_.empty()) {
             auto handle = std::move(idle_.back());
             idle_.pop_back();
@@ -505,7 +505,7 @@ std::unique_ptr<HttpClient::Handle> HttpClient::take() {
 }
 
 void HttpClient::give_back(std::unique_ptr<Handle> handle) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (idle_.size() < kept_connections_) {
         idle_.push_back(std::move(handle));
     }
@@ -513,7 +513,7 @@ void HttpClient::give_back(std::unique_ptr<Handle> handle) {
 
 void HttpClient::close_idle() {
     std::vector<std::unique_ptr<Handle>> closed;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closed.swap(idle_);
 }
 

@@ -13,13 +13,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/base/failure.hpp"
+#include "tinykvm/os/mutex.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
@@ -116,8 +116,8 @@ class HttpClient {
     void give_back(std::unique_ptr<Handle> handle);
 
     const std::size_t kept_connections_;
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Handle>> idle_;  // guarded by mutex_
+    Mutex mutex_;
+    std::vector<std::unique_ptr<Handle>> idle_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace tinykvm::host

@@ -101,12 +101,12 @@ void SelfRequests::configure(const std::string& unix_socket, const std::string& 
     const auto maximum = static_cast<std::size_t>(max_concurrent);
     std::shared_ptr<Target> target(new Target{unix_socket, prefix, origin, static_cast<unsigned>(maximum),
                                               HttpClient(std::min(maximum, most_kept_connections))});
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     target_.swap(target);
 }
 
 std::shared_ptr<SelfRequests::Target> SelfRequests::target() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return target_;
 }
 

@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +22,7 @@
 #include "src/base/counter_sink.hpp"
 #include "src/fetch/http_client.hpp"
 #include "src/fetch/self_request_origin.hpp"
+#include "tinykvm/os/mutex.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
@@ -71,8 +71,8 @@ class SelfRequests {
     HttpResponse fetch_counted(const SelfRequest& request);
 
     CounterSink& counters_;
-    mutable std::mutex mutex_;
-    std::shared_ptr<Target> target_;  // guarded by mutex_; null: not configured
+    mutable Mutex mutex_;
+    std::shared_ptr<Target> target_ TINYKVM_GUARDED_BY(mutex_);  // null: not configured
     std::atomic<unsigned> running_{0};
 };
 

@@ -34,7 +34,7 @@ WaitGraph::Entry& WaitGraph::Entry::operator=(Entry&& other) noexcept {
 
 void WaitGraph::Entry::end() {
     if (WaitGraph* graph = std::exchange(graph_, nullptr); graph != nullptr) {
-        const std::lock_guard lock(graph->mutex_);
+        const MutexLock lock(graph->mutex_);
         is_wait_ ? graph->waits_.erase(id_) : graph->self_requests_.erase(id_);
     }
 }
@@ -54,7 +54,7 @@ WaitGraph::Entry WaitGraph::entry(bool is_wait, Id id) {
 }
 
 WaitGraph::Entry WaitGraph::begin_self_request(const void* pool, Id inside_of) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     Id id = 0;
     do {
         id = random_id();
@@ -63,7 +63,7 @@ WaitGraph::Entry WaitGraph::begin_self_request(const void* pool, Id inside_of) {
 }
 
 std::optional<WaitGraph::Entry> WaitGraph::begin_wait(const void* pool, std::size_t vms, Id inside_of) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const Id id = ++last_wait_;
     const Wait& wait = waits_.emplace(id, Wait{pool, vms, inside_of}).first->second;
     if (is_hopeless(wait)) {
@@ -74,7 +74,7 @@ std::optional<WaitGraph::Entry> WaitGraph::begin_wait(const void* pool, std::siz
 }
 
 void WaitGraph::forget_waits(const void* pool) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(waits_, [pool](const auto& one) { return one.second.pool == pool; });
 }
 

@@ -12,10 +12,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
+
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -68,16 +69,16 @@ class WaitGraph {
     };
     using HeldVms = std::map<const void*, std::size_t>;  // of which pool, how many
 
-    bool is_hopeless(const Wait& wait) const;
-    std::set<Id> unanswerable(const std::set<Id>& candidates, const HeldVms& held) const;
-    HeldVms vms_held(const std::set<Id>& by) const;
+    bool is_hopeless(const Wait& wait) const TINYKVM_REQUIRES(mutex_);
+    std::set<Id> unanswerable(const std::set<Id>& candidates, const HeldVms& held) const TINYKVM_REQUIRES(mutex_);
+    HeldVms vms_held(const std::set<Id>& by) const TINYKVM_REQUIRES(mutex_);
     static bool has_all(const HeldVms& held, const Wait& wait);
     Entry entry(bool is_wait, Id id);
 
-    std::mutex mutex_;  // guards everything below
-    std::map<Id, SelfRequest> self_requests_;
-    std::map<Id, Wait> waits_;  // under numbers of their own
-    Id last_wait_ = 0;
+    Mutex mutex_;
+    std::map<Id, SelfRequest> self_requests_ TINYKVM_GUARDED_BY(mutex_);
+    std::map<Id, Wait> waits_ TINYKVM_GUARDED_BY(mutex_);  // under numbers of their own
+    Id last_wait_ TINYKVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tinykvm::host

@@ -39,7 +39,7 @@ void Boot::run() {
         failure = error.what();
         log_failure(failure, {});
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!end_) {
         if (!program) {
             host_.counters.add(Counter::boots_failed, 1);
@@ -64,19 +64,20 @@ void Boot::log_failure(std::string_view what, std::string_view report) const {
 }
 
 std::optional<Boot::End> Boot::end() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return end_;
 }
 
 std::optional<Boot::End> Boot::wait(Deadline until) const {
-    std::unique_lock lock(mutex_);
-    ended_.wait_until(lock, until, [this] { return end_.has_value(); });
+    const MutexLock lock(mutex_);
+    while (!end_ && ended_.wait_until(mutex_, until)) {
+    }
     return end_;
 }
 
 void Boot::call_off() {
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!end_) {
             end_ = End::called_off;
             WaitGraph::of_process().forget_waits(vm());
@@ -88,7 +89,7 @@ void Boot::call_off() {
 
 bool Boot::has_stopped() {
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (thread_is_done_) {
             return true;
         }

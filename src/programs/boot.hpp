@@ -4,9 +4,7 @@
 // Thread safety: any thread. Lives as long as somebody holds it, the thread among them.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +12,7 @@
 #include "src/base/counter_sink.hpp"
 #include "src/fetch/self_requests.hpp"
 #include "src/programs/boot_program.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -63,10 +62,11 @@ class Boot {
     std::shared_ptr<const Program> binary_;  // the thread's
     BootControl control_;
 
-    mutable std::mutex mutex_;  // guards everything below; what end_ decides is constant once it is set
-    mutable std::condition_variable ended_;
-    std::optional<End> end_;
-    bool thread_is_done_ = false;
+    mutable Mutex mutex_;
+    mutable CondVar ended_;
+    std::optional<End> end_ TINYKVM_GUARDED_BY(mutex_);
+    bool thread_is_done_ TINYKVM_GUARDED_BY(mutex_) = false;
+    // Written once, with the mutex held and before end_ is set; constant from then on.
     std::shared_ptr<const BootedProgram> program_;
     std::string failure_;
     Clock::time_point ended_at_;

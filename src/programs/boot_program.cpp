@@ -19,14 +19,14 @@ namespace tinykvm::host {
 class RunningMachine {
   public:
     RunningMachine(BootControl& control, Machine& machine) : control_(control) {
-        const std::lock_guard lock(control_.mutex_);
+        const MutexLock lock(control_.mutex_);
         if (control_.cancelled_) {
             throw Failure(FailureKind::shutting_down, "the boot was cancelled");
         }
         control_.machine_ = &machine;
     }
     ~RunningMachine() {
-        const std::lock_guard lock(control_.mutex_);
+        const MutexLock lock(control_.mutex_);
         control_.machine_ = nullptr;
     }
 
@@ -35,7 +35,7 @@ class RunningMachine {
 };
 
 void BootControl::cancel() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     cancelled_ = true;
     if (machine_ != nullptr) {
         machine_->interrupt();
@@ -43,7 +43,7 @@ void BootControl::cancel() {
 }
 
 bool BootControl::cancelled() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return cancelled_;
 }
 

@@ -3,12 +3,12 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "src/config/config.hpp"
 #include "src/vms/booted_program.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm {
 class Machine;
@@ -28,9 +28,9 @@ class BootControl {
 
   private:
     friend class RunningMachine;
-    std::mutex mutex_;
-    Machine* machine_ = nullptr;  // while it runs
-    bool cancelled_ = false;
+    Mutex mutex_;
+    Machine* machine_ TINYKVM_GUARDED_BY(mutex_) = nullptr;  // while it runs
+    bool cancelled_ TINYKVM_GUARDED_BY(mutex_) = false;
 };
 
 // Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null what the

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "src/base/failure.hpp"
 #include "src/base/thread.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -21,37 +20,40 @@ constexpr auto last_look = std::chrono::milliseconds(100);
 }  // namespace
 
 struct Reaper::Watched {
-    std::mutex mutex;
-    std::condition_variable news;
-    std::vector<std::function<bool()>> things;  // guarded by mutex
-    std::size_t examined = 0;                   // guarded by mutex; taken out of `things` by who looks at them
-    std::size_t arrivals = 0;                   // guarded by mutex
-    bool has_thread = false;                    // guarded by mutex
+    Mutex mutex;
+    CondVar news;
+    std::vector<std::function<bool()>> things TINYKVM_GUARDED_BY(mutex);
+    std::size_t examined TINYKVM_GUARDED_BY(mutex) = 0;  // taken out of `things` by who looks at them
+    std::size_t arrivals TINYKVM_GUARDED_BY(mutex) = 0;
+    bool has_thread TINYKVM_GUARDED_BY(mutex) = false;
 
-    bool empty() const { return things.empty() && examined == 0; }
+    bool empty() const TINYKVM_REQUIRES(mutex) { return things.empty() && examined == 0; }
 
     // Looks at everything once. What has ended is destroyed without the mutex.
-    void look(std::unique_lock<std::mutex>& lock) {
+    void look() TINYKVM_REQUIRES(mutex) {
         std::vector<std::function<bool()>> mine = std::exchange(things, {});
         const std::size_t count = mine.size();
         examined += count;
-        lock.unlock();
-        std::erase_if(mine, [](const auto& has_ended) { return has_ended(); });
-        lock.lock();
+        {
+            const MutexUnlock unlocked(mutex);
+            std::erase_if(mine, [](const auto& has_ended) { return has_ended(); });
+        }
         examined -= count;
         std::move(mine.begin(), mine.end(), std::back_inserter(things));
         news.notify_all();
     }
 
     void work() {
-        std::unique_lock lock(mutex);
+        const MutexLock lock(mutex);
         auto pause = first_look;
         for (std::size_t seen = arrivals;;) {
-            look(lock);
+            look();
             if (things.empty()) {
                 break;
             }
-            news.wait_for(lock, pause, [&] { return arrivals != seen; });
+            const auto next_look = Clock::now() + pause;
+            while (arrivals == seen && news.wait_until(mutex, next_look)) {
+            }
             pause = arrivals != seen ? first_look : std::min<decltype(pause)>(2 * pause, last_look);
             seen = arrivals;
         }
@@ -63,7 +65,7 @@ struct Reaper::Watched {
 Reaper::Reaper(std::string name) : name_(std::move(name)), watched_(std::make_shared<Watched>()) {}
 
 void Reaper::watch(std::function<bool()> has_ended) {
-    const std::lock_guard lock(watched_->mutex);
+    const MutexLock lock(watched_->mutex);
     watched_->things.push_back(std::move(has_ended));
     watched_->arrivals++;
     watched_->news.notify_all();
@@ -79,17 +81,17 @@ void Reaper::watch(std::function<bool()> has_ended) {
 }
 
 bool Reaper::wait(Deadline until) {
-    std::unique_lock lock(watched_->mutex);
+    const MutexLock lock(watched_->mutex);
     while (!watched_->empty() || watched_->has_thread) {
         if (Clock::now() >= until) {
             return false;
         }
         if (watched_->has_thread) {
-            watched_->news.wait_until(lock, until);
+            watched_->news.wait_until(watched_->mutex, until);
             continue;
         }
-        watched_->look(lock);
-        watched_->news.wait_until(lock, std::min<Deadline>(until, Clock::now() + first_look));
+        watched_->look();
+        watched_->news.wait_until(watched_->mutex, std::min<Deadline>(until, Clock::now() + first_look));
     }
     return true;
 }

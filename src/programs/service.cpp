@@ -32,7 +32,7 @@ Service::~Service() {
 }
 
 bool Service::configure(ProgramConfig config) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (was_started_) {
         return false;
     }
@@ -50,11 +50,10 @@ bool Service::refuse(std::string why) {
 }
 
 void Service::set_main_arguments(std::vector<std::string> arguments) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     main_arguments_ = std::move(arguments);
 }
 
-// Called with the mutex.
 std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
@@ -72,7 +71,7 @@ std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary)
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
 std::shared_ptr<Boot> Service::current_boot() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const bool failed_a_while_ago =
         boot_ && boot_->end() == Boot::End::failed && Clock::now() >= boot_->ended_at() + retry_after;
     if (!boot_ || failed_a_while_ago) {
@@ -120,19 +119,19 @@ std::shared_ptr<Boot> Service::await_boot(const IsClientGone& gone, WaitGraph::I
 }
 
 bool Service::ready() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return boot_ && boot_->end() == Boot::End::booted;
 }
 
 bool Service::healthy() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return refusal_.empty() &&
            (!boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after);
 }
 
 // Null when the boot is not that of the current generation any more.
 std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
@@ -158,7 +157,6 @@ Lease Service::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
     }
 }
 
-// Called with the mutex, like the following.
 void Service::give_up(const std::shared_ptr<Boot>& boot) {
     boot->call_off();
     if (!boot->has_stopped()) {
@@ -183,7 +181,7 @@ void Service::retire_generation() {
 }
 
 bool Service::unload() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const bool was_loaded = boot_ && boot_->end() != Boot::End::failed;
     retire_generation();
     return was_loaded;
@@ -192,14 +190,14 @@ bool Service::unload() {
 void Service::update(std::shared_ptr<const Program> binary) {
     std::shared_ptr<Boot> boot;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (update_) {
             throw Failure(FailureKind::busy, "another live update of the program is under way");
         }
         boot = update_ = begin_boot(std::move(binary));
     }
     const auto end = boot->wait(Clock::now() + config_.max_boot_time + patience_with_boots);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     update_.reset();
     if (is_cold_ || end == Boot::End::called_off) {
         throw Failure(FailureKind::shutting_down, "the VCL became cold meanwhile");
@@ -219,7 +217,7 @@ void Service::update(std::shared_ptr<const Program> binary) {
 std::optional<ProgramReport> Service::report() const {
     std::optional<ProgramReport> report;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!boot_ || boot_->end() != Boot::End::booted) {
             return std::nullopt;
         }
@@ -236,20 +234,20 @@ std::optional<ProgramReport> Service::report() const {
 Lease Service::try_acquire() {
     std::shared_ptr<Pool> pool;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         pool = pool_;
     }
     return pool ? pool->try_acquire() : Lease();
 }
 
 void Service::warm() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     is_cold_ = false;
     was_waited_for_ = false;
 }
 
 void Service::cold() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     is_cold_ = true;
     if (update_) {
         give_up(update_);
@@ -267,7 +265,7 @@ void Service::cold() {
 
 bool Service::wait_until_cold(Deadline until) {
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         was_waited_for_ = true;
     }
     return reaper_.wait(until);

@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +20,7 @@
 #include "src/programs/reaper.hpp"
 #include "src/vms/pool.hpp"
 #include "src/vms/program_statistics.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -77,13 +77,13 @@ class Service {
     bool wait_until_cold(Deadline until);
 
   private:
-    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary);
+    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary) TINYKVM_REQUIRES(mutex_);
     std::shared_ptr<Boot> current_boot();
     std::shared_ptr<Boot> await_boot(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
-    void give_up(const std::shared_ptr<Boot>& boot);
-    void retire_generation();
-    void retire_pool();
+    void give_up(const std::shared_ptr<Boot>& boot) TINYKVM_REQUIRES(mutex_);
+    void retire_generation() TINYKVM_REQUIRES(mutex_);
+    void retire_pool() TINYKVM_REQUIRES(mutex_);
 
     const std::string name_;
     const ServiceHost host_;
@@ -92,16 +92,16 @@ class Service {
     std::string refusal_;
     Reaper reaper_;
 
-    mutable std::mutex mutex_;  // guards everything below; taken before those of boots and pools
-    std::optional<std::vector<std::string>> main_arguments_;
-    bool was_started_ = false;
-    bool is_cold_ = false;
-    bool was_waited_for_ = false;  // since it is cold
-    std::uint64_t live_updates_ = 0;
-    std::shared_ptr<Boot> boot_;                      // of the current generation; null: not loaded
-    std::shared_ptr<Pool> pool_;                      // of boot_; null: no request came yet
-    std::shared_ptr<Boot> update_;                    // what shall replace them
-    std::vector<std::weak_ptr<Pool>> retired_pools_;  // some of them have gone
+    mutable Mutex mutex_;  // taken before those of boots and pools
+    std::optional<std::vector<std::string>> main_arguments_ TINYKVM_GUARDED_BY(mutex_);
+    bool was_started_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool is_cold_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool was_waited_for_ TINYKVM_GUARDED_BY(mutex_) = false;  // since it is cold
+    std::uint64_t live_updates_ TINYKVM_GUARDED_BY(mutex_) = 0;
+    std::shared_ptr<Boot> boot_ TINYKVM_GUARDED_BY(mutex_);    // of the current generation; null: not loaded
+    std::shared_ptr<Pool> pool_ TINYKVM_GUARDED_BY(mutex_);    // of boot_; null: no request came yet
+    std::shared_ptr<Boot> update_ TINYKVM_GUARDED_BY(mutex_);  // what shall replace them
+    std::vector<std::weak_ptr<Pool>> retired_pools_ TINYKVM_GUARDED_BY(mutex_);  // some of them have gone
 };
 
 }  // namespace tinykvm::host

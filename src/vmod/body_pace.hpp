@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <cstddef>
-#include <mutex>
 #include <optional>
 
 #include "src/base/failure.hpp"
+#include "tinykvm/os/mutex.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
@@ -31,12 +31,12 @@ class BodyPace {
     Failure failure(Clock::time_point now) const;
 
   private:
-    Clock::duration waited(Clock::time_point now) const;
+    Clock::duration waited(Clock::time_point now) const TINYKVM_REQUIRES(mutex_);
 
-    mutable std::mutex mutex_;  // guards everything below
-    std::size_t bytes_ = 0;
-    Clock::duration waited_{0};
-    std::optional<Clock::time_point> waiting_since_;
+    mutable Mutex mutex_;
+    std::size_t bytes_ TINYKVM_GUARDED_BY(mutex_) = 0;
+    Clock::duration waited_ TINYKVM_GUARDED_BY(mutex_){0};
+    std::optional<Clock::time_point> waiting_since_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace tinykvm::host

@@ -1,12 +1,11 @@
 #include "src/vms/client_watch.hpp"
 
 #include <chrono>
-#include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <optional>
 
 #include "src/base/thread.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -24,7 +23,7 @@ class ClientWatcher {
     }
 
     bool add(ClientWatch& watch) {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!thread_ && !start()) {
             return false;
         }
@@ -41,7 +40,7 @@ class ClientWatcher {
     }
 
     void remove(ClientWatch& watch) {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         (watch.previous_ != nullptr ? watch.previous_->next_ : first_) = watch.next_;
         if (watch.next_ != nullptr) {
             watch.next_->previous_ = watch.previous_;
@@ -51,14 +50,14 @@ class ClientWatcher {
   private:
     ~ClientWatcher() {
         {
-            const std::lock_guard lock(mutex_);
+            const MutexLock lock(mutex_);
             stop_ = true;
             changed_.notify_one();
         }
         thread_.reset();
     }
 
-    bool start() {
+    bool start() TINYKVM_REQUIRES(mutex_) {
         try {
             thread_.emplace("tinykvm-clients", [this] { run(); });
         } catch (const std::exception&) {
@@ -69,7 +68,7 @@ class ClientWatcher {
 
     // A watch is asked when it has been there for a whole round: most requests are over by then.
     void run() {
-        std::unique_lock lock(mutex_);
+        const MutexLock lock(mutex_);
         while (!stop_) {
             for (ClientWatch* watch = first_; watch != nullptr; watch = watch->next_) {
                 if (!watch->is_new_ && watch->gone_()) {
@@ -78,18 +77,21 @@ class ClientWatcher {
                 watch->is_new_ = false;
             }
             sleeps_ = first_ == nullptr;
-            if (sleeps_) {
-                changed_.wait(lock, [this] { return stop_ || !sleeps_; });
+            while (sleeps_ && !stop_) {
+                changed_.wait(mutex_);
             }
-            changed_.wait_for(lock, look_around, [this] { return stop_; });
+            const auto next_look = std::chrono::steady_clock::now() + look_around;
+            while (!stop_ && changed_.wait_until(mutex_, next_look)) {
+            }
         }
     }
 
-    std::mutex mutex_;  // guards everything below
-    std::condition_variable changed_;
-    ClientWatch* first_ = nullptr;
-    bool sleeps_ = false, stop_ = false;
-    std::optional<Thread> thread_;
+    Mutex mutex_;
+    CondVar changed_;
+    ClientWatch* first_ TINYKVM_GUARDED_BY(mutex_) = nullptr;
+    bool sleeps_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool stop_ TINYKVM_GUARDED_BY(mutex_) = false;
+    std::optional<Thread> thread_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 ClientWatch::ClientWatch(const IsClientGone& gone, const std::function<void()>& leave) noexcept

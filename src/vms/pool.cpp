@@ -35,29 +35,30 @@ Pool::Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters)
 Pool::~Pool() {
     // Nobody holds a lease any more, so every thread ends.
     close(std::chrono::milliseconds(0));
-    std::unique_lock lock(mutex_);
-    withdrawn_.wait(lock, [this] { return vms_.empty(); });
-    bury(lock);
+    const MutexLock lock(mutex_);
+    while (!vms_.empty()) {
+        withdrawn_.wait(mutex_);
+    }
+    bury();
 }
 
 Pool::Occupancy Pool::occupancy() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return {vms_.size(), idle_.size(), waiters_.size()};
 }
 
 // Joins the threads of VMs that have come to their end.
-void Pool::bury(std::unique_lock<std::mutex>& lock) {
+void Pool::bury() {
     if (!dead_.empty()) {
         auto dead = std::exchange(dead_, {});
-        lock.unlock();
+        const MutexUnlock unlocked(mutex_);
         dead.clear();
-        lock.lock();
     }
 }
 
 Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) {
-    std::unique_lock lock(mutex_);
-    bury(lock);
+    const MutexLock lock(mutex_);
+    bury();
     if (door_ == Door::closed) {
         throw Failure(FailureKind::shutting_down, "the program is being shut down");
     }
@@ -67,12 +68,12 @@ Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id insi
     if (RequestVm* vm = take_idle(); vm != nullptr) {
         return Lease(shared_from_this(), *vm);
     }
-    RequestVm* vm = wait_in_line(lock, until, gone, inside_of);
+    RequestVm* vm = wait_in_line(until, gone, inside_of);
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
 
 Lease Pool::try_acquire() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     RequestVm* vm = door_ == Door::open ? take_idle() : nullptr;
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
@@ -88,8 +89,7 @@ RequestVm* Pool::take_idle() {
 }
 
 // Null: sent away.
-RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const IsClientGone& gone,
-                              WaitGraph::Id inside_of) {
+RequestVm* Pool::wait_in_line(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) {
     const auto begin = Clock::now();
     Waiter me;
     require_hope(me, inside_of);
@@ -103,7 +103,7 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
         }
     }
     while (!me.is_done()) {
-        me.served.wait_until(lock, std::min(until, Clock::now() + look_around));
+        me.served.wait_until(mutex_, std::min(until, Clock::now() + look_around));
         if (me.is_done()) {
             break;
         }
@@ -114,12 +114,14 @@ RequestVm* Pool::wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until
                                                       " ms); " + std::to_string(vms_.size()) + " in use, " +
                                                       std::to_string(waiters_.size() - 1) + " other requests waiting");
         } else if (Clock::now() >= until) {
-            me.served.wait_for(lock, look_around);  // it is being built
+            me.served.wait_until(mutex_, Clock::now() + look_around);  // it is being built
         }
         if (gone && !me.is_done()) {
-            lock.unlock();
-            const bool left = gone();
-            lock.lock();
+            bool left = false;
+            {
+                const MutexUnlock unlocked(mutex_);
+                left = gone();
+            }
             if (left && !me.is_done()) {
                 me.failure.emplace(FailureKind::client_gone, "the client left while its request was waiting");
             }
@@ -186,7 +188,7 @@ void Pool::fail_waiters(const Failure& failure) {
 }
 
 void Pool::vm_idle(RequestVm& vm) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     building_.erase(&vm);
     if (door_ != Door::open) {
         return;
@@ -204,7 +206,7 @@ void Pool::vm_idle(RequestVm& vm) {
 }
 
 void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const bool was_building = building_.erase(&vm) != 0;
     const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& one) { return one.get() == &vm; });
     dead_.push_back(std::move(*at));
@@ -228,7 +230,7 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
 }
 
 void Pool::retire() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (door_ != Door::open) {
         return;
     }
@@ -252,24 +254,28 @@ void Pool::dismiss_vms() {
 
 void Pool::close(std::chrono::milliseconds patience) {
     const Deadline until = Clock::now() + patience;
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     door_ = Door::closed;
     fail_waiters(Failure(FailureKind::shutting_down, "the program is being shut down"));
     idle_.clear();
-    do {
-        dismiss_vms();
-    } while (
-        !vms_.empty() && Clock::now() < until &&
-        !withdrawn_.wait_until(lock, std::min(until, Clock::now() + look_around), [this] { return vms_.empty(); }));
-    bury(lock);
+    dismiss_vms();
+    while (!vms_.empty() && Clock::now() < until) {
+        const Deadline next_look = std::min(until, Clock::now() + look_around);
+        while (!vms_.empty() && withdrawn_.wait_until(mutex_, next_look)) {
+        }
+        if (!vms_.empty()) {
+            dismiss_vms();
+        }
+    }
+    bury();
 }
 
 bool Pool::has_ended() {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (door_ != Door::open) {
         dismiss_vms();
     }
-    bury(lock);
+    bury();
     return vms_.empty() && dead_.empty();
 }
 

@@ -4,10 +4,8 @@
 // Thread safety: any thread. Lives as long as somebody holds a lease.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +15,7 @@
 #include "src/fetch/wait_graph.hpp"
 #include "src/vms/program_statistics.hpp"
 #include "src/vms/request_vm.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -71,8 +70,8 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     Occupancy occupancy() const;
 
   private:
-    struct Waiter {
-        std::condition_variable served;
+    struct Waiter {  // its members are guarded by the mutex of the pool
+        CondVar served;
         RequestVm* vm = nullptr;
         bool sent_away = false;
         std::optional<Failure> failure;
@@ -86,29 +85,30 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void vm_idle(RequestVm& vm) override;
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
-    RequestVm* take_idle();  // null: there is none, or others wait
-    RequestVm* wait_in_line(std::unique_lock<std::mutex>& lock, Deadline until, const IsClientGone& gone,
-                            WaitGraph::Id inside_of);
+    RequestVm* take_idle() TINYKVM_REQUIRES(mutex_);  // null: there is none, or others wait
+    RequestVm* wait_in_line(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) TINYKVM_REQUIRES(mutex_);
     void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
-    void join_line(Waiter& waiter);
-    void leave_line(Waiter& waiter);
-    bool is_promised_a_vm(const Waiter& waiter) const;
-    void make_vms_for_waiters();
-    void fail_waiters(const Failure& failure);
-    void dismiss_vms();
-    void bury(std::unique_lock<std::mutex>& lock);
+    void join_line(Waiter& waiter) TINYKVM_REQUIRES(mutex_);
+    void leave_line(Waiter& waiter) TINYKVM_REQUIRES(mutex_);
+    bool is_promised_a_vm(const Waiter& waiter) const TINYKVM_REQUIRES(mutex_);
+    void make_vms_for_waiters() TINYKVM_REQUIRES(mutex_);
+    void fail_waiters(const Failure& failure) TINYKVM_REQUIRES(mutex_);
+    void dismiss_vms() TINYKVM_REQUIRES(mutex_);
+    void bury() TINYKVM_REQUIRES(mutex_);
 
     const std::shared_ptr<const BootedProgram> program_;
     const std::shared_ptr<ProgramStatistics> statistics_;
 
-    mutable std::mutex mutex_;  // guards everything below; taken before the mutex of a VM
-    std::condition_variable withdrawn_;
-    std::vector<std::unique_ptr<RequestVm>> vms_;
-    std::vector<std::unique_ptr<RequestVm>> dead_;  // withdrawn; their threads are about to end
-    std::vector<RequestVm*> idle_;                  // the last one in is the first one out: its memory is warm
-    std::deque<Waiter*> waiters_;
-    std::set<RequestVm*> building_;  // have never been idle yet
-    Door door_ = Door::open;
+    mutable Mutex mutex_;  // taken before the mutex of a VM
+    CondVar withdrawn_;
+    std::vector<std::unique_ptr<RequestVm>> vms_ TINYKVM_GUARDED_BY(mutex_);
+    // Withdrawn; their threads are about to end.
+    std::vector<std::unique_ptr<RequestVm>> dead_ TINYKVM_GUARDED_BY(mutex_);
+    // The last one in is the first one out: its memory is warm.
+    std::vector<RequestVm*> idle_ TINYKVM_GUARDED_BY(mutex_);
+    std::deque<Waiter*> waiters_ TINYKVM_GUARDED_BY(mutex_);
+    std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // have never been idle yet
+    Door door_ TINYKVM_GUARDED_BY(mutex_) = Door::open;
 };
 
 }  // namespace tinykvm::host

@@ -25,12 +25,12 @@ void raise_to(std::atomic<std::uint64_t>& highest, std::uint64_t value) {
 
 void ProgramStatistics::add(Counter counter, std::uint64_t amount) noexcept {
     process_.add(counter, amount);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     others_[static_cast<std::size_t>(counter)] += amount;
 }
 
 void ProgramStatistics::report(ProgramReport& report) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     report.totals = others_;
     report.peaks = peaks_;
     report.machines.clear();
@@ -44,12 +44,12 @@ void ProgramStatistics::report(ProgramReport& report) const {
 MachineStatistics::MachineStatistics(ProgramStatistics& program, std::uint64_t memory_capacity,
                                      std::uint64_t snapshot_memory)
     : program_(program), memory_capacity_(memory_capacity), snapshot_memory_(snapshot_memory) {
-    const std::lock_guard lock(program_.mutex_);
+    const MutexLock lock(program_.mutex_);
     program_.machines_.insert(this);
 }
 
 MachineStatistics::~MachineStatistics() {
-    const std::lock_guard lock(program_.mutex_);
+    const MutexLock lock(program_.mutex_);
     program_.machines_.erase(this);
     const MachineReport last = report();
     add_to(program_.others_, last.counts);

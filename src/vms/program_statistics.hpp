@@ -11,12 +11,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "src/base/counter_sink.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -77,10 +77,10 @@ class ProgramStatistics final : public CounterSink {
     friend class MachineStatistics;
 
     CounterSink& process_;
-    mutable std::mutex mutex_;  // guards everything below
-    CounterValues others_{};    // counted here, or by machines that are gone
-    RequestPeaks peaks_;        // of machines that are gone
-    std::set<const MachineStatistics*> machines_;
+    mutable Mutex mutex_;
+    CounterValues others_ TINYKVM_GUARDED_BY(mutex_){};  // counted here, or by machines that are gone
+    RequestPeaks peaks_ TINYKVM_GUARDED_BY(mutex_);      // of machines that are gone
+    std::set<const MachineStatistics*> machines_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 // Of one request VM. Must go before its program's statistics.

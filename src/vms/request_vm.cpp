@@ -44,14 +44,14 @@ RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatis
 RequestVm::~RequestVm() { thread_.join(); }
 
 void RequestVm::reserve() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     life_.move_to(VmState::reserved);
     served_.emplace();
     interrupted_.reset();
 }
 
 void RequestVm::retire() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closing_ = true;
     changed_.notify_all();
     if (inside_guest_) {
@@ -65,7 +65,7 @@ void RequestVm::shut_down() {
 }
 
 void RequestVm::interrupt(FailureKind why) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (life_.state() == VmState::running && !interrupted_) {
         interrupted_ = why;
     }
@@ -169,47 +169,53 @@ Outcome RequestVm::run(const IsClientGone& gone) {
 
 void RequestVm::execute(Work work, const IsClientGone& gone) {
     work_ = work;
-    std::unique_lock lock(mutex_);
-    life_.move_to(VmState::running);
-    if (work == Work::request) {
-        spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
-    }
-    if (inside_guest_ && work == Work::request) {
-        lock.unlock();
-        bool answered = false;
-        stack_.run([&] { answered = call_inside_guest(); });
-        if (!answered) {
-            lock.lock();
-            run_on_thread(lock, gone);
+    bool is_inside = false, runs_here = false;
+    {
+        const MutexLock lock(mutex_);
+        life_.move_to(VmState::running);
+        if (work == Work::request) {
+            spin_time_.waited(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - idle_since_));
         }
-    } else if (inside_guest_) {
-        fork_->recall();
-        run_on_thread(lock, gone);
-    } else if (Fork::changes_threads_freely()) {
-        runs_here_ = true;
-        lock.unlock();
-        run_here(gone);
-    } else {
-        run_on_thread(lock, gone);
+        is_inside = inside_guest_;
+        runs_here = runs_here_ = !is_inside && Fork::changes_threads_freely();
+        if (is_inside && work != Work::request) {
+            fork_->recall();
+        }
+    }
+    if (runs_here) {
+        return run_here(gone);
+    }
+    bool answered = false;
+    if (is_inside && work == Work::request) {
+        stack_.run([&] { answered = call_inside_guest(); });
+    }
+    if (!answered) {
+        run_on_thread(gone);
     }
 }
 
-void RequestVm::run_on_thread(std::unique_lock<std::mutex>& lock, const IsClientGone& gone) {
+void RequestVm::run_on_thread(const IsClientGone& gone) {
+    const MutexLock lock(mutex_);
     changed_.notify_all();
-    while (!changed_.wait_for(lock, look_for_client, [this] { return life_.state() != VmState::running; })) {
-        lock.unlock();
+    for (;;) {
+        const auto next_look = Clock::now() + look_for_client;
+        while (life_.state() == VmState::running && changed_.wait_until(mutex_, next_look)) {
+        }
+        if (life_.state() != VmState::running) {
+            return;
+        }
+        const MutexUnlock unlocked(mutex_);
         if (gone && gone()) {
             interrupt(FailureKind::client_gone);  // repeated until the guest has noticed
         }
-        lock.lock();
     }
 }
 
 // True when the request is answered. Otherwise the thread is on it, or will be.
 bool RequestVm::call_inside_guest() {
-    const std::lock_guard inside(inside_);
+    const MutexLock inside(inside_);
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!inside_guest_) {
             return false;  // the thread has left meanwhile, and may be at work
         }
@@ -223,8 +229,10 @@ bool RequestVm::call_inside_guest() {
         return false;
     }
     spin_permit_.give_back();
+    std::chrono::microseconds spin_time;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
+        spin_time = spin_time_.get();
         guest_runs_ = true;
         if (interrupted_) {
             fork_->interrupt();
@@ -232,7 +240,7 @@ bool RequestVm::call_inside_guest() {
     }
     std::optional<std::chrono::microseconds> again;
     if (!calls_.is_ephemeral() && !waits_paused() && spin_permit_.obtain()) {
-        again = spin_time_.get();
+        again = spin_time;
     }
     std::optional<Stop> stop = listen(begin + listening_time);
     if (stop && wants_more(*stop) && has_taken_all(*stop)) {
@@ -292,7 +300,7 @@ bool RequestVm::post_inside_guest(Deadline deadline) {
 void RequestVm::conclude_inside_guest(bool waits_again) {
     finish_outcome();
     answered_inside_ = true;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     guest_runs_ = false;
     leaves_guest_ = inside_guest_ && !waits_again;
     life_.move_to(VmState::answered);
@@ -385,7 +393,7 @@ void RequestVm::release() {
         kept_body_ = {};
     }
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         life_.move_to(VmState::resetting);
         served_.reset();
         if (must_reset_ && !inside_guest_ && fork_ && fork_->quick_reset()) {

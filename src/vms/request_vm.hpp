@@ -11,13 +11,11 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,6 +37,7 @@
 #include "src/vms/spin.hpp"
 #include "src/vms/vm_life.hpp"
 #include "tinykvm/fork.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::host {
 
@@ -110,15 +109,15 @@ class RequestVm {
     void run_body_piece();
     std::span<const std::byte> streamed_body(const Response& response, std::size_t offset);
     void run_here(const IsClientGone& gone);
-    void run_on_thread(std::unique_lock<std::mutex>& lock, const IsClientGone& gone);
+    void run_on_thread(const IsClientGone& gone);
     bool call_inside_guest();
     bool post_inside_guest(Deadline deadline);
     std::optional<Stop> listen(Clock::time_point until);
-    void conclude_inside_guest(bool waits_again);
+    void conclude_inside_guest(bool waits_again) TINYKVM_REQUIRES(inside_);
     bool take_answer();
     void finish_outcome();
     void end_locks();
-    bool needs_its_thread() const;
+    bool needs_its_thread() const TINYKVM_REQUIRES(mutex_);
 
     void thread_main();
     bool build(std::string& why);
@@ -162,18 +161,18 @@ class RequestVm {
     MachineStatistics counters_;
     Home& home_;
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    VmLife life_;                             // guarded by mutex_
-    bool closing_ = false;                    // guarded by mutex_
-    bool guest_runs_ = false;                 // guarded by mutex_
-    bool runs_here_ = false;                  // guarded by mutex_; the holder's thread runs the guest, not ours
-    bool inside_guest_ = false;               // guarded by mutex_; the thread is, or goes there
-    bool leaves_guest_ = false;               // guarded by mutex_; the thread does, answered: it cannot be called there
-    SpinTime spin_time_;                      // guarded by mutex_
-    Clock::time_point idle_since_;            // guarded by mutex_
-    std::optional<ServedRequest> served_;     // guarded by mutex_; while somebody holds the VM
-    std::optional<FailureKind> interrupted_;  // guarded by mutex_
+    Mutex mutex_;
+    CondVar changed_;
+    VmLife life_ TINYKVM_GUARDED_BY(mutex_);
+    bool closing_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool guest_runs_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool runs_here_ TINYKVM_GUARDED_BY(mutex_) = false;     // the holder's thread runs the guest, not ours
+    bool inside_guest_ TINYKVM_GUARDED_BY(mutex_) = false;  // the thread is, or goes there
+    bool leaves_guest_ TINYKVM_GUARDED_BY(mutex_) = false;  // the thread does, answered: it cannot be called there
+    SpinTime spin_time_ TINYKVM_GUARDED_BY(mutex_);
+    Clock::time_point idle_since_ TINYKVM_GUARDED_BY(mutex_);
+    std::optional<ServedRequest> served_ TINYKVM_GUARDED_BY(mutex_);  // while somebody holds the VM
+    std::optional<FailureKind> interrupted_ TINYKVM_GUARDED_BY(mutex_);
 
     // Whose turn it is follows from the state: the thread's in building, running and resetting, else the
     // holder's.
@@ -208,10 +207,10 @@ class RequestVm {
     Statistics counted_;                          // of fork_, already added to counters_
 
     // A request that is called inside the guest (`poll`): its holder and the thread in KVM_RUN are both at it.
-    std::mutex inside_;                    // held by the holder from its call until it listens no more; taken before
-                                           // mutex_
+    // Held by the holder from its call until it listens no more.
+    Mutex inside_ TINYKVM_ACQUIRED_BEFORE(mutex_);
     std::atomic<bool> guest_left_{false};  // the holder need not listen any more
-    bool answered_inside_ = false;         // guarded by inside_
+    bool answered_inside_ TINYKVM_GUARDED_BY(inside_) = false;
     SpinPermit spin_permit_;
 
     GuestStack stack_;  // of the holder while it runs the guest

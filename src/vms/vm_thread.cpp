@@ -40,7 +40,7 @@ void RequestVm::conclude(Answer answer) {
         }
     }
     finish_outcome();
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     life_.move_to(VmState::answered);
     if (!std::exchange(runs_here_, false)) {
         changed_.notify_all();
@@ -56,7 +56,7 @@ void RequestVm::conclude_piece(VmState next, Run run) {
         piece_failure_ = std::current_exception();
     }
     note_time();
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     life_.move_to(next);
     if (!std::exchange(runs_here_, false)) {
         changed_.notify_all();
@@ -70,7 +70,7 @@ void RequestVm::thread_main() {
     while (alive) {
         const bool enters = prepare_to_wait();
         {
-            const std::lock_guard lock(mutex_);
+            const MutexLock lock(mutex_);
             inside_guest_ = enters;
             idle_since_ = Clock::now();
             life_.move_to(VmState::idle);
@@ -83,7 +83,7 @@ void RequestVm::thread_main() {
     }
     fork_.reset();
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         life_.move_to(VmState::withdrawn);
     }
     GuestOutput::attach(nullptr);
@@ -92,19 +92,19 @@ void RequestVm::thread_main() {
 
 // Serves requests until the VM has to be made fit for another one, and does that. False: this VM ends.
 bool RequestVm::serve_until_used(std::string& why) {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [this] {
-            return (life_.state() == VmState::running && !runs_here_) || life_.state() == VmState::resetting ||
-                   (closing_ && life_.state() == VmState::idle);
-        });
+        while ((life_.state() != VmState::running || runs_here_) && life_.state() != VmState::resetting &&
+               (life_.state() != VmState::idle || !closing_)) {
+            changed_.wait(mutex_);
+        }
         if (life_.state() == VmState::idle) {
             return false;
         }
         const std::uint64_t begin = thread_microseconds();
         const bool runs = life_.state() == VmState::running;
         const bool closing = closing_;
-        lock.unlock();
+        const MutexUnlock unlocked(mutex_);
         bool fit = false;
         if (runs) {
             serve();
@@ -115,7 +115,6 @@ bool RequestVm::serve_until_used(std::string& why) {
         if (!runs) {
             return fit;
         }
-        lock.lock();
     }
 }
 
@@ -134,7 +133,7 @@ void RequestVm::run_here(const IsClientGone& gone) {
 bool RequestVm::prepare_to_wait() {
     std::chrono::microseconds time;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         time = spin_time_.get();
     }
     if (time.count() == 0 || soft_left_ || !spin_permit_.obtain()) {
@@ -161,11 +160,11 @@ void RequestVm::wait_inside_guest() {
     }
     guest_left_ = true;
     {
-        const std::lock_guard inside(inside_);
+        const MutexLock inside(inside_);
         spin_permit_.give_back();
         count_statistics();
         note_kept_memory();
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         inside_guest_ = leaves_guest_ = false;
         guest_runs_ = false;
         if (!failure && (!stop || answered_inside_)) {
@@ -226,7 +225,7 @@ void RequestVm::serve() {
 template <typename Run>
 Stop RequestVm::run_guest(Run run) {
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (interrupted_) {
             throw Failure(*interrupted_, "interrupted");
         }
@@ -238,7 +237,7 @@ Stop RequestVm::run_guest(Run run) {
         const Clock::time_point begin = Clock::now();
         ~Ran() {
             vm.time_left_ -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-            const std::lock_guard lock(vm.mutex_);
+            const MutexLock lock(vm.mutex_);
             vm.guest_runs_ = false;
         }
     } ran{*this};
@@ -427,7 +426,7 @@ void RequestVm::answer_with_kept_body() {
 void RequestVm::record_failure(const std::exception_ptr& thrown) {
     std::optional<FailureKind> interrupted;
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         interrupted = interrupted_;
     }
     const bool second = !outcome_.failures.empty();
@@ -478,12 +477,12 @@ void RequestVm::renew() {
             calls_.note(std::string("the VM could not be reset and is replaced: ") + error.what());
         }
         count_statistics();
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         fork_.reset();
     }
     auto fresh = std::make_unique<Fork>(program_->snapshot);
     counters_.add(Counter::forks, 1);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     fork_ = std::move(fresh);
     counted_ = {};
 }

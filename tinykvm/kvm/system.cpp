@@ -7,12 +7,12 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <mutex>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/advice.hpp"
 #include "tinykvm/kvm/ioctl.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::kvm {
 
@@ -85,9 +85,9 @@ System::System() {
 const System& System::instance() {
     // Not a function-local static of System: a failure now must not keep a later attempt from succeeding.
     // Never destroyed: guests may still run while the process exits.
-    static std::mutex mutex;
-    static const System* system = nullptr;
-    std::lock_guard lock(mutex);
+    static Mutex mutex;
+    static const System* system TINYKVM_GUARDED_BY(mutex) = nullptr;
+    const MutexLock lock(mutex);
     if (!system) system = new System;
     return *system;
 }

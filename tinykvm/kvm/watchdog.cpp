@@ -1,10 +1,10 @@
 #include "tinykvm/kvm/watchdog.hpp"
 
-#include <condition_variable>
 #include <csignal>
-#include <mutex>
 #include <set>
 #include <thread>
+
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::kvm {
 
@@ -17,13 +17,13 @@ class Watchdog {
     }
 
     void add(Watch& watch) {
-        std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (!thread_.joinable()) start();
         watches_.insert(&watch);
         if (watch.deadline_ < wakes_at_) changed_.notify_one();
     }
     void remove(Watch& watch) {
-        std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         watches_.erase(&watch);
     }
 
@@ -34,7 +34,7 @@ class Watchdog {
         }
     };
 
-    void start() {
+    void start() TINYKVM_REQUIRES(mutex_) {
         // The thread is not for signals of the process we live in.
         struct NoSignals {
             sigset_t before;
@@ -50,7 +50,7 @@ class Watchdog {
     }
 
     void run() {
-        std::unique_lock lock(mutex_);
+        const MutexLock lock(mutex_);
         for (;;) {
             const auto now = Clock::now();
             while (!watches_.empty() && (*watches_.begin())->deadline_ <= now) {
@@ -63,18 +63,18 @@ class Watchdog {
             // one is most likely later.
             wakes_at_ = watches_.empty() ? Clock::time_point::max() : (*watches_.begin())->deadline_;
             if (watches_.empty())
-                changed_.wait(lock);
+                changed_.wait(mutex_);
             else
-                changed_.wait_until(lock, wakes_at_);
+                changed_.wait_until(mutex_, wakes_at_);
             wakes_at_ = Clock::time_point::min();
         }
     }
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::set<Watch*, Earlier> watches_;
-    Clock::time_point wakes_at_ = Clock::time_point::max();
-    std::thread thread_;
+    Mutex mutex_;
+    CondVar changed_;
+    std::set<Watch*, Earlier> watches_ TINYKVM_GUARDED_BY(mutex_);
+    Clock::time_point wakes_at_ TINYKVM_GUARDED_BY(mutex_) = Clock::time_point::max();
+    std::thread thread_ TINYKVM_GUARDED_BY(mutex_);
 };
 
 Watch::Watch(Vcpu& vcpu, std::atomic<bool>& flag, Deadline deadline) : vcpu_(vcpu), flag_(flag), deadline_(deadline) {

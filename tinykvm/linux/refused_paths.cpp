@@ -3,7 +3,7 @@
 namespace tinykvm::linux_abi {
 
 RefusedPaths::Told RefusedPaths::note(const std::string& path) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (full_ || paths_.contains(path)) return Told::before;
     if (paths_.size() == most) {
         full_ = true;

@@ -7,9 +7,10 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <set>
 #include <string>
+
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -25,9 +26,9 @@ class RefusedPaths {
     Told note(const std::string& path);
 
   private:
-    std::mutex mutex_;
-    std::set<std::string> paths_;  // guarded by mutex_
-    bool full_ = false;            // guarded by mutex_
+    Mutex mutex_;
+    std::set<std::string> paths_ TINYKVM_GUARDED_BY(mutex_);
+    bool full_ TINYKVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tinykvm::linux_abi

@@ -60,7 +60,7 @@ class FileCopies::Room {
   public:
     Room(FileCopies& copies, std::size_t size) : copies_(copies), size_(size) {}
     ~Room() {
-        const std::lock_guard lock(copies_.mutex_);
+        const MutexLock lock(copies_.mutex_);
         copies_.bytes_ -= size_;
     }
     Room(const Room&) = delete;
@@ -77,7 +77,7 @@ std::shared_ptr<const FileCopy> FileCopies::get(int fd, const std::function<void
     if (!before || before->size <= 0 || !before->is_settled()) return nullptr;
     const auto size = static_cast<std::size_t>(before->size);
     {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (auto known = find(*before)) return known;
         if (!make_room(size)) return nullptr;
     }
@@ -85,7 +85,7 @@ std::shared_ptr<const FileCopy> FileCopies::get(int fd, const std::function<void
     auto copy = copy_file(fd, size, between_pieces);
     const auto after = Identity::of(fd);
     if (!copy || !after || !(*after == *before)) return nullptr;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (auto known = find(*before)) return known;  // somebody else was faster
     entries_.push_back({*before, copy});
     room.belongs_to_entry();

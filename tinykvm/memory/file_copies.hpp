@@ -12,10 +12,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm {
 
@@ -60,14 +60,14 @@ class FileCopies {
         std::shared_ptr<const FileCopy> copy;
     };
 
-    // With the mutex held. Finding a copy uses it.
-    std::shared_ptr<const FileCopy> find(const Identity& identity);
-    bool make_room(std::size_t size);
+    // Finding a copy uses it.
+    std::shared_ptr<const FileCopy> find(const Identity& identity) TINYKVM_REQUIRES(mutex_);
+    bool make_room(std::size_t size) TINYKVM_REQUIRES(mutex_);
 
     const std::size_t most_bytes_;
-    std::mutex mutex_;           // guards everything below
-    std::deque<Entry> entries_;  // the one used last at the end
-    std::size_t bytes_ = 0;      // of entries, and of copies under way
+    Mutex mutex_;
+    std::deque<Entry> entries_ TINYKVM_GUARDED_BY(mutex_);  // the one used last at the end
+    std::size_t bytes_ TINYKVM_GUARDED_BY(mutex_) = 0;      // of entries, and of copies under way
 };
 
 }  // namespace tinykvm

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/os/mutex.hpp"
 #include "tinykvm/platform/instruction_tests.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -301,9 +301,9 @@ void Platform::prepare(kvm::Vcpu& vcpu, std::uint64_t page_table_root) const {
 
 const Platform& Platform::instance() {
     // Never destroyed: guests may still run while the process exits.
-    static std::mutex mutex;
-    static const Platform* platform = nullptr;
-    std::lock_guard lock(mutex);
+    static Mutex mutex;
+    static const Platform* platform TINYKVM_GUARDED_BY(mutex) = nullptr;
+    const MutexLock lock(mutex);
     if (!platform) platform = new Platform(kvm::System::instance());
     return *platform;
 }

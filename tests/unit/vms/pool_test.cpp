@@ -1,6 +1,7 @@
 // Request VMs, their pool and their service, with real forks (A11, A12, D30, P13, P21).
 #include <array>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "tests/unit/vtc_guest.hpp"
