@@ -125,6 +125,10 @@ bool Service::ready() const {
 
 bool Service::healthy() const {
     const MutexLock lock(mutex_);
+    return is_healthy();
+}
+
+bool Service::is_healthy() const {
     return refusal_.empty() &&
            (!boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after);
 }
@@ -212,6 +216,38 @@ void Service::update(std::shared_ptr<const Program> binary) {
     retire_generation();
     boot_ = boot;
     live_updates_++;
+}
+
+Service::Activity Service::activity() const {
+    const MutexLock lock(mutex_);
+    Activity activity;
+    activity.is_healthy = is_healthy();
+    activity.is_updating = update_ != nullptr;
+    activity.concurrency = config_.concurrency;
+    const auto end = boot_ ? boot_->end() : std::nullopt;
+    if (!refusal_.empty()) {
+        activity.state = "refused";
+        activity.reason = refusal_;
+    } else if (end == Boot::End::failed) {
+        activity.state = "failed";
+        activity.reason = boot_->failure();
+    } else if (is_cold_) {
+        activity.state = "cold";
+    } else if (boot_) {
+        activity.state = end == Boot::End::booted ? "ready" : "booting";
+    }
+    if (pool_) {
+        activity.occupancy = pool_->occupancy();
+    }
+    return activity;
+}
+
+bool Service::visit_unless_locked(Pool::Occupancy& occupancy, Pool::VisitVm each, void* context) const noexcept {
+    if (!mutex_.try_lock()) {
+        return false;
+    }
+    const MutexLock lock(mutex_, std::adopt_lock);
+    return !pool_ || pool_->visit_unless_locked(occupancy, each, context);
 }
 
 std::optional<ProgramReport> Service::report() const {

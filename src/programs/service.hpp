@@ -66,6 +66,20 @@ class Service {
     // under way, shutting_down; nothing has changed then.
     void update(std::shared_ptr<const Program> binary);
 
+    // What it does now, for displays. VMs and requests are those of the current generation.
+    struct Activity {
+        // "cold" (the VCL is), "refused", "not loaded", "booting", "ready", or "failed": it did not boot.
+        const char* state = "not loaded";
+        std::string reason;  // of "refused" and "failed"
+        bool is_healthy = true;
+        bool is_updating = false;
+        Pool::Occupancy occupancy;
+        unsigned concurrency = 0;
+    };
+    Activity activity() const;
+    // For a process that panics; see Pool. `occupancy` is that of no VMs while there is no pool.
+    bool visit_unless_locked(Pool::Occupancy& occupancy, Pool::VisitVm each, void* context) const noexcept;
+
     // What it has done since it was configured, all generations together. Nothing while it is not loaded.
     std::optional<ProgramReport> report() const;
 
@@ -81,6 +95,7 @@ class Service {
     std::shared_ptr<Boot> current_boot();
     std::shared_ptr<Boot> await_boot(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
+    bool is_healthy() const TINYKVM_REQUIRES(mutex_);
     void give_up(const std::shared_ptr<Boot>& boot) TINYKVM_REQUIRES(mutex_);
     void retire_generation() TINYKVM_REQUIRES(mutex_);
     void retire_pool() TINYKVM_REQUIRES(mutex_);

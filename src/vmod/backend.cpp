@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "src/vmod/backend_display.hpp"
 #include "src/vmod/cacheability.hpp"
 #include "src/vmod/delivery.hpp"
 #include "src/vmod/guard.hpp"
@@ -130,6 +131,8 @@ const struct vdi_methods* director_methods() {
         table.healthy = director_healthy;
         table.gethdrs = director_gethdrs;
         table.finish = director_finish;
+        table.panic = director_panic;
+        table.list = director_list;
         return table;
     }();
     return &methods;

@@ -47,6 +47,19 @@ Pool::Occupancy Pool::occupancy() const {
     return {vms_.size(), idle_.size(), waiters_.size()};
 }
 
+bool Pool::visit_unless_locked(Occupancy& occupancy, VisitVm each, void* context) const noexcept {
+    if (!mutex_.try_lock()) {
+        return false;
+    }
+    const MutexLock lock(mutex_, std::adopt_lock);
+    occupancy = {vms_.size(), idle_.size(), waiters_.size()};
+    for (std::size_t i = 0; i < vms_.size(); ++i) {
+        const auto state = vms_[i]->state_unless_locked();
+        each(context, i, state ? to_string(*state) : nullptr, vms_[i]->statistics().count(Counter::requests));
+    }
+    return true;
+}
+
 // Joins the threads of VMs that have come to their end.
 void Pool::bury() {
     if (!dead_.empty()) {

@@ -4,6 +4,8 @@
 // Thread safety: any thread. Lives as long as somebody holds a lease.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -68,6 +70,12 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
         std::size_t vms = 0, idle = 0, waiting = 0;
     };
     Occupancy occupancy() const;
+
+    // For a process that panics, whose threads may hold any mutex and whose heap may be broken: waits for no mutex and
+    // takes no memory. Calls `each` with the VM's number, its state (null: it changes right now) and the requests it
+    // was given so far. False, and nothing was called, when the pool's mutex is held.
+    using VisitVm = void (*)(void* context, std::size_t number, const char* state, std::uint64_t requests);
+    bool visit_unless_locked(Occupancy& occupancy, VisitVm each, void* context) const noexcept;
 
   private:
     struct Waiter {  // its members are guarded by the mutex of the pool

@@ -98,6 +98,9 @@ class MachineStatistics final : public CounterSink {
     void note_request_time(std::chrono::microseconds time) noexcept;
 
     MachineReport report() const;
+    std::uint64_t count(Counter counter) const noexcept {
+        return counts_[static_cast<std::size_t>(counter)].load(std::memory_order_relaxed);
+    }
 
   private:
     ProgramStatistics& program_;

@@ -50,6 +50,14 @@ void RequestVm::reserve() {
     interrupted_.reset();
 }
 
+std::optional<VmState> RequestVm::state_unless_locked() noexcept {
+    if (!mutex_.try_lock()) {
+        return std::nullopt;
+    }
+    const MutexLock lock(mutex_, std::adopt_lock);
+    return life_.state();
+}
+
 void RequestVm::retire() {
     const MutexLock lock(mutex_);
     closing_ = true;

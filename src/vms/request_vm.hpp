@@ -71,6 +71,8 @@ class RequestVm {
     // --- For the pool, any thread
     void reserve();
     MachineStatistics& statistics() { return counters_; }
+    // What it does now. For a process that panics: waits for no mutex; nullopt when that of the VM is held.
+    std::optional<VmState> state_unless_locked() noexcept;
     // Ends the thread as soon as nobody holds the VM.
     void retire();
     // The same, and interrupts a guest that runs. May be repeated.
