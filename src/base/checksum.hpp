@@ -34,6 +34,7 @@ struct Checksums {
     std::string sha256, md5;  // hexadecimal digits, lower case
 
     bool any() const { return !sha256.empty() || !md5.empty(); }
+    bool operator==(const Checksums&) const = default;
 };
 
 // Checks bytes while they come along.

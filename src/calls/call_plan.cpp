@@ -1,6 +1,6 @@
 #include "src/calls/call_plan.hpp"
 
-#include <string_view>
+#include <algorithm>
 
 namespace tinykvm::host {
 
@@ -10,34 +10,41 @@ bool expects_body(std::string_view method) { return method == "POST" || method =
 
 }  // namespace
 
-std::optional<CallPlan> plan_call(const Registration& registration, const Request& request,
-                                  const RequestLayout& layout) {
+std::optional<CallPlan> plan_call(const Registration& registration, std::string_view method,
+                                  const LaidOutRequest& request) {
     const auto registered = [&](abi::Callback which) { return registration.callback(which) != 0; };
-    const abi::Request& laid_out = layout.request();
+    const abi::Request& fields = request.fields;
 
     if (registered(abi::Callback::request)) {
-        return CallPlan{abi::Callback::request, {layout.request_address()}, 1};
+        return CallPlan{abi::Callback::request, {request.address}, 1};
     }
     // Never null, so that careless programs may look at zero bytes of it.
-    const GuestAddr data = laid_out.content != 0 ? laid_out.content : laid_out.content_type + laid_out.content_type_len;
-    const std::array<std::uint64_t, 6> post = {laid_out.url, laid_out.arg,         laid_out.content_type,
-                                               data,         laid_out.content_len, layout.body_offset()};
-    const bool with_body = laid_out.content_len != 0 || layout.body_offset() != 0;
-    if (with_body || expects_body(request.method)) {
+    const GuestAddr data = fields.content != 0 ? fields.content : fields.content_type + fields.content_type_len;
+    const std::array<std::uint64_t, 6> arguments = {fields.url, fields.arg,         fields.content_type,
+                                                    data,       fields.content_len, request.body_offset};
+    // The first of them; what a callback does not take is 0.
+    const auto plan = [&](abi::Callback callback, std::size_t count) {
+        CallPlan result{callback, arguments, count};
+        std::fill(result.arguments.begin() + static_cast<std::ptrdiff_t>(count), result.arguments.end(), 0);
+        return result;
+    };
+    const bool with_body = fields.content_len != 0 || request.body_offset != 0;
+    if (with_body || expects_body(method)) {
         const bool answers = registered(abi::Callback::post);
-        if (registered(abi::Callback::stream_post) && (laid_out.content_len != 0 || !answers)) {
-            return CallPlan{abi::Callback::stream_post, post, 6};
+        const bool streams = registered(abi::Callback::stream_post);
+        if (streams && (fields.content_len != 0 || !answers)) {
+            return plan(abi::Callback::stream_post, 6);
         }
-        if (answers && registered(abi::Callback::stream_post)) {  // which has had the body, so there is none
+        if (answers && streams) {  // the stream callback has had the body, so there is none here, but its length
             return CallPlan{
-                abi::Callback::post, {laid_out.url, laid_out.arg, laid_out.content_type, 0, layout.body_offset()}, 5};
+                abi::Callback::post, {fields.url, fields.arg, fields.content_type, 0, request.body_offset}, 5};
         }
         if (answers) {
-            return CallPlan{abi::Callback::post, post, 5};
+            return plan(abi::Callback::post, 5);
         }
     }
     if (!with_body && registered(abi::Callback::get)) {
-        return CallPlan{abi::Callback::get, post, 2};
+        return plan(abi::Callback::get, 2);
     }
     return std::nullopt;
 }

@@ -1,6 +1,6 @@
 // Which callback answers a request, with which arguments.
 //
-// Thread safety: a plain value.
+// Thread safety: a plain value, and pure functions.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "src/calls/registration.hpp"
 #include "src/calls/request.hpp"
@@ -16,15 +17,21 @@
 namespace tinykvm::host {
 
 struct CallPlan {
-    abi::Callback callback;
-    std::array<std::uint64_t, 6> arguments;
-    std::size_t count;
+    abi::Callback callback{};
+    std::array<std::uint64_t, 6> arguments{};
+    std::size_t count = 0;  // of the arguments; the others are 0
 
     std::span<const std::uint64_t> list() const { return std::span(arguments).first(count); }
+    bool operator==(const CallPlan&) const = default;
 };
 
-// For a request that is laid out; nullopt: the program has no callback for such a one.
-std::optional<CallPlan> plan_call(const Registration& registration, const Request& request,
-                                  const RequestLayout& layout);
+// For a request of this method that is laid out; nullopt: the program has no callback for such a request.
+std::optional<CallPlan> plan_call(const Registration& registration, std::string_view method,
+                                  const LaidOutRequest& request);
+
+inline std::optional<CallPlan> plan_call(const Registration& registration, const Request& request,
+                                         const RequestLayout& layout) {
+    return plan_call(registration, request.method, layout.laid_out());
+}
 
 }  // namespace tinykvm::host

@@ -5,8 +5,8 @@
 #include <new>
 #include <utility>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/calls/guest_abi.hpp"
 #include "src/calls/guest_calls.hpp"
 #include "src/fetch/host_rules.hpp"
@@ -64,8 +64,6 @@ void read_fields(const GuestMemory& memory, GuestAddr address, std::vector<std::
         headers.push_back(*std::move(line));
     }
 }
-
-bool is_field(std::string_view line, std::string_view name) { return same_name(name_of(line), name); }
 
 void read_body(const GuestMemory& memory, const abi::FetchOperation& operation, Fetch& fetch) {
     const std::size_t size = operation.post_buflen;
@@ -167,7 +165,7 @@ Fetch read_fetch(const HostCall& call, const GuestMemory& memory, const abi::Fet
     return fetch;
 }
 
-// New memory of the program with `text` and a zero behind it.
+// New memory of the program with `text` and a zero after it.
 GuestAddr place(GuestMemory& memory, std::string_view text) {
     const std::size_t size = page_ceil(text.size() + 1);
     const auto address = memory.find_free(size);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 
 namespace tinykvm::host {
 
@@ -14,7 +14,7 @@ namespace {
 template <typename Lines>
 std::optional<std::string_view> find_in(const Lines& lines, std::string_view name) {
     for (const std::string_view line : lines) {
-        if (same_name(name_of(line), name)) {
+        if (is_field(line, name)) {
             return line;
         }
     }
@@ -22,7 +22,7 @@ std::optional<std::string_view> find_in(const Lines& lines, std::string_view nam
 }
 
 void remove_from(std::vector<std::string>& lines, std::string_view name) {
-    std::erase_if(lines, [&](const std::string& line) { return same_name(name_of(line), name); });
+    std::erase_if(lines, [&](const std::string& line) { return is_field(line, name); });
 }
 
 }  // namespace
@@ -75,8 +75,8 @@ long HeaderEdit::change(HeaderChange::Kind kind, std::string_view line, std::str
 }
 
 std::size_t HeaderEdit::position(std::string_view name) const {
-    const auto found = std::find_if(lines_.begin(), lines_.end(),
-                                    [&](const std::string& line) { return same_name(name_of(line), name); });
+    const auto found =
+        std::find_if(lines_.begin(), lines_.end(), [&](const std::string& line) { return is_field(line, name); });
     return found == lines_.end() ? 0 : static_cast<std::size_t>(found - lines_.begin()) + 1;
 }
 
@@ -88,7 +88,7 @@ long HeaderEdit::append(std::string_view line) {
 
 long HeaderEdit::set(std::string_view line) {
     std::string why;
-    if (line.find(':') == std::string_view::npos) {
+    if (!HttpField::split(line)) {
         return is_field_name(line) ? change(HeaderChange::Kind::unset, line, line) : -EINVAL;
     }
     const auto parts = parse_field(line, why);

@@ -189,7 +189,7 @@ RegexMatch::Result RegexMatch::substitute(std::string_view subject, std::string_
     do {
         const Result found = find(subject, from, options);
         if (found == Result::no_match && options != 0 && from < subject.size()) {
-            // Nothing more where the last, empty match was: go on behind the next byte.
+            // Nothing more where the last, empty match was: go on after the next byte.
             from++;
             options = 0;
             continue;

@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/regex.hpp"
 

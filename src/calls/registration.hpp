@@ -15,7 +15,7 @@ struct Registration {
     enum class Waiting {
         no,         // has not called wait_for_requests yet
         callbacks,  // wait_for_requests: a callback per request
-        paused,     // wait_for_requests_paused: goes on behind the call, once per request
+        paused,     // wait_for_requests_paused: goes on after the call, once per request
     };
     Waiting waiting = Waiting::no;
     GuestAddr paused_request = 0;                            // where a paused program wants its kvm_request

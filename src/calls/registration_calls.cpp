@@ -1,62 +1,12 @@
-// The calls of a program that prepares itself, and the frame around all calls.
+// The calls of a program that prepares itself, and those that any program makes at any time.
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
-#include "src/calls/call_table.hpp"
 #include "src/calls/guest_calls.hpp"
 
 namespace tinykvm::host {
-
-void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
-    phase_ = Phase::boot;
-    registration_ = {};
-    registration_.ephemeral = environment_.ephemeral;
-    boot_log_ = std::move(log);
-    waits_ = false;
-}
-
-void GuestCalls::note(std::string_view line) {
-    if (boot_log_) {
-        boot_log_(line);
-    } else if (log_.size() < max_log_lines) {
-        log_.emplace_back(line);
-    } else {
-        lines_lost_++;
-    }
-}
-
-std::vector<std::string> GuestCalls::take_log() {
-    if (lines_lost_ > 0) {
-        log_.push_back("(" + std::to_string(lines_lost_) + " more lines were not logged)");
-        lines_lost_ = 0;
-    }
-    return std::exchange(log_, {});
-}
-
-HostCallResult GuestCalls::handle(const HostCall& call, GuestMemory& memory) {
-    const CallTable::Entry* entry = CallTable::find(call.number);
-    if (entry == nullptr || entry->handler == nullptr) {
-        if (environment_.verbose) {
-            note(entry == nullptr ? "unknown call " + hex(call.number)
-                                  : std::string(entry->name) + " is not available in this version");
-        }
-        return HostCallResult::resume(-ENOSYS);
-    }
-    const unsigned now = phase_ == Phase::boot        ? CallTable::boot
-                         : phase_ == Phase::request   ? CallTable::request
-                         : phase_ == Phase::streaming ? CallTable::streaming
-                                                      : CallTable::returning;
-    if ((entry->when & now) == 0) {
-        throw Failure(FailureKind::invalid_answer,
-                      std::string(entry->name) + (phase_ == Phase::boot        ? " without a request"
-                                                  : phase_ == Phase::streaming ? " after the response has begun"
-                                                                               : " while the program serves requests"));
-    }
-    return (this->*entry->handler)(call, memory);
-}
 
 HostCallResult GuestCalls::register_func(const HostCall& call, GuestMemory&) {
     const std::uint64_t which = static_cast<std::uint32_t>(call.args[0]);

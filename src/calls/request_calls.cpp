@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "src/base/failure.hpp"
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/calls/guest_calls.hpp"
 
 namespace tinykvm::host {

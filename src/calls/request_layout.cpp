@@ -1,14 +1,13 @@
 #include "src/calls/request_layout.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "src/base/failure.hpp"
+#include "src/base/http_field.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::host {
 
@@ -39,14 +38,7 @@ void RequestLayout::write(GuestAddr to, const void* from, std::size_t size) {
 
 std::uint64_t RequestLayout::random_word() {
     if (random_words_left_ == 0) {
-        auto* to = reinterpret_cast<std::byte*>(random_words_.data());
-        for (std::size_t done = 0; done < sizeof random_words_;) {
-            const ssize_t got = getrandom(to + done, sizeof random_words_ - done, 0);
-            if (got < 0 && errno != EINTR) {
-                throw Failure(FailureKind::host_error, std::string("getrandom: ") + std::strerror(errno));
-            }
-            done += got > 0 ? static_cast<std::size_t>(got) : 0;
-        }
+        fill_random(std::as_writable_bytes(std::span(random_words_)));
         random_words_left_ = random_words_.size();
     }
     return std::exchange(random_words_[--random_words_left_], 0);
@@ -107,9 +99,8 @@ void RequestLayout::begin(GuestMemory& memory, const RequestArea& area, const Re
             too_large("a header of " + std::to_string(line.size()) + " bytes");
         }
         abi::RequestHeader header;
-        const std::size_t colon = line.find(':');
         header.field_len = static_cast<std::uint32_t>(line.size());
-        header.field_colon = static_cast<std::uint32_t>(colon == std::string_view::npos ? line.size() : colon);
+        header.field_colon = static_cast<std::uint32_t>(name_of(line).size());
         header.field = head_string(line);
         put_at(head_, slot, header);
         slot += sizeof header;
@@ -132,7 +123,7 @@ void RequestLayout::skip_body(std::size_t size) {
 }
 
 void RequestLayout::append_body(std::span<const std::byte> data) {
-    if (data.size() >= room()) {  // one byte is left for a zero behind it
+    if (data.size() >= room()) {  // one byte is left for a zero after it
         too_large("a body of more than " + std::to_string(room() + request_.content_len) +
                   " bytes does not fit in max_request_memory");
     }

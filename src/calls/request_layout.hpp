@@ -22,6 +22,13 @@
 
 namespace tinykvm::host {
 
+// Where a request is in guest memory, and what of its body is there.
+struct LaidOutRequest {
+    abi::Request fields;
+    GuestAddr address = 0;        // of the fields, as the guest sees them
+    std::size_t body_offset = 0;  // bytes of the body before the piece that is there
+};
+
 class RequestLayout {
   public:
     // Starts over at the beginning of `area` with everything but the body. Failure (too_large) when a part does not
@@ -39,11 +46,12 @@ class RequestLayout {
     // Writes everything but the body, with fresh random bits. No body may be appended afterwards.
     void finish();
 
-    // Behind everything else; for the error handler's text.
+    // After everything else; for the error handler's text.
     GuestAddr add_string(std::string_view text);
 
     const abi::Request& request() const { return request_; }
     GuestAddr request_address() const { return begin_; }
+    LaidOutRequest laid_out() const { return {request_, begin_, body_offset_}; }
 
   private:
     void write(GuestAddr to, const void* from, std::size_t size);

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "src/base/failure.hpp"
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/calls/guest_abi.hpp"
 
 namespace tinykvm::host {
@@ -53,7 +53,7 @@ std::string read_content_type(const GuestMemory& memory, GuestAddr address, std:
 // Takes the place of what was said before; but several fields of one name are several.
 void set_field(std::vector<HeaderChange>& changes, std::string line) {
     const bool is_first = std::none_of(changes.begin(), changes.end(), [&](const HeaderChange& change) {
-        return same_name(name_of(change.line), name_of(line));
+        return is_field(change.line, name_of(line));
     });
     changes.push_back({is_first ? HeaderChange::Kind::set : HeaderChange::Kind::append, std::move(line)});
 }

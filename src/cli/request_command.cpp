@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "src/base/failure.hpp"
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 #include "src/cli/command.hpp"
 #include "src/programs/catalogue.hpp"
 #include "src/source/program_source.hpp"

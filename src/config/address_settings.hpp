@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "src/config/config.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
@@ -16,6 +17,9 @@ inline constexpr char address_ranges_allowed[] =
 
 // Says what is wrong, or nothing.
 std::string read_address_ranges(const nlohmann::json& value, std::vector<AddressRange>& ranges);
+
+// What is wrong with the settings together, as "key ...: value ...: why"; empty: nothing.
+std::string combination_problem(const ProgramConfig& config);
 
 // "0xC000000000-0xC040000000"
 std::string to_string(const AddressRange& range);

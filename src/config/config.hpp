@@ -1,4 +1,5 @@
-// How a program is configured: values, and the layers they come from (defaults, its group, its own object).
+// How a program is configured: the values. They come from layers (config_layer.hpp): the defaults here, its group, its
+// own object.
 //
 // Thread safety: plain values.
 #pragma once
@@ -6,18 +7,26 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <functional>
-#include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "src/base/checksum.hpp"
-#include "src/base/config_error.hpp"
 #include "src/fetch/host_rules.hpp"
 #include "tinykvm/options.hpp"
+
+namespace tinykvm {
+
+// With names for all members, so that a new one cannot be forgotten.
+inline bool operator==(const PathRule& a, const PathRule& b) {
+    const auto members = [](const PathRule& rule) {
+        const auto& [virtual_path, real_path, writable, prefix, symlink] = rule;
+        return std::tie(virtual_path, real_path, writable, prefix, symlink);
+    };
+    return members(a) == members(b);
+}
+
+}  // namespace tinykvm
 
 namespace tinykvm::host {
 
@@ -25,6 +34,8 @@ namespace tinykvm::host {
 struct Poll {
     bool automatic = false;
     std::chrono::microseconds time{0};  // unless automatic; 0: they do not
+
+    bool operator==(const Poll&) const = default;
 };
 
 // Requests a program answers before it is frozen.
@@ -33,16 +44,20 @@ struct Warmup {
     bool exact = false;  // else num_requests is how many in a row must be no faster than one before
     std::string url = "/", method = "GET";
     std::vector<std::string> headers;  // "Name: value"
+
+    bool operator==(const Warmup&) const = default;
 };
 
 // A file that is there before the program starts, as a copy of what is at the URI.
 struct Download {
     std::string uri, path;
     Checksums checksums;
+
+    bool operator==(const Download&) const = default;
 };
 
 // The settings of one program, after its group and the defaults. Units are those of the members' types; what
-// each means is said in the table of settings.cpp, which is also the documentation.
+// each means is said in the table of settings.cpp, which is also the documentation of their defaults and ranges.
 struct ProgramConfig {
     // What is tried, in order, when a program fails: its error handler, and the body of the request as it came.
     enum class OnError { handler, original };
@@ -88,44 +103,10 @@ struct ProgramConfig {
     bool verbose = false;
     bool standard_output = false;
 
+    bool operator==(const ProgramConfig&) const = default;
+
     // Room for what may be used.
     std::size_t effective_address_space() const { return std::max(address_space, max_memory); }
 };
-
-// What is wrong with the settings together, as "key ...: value ...: why"; empty: nothing.
-std::string combination_problem(const ProgramConfig& config);
-
-// What one JSON object sets, checked but not yet applied.
-class ConfigLayer {
-  public:
-    // Comments are allowed. `name` is the program or group it is for. Throws ConfigError.
-    static ConfigLayer parse(std::string_view name, std::string_view json);
-    // Throws nothing: what is wrong with the object is the layer's mistake.
-    static ConfigLayer from(std::string_view name, const nlohmann::json& object);
-    // The first thing that is wrong with what the object sets, as ConfigError says it; empty: nothing. A layer with a
-    // mistake still tells which group it names and whether it is that of a program.
-    const std::string& mistake() const { return mistake_; }
-
-    void apply(ProgramConfig& config) const;
-    // Empty when the object does not name one.
-    const std::string& group() const { return group_; }
-    // Does it say where a program is? Else it is a group, or adds to what was said elsewhere.
-    bool defines_program() const { return defines_program_; }
-    // `newer` on top of this.
-    void add(ConfigLayer newer);
-
-  private:
-    std::vector<std::function<void(ProgramConfig&)>> assignments_;
-    friend std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view json);
-    void take(std::string_view name, std::string_view key, nlohmann::json value);
-
-    std::string group_;
-    bool defines_program_ = false;
-    std::string mistake_;
-};
-
-// The objects of a library, an object of such objects, under their names. What is wrong with one of them is the mistake
-// of its layer. Throws ConfigError when the document as a whole is not of that form.
-std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view json);
 
 }  // namespace tinykvm::host

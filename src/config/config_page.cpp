@@ -1,6 +1,25 @@
+#include "src/config/setting_kinds.hpp"
 #include "src/config/settings.hpp"
+#include "src/config/unsupported_settings.hpp"
 
 namespace tinykvm::host {
+
+namespace {
+
+std::string section(const Setting& setting) {
+    std::string text = "\n## `" + std::string(setting.key) + "`\n\n" + std::string(setting.meaning) + "\n\n";
+    for (const Alias& alias : aliases()) {
+        text += alias.key == setting.key ? "* Another name: `" + std::string(alias.name) + "`\n" : "";
+    }
+    text += "* Allowed: " + allowed_values(setting) + "\n* Default: ";
+    if (setting.fallback.empty()) {
+        return text + "none\n";
+    }
+    return text + "`" + std::string(setting.fallback) + "`" + (unit(setting).empty() ? "" : " ") +
+           std::string(unit(setting)) + "\n";
+}
+
+}  // namespace
 
 std::string configuration_page() {
     std::string page =
@@ -35,27 +54,15 @@ std::string configuration_page() {
         "mostly\n"
         "has no HOME, which is an error that says so. `$$HOME` and `$$PWD` stand for `$HOME` and `$PWD` themselves.\n";
     for (const Setting& setting : settings()) {
-        page += "\n## `" + std::string(setting.key) + "`\n\n";
-        page += std::string(setting.meaning) + "\n\n";
-        for (const Alias& alias : aliases()) {
-            page += alias.key == setting.key ? "* Another name: `" + std::string(alias.name) + "`\n" : "";
-        }
-        page += "* Allowed: " + allowed_values(setting) + "\n";
-        page += "* Default: ";
-        if (setting.fallback.empty()) {
-            page += "none\n";
-        } else {
-            page += "`" + std::string(setting.fallback) + "`";
-            page += unit(setting).empty() ? "\n" : " " + std::string(unit(setting)) + "\n";
-        }
+        page += section(setting);
     }
     page +=
         "\n## Keys of later versions\n\n"
         "In this version they only have values that ask for nothing, and others are refused, so that nobody believes "
         "they\n"
         "work:\n\n";
-    for (const LaterSetting& later : later_settings()) {
-        page += "* `" + std::string(later.key) + "`: " + std::string(later.allowed) + "\n";
+    for (const UnsupportedSetting& unsupported : unsupported_settings()) {
+        page += "* `" + std::string(unsupported.key) + "`: " + std::string(unsupported.allowed) + "\n";
     }
     page +=
         "\n## Keys that mean nothing here\n\n"

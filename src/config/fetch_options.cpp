@@ -3,9 +3,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "src/base/field.hpp"
+#include "src/base/config_error.hpp"
 #include "src/base/guest_text.hpp"
-#include "src/config/config.hpp"
+#include "src/base/http_field.hpp"
 
 namespace tinykvm::host {
 

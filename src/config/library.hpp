@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-#include "src/config/config.hpp"
+#include "src/config/config_layer.hpp"
 
 namespace tinykvm::host {
 

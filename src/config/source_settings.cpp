@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/ascii.hpp"
 #include "src/fetch/resource.hpp"
 
 namespace tinykvm::host {
@@ -13,10 +14,7 @@ namespace tinykvm::host {
 using nlohmann::json;
 
 std::string store_checksum(std::string& checksum, std::size_t digits, const json& value) {
-    auto text = value.get<std::string>();
-    for (char& c : text) {
-        c = c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c;
-    }
+    std::string text = to_lower(value.get_ref<const std::string&>());
     if (text.size() != digits || text.find_first_not_of("0123456789abcdef") != std::string::npos) {
         return "it is not one";
     }
@@ -24,7 +22,7 @@ std::string store_checksum(std::string& checksum, std::size_t digits, const json
     return {};
 }
 
-std::string store_downloads(ProgramConfig& config, const json& value) {
+std::string read_downloads(const json& value, ProgramConfig& config) {
     std::vector<Download> downloads;
     for (const json& entry : value) {
         Download download{entry["uri"].get<std::string>(), entry["filepath"].get<std::string>(), {}};

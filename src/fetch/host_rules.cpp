@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/base/ascii.hpp"
 #include "src/base/guest_text.hpp"
 
 namespace tinykvm::host {
@@ -149,9 +150,7 @@ bool is_public_address(const sockaddr& address) {
 
 std::optional<HostRule> HostRule::parse(std::string_view text) {
     HostRule rule;
-    std::string host(text);
-    std::transform(host.begin(), host.end(), host.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    std::string host = to_lower(text);
     const std::size_t bracket = host.find(']');
     const std::size_t colon = host.find(':', bracket == std::string::npos ? 0 : bracket);
     if (colon != std::string::npos) {

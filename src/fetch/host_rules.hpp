@@ -30,6 +30,7 @@ struct HostRule {
     // "example.com", "example.com:8080", "*.example.com", "*", "192.0.2.1", "[2001:db8::1]:80". Nullopt: it is none.
     static std::optional<HostRule> parse(std::string_view text);
     bool matches(const HttpUrl& url) const;
+    bool operator==(const HostRule&) const = default;
 };
 
 class HostRules {
@@ -41,6 +42,8 @@ class HostRules {
     void check_url(const HttpUrl& url) const;
     void check_address(const HttpUrl& url, const sockaddr& address) const;
     bool may_ignore_name(const HttpUrl& url) const;
+
+    bool operator==(const HostRules&) const = default;
 
   private:
     std::vector<HostRule> rules_;

@@ -1,7 +1,7 @@
 #include "src/fetch/http_client.hpp"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
+#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +10,9 @@
 #include <cstring>
 #include <utility>
 
-#include "src/base/field.hpp"
+#include "src/base/ascii.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 
 namespace tinykvm::host {
 
@@ -30,19 +31,11 @@ struct ListDeleter {
 };
 using List = std::unique_ptr<curl_slist, ListDeleter>;
 
-// OpenSSL would clean up when the process exits, while other threads still use it. It may not be what libcurl uses.
-void leave_openssl_alone_at_exit() {
-    using Init = int (*)(std::uint64_t, const void*);
-    constexpr std::uint64_t no_atexit = 0x00080000;  // OPENSSL_INIT_NO_ATEXIT
-    if (auto* init = reinterpret_cast<Init>(dlsym(RTLD_DEFAULT, "OPENSSL_init_crypto")); init != nullptr) {
-        init(no_atexit, nullptr);
-    }
-}
-
 // libcurl is never told that nobody needs it any more: others in this process may.
 void require_library() {
     static const CURLcode result = [] {
-        leave_openssl_alone_at_exit();
+        // OpenSSL would clean up when the process exits, while other threads still use it.
+        (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
         return curl_global_init(CURL_GLOBAL_DEFAULT);
     }();
     if (result != CURLE_OK) {
@@ -93,10 +86,7 @@ ParsedUrl parse(const std::string& text) {
     if (parts.scheme != "http" && parts.scheme != "https") {
         refuse_url(text, "is not an http or https URL");
     }
-    parts.host = part(url, CURLUPART_HOST);
-    for (char& c : parts.host) {
-        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-    }
+    parts.host = to_lower(part(url, CURLUPART_HOST));
     if (parts.host.starts_with('[') && parts.host.ends_with(']')) {
         parts.host = parts.host.substr(1, parts.host.size() - 2);
     }
@@ -147,7 +137,7 @@ std::string_view HttpResponse::header(std::string_view name) const {
     for (const std::string& line : headers) {
         std::string why;
         const auto parts = parse_field(line, why);
-        if (parts && same_name(parts->name, name)) {
+        if (parts && parts->is(name)) {
             return parts->value;
         }
     }
@@ -331,16 +321,15 @@ void HttpClient::Exchange::set_headers(const Target& target) {
         if (!parts) {
             fail(FailureKind::host_error, EINVAL, "a header " + why);
         }
-        const bool of_user = same_name(parts->name, "Authorization") || same_name(parts->name, "Cookie") ||
-                             same_name(parts->name, "Host");
-        if (is_framing_field(parts->name) || same_name(parts->name, "Expect") || (target.other_origin && of_user)) {
+        const bool of_user = parts->is("Authorization") || parts->is("Cookie") || parts->is("Host");
+        if (is_framing_field(parts->name) || parts->is("Expect") || (target.other_origin && of_user)) {
             continue;
         }
-        if (parts->value.empty() && same_name(parts->name, "Host")) {
+        if (parts->value.empty() && parts->is("Host")) {
             continue;  // the URL's
         }
-        has_type |= same_name(parts->name, "Content-Type");
-        // In curl's list a name with nothing behind its colon takes a header away; with a semicolon it is empty.
+        has_type |= parts->is("Content-Type");
+        // In curl's list a name with nothing after its colon takes a header away; with a semicolon it is empty.
         append(parts->value.empty() ? std::string(parts->name) + ";" : line);
     }
     append("Expect:");  // would make it wait before it sends a body

@@ -1,5 +1,6 @@
 #include "src/fetch/resource.hpp"
 
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,10 +10,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <utility>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/fetch/http_client.hpp"
 #include "tinykvm/os/file_descriptor.hpp"
 
@@ -24,10 +27,15 @@ constexpr std::string_view file_scheme = "file://";
 constexpr std::size_t max_uri_bytes = 4096, max_version_bytes = 1024;
 constexpr unsigned max_redirects = 5;
 
-int hex_digit(char c) {
-    const std::string_view digits = "0123456789abcdef";
-    const std::size_t value = digits.find(c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c);
-    return value == std::string_view::npos ? -1 : static_cast<int>(value);
+// Is every '%' of the text followed by two hexadecimal digits?
+bool is_percent_encoded(std::string_view text) {
+    for (std::size_t at = 0; (at = text.find('%', at)) != std::string_view::npos; at++) {
+        const std::string_view digits = text.substr(at + 1, 2);
+        if (digits.size() < 2 || digits.find_first_not_of("0123456789abcdefABCDEF") != std::string_view::npos) {
+            return false;
+        }
+    }
+    return true;
 }
 
 // Of file:///path or file://localhost/path; nullopt when it is not such a URI.
@@ -36,24 +44,14 @@ std::optional<std::string> path_of(std::string_view uri) {
     if (uri.starts_with("localhost/")) {
         uri.remove_prefix(std::strlen("localhost"));
     }
-    if (!uri.starts_with('/') || uri.find('\0') != std::string_view::npos) {
+    if (!uri.starts_with('/') || !is_percent_encoded(uri)) {
         return std::nullopt;
     }
-    std::string path;
-    for (std::size_t i = 0; i < uri.size(); i++) {
-        if (uri[i] != '%') {
-            path += uri[i];
-            continue;
-        }
-        const int high = i + 2 < uri.size() ? hex_digit(uri[i + 1]) : -1;
-        const int low = high < 0 ? -1 : hex_digit(uri[i + 2]);
-        if (low < 0 || (high == 0 && low == 0)) {
-            return std::nullopt;
-        }
-        path += static_cast<char>(high * 16 + low);
-        i += 2;
-    }
-    return path;
+    int size = 0;
+    const std::unique_ptr<char, decltype(&curl_free)> text(
+        curl_easy_unescape(nullptr, uri.data(), static_cast<int>(uri.size()), &size), curl_free);
+    std::string path = text ? std::string(text.get(), static_cast<std::size_t>(size)) : std::string();
+    return path.empty() || path.find('\0') != std::string::npos ? std::nullopt : std::optional(std::move(path));
 }
 
 [[noreturn]] void fail(const ResourceRequest& request, FailureKind kind, const std::string& why) {

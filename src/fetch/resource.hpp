@@ -1,4 +1,4 @@
-// What a URI names: the bytes behind it, over http or https or from a file.
+// Reads what a URI names, over http or https or from a file.
 //
 // Thread safety: any thread.
 #pragma once

@@ -1,6 +1,5 @@
 #include "src/fetch/self_requests.hpp"
 
-#include <sys/random.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -8,9 +7,11 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <span>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::host {
 
@@ -26,9 +27,7 @@ const std::string& secret() {
     // Never destroyed: there may still be requests while the process exits.
     static const std::string& text = *[] {
         std::uint64_t random[2] = {};
-        if (getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-            throw HttpFailure(FailureKind::host_error, EIO, "there are no random numbers");
-        }
+        fill_random(std::as_writable_bytes(std::span(random)));
         return new std::string(hex(random[0]) + hex(random[1]));
     }();
     return text;
@@ -66,13 +65,11 @@ FetchTime::~FetchTime() {
 }
 
 std::optional<SelfRequestOrigin> self_request_origin(std::string_view header_line) {
-    const std::size_t colon = header_line.find(':');
-    if (colon == std::string_view::npos || !same_name(header_line.substr(0, colon), origin_header)) {
+    const auto field = HttpField::split(header_line);
+    if (!field || !field->is(origin_header)) {
         return std::nullopt;
     }
-    std::string why;
-    const auto parts = parse_field(header_line, why);
-    std::string_view rest = parts ? parts->value : std::string_view();
+    std::string_view rest = field->value;
     const auto depth = take_number<unsigned>(rest);
     const bool is_ours = rest.starts_with(secret() + " ");
     rest.remove_prefix(is_ours ? secret().size() + 1 : rest.size());

@@ -1,10 +1,9 @@
 #include "src/fetch/wait_graph.hpp"
 
-#include <sys/random.h>
+#include <span>
+#include <utility>
 
-#include <cerrno>
-
-#include "src/base/failure.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::host {
 
@@ -13,9 +12,7 @@ namespace {
 WaitGraph::Id random_id() {
     WaitGraph::Id id = 0;
     while (id == 0) {
-        if (getrandom(&id, sizeof id, 0) != static_cast<ssize_t>(sizeof id)) {
-            throw Failure(FailureKind::host_error, "there are no random numbers");
-        }
+        fill_random(std::as_writable_bytes(std::span(&id, 1)));
     }
     return id;
 }

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "src/base/failure.hpp"
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
+#include "src/config/address_settings.hpp"
 #include "src/config/library.hpp"
 
 namespace tinykvm::host {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/config/config.hpp"
+#include "src/config/config_layer.hpp"
 #include "src/fetch/self_requests.hpp"
 #include "src/programs/service.hpp"
 

@@ -16,8 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/fetch/resource.hpp"
 
 namespace tinykvm::host {
@@ -83,7 +83,8 @@ void make_folders(const std::string& path) {
     }
 }
 
-// A file on its way to become `path`. Whoever has it is alone in doing so: it is also the lock.
+// A file on its way to become `path`. It is also the lock: one IncomingFile for a path exists at a time, in all
+// processes.
 class IncomingFile {
   public:
     IncomingFile(const std::string& path, const CancellableDeadline& until)
@@ -105,7 +106,7 @@ class IncomingFile {
 
     void write(std::string_view bytes) { write_all(file_.get(), bytes, name_); }
 
-    // It has its place now; whoever waited for the lock may have it. The result is for reading it.
+    // Gives the file its place, and the lock to the next that waits for it. The result is for reading the file.
     FileDescriptor publish(mode_t mode) {
         if (::fchmod(file_.get(), mode) != 0 || ::fsync(file_.get()) != 0) {
             fail_with_errno(name_);
@@ -164,15 +165,15 @@ struct TrustedFile {
     FileDescriptor file;
     std::string why_not;
 
-    TrustedFile(const std::string& path, bool whoever_wrote_it)
+    TrustedFile(const std::string& path, bool has_checksum)
         : file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
         struct stat status {};
         if (!file || ::fstat(file.get(), &status) != 0) {
             why_not = errno == ELOOP ? "it is a symbolic link" : std::strerror(errno);
         } else if (!S_ISREG(status.st_mode)) {
             why_not = "it is not a regular file";
-        } else if (!whoever_wrote_it && ((status.st_uid != ::geteuid() && status.st_uid != 0) ||
-                                         (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+        } else if (!has_checksum && ((status.st_uid != ::geteuid() && status.st_uid != 0) ||
+                                     (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
             why_not = "others could have written it, and there is no checksum";
         }
         if (!why_not.empty()) {

@@ -57,7 +57,7 @@ struct Entry {
     bool regular;
 };
 
-// The last record that looks like one: there may be a comment behind it.
+// The last record that looks like one: a comment may follow it.
 std::size_t find_end(std::span<const std::byte> bytes) {
     for (std::size_t back = end_size; back <= std::min(bytes.size(), end_size + max_comment); back++) {
         std::uint32_t signature;

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <string>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 #include "src/vmod/header.hpp"
 
 namespace tinykvm::vmod {

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/config/fetch_options.hpp"
 #include "src/fetch/host_rules.hpp"
 #include "src/vmod/counters.hpp"
@@ -21,8 +21,7 @@ constexpr unsigned max_redirects = 10;
 constexpr std::size_t max_shown_url = 300;
 
 bool has_header(const std::vector<std::string>& lines, std::string_view name) {
-    return std::any_of(lines.begin(), lines.end(),
-                       [&](const std::string& line) { return host::same_name(host::name_of(line), name); });
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) { return host::is_field(line, name); });
 }
 
 std::vector<std::string> headers_to_send(const host::FetchOptions& options, const host::Request& request) {
@@ -32,7 +31,7 @@ std::vector<std::string> headers_to_send(const host::FetchOptions& options, cons
             continue;  // VCL has said what it is
         }
         for (const std::string_view line : request.headers) {
-            if (host::same_name(host::name_of(line), name)) {
+            if (host::is_field(line, name)) {
                 lines.emplace_back(line);
             }
         }

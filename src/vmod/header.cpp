@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 
 namespace tinykvm::vmod {
 

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <span>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 #include "src/vmod/cacheability.hpp"
 
 namespace tinykvm::vmod {
@@ -27,7 +27,7 @@ bool is_one_of(Names names, std::string_view line) {
 std::string weak(const std::string& line) {
     std::string why;
     const auto parts = host::parse_field(line, why);
-    const bool is_strong = parts && host::same_name(parts->name, "ETag") && parts->value.starts_with('"');
+    const bool is_strong = parts && parts->is("ETag") && parts->value.starts_with('"');
     return is_strong ? "ETag: W/" + std::string(parts->value) : line;
 }
 
@@ -57,7 +57,7 @@ void inherit(host::Response& response, const std::vector<std::string>& source) {
     std::vector<std::string> added;
     for (const std::string& line : source) {
         const std::string_view name = host::name_of(line);
-        const auto is_same = [&](const std::string& own) { return host::same_name(host::name_of(own), name); };
+        const auto is_same = [&](const std::string& own) { return host::is_field(own, name); };
         if (host::same_name(name, "Vary")) {
             // The program's own does not take its place, whether it was set or added: the result depends on both.
             if (!has_no_vary) {

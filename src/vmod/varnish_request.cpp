@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 #include "src/fetch/self_requests.hpp"
 
 namespace tinykvm::vmod {

@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "src/base/field.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
 #include "src/vms/request_vm.hpp"
 
 namespace tinykvm::host {
@@ -415,7 +415,7 @@ void RequestVm::answer_with_kept_body() {
     outcome_.response.body_size = kept_body_.size();
     // What else the client said about its form is still true.
     for (const std::string_view line : request_.headers) {
-        if (same_name(name_of(line), "Content-Encoding")) {
+        if (is_field(line, "Content-Encoding")) {
             outcome_.response.headers.emplace_back(line);
         }
     }

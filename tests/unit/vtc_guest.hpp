@@ -80,7 +80,7 @@ inline std::string get(Pool& pool, std::string_view url, std::string_view argume
     return ask(pool, request);
 }
 
-class ApiGuest : public testing::Test {
+class VtcGuestTest : public testing::Test {
   protected:
     void SetUp() override {
         if (access("/dev/kvm", R_OK | W_OK) != 0) {

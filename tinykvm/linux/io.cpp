@@ -12,9 +12,9 @@
 
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/random.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/transfer.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
 

@@ -1,28 +1,16 @@
 // Random bytes: always fresh ones of the host, in every fork and after every reset.
-#include "tinykvm/linux/random.hpp"
+#include "tinykvm/os/random.hpp"
 
 #include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "tinykvm/errors.hpp"
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/transfer.hpp"
 
 namespace tinykvm::linux_abi {
-
-void fill_random(std::span<std::byte> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
-        if (got > 0) {
-            bytes = bytes.subspan(static_cast<std::size_t>(got));
-        } else if (errno != EINTR) {
-            throw MachineError::from_errno("getrandom", errno);
-        }
-    }
-}
 
 std::int64_t sys_getrandom(Call& call) {
     const auto flags = static_cast<std::uint32_t>(call.args[2]);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/linux/random.hpp"
 #include "tinykvm/linux/state.hpp"
+#include "tinykvm/os/random.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {

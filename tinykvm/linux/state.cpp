@@ -7,8 +7,8 @@
 #include <span>
 
 #include "tinykvm/linux/namespace.hpp"
-#include "tinykvm/linux/random.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
 

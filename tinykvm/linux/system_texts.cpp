@@ -11,9 +11,9 @@
 #include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/clock.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
-#include "tinykvm/linux/random.hpp"
 #include "tinykvm/linux/system_name.hpp"
 #include "tinykvm/linux/text_format.hpp"
+#include "tinykvm/os/random.hpp"
 #include "tinykvm/platform/platform.hpp"
 
 namespace tinykvm::linux_abi {

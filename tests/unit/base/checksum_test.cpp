@@ -18,7 +18,7 @@ std::string digest(Digest::Algorithm algorithm, std::string_view a, std::string_
 constexpr const char* sha256_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 constexpr const char* md5_of_abc = "900150983cd24fb0d6963f7d28e17f72";
 
-TEST(ApiChecksum, KnownVectors) {
+TEST(Checksum, KnownVectors) {
     EXPECT_EQ(digest(Digest::Algorithm::sha256, "abc"), sha256_of_abc);
     EXPECT_EQ(digest(Digest::Algorithm::sha256, "a", "bc"), sha256_of_abc);
     EXPECT_EQ(digest(Digest::Algorithm::sha256, ""),
@@ -33,7 +33,7 @@ std::string problem(const Checksums& expected, std::string_view text) {
     return verification.finish();
 }
 
-TEST(ApiChecksum, EveryExpectedOneMustMatch) {
+TEST(Checksum, EveryExpectedOneMustMatch) {
     EXPECT_EQ(problem({}, "anything"), "");
     EXPECT_EQ(problem({sha256_of_abc, ""}, "abc"), "");
     EXPECT_EQ(problem({"", md5_of_abc}, "abc"), "");
@@ -48,7 +48,7 @@ TEST(ApiChecksum, EveryExpectedOneMustMatch) {
     EXPECT_NE(problem({std::string(64, '0'), md5_of_abc}, "abc"), "");
 }
 
-TEST(ApiChecksum, Sha256IsThereUnasked) {
+TEST(Checksum, Sha256IsThereUnasked) {
     Verification verification({});
     verification.add(bytes("abc"));
     EXPECT_EQ(verification.finish(), "");

@@ -1,4 +1,4 @@
-// What programs fetch, with real forks and a server in this process (P7, P8, P10, P13).
+// What programs fetch, with real forks and a server in this process.
 #include <future>
 #include <thread>
 
@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class ApiFetch : public ApiGuest {
+class FetchTest : public VtcGuestTest {
   protected:
     ProgramConfig config(const std::vector<std::string>& hosts) {
         ProgramConfig config = guest_config("fetch");
@@ -33,7 +33,7 @@ class ApiFetch : public ApiGuest {
     std::string boot_log;
 };
 
-TEST_F(ApiFetch, WhatIsRefusedCausesNoConnection) {
+TEST_F(FetchTest, WhatIsRefusedCausesNoConnection) {
     HttpServer target([](const std::string&) { return ok("target"); });
     HttpServer server([&](const std::string&) {
         return "HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: " + target.url("/") + "\r\n\r\n";
@@ -52,7 +52,7 @@ TEST_F(ApiFetch, WhatIsRefusedCausesNoConnection) {
     EXPECT_EQ(target.connections(), 0);
 }
 
-TEST_F(ApiFetch, HostOfAFieldIsSentAndOpensNoDoor) {
+TEST_F(FetchTest, HostOfAFieldIsSentAndOpensNoDoor) {
     HttpServer other([](const std::string&) { return ok("other"); });
     HttpServer server([&](const std::string& request) {
         if (request.starts_with("GET /here")) {
@@ -80,7 +80,7 @@ TEST_F(ApiFetch, HostOfAFieldIsSentAndOpensNoDoor) {
     EXPECT_EQ(server.requests().size(), 3U);
 }
 
-TEST_F(ApiFetch, FieldsOfTheConnectionAreNotThePrograms) {
+TEST_F(FetchTest, FieldsOfTheConnectionAreNotThePrograms) {
     HttpServer server([](const std::string&) { return ok("x", "Content-Type: a/b\r\n"); });
     const auto vms = pool(config({host_of(server)}));
     for (const char* field : {"field:Content-Length: 5", "field:Host:", "field:Transfer-Encoding: chunked",
@@ -97,7 +97,7 @@ TEST_F(ApiFetch, FieldsOfTheConnectionAreNotThePrograms) {
     EXPECT_EQ(server.connections(), 5);
 }
 
-TEST_F(ApiFetch, ResponsesAreMemoryOfTheRequest) {
+TEST_F(FetchTest, ResponsesAreMemoryOfTheRequest) {
     HttpServer server([](const std::string& request) {
         const std::size_t size = std::strtoul(request.c_str() + 5, nullptr, 10);  // GET /SIZE
         return ok(std::string(size, 'x'));
@@ -123,7 +123,7 @@ TEST_F(ApiFetch, ResponsesAreMemoryOfTheRequest) {
     EXPECT_GT(counters[Counter::fetch_time], 0U);
 }
 
-TEST_F(ApiFetch, PreparedBuffersAreFilled) {
+TEST_F(FetchTest, PreparedBuffersAreFilled) {
     HttpServer server(
         [](const std::string&) { return std::string("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"); });
     const auto vms = pool(config({host_of(server)}));
@@ -142,7 +142,7 @@ TEST_F(ApiFetch, PreparedBuffersAreFilled) {
     EXPECT_EQ(counters[Counter::program_exception], 0U);
 }
 
-TEST_F(ApiFetch, BodiesArriveWhole) {
+TEST_F(FetchTest, BodiesArriveWhole) {
     HttpServer server([](const std::string& request) { return ok(request.substr(request.find("\r\n\r\n") + 4)); });
     const auto vms = pool(config({host_of(server)}));
     std::string body(100000, '\0');
@@ -159,7 +159,7 @@ TEST_F(ApiFetch, BodiesArriveWhole) {
     EXPECT_TRUE(seen[0].ends_with(body));
 }
 
-TEST_F(ApiFetch, ClientThatLeavesEndsAFetch) {
+TEST_F(FetchTest, ClientThatLeavesEndsAFetch) {
     HttpServer silent([](const std::string&) { return ""; });
     const auto vms = pool(config({host_of(silent)}));
     Lease lease = vms->acquire(soon(), nullptr);
@@ -175,7 +175,7 @@ TEST_F(ApiFetch, ClientThatLeavesEndsAFetch) {
     EXPECT_EQ(get(*vms, "ftp://x/", "get"), "200 error 22 status 0");
 }
 
-TEST_F(ApiFetch, TimeIsLeftToSaySo) {
+TEST_F(FetchTest, TimeIsLeftToSaySo) {
     HttpServer silent([](const std::string&) { return ""; });
     ProgramConfig hasty = config({host_of(silent)});
     hasty.max_request_time = 2s;
@@ -184,7 +184,7 @@ TEST_F(ApiFetch, TimeIsLeftToSaySo) {
     EXPECT_EQ(counters[Counter::program_timeout], 0U);
 }
 
-TEST_F(ApiFetch, WhatMainFetchedIsInEveryRequest) {
+TEST_F(FetchTest, WhatMainFetchedIsInEveryRequest) {
     HttpServer server([](const std::string&) { return ok("at boot"); });
     ProgramConfig fetching = config({host_of(server)});
     fetching.main_arguments = {server.url("/")};
@@ -194,7 +194,7 @@ TEST_F(ApiFetch, WhatMainFetchedIsInEveryRequest) {
     EXPECT_EQ(server.connections(), 1);
 }
 
-TEST_F(ApiFetch, BootThatFetchesCanBeCancelled) {
+TEST_F(FetchTest, BootThatFetchesCanBeCancelled) {
     HttpServer silent([](const std::string&) { return ""; });
     ProgramConfig fetching = config({host_of(silent)});
     fetching.main_arguments = {silent.url("/")};
@@ -213,7 +213,7 @@ TEST_F(ApiFetch, BootThatFetchesCanBeCancelled) {
     EXPECT_TRUE(booting.get());
 }
 
-TEST_F(ApiFetch, SelfRequestsKnowTheirDepth) {
+TEST_F(FetchTest, SelfRequestsKnowTheirDepth) {
     HttpServer server([](const std::string&) { return ok("self"); });
     self_requests->configure("", server.url(""), 5);
     const auto vms = pool(config({}));
@@ -231,7 +231,7 @@ TEST_F(ApiFetch, SelfRequestsKnowTheirDepth) {
     EXPECT_EQ(counters[Counter::self_requests_failed], 1U);
 }
 
-TEST_F(ApiFetch, RequestThatWaitsForItselfFailsAtOnce) {
+TEST_F(FetchTest, RequestThatWaitsForItselfFailsAtOnce) {
     std::shared_ptr<Pool> vms;
     std::string inner, kept;
     HttpServer server([&](const std::string& request) {

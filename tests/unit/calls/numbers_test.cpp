@@ -67,7 +67,7 @@ static_assert(sizeof(virtbuffer) == 16 && offsetof(virtbuffer, len) == 8);
 static_assert(sizeof(shared_memory_info) == 16 && offsetof(shared_memory_info, end) == 8);
 static_assert(sizeof(meminfo) == 32 && offsetof(meminfo, reqmem_current) == 24);
 
-TEST(ApiNumbers, AreTheSameEverywhere) {
+TEST(Numbers, AreTheSameEverywhere) {
     for (const Known& call : calls) {
         const CallTable::Entry* entry = CallTable::find(call.number);
         ASSERT_NE(entry, nullptr) << call.name;

@@ -1,4 +1,4 @@
-// Regular expressions of guests: results, and limits that hold for hostile patterns and subjects (P5, P7, P8, D5).
+// Regular expressions of guests: results, and limits that hold for hostile patterns and subjects.
 #include "src/calls/regex.hpp"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ std::string replaced(std::string_view pattern, std::string_view subject, std::st
     return found == Result::match ? result : "(failed)";
 }
 
-TEST(ApiRegex, MatchSaysWhere) {
+TEST(Regex, MatchSaysWhere) {
     const auto regex = compiled("b+");
     RegexMatch matching(*regex, 100, never);
     ASSERT_EQ(matching.find("aabbc"), Result::match);
@@ -55,7 +55,7 @@ std::string calls_of_each_other(int count) {
     return pattern + "(b)";
 }
 
-TEST(ApiRegex, BadPatternsAreRefusedWithAReason) {
+TEST(Regex, BadPatternsAreRefusedWithAReason) {
     std::string why;
     EXPECT_EQ(Regex::compile("a(b", why), nullptr);
     EXPECT_EQ(why, "missing closing parenthesis at byte 3");
@@ -77,7 +77,7 @@ TEST(ApiRegex, BadPatternsAreRefusedWithAReason) {
     EXPECT_NE(Regex::compile(std::string(max_regex_pattern, 'a'), why), nullptr) << why;
 }
 
-TEST(ApiRegex, SubstitutionIsThatOfVcl) {
+TEST(Regex, SubstitutionIsThatOfVcl) {
     EXPECT_EQ(replaced("b", "abcb", "X", false), "aXcb");
     EXPECT_EQ(replaced("b", "abcb", "X", true), "aXcX");
     EXPECT_EQ(replaced("z", "abcb", "X", true), "abcb");
@@ -93,7 +93,7 @@ TEST(ApiRegex, SubstitutionIsThatOfVcl) {
     EXPECT_EQ(replaced("(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)", "abcdefghijk", "\\9\\1\\11", false), "iaa1");
 }
 
-TEST(ApiRegex, ResultsFitTheirRoom) {
+TEST(Regex, ResultsFitTheirRoom) {
     const auto regex = compiled("b");
     std::string result;
     EXPECT_EQ(RegexMatch(*regex, 10, never).substitute("abc", "xyz", false, 5, result), Result::match);
@@ -107,7 +107,7 @@ TEST(ApiRegex, ResultsFitTheirRoom) {
 }
 
 // Each of them would take from minutes to years. That the test ends is the point of it.
-TEST(ApiRegex, MatchingIsBounded) {
+TEST(Regex, MatchingIsBounded) {
     const std::string long_line(max_regex_subject, 'a');
     const std::pair<const char*, std::string> bombs[] = {
         {"^(a+)+$", std::string(64, 'a') + "!"},
@@ -133,7 +133,7 @@ TEST(ApiRegex, MatchingIsBounded) {
     EXPECT_EQ(match(".*(?:a|b)*+[xy]", std::string(100000, 'a')), Result::too_much_work);
 }
 
-TEST(ApiRegex, MatchesOfOneCallShareItsWork) {
+TEST(Regex, MatchesOfOneCallShareItsWork) {
     const auto regex = compiled("(a+)+$");
     const std::string subject = std::string(40, 'a') + "!";
     RegexMatch matching(*regex, subject.size(), never);
@@ -141,14 +141,14 @@ TEST(ApiRegex, MatchesOfOneCallShareItsWork) {
     EXPECT_EQ(matching.find("a"), Result::too_much_work);
 }
 
-TEST(ApiRegex, DeadlinesEndMatches) {
+TEST(Regex, DeadlinesEndMatches) {
     const auto regex = compiled("a");
     const std::string subject(max_regex_subject, 'a');  // so long that the clock is looked at with each step
     EXPECT_EQ(RegexMatch(*regex, subject.size(), never).find(subject), Result::match);
     EXPECT_EQ(RegexMatch(*regex, subject.size(), Clock::now()).find(subject), Result::too_much_work);
 }
 
-TEST(ApiRegex, OrdinaryWorkIsDone) {
+TEST(Regex, OrdinaryWorkIsDone) {
     std::string text;
     while (text.size() < max_regex_subject - 10) {
         text += "name=val; ";
@@ -161,7 +161,7 @@ TEST(ApiRegex, OrdinaryWorkIsDone) {
     EXPECT_EQ(match("(?:x|y)+$", text), Result::no_match);
 }
 
-TEST(ApiRegex, CompilingNeedsLittleStack) {
+TEST(Regex, CompilingNeedsLittleStack) {
     // Patterns as deep and as wide as they may be.
     std::string deep, behind, calls = "(?<=(?1))", wide = "(?:";
     for (int i = 0; i < 30; i++) {
@@ -208,7 +208,7 @@ TEST(ApiRegex, CompilingNeedsLittleStack) {
     EXPECT_LT(used, 96U << 10);
 }
 
-TEST(ApiRegexSet, HandlesAreReusedAndCounted) {
+TEST(RegexSet, HandlesAreReusedAndCounted) {
     RegexSet set;
     EXPECT_EQ(set.add(compiled("a")), 0);
     EXPECT_EQ(set.add(compiled("b")), 1);
@@ -227,7 +227,7 @@ TEST(ApiRegexSet, HandlesAreReusedAndCounted) {
     EXPECT_EQ(set.use("b"), 1);
 }
 
-TEST(ApiRegexSet, IsBounded) {
+TEST(RegexSet, IsBounded) {
     RegexSet many;
     for (std::size_t i = 0; i < max_regexes; i++) {
         ASSERT_EQ(many.add(compiled("a" + std::to_string(i))), static_cast<int>(i));

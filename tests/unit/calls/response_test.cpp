@@ -1,10 +1,10 @@
-// Answers and calls of hostile guests, against the memory of a real one (B1, B2, P4, P5).
+// Answers and calls of hostile guests, against the memory of a real one.
 #include "src/calls/response.hpp"
 
 #include <cerrno>
 #include <limits>
 
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 #include "src/calls/guest_abi.hpp"
 #include "tests/unit/vtc_guest.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -33,10 +33,10 @@ constexpr std::uint64_t bad_pointers[] = {
 constexpr std::uint64_t lengths[] = {
     1, 7, 4095, 4096, std::uint64_t{1} << 31, std::uint64_t{1} << 46, std::uint64_t{1} << 63, max64, max64 - 4095};
 
-class ApiResponse : public ApiGuest {
+class ResponseTest : public VtcGuestTest {
   protected:
     void SetUp() override {
-        ApiGuest::SetUp();
+        VtcGuestTest::SetUp();
         if (IsSkipped()) {
             return;
         }
@@ -82,7 +82,7 @@ class ApiResponse : public ApiGuest {
     std::vector<std::string> ignored;
 };
 
-TEST_F(ApiResponse, WellFormedAnswerIsRead) {
+TEST_F(ResponseTest, WellFormedAnswerIsRead) {
     EXPECT_EQ(answer({200, type(), 10, body(), 8, 0}), "fine");
     EXPECT_EQ(response.content_type, "text/plain");
     EXPECT_EQ(response.body_size, 8U);
@@ -92,13 +92,13 @@ TEST_F(ApiResponse, WellFormedAnswerIsRead) {
     EXPECT_FALSE(response.cacheability);
 }
 
-TEST_F(ApiResponse, NothingIsFineToo) {
+TEST_F(ResponseTest, NothingIsFineToo) {
     EXPECT_EQ(answer({204, 0, 0, 0, 0, 0}), "fine");
     EXPECT_EQ(answer({204, max64, 0, max64, 0, 0}), "fine");
     EXPECT_EQ(response.body_size, 0U);
 }
 
-TEST_F(ApiResponse, ContentTypeEndsAtItsFirstZero) {
+TEST_F(ResponseTest, ContentTypeEndsAtItsFirstZero) {
     for (const std::string_view said : {"text/plain\0"sv, "text/plain\0\0\0"sv, "text/plain\0a\r\nb: c"sv}) {
         ASSERT_TRUE(memory().write(type(), said.data(), said.size()));
         EXPECT_EQ(answer({200, type(), said.size(), 0, 0, 0}), "fine");
@@ -109,7 +109,7 @@ TEST_F(ApiResponse, ContentTypeEndsAtItsFirstZero) {
     EXPECT_EQ(response.content_type, "");
 }
 
-TEST_F(ApiResponse, ContentTypeHasAtMost4095Bytes) {
+TEST_F(ResponseTest, ContentTypeHasAtMost4095Bytes) {
     const std::string longest(4095, 'x');
     ASSERT_TRUE(memory().write(type(), longest.c_str(), 4096));
     EXPECT_EQ(answer({200, type(), 4095, 0, 0, 0}), "fine");
@@ -122,7 +122,7 @@ TEST_F(ApiResponse, ContentTypeHasAtMost4095Bytes) {
     EXPECT_NE(answer({200, type(), 4097, 0, 0, 0}), "fine");
 }
 
-TEST_F(ApiResponse, StatusHasThreeSensibleDigits) {
+TEST_F(ResponseTest, StatusHasThreeSensibleDigits) {
     for (int status = -70000; status <= 70000; status++) {
         const auto seen = static_cast<std::int16_t>(status);
         const bool good = seen >= 200 && seen <= 599;
@@ -131,7 +131,7 @@ TEST_F(ApiResponse, StatusHasThreeSensibleDigits) {
     }
 }
 
-TEST_F(ApiResponse, NoPointerAndLengthGetsOut) {
+TEST_F(ResponseTest, NoPointerAndLengthGetsOut) {
     for (const std::uint64_t pointer : bad_pointers) {
         for (const std::uint64_t length : lengths) {
             EXPECT_NE(answer({200, pointer, length, body(), 8, 0}), "fine") << pointer << " " << length;
@@ -145,14 +145,14 @@ TEST_F(ApiResponse, NoPointerAndLengthGetsOut) {
     }
 }
 
-TEST_F(ApiResponse, EndOfTheAreaIsTheEnd) {
+TEST_F(ResponseTest, EndOfTheAreaIsTheEnd) {
     const GuestAddr end = area.begin + area.size;
     EXPECT_EQ(answer({200, type(), 10, area.begin, area.size, 0}), "fine");
     EXPECT_EQ(answer({200, type(), 10, end - 1, 1, 0}), "fine");
     EXPECT_NE(answer({200, type(), 10, area.begin, std::uint64_t{1} << 40, 0}), "fine");
 }
 
-TEST_F(ApiResponse, HeadersCannotBreakTheMessage) {
+TEST_F(ResponseTest, HeadersCannotBreakTheMessage) {
     for (int c = 0; c < 32; c++) {
         if (c != '\t') {
             EXPECT_NE(with_header(std::string("X-A: b") + static_cast<char>(c) + "X-Evil: c"), "fine") << c;
@@ -170,7 +170,7 @@ TEST_F(ApiResponse, HeadersCannotBreakTheMessage) {
     EXPECT_EQ(ignored, std::vector<std::string>{"content-length"});
 }
 
-TEST_F(ApiResponse, ArrayOfHeadersIsBoundedAndInMemory) {
+TEST_F(ResponseTest, ArrayOfHeadersIsBoundedAndInMemory) {
     const GuestAddr at = area.begin + 300;
     for (const std::uint64_t pointer : bad_pointers) {
         abi::ResponseExtra extra;
@@ -186,7 +186,7 @@ TEST_F(ApiResponse, ArrayOfHeadersIsBoundedAndInMemory) {
     EXPECT_NE(answer({200, type(), 10, body(), 8, at}), "fine");
 }
 
-TEST_F(ApiResponse, TimesAreNumbers) {
+TEST_F(ResponseTest, TimesAreNumbers) {
     abi::ResponseExtra extra;
     extra.cached = 200;  // a bool of the guest may be anything
     extra.ttl = std::numeric_limits<float>::quiet_NaN();
@@ -201,7 +201,7 @@ TEST_F(ApiResponse, TimesAreNumbers) {
 }
 
 // Every call, with every kind of pointer and length: an error or an answer, never an accident.
-TEST_F(ApiResponse, CallsSurviveEveryArgument) {
+TEST_F(ResponseTest, CallsSurviveEveryArgument) {
     GuestCalls calls({1 << 20, 1 << 20, true});
     const std::string_view headers[] = {"X-A: b"};
     Request request;
@@ -230,7 +230,7 @@ TEST_F(ApiResponse, CallsSurviveEveryArgument) {
     }
 }
 
-TEST_F(ApiResponse, CallsThatWriteStayInsideTheBuffer) {
+TEST_F(ResponseTest, CallsThatWriteStayInsideTheBuffer) {
     GuestCalls calls({1 << 20, 1 << 20, true});
     const std::string_view headers[] = {"X-A: value"};
     Request request;
@@ -262,7 +262,7 @@ TEST_F(ApiResponse, CallsThatWriteStayInsideTheBuffer) {
     }
 }
 
-TEST_F(ApiResponse, LogIsBounded) {
+TEST_F(ResponseTest, LogIsBounded) {
     GuestCalls calls({1 << 20, 1 << 20, false});
     const Request request;
     calls.begin_request(request);
@@ -273,6 +273,13 @@ TEST_F(ApiResponse, LogIsBounded) {
     const auto lines = calls.take_log();
     EXPECT_LE(lines.size(), 65U);
     EXPECT_EQ(lines.back(), "(1936 more lines were not logged)");
+}
+
+TEST(Cacheability, SecondsAreSane) {
+    EXPECT_EQ(sane_seconds(-1), 0);
+    EXPECT_EQ(sane_seconds(std::numeric_limits<double>::quiet_NaN()), 0);
+    EXPECT_EQ(sane_seconds(std::numeric_limits<double>::infinity()), 10 * 365.25 * 86400);
+    EXPECT_EQ(sane_seconds(1.5), 1.5);
 }
 
 }  // namespace

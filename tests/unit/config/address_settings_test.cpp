@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/config/config.hpp"
+#include "src/config/config_layer.hpp"
 
 namespace tinykvm::host {
 namespace {
@@ -28,7 +28,7 @@ std::string complaint(const std::string& json) {
     return "accepted";
 }
 
-TEST(ApiAddresses, RangesAreReadInEveryForm) {
+TEST(AddressSettings, RangesAreReadInEveryForm) {
     EXPECT_EQ(remapping("[]"), Ranges{});
     EXPECT_EQ(remapping("{}"), Ranges{});
     EXPECT_EQ(remapping(R"(["0xC000000000", 1024])"), (Ranges{{0xC000000000, 0xC040000000}}));
@@ -37,7 +37,7 @@ TEST(ApiAddresses, RangesAreReadInEveryForm) {
               (Ranges{{0xC000000000, 0xC000100000}, {0x10000, 0x7FFFFFFFF000}}));
 }
 
-TEST(ApiAddresses, MistakesHaveTheirSentence) {
+TEST(AddressSettings, MistakesHaveTheirSentence) {
     const std::pair<const char*, const char*> cases[] = {
         {"5",
          "value 5; allowed is a range [\"0xBEGIN\", MiB] or [\"0xBEGIN\", \"0xEND\"], or an object of at most 64 "
@@ -75,9 +75,9 @@ TEST(ApiAddresses, MistakesHaveTheirSentence) {
     EXPECT_NE(complaint(many + "}").find("65 ranges"), std::string::npos);
 }
 
-TEST(ApiAddresses, DefaultsFitTogether) { EXPECT_EQ(combination_problem({}), ""); }
+TEST(AddressSettings, DefaultsFitTogether) { EXPECT_EQ(combination_problem({}), ""); }
 
-TEST(ApiAddresses, SettingsThatDoNotFitTogetherAreNamed) {
+TEST(AddressSettings, SettingsThatDoNotFitTogetherAreNamed) {
     ProgramConfig config;
     config.address_space = std::size_t{128} << 20;
     config.max_memory = config.address_space;
@@ -100,7 +100,7 @@ TEST(ApiAddresses, SettingsThatDoNotFitTogetherAreNamed) {
               "executable_remapping, of which 0x100000-0x200000 is a part");
 }
 
-TEST(ApiAddresses, AddressSpaceIsNeverLessThanTheMemory) {
+TEST(AddressSettings, AddressSpaceIsNeverLessThanTheMemory) {
     ProgramConfig config;
     ConfigLayer::parse("p", R"({"max_memory": 4096, "address_space": 128})").apply(config);
     EXPECT_EQ(config.effective_address_space(), std::size_t{4096} << 20);
@@ -113,7 +113,7 @@ TEST(ApiAddresses, AddressSpaceIsNeverLessThanTheMemory) {
               "shared_memory 0 at least 5064 is needed");
 }
 
-TEST(ApiAddresses, RangesForCodeAreKeptBesideTheOthers) {
+TEST(AddressSettings, RangesForCodeAreKeptBesideTheOthers) {
     ProgramConfig config;
     ConfigLayer::parse("p", R"({"remapping": ["0xC000000000", 1], "executable_remapping": ["0x1000000000", 2]})")
         .apply(config);

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "src/config/config.hpp"
+#include "src/base/config_error.hpp"
 
 namespace tinykvm::host {
 namespace {
@@ -17,7 +17,7 @@ std::string complaint(const std::string& json) {
     }
 }
 
-TEST(ApiFetchOptions, AreWhatTheObjectSays) {
+TEST(FetchOptions, AreWhatTheObjectSays) {
     const FetchOptions none = parse_fetch_options("");
     EXPECT_TRUE(none.headers.empty() && none.forward_headers.empty() && !none.timeout);
     const FetchOptions all = parse_fetch_options(R"({
@@ -30,7 +30,7 @@ TEST(ApiFetchOptions, AreWhatTheObjectSays) {
     EXPECT_EQ(all.timeout, std::chrono::milliseconds(1500));
 }
 
-TEST(ApiFetchOptions, WhatIsWrongIsNamed) {
+TEST(FetchOptions, WhatIsWrongIsNamed) {
     const std::pair<const char*, const char*> cases[] = {
         {"unused", "its config: it is not a JSON object: unused"},
         {"[1]", "its config: it is not a JSON object: [1]"},

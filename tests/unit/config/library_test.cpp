@@ -21,7 +21,7 @@ struct NoCounters final : CounterSink {
     void add(Counter, std::uint64_t) noexcept override {}
 };
 
-class ApiLibrary : public testing::Test {
+class LibraryTest : public testing::Test {
   protected:
     // Where a library with this text is.
     std::string library(const std::string& text, const std::string& name = "library.json") {
@@ -58,7 +58,7 @@ const std::string two = R"({
     "images": {"concurrency": 7, "max_memory": 100}
 })";
 
-TEST_F(ApiLibrary, HasProgramsAndGroupsInAnyOrder) {
+TEST_F(LibraryTest, HasProgramsAndGroupsInAnyOrder) {
     const auto programs = catalogue.library(library(two));
     ASSERT_EQ(programs.size(), 2U);
     EXPECT_EQ(programs[0]->name(), "avif");
@@ -69,7 +69,7 @@ TEST_F(ApiLibrary, HasProgramsAndGroupsInAnyOrder) {
     EXPECT_EQ(catalogue.find("images"), nullptr);
 }
 
-TEST_F(ApiLibrary, WhatConfigureSaysCountsMoreWhateverTheOrder) {
+TEST_F(LibraryTest, WhatConfigureSaysCountsMoreWhateverTheOrder) {
     EXPECT_EQ(configuring("avif", R"({"concurrency": 9})"), "accepted");
     EXPECT_EQ(configuring("images", R"({"max_memory": 50})"), "accepted");
     EXPECT_EQ(loading(library(two)), "loaded");
@@ -83,14 +83,14 @@ TEST_F(ApiLibrary, WhatConfigureSaysCountsMoreWhateverTheOrder) {
     EXPECT_EQ(config("hello").filename, "/y/hello");
 }
 
-TEST_F(ApiLibrary, ProgramMayTakeItsGroupFromElsewhere) {
+TEST_F(LibraryTest, ProgramMayTakeItsGroupFromElsewhere) {
     EXPECT_EQ(configuring("mine", R"({"concurrency": 3})"), "accepted");
     EXPECT_EQ(loading(library(R"({"p": {"filename": "/x", "group": "mine"}})")), "loaded");
     EXPECT_EQ(config("p").concurrency, 3U);
     EXPECT_EQ(configuring("q", R"({"filename": "/x", "group": "mine"})"), "accepted");
 }
 
-TEST_F(ApiLibrary, EachMistakeHasItsSentence) {
+TEST_F(LibraryTest, EachMistakeHasItsSentence) {
     const std::pair<const char*, const char*> cases[] = {
         {R"({"p": {"filename": "/x", "concurrency": 256}})",
          "configuration of \"p\": key \"concurrency\": value 256; allowed is a whole number from 1 to 255"},
@@ -132,9 +132,9 @@ TEST_F(ApiLibrary, EachMistakeHasItsSentence) {
 std::vector<std::string> said;
 void note(const std::string& program, std::string_view line) { said.push_back(program + ": " + std::string(line)); }
 
-class ApiLenientLibrary : public ApiLibrary {
+class LenientLibraryTest : public LibraryTest {
   protected:
-    ApiLenientLibrary() { said.clear(); }
+    LenientLibraryTest() { said.clear(); }
     void load(const std::string& text) { lenient.library(uri = library(text), Catalogue::Mistakes::refuse); }
     std::string refusal(const std::string& name) { return lenient.find(name)->refusal(); }
     std::string of_library(const std::string& mistake) const { return mistake + "; it is in library " + uri; }
@@ -143,7 +143,7 @@ class ApiLenientLibrary : public ApiLibrary {
     Catalogue lenient{{counters, note, nullptr}};
 };
 
-TEST_F(ApiLenientLibrary, ServesTheProgramsThatHaveNoMistake) {
+TEST_F(LenientLibraryTest, ServesTheProgramsThatHaveNoMistake) {
     const std::pair<const char*, const char*> mistakes[] = {
         {R"({"filename": "/x", "concurrency": 256})",
          "key \"concurrency\": value 256; allowed is a whole number from 1 to 255"},
@@ -163,14 +163,14 @@ TEST_F(ApiLenientLibrary, ServesTheProgramsThatHaveNoMistake) {
     }
 }
 
-TEST_F(ApiLenientLibrary, StillRefusesDocumentsThatAreNone) {
+TEST_F(LenientLibraryTest, StillRefusesDocumentsThatAreNone) {
     for (const char* text :
          {"", "[]", R"({"p": {"filename": "/x"}, "p": {"filename": "/y"}})", R"({"a b": {"filename": "/x"}})"}) {
         EXPECT_THROW(load(text), ConfigError) << text;
     }
 }
 
-TEST_F(ApiLenientLibrary, WhoNeedsARefusedProgramIsToldWhy) {
+TEST_F(LenientLibraryTest, WhoNeedsARefusedProgramIsToldWhy) {
     load(R"({"p": {"filename": "/x", "concurrency": 0}})");
     Service& service = *lenient.find("p");
     EXPECT_FALSE(service.ready());
@@ -195,7 +195,7 @@ TEST_F(ApiLenientLibrary, WhoNeedsARefusedProgramIsToldWhy) {
     lenient.cold();
 }
 
-TEST_F(ApiLenientLibrary, GroupWithAMistakeTakesItsProgramsAlong) {
+TEST_F(LenientLibraryTest, GroupWithAMistakeTakesItsProgramsAlong) {
     load(R"({"g": {"concurrency": 0}, "p": {"filename": "/p", "group": "g"}, "q": {"filename": "/q"}})");
     const std::string mistake =
         "configuration of \"g\": key \"concurrency\": value 0; allowed is a whole number from 1 to 255";
@@ -207,7 +207,7 @@ TEST_F(ApiLenientLibrary, GroupWithAMistakeTakesItsProgramsAlong) {
     EXPECT_NE(refusal("p"), "");
 }
 
-TEST_F(ApiLenientLibrary, ConfigureMayStillSayWhatAProgramNeeds) {
+TEST_F(LenientLibraryTest, ConfigureMayStillSayWhatAProgramNeeds) {
     load(R"({"p": {"filename": "/p", "group": "mine", "concurrency": 3}})");
     EXPECT_NE(refusal("p"), "");
     lenient.configure("p", R"({"verbose": true})");
@@ -221,7 +221,7 @@ TEST_F(ApiLenientLibrary, ConfigureMayStillSayWhatAProgramNeeds) {
     EXPECT_EQ(refusal("p"), "");
 }
 
-TEST_F(ApiLibrary, NamesBelongToOneLibrary) {
+TEST_F(LibraryTest, NamesBelongToOneLibrary) {
     const std::string first = library(two);
     EXPECT_EQ(loading(first), "loaded");
     const std::string second = library(R"({"images": {}})", "second.json");
@@ -229,14 +229,14 @@ TEST_F(ApiLibrary, NamesBelongToOneLibrary) {
                                    first.substr(0, 80) + (first.size() > 80 ? "..." : "") + "\" already");
 }
 
-TEST_F(ApiLibrary, GroupsInUseBecomeNoPrograms) {
+TEST_F(LibraryTest, GroupsInUseBecomeNoPrograms) {
     EXPECT_EQ(configuring("g", "{}"), "accepted");
     EXPECT_EQ(configuring("p", R"({"filename": "/x", "group": "g"})"), "accepted");
     const std::string said = loading(library(R"({"g": {"filename": "/x"}})"));
     EXPECT_NE(said.find("configuration of \"g\": there is a group of that name already"), std::string::npos) << said;
 }
 
-TEST_F(ApiLibrary, CannotBeRead) {
+TEST_F(LibraryTest, CannotBeRead) {
     EXPECT_EQ(loading("file:///no/such/file"), "file:///no/such/file: No such file or directory");
     EXPECT_EQ(loading("file:///"), "file:///: not a regular file");
     EXPECT_EQ(loading("file:///dev/zero"), "file:///dev/zero: not a regular file");
@@ -250,14 +250,14 @@ TEST_F(ApiLibrary, CannotBeRead) {
     EXPECT_EQ(loading(uri), uri + ": larger than 1 MiB");
 }
 
-TEST_F(ApiLibrary, PathsInUrisMayBeEncoded) {
+TEST_F(LibraryTest, PathsInUrisMayBeEncoded) {
     const std::string uri = library(two, "a b%");
     std::string encoded = uri;
     encoded.replace(encoded.find("a b%"), 4, "%61%20b%25");
     EXPECT_EQ(loading(encoded), "loaded");
 }
 
-TEST_F(ApiLibrary, OverHttp) {
+TEST_F(LibraryTest, OverHttp) {
     HttpServer server([](const std::string& request) {
         if (request.starts_with("GET /moved ")) {
             return std::string("HTTP/1.1 302 Found\r\nLocation: /library.json\r\nContent-Length: 4\r\n\r\nnope");
@@ -270,7 +270,7 @@ TEST_F(ApiLibrary, OverHttp) {
     EXPECT_EQ(config("avif").concurrency, 2U);
 }
 
-TEST_F(ApiLibrary, UnreachableServerIsNamed) {
+TEST_F(LibraryTest, UnreachableServerIsNamed) {
     std::string url;
     {
         HttpServer server([](const std::string&) { return ok(""); });
@@ -279,7 +279,7 @@ TEST_F(ApiLibrary, UnreachableServerIsNamed) {
     EXPECT_EQ(loading(url).find("GET " + url + ": "), 0U) << loading(url);
 }
 
-TEST_F(ApiLibrary, ExampleOfTheDocumentationIsOne) {
+TEST_F(LibraryTest, ExampleOfTheDocumentationIsOne) {
     EXPECT_EQ(loading("file://" TINYKVM_SOURCE_DIR "/docs/examples/library.json"), "loaded");
     EXPECT_EQ(config("minify").concurrency, 4U);
     EXPECT_EQ(config("minify").uri, "https://programs.example.com/minify.tar.xz");

@@ -1,4 +1,4 @@
-// Which hosts programs may reach: rules, names and addresses (C5, P10).
+// Which hosts programs may reach: rules, names and addresses.
 #include "src/fetch/host_rules.hpp"
 
 #include <arpa/inet.h>
@@ -60,13 +60,13 @@ bool reaches(const HostRules& rules, const char* url, const char* where) {
     }
 }
 
-TEST(ApiHostRules, WithoutRulesNothingIsAllowed) {
+TEST(HostRules, WithoutRulesNothingIsAllowed) {
     EXPECT_FALSE(allows(HostRules(), "http://example.com/"));
     EXPECT_FALSE(allows(HostRules(), "http://127.0.0.1/"));
     EXPECT_FALSE(reaches(HostRules(), "http://example.com/", "93.184.216.34"));
 }
 
-TEST(ApiHostRules, Names) {
+TEST(HostRules, Names) {
     const HostRules one = rules({"Example.com"});
     EXPECT_TRUE(allows(one, "http://example.com/"));
     EXPECT_TRUE(allows(one, "https://EXAMPLE.COM/x"));
@@ -83,7 +83,7 @@ TEST(ApiHostRules, Names) {
     EXPECT_FALSE(allows(one, "http://evil.example\\@example.com.evil.example/"));
 }
 
-TEST(ApiHostRules, Domains) {
+TEST(HostRules, Domains) {
     const HostRules all = rules({"*.example.com", "*.a:81"});
     EXPECT_TRUE(allows(all, "http://www.example.com/"));
     EXPECT_TRUE(allows(all, "http://a.b.example.com/"));
@@ -94,7 +94,7 @@ TEST(ApiHostRules, Domains) {
     EXPECT_FALSE(allows(all, "http://www.example.com.evil.example/"));
 }
 
-TEST(ApiHostRules, Ports) {
+TEST(HostRules, Ports) {
     const HostRules all = rules({"a:8080", "*:90", "[2001:DB8:0::1]:91", "192.0.2.1:92"});
     EXPECT_TRUE(allows(all, "http://a:8080/"));
     EXPECT_FALSE(allows(all, "http://a/"));
@@ -105,7 +105,7 @@ TEST(ApiHostRules, Ports) {
     EXPECT_FALSE(allows(all, "http://192.0.2.1/"));
 }
 
-TEST(ApiHostRules, WhatIsNoRule) {
+TEST(HostRules, WhatIsNoRule) {
     for (const char* text : {"",     ".",    "*.",     "*.*", "**",  "a*",      "*a",      "http://a",
                              "a/b",  "a b",  "a:",     "a:0", "a:x", "a:65536", "a:80:80", ":80",
                              "::1",  "[::1", "::1]",   "[]",  "[a]", "[::1]x",  "[::1]:x", "[127.0.0.1]",
@@ -116,7 +116,7 @@ TEST(ApiHostRules, WhatIsNoRule) {
     EXPECT_FALSE(HostRule::parse(std::string(300, 'a')));
 }
 
-TEST(ApiHostRules, NamesLeadToPublicAddressesOnly) {
+TEST(HostRules, NamesLeadToPublicAddressesOnly) {
     const HostRules any = rules({"*"});
     EXPECT_TRUE(reaches(any, "http://a/", "93.184.216.34"));
     EXPECT_TRUE(reaches(any, "http://a/", "2606:2800:220:1::1"));
@@ -178,7 +178,7 @@ TEST(ApiHostRules, NamesLeadToPublicAddressesOnly) {
     EXPECT_THROW(any.check_address(parse_http_url("http://a/"), reinterpret_cast<const sockaddr&>(local)), HttpFailure);
 }
 
-TEST(ApiHostRules, RulesThatSaySoLeadElsewhere) {
+TEST(HostRules, RulesThatSaySoLeadElsewhere) {
     const HostRules said = rules({"10.1.2.3", "[::1]:80", "localhost", "rebound.example"});
     EXPECT_TRUE(reaches(said, "http://10.1.2.3/", "10.1.2.3"));
     EXPECT_FALSE(reaches(said, "http://10.1.2.3/", "10.1.2.4"));

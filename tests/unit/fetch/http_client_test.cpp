@@ -42,7 +42,7 @@ std::string to(const std::string& location, int status = 302) {
            "\r\n\r\ngone";
 }
 
-TEST(ApiHttpClient, ResponseIsTakenApart) {
+TEST(HttpClient, ResponseIsTakenApart) {
     HttpServer server(
         [](const std::string&) { return ok("hello", "Content-Type: text/plain\r\nX-A:  1 \r\nX-Empty:\r\n"); });
     HttpClient client;
@@ -58,7 +58,7 @@ TEST(ApiHttpClient, ResponseIsTakenApart) {
     EXPECT_TRUE(server.requests()[0].starts_with("GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:")) << server.requests()[0];
 }
 
-TEST(ApiHttpClient, AnyStatusIsAResponse) {
+TEST(HttpClient, AnyStatusIsAResponse) {
     HttpServer server([](const std::string&) { return "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"; });
     HttpClient client;
     const HttpResponse response = client.fetch(get(server.url("/")));
@@ -66,7 +66,7 @@ TEST(ApiHttpClient, AnyStatusIsAResponse) {
     EXPECT_EQ(response.body, "no");
 }
 
-TEST(ApiHttpClient, ChunksAndInterimResponses) {
+TEST(HttpClient, ChunksAndInterimResponses) {
     HttpServer server([](const std::string&) {
         return "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
@@ -78,7 +78,7 @@ TEST(ApiHttpClient, ChunksAndInterimResponses) {
     EXPECT_EQ(response.header("X-Early"), "");
 }
 
-TEST(ApiHttpClient, BodyAndHeadersOfTheRequest) {
+TEST(HttpClient, BodyAndHeadersOfTheRequest) {
     HttpServer server([](const std::string&) { return ok(""); });
     HttpClient client;
     const std::string body(3000000, 'x');
@@ -111,7 +111,7 @@ TEST(ApiHttpClient, BodyAndHeadersOfTheRequest) {
     EXPECT_FALSE(contains(second, "Content-Type")) << second;
 }
 
-TEST(ApiHttpClient, HeadHasNoBody) {
+TEST(HttpClient, HeadHasNoBody) {
     HttpServer server([](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n"; });
     HttpClient client;
     HttpRequest request = get(server.url("/"));
@@ -123,7 +123,7 @@ TEST(ApiHttpClient, HeadHasNoBody) {
     EXPECT_EQ(response.header("Content-Length"), "5000000");
 }
 
-TEST(ApiHttpClient, UnixSocket) {
+TEST(HttpClient, UnixSocket) {
     const std::string path = testing::TempDir() + "http_client_test.sock";
     HttpServer server([](const std::string&) { return ok("local"); }, path);
     HttpClient client(2);
@@ -138,7 +138,7 @@ TEST(ApiHttpClient, UnixSocket) {
     EXPECT_EQ(server.connections(), 2);
 }
 
-TEST(ApiHttpClient, ConnectionsAreKeptOnlyWhenAskedFor) {
+TEST(HttpClient, ConnectionsAreKeptOnlyWhenAskedFor) {
     HttpServer server([](const std::string&) { return ok("x"); });
     HttpClient keeps(1), closes;
     for (int i = 0; i < 3; i++) keeps.fetch(get(server.url("/")));
@@ -147,7 +147,7 @@ TEST(ApiHttpClient, ConnectionsAreKeptOnlyWhenAskedFor) {
     EXPECT_EQ(server.connections(), 4);
 }
 
-TEST(ApiHttpClient, KeptConnectionThatTheServerClosed) {
+TEST(HttpClient, KeptConnectionThatTheServerClosed) {
     auto server = std::make_unique<HttpServer>([](const std::string&) { return ok("x"); });
     const std::string url = server->url("/");
     HttpClient client(1);
@@ -161,7 +161,7 @@ TEST(ApiHttpClient, KeptConnectionThatTheServerClosed) {
     }
 }
 
-TEST(ApiHttpClient, DeadlineHolds) {
+TEST(HttpClient, DeadlineHolds) {
     HttpServer silent([](const std::string&) { return ""; });
     HttpServer slow([](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!"; });
     for (const std::string& url : {silent.url("/"), slow.url("/")}) {
@@ -181,7 +181,7 @@ TEST(ApiHttpClient, DeadlineHolds) {
     EXPECT_EQ(silent.connections(), 1);
 }
 
-TEST(ApiHttpClient, ResponsesThatHaveBegunMayTakeLonger) {
+TEST(HttpClient, ResponsesThatHaveBegunMayTakeLonger) {
     HttpServer silent([](const std::string&) { return ""; });
     HttpRequest request = get(silent.url("/"));
     request.answer_by = Clock::now() + milliseconds(150);
@@ -197,7 +197,7 @@ TEST(ApiHttpClient, ResponsesThatHaveBegunMayTakeLonger) {
     EXPECT_TRUE(contains(failure_of(begun).what(), "no complete response"));
 }
 
-TEST(ApiHttpClient, CancellationHolds) {
+TEST(HttpClient, CancellationHolds) {
     HttpServer silent([](const std::string&) { return ""; });
     HttpRequest request = get(silent.url("/"));
     int asked = 0;
@@ -209,7 +209,7 @@ TEST(ApiHttpClient, CancellationHolds) {
     EXPECT_LT(Clock::now(), request.deadline);
 }
 
-TEST(ApiHttpClient, ResponsesAreLimited) {
+TEST(HttpClient, ResponsesAreLimited) {
     const std::string body(100000, 'x');
     HttpServer known([&](const std::string&) { return ok(body); });
     HttpServer chunked([&](const std::string&) {
@@ -235,7 +235,7 @@ TEST(ApiHttpClient, ResponsesAreLimited) {
     EXPECT_EQ(failure_of(get(endless_headers.url("/"))).error(), EMSGSIZE);
 }
 
-TEST(ApiHttpClient, BodyGoesWhereItIsWanted) {
+TEST(HttpClient, BodyGoesWhereItIsWanted) {
     HttpServer server([](const std::string&) { return ok(std::string(500000, 'x')); });
     HttpClient client;
     HttpRequest request = get(server.url("/"));
@@ -247,7 +247,7 @@ TEST(ApiHttpClient, BodyGoesWhereItIsWanted) {
     EXPECT_THROW(client.fetch(request), std::runtime_error);
 }
 
-TEST(ApiHttpClient, RedirectsOnlyWhenAskedFor) {
+TEST(HttpClient, RedirectsOnlyWhenAskedFor) {
     HttpServer server([](const std::string& request) {
         return request.starts_with("GET /end ")    ? ok("end")
                : request.starts_with("GET /loop ") ? to("/loop")
@@ -265,7 +265,7 @@ TEST(ApiHttpClient, RedirectsOnlyWhenAskedFor) {
     EXPECT_EQ(failure_of(request).error(), ELOOP);
 }
 
-TEST(ApiHttpClient, RedirectsOfPosts) {
+TEST(HttpClient, RedirectsOfPosts) {
     HttpServer server([](const std::string& request) {
         return request.find(" /end ") != std::string::npos ? ok("end")
                : request.starts_with("POST /303")          ? to("/end", 303)
@@ -288,7 +288,7 @@ TEST(ApiHttpClient, RedirectsOfPosts) {
     EXPECT_TRUE(requests[3].ends_with("data"));
 }
 
-TEST(ApiHttpClient, RedirectsToOtherHostsAreCheckedAndAnonymous) {
+TEST(HttpClient, RedirectsToOtherHostsAreCheckedAndAnonymous) {
     HttpServer target([](const std::string&) { return ok("target"); });
     HttpServer server([&](const std::string&) { return to(target.url("/")); });
     HttpRequest request = get(server.url("/"));
@@ -313,7 +313,7 @@ TEST(ApiHttpClient, RedirectsToOtherHostsAreCheckedAndAnonymous) {
     }
 }
 
-TEST(ApiHttpClient, AddressIsCheckedBeforeItIsConnectedTo) {
+TEST(HttpClient, AddressIsCheckedBeforeItIsConnectedTo) {
     HttpServer server([](const std::string&) { return ok("x"); });
     HttpRequest request = get("http://localhost:" + std::to_string(server.port()) + "/");
     int asked = 0;
@@ -328,7 +328,7 @@ TEST(ApiHttpClient, AddressIsCheckedBeforeItIsConnectedTo) {
     EXPECT_EQ(server.connections(), 0);
 }
 
-TEST(ApiHttpClient, UrlsAreReadAsTheyAreUsed) {
+TEST(HttpClient, UrlsAreReadAsTheyAreUsed) {
     const HttpUrl url = parse_http_url("HTTPS://User:Pass@Example.COM:8443/x");
     EXPECT_EQ(url.scheme, "https");
     EXPECT_EQ(url.host, "example.com");
@@ -348,7 +348,7 @@ TEST(ApiHttpClient, UrlsAreReadAsTheyAreUsed) {
     EXPECT_THROW(parse_http_url(std::string("http://a/\0b", 11)), HttpFailure);
 }
 
-TEST(ApiHttpClient, BadRequestsCauseNoConnection) {
+TEST(HttpClient, BadRequestsCauseNoConnection) {
     HttpServer server([](const std::string&) { return ok("x"); });
     HttpRequest request = get(server.url("/"));
     for (const char* line : {"no colon", "X: a\r\nY: b", "X : a", ": a", "X: \x01"}) {
@@ -371,7 +371,7 @@ TEST(ApiHttpClient, BadRequestsCauseNoConnection) {
     EXPECT_EQ(client.fetch(request).body, "x");
 }
 
-TEST(ApiHttpClient, FailuresSayWhy) {
+TEST(HttpClient, FailuresSayWhy) {
     std::string closed;
     {
         HttpServer server([](const std::string&) { return ok("x"); });
@@ -391,7 +391,7 @@ TEST(ApiHttpClient, FailuresSayWhy) {
     EXPECT_EQ(failure_of(unix_request).error(), ECONNREFUSED);
 }
 
-TEST(ApiHttpClient, CertificatesAreVerifiedUnlessTheyNeedNotBe) {
+TEST(HttpClient, CertificatesAreVerifiedUnlessTheyNeedNotBe) {
     std::FILE* server = popen("python3 " TINYKVM_SOURCE_DIR "/tests/unit/https_server.py 4", "r");
     int port = 0;
     ASSERT_EQ(std::fscanf(server, "%d", &port), 1);
@@ -411,7 +411,7 @@ TEST(ApiHttpClient, CertificatesAreVerifiedUnlessTheyNeedNotBe) {
     EXPECT_EQ(pclose(server), 0);
 }
 
-TEST(ApiHttpClient, HttpsMayBeKept) {
+TEST(HttpClient, HttpsMayBeKept) {
     std::FILE* server = popen("python3 " TINYKVM_SOURCE_DIR "/tests/unit/https_server.py 2", "r");
     int port = 0;
     ASSERT_EQ(std::fscanf(server, "%d", &port), 1);
@@ -429,7 +429,7 @@ TEST(ApiHttpClient, HttpsMayBeKept) {
     EXPECT_EQ(pclose(server), 0);
 }
 
-TEST(ApiHttpClient, EnvironmentChangesNothing) {
+TEST(HttpClient, EnvironmentChangesNothing) {
     HttpServer server([](const std::string&) { return ok("x"); });
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
@@ -439,7 +439,7 @@ TEST(ApiHttpClient, EnvironmentChangesNothing) {
     unsetenv("ALL_PROXY");
 }
 
-TEST(ApiHttpClient, ManyThreadsAtOnce) {
+TEST(HttpClient, ManyThreadsAtOnce) {
     HttpServer server([](const std::string& request) { return ok(request.substr(0, request.find(" HTTP"))); });
     HttpClient client(4);
     std::vector<std::thread> threads;

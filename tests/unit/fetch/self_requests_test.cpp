@@ -1,4 +1,4 @@
-// Self-requests, with a server of the test in Varnish's place (D28).
+// Self-requests, with a server of the test in Varnish's place.
 #include "src/fetch/self_requests.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ std::optional<unsigned> self_request_depth(std::string_view line) {
     return origin ? std::optional(origin->depth) : std::nullopt;
 }
 
-class ApiSelfRequests : public testing::Test {
+class SelfRequestsTest : public testing::Test {
   protected:
     static SelfRequest get(const std::string& path) {
         SelfRequest request;
@@ -49,14 +49,14 @@ std::string header_of(const std::string& request, const std::string& name) {
     return begin == std::string::npos ? "" : request.substr(begin + 2, request.find("\r\n", begin + 2) - begin - 2);
 }
 
-TEST_F(ApiSelfRequests, FailUntilTheyAreInitialised) {
+TEST_F(SelfRequestsTest, FailUntilTheyAreInitialised) {
     const HttpFailure failure = failure_of(get("/"));
     EXPECT_EQ(failure.error(), ENOTCONN);
     EXPECT_NE(std::string(failure.what()).find("init_self_requests"), std::string::npos) << failure.what();
     expect_counts(1, 1);
 }
 
-TEST_F(ApiSelfRequests, ThroughTheUnixSocket) {
+TEST_F(SelfRequestsTest, ThroughTheUnixSocket) {
     const std::string path = testing::TempDir() + "self_requests_test.sock";
     HttpServer server([](const std::string&) { return ok("self", "Content-Type: text/plain\r\n"); }, path);
     requests.configure(path, "http://www.example.com", 50);
@@ -77,7 +77,7 @@ TEST_F(ApiSelfRequests, ThroughTheUnixSocket) {
 }
 
 // The server it could not reach is the socket, not the host of the prefix.
-TEST_F(ApiSelfRequests, FailuresNameTheUnixSocket) {
+TEST_F(SelfRequestsTest, FailuresNameTheUnixSocket) {
     const std::string path = testing::TempDir() + "self_requests_test_none.sock";
     requests.configure(path, "http://127.0.0.1:6081", 50);
     const HttpFailure missing = failure_of(get("/a"));
@@ -90,7 +90,7 @@ TEST_F(ApiSelfRequests, FailuresNameTheUnixSocket) {
     EXPECT_NE(std::string(nonsense.what()).find(path), std::string::npos) << nonsense.what();
 }
 
-TEST_F(ApiSelfRequests, ThroughThePrefix) {
+TEST_F(SelfRequestsTest, ThroughThePrefix) {
     HttpServer server([](const std::string& request) {
         return request.starts_with("GET /site/away ") ? "HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: "
                                                         "http://127.0.0.1:1/\r\n\r\n"
@@ -112,7 +112,7 @@ TEST_F(ApiSelfRequests, ThroughThePrefix) {
 }
 
 // Of a VCL that is being loaded, while a program that boots asks already.
-TEST_F(ApiSelfRequests, MayBeConfiguredAnewMeanwhile) {
+TEST_F(SelfRequestsTest, MayBeConfiguredAnewMeanwhile) {
     HttpServer server([this](const std::string& request) {
         if (!request.starts_with("GET /on ")) {
             return ok("there");
@@ -127,7 +127,7 @@ TEST_F(ApiSelfRequests, MayBeConfiguredAnewMeanwhile) {
     EXPECT_EQ(failure_of(get("/")).error(), ECONNREFUSED);
 }
 
-TEST_F(ApiSelfRequests, DepthTravelsAndEndsLoops) {
+TEST_F(SelfRequestsTest, DepthTravelsAndEndsLoops) {
     HttpServer server([](const std::string&) { return ok(""); });
     requests.configure("", server.url(""), 50);
     SelfRequest request = get("/");
@@ -144,7 +144,7 @@ TEST_F(ApiSelfRequests, DepthTravelsAndEndsLoops) {
     EXPECT_EQ(server.requests().size(), SelfRequests::max_depth);
 }
 
-TEST_F(ApiSelfRequests, DepthCannotBeForged) {
+TEST_F(SelfRequestsTest, DepthCannotBeForged) {
     HttpServer server([](const std::string&) { return ok(""); });
     requests.configure("", server.url(""), 50);
     SelfRequest request = get("/");
@@ -175,7 +175,7 @@ TEST_F(ApiSelfRequests, DepthCannotBeForged) {
     EXPECT_EQ(self_request_depth(higher), 0U);
 }
 
-TEST_F(ApiSelfRequests, MaximumOfConcurrentRequests) {
+TEST_F(SelfRequestsTest, MaximumOfConcurrentRequests) {
     std::atomic<bool> go{false};
     HttpServer server([&](const std::string&) {
         while (!go) std::this_thread::yield();
@@ -198,7 +198,7 @@ TEST_F(ApiSelfRequests, MaximumOfConcurrentRequests) {
     expect_counts(4, 1);
 }
 
-TEST_F(ApiSelfRequests, ConfigurationIsChecked) {
+TEST_F(SelfRequestsTest, ConfigurationIsChecked) {
     const auto refused = [&](const std::string& socket, const std::string& prefix, long maximum,
                              const std::string& expected) {
         try {

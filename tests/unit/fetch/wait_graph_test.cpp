@@ -9,13 +9,13 @@
 namespace tinykvm::host {
 namespace {
 
-class ApiWaitGraph : public testing::Test {
+class WaitGraphTest : public testing::Test {
   protected:
     WaitGraph graph;
     const int a = 0, b = 0, c = 0;  // pools
 };
 
-TEST_F(ApiWaitGraph, OneVmThatAsksForItself) {
+TEST_F(WaitGraphTest, OneVmThatAsksForItself) {
     const auto request = graph.begin_self_request(&a, 0);
     EXPECT_FALSE(graph.begin_wait(&a, 1, request.id()));
     EXPECT_TRUE(graph.begin_wait(&a, 2, request.id()));  // there is another one
@@ -24,7 +24,7 @@ TEST_F(ApiWaitGraph, OneVmThatAsksForItself) {
     EXPECT_TRUE(graph.begin_wait(&a, 1, request.id() + 1));  // what was made up counts for nothing
 }
 
-TEST_F(ApiWaitGraph, ProgramsThatAskForEachOther) {
+TEST_F(WaitGraphTest, ProgramsThatAskForEachOther) {
     const auto of_a = graph.begin_self_request(&a, 0);
     const auto of_b = graph.begin_self_request(&b, of_a.id());
     EXPECT_FALSE(graph.begin_wait(&a, 1, of_b.id()));
@@ -34,14 +34,14 @@ TEST_F(ApiWaitGraph, ProgramsThatAskForEachOther) {
     EXPECT_TRUE(graph.begin_wait(&c, 1, of_chain.id()));
 }
 
-TEST_F(ApiWaitGraph, AllVmsHeldByNestedRequests) {
+TEST_F(WaitGraphTest, AllVmsHeldByNestedRequests) {
     const auto outer = graph.begin_self_request(&a, 0);
     const auto inner = graph.begin_self_request(&a, outer.id());
     EXPECT_FALSE(graph.begin_wait(&a, 2, inner.id()));
     EXPECT_TRUE(graph.begin_wait(&a, 3, inner.id()));
 }
 
-TEST_F(ApiWaitGraph, HopeIsWhateverElseMayEnd) {
+TEST_F(WaitGraphTest, HopeIsWhateverElseMayEnd) {
     const auto first = graph.begin_self_request(&a, 0), second = graph.begin_self_request(&a, 0);
     auto wait_of_first = graph.begin_wait(&a, 2, first.id());
     ASSERT_TRUE(wait_of_first);  // the second may be answered by somebody else
@@ -50,7 +50,7 @@ TEST_F(ApiWaitGraph, HopeIsWhateverElseMayEnd) {
     EXPECT_TRUE(graph.begin_wait(&a, 2, second.id()));
 }
 
-TEST_F(ApiWaitGraph, TwoThatHoldWhatTheOtherNeeds) {
+TEST_F(WaitGraphTest, TwoThatHoldWhatTheOtherNeeds) {
     const auto of_a = graph.begin_self_request(&a, 0);
     const auto of_b = graph.begin_self_request(&b, 0);
     const auto wait_for_b = graph.begin_wait(&b, 1, of_a.id());
@@ -59,8 +59,8 @@ TEST_F(ApiWaitGraph, TwoThatHoldWhatTheOtherNeeds) {
     EXPECT_TRUE(graph.begin_wait(&c, 1, of_b.id()));
 }
 
-// Also between many of them it is found without delay: whoever waits for any VM waits for this, too.
-TEST_F(ApiWaitGraph, ManyThatHoldWhatTheNextOneNeeds) {
+// Also between many of them it is found without delay: what waits for any VM waits for this one, too.
+TEST_F(WaitGraphTest, ManyThatHoldWhatTheNextOneNeeds) {
     constexpr std::size_t programs = 500;
     std::vector<char> pools(programs);
     std::vector<WaitGraph::Entry> requests, waits;
@@ -78,7 +78,7 @@ TEST_F(ApiWaitGraph, ManyThatHoldWhatTheNextOneNeeds) {
     EXPECT_TRUE(graph.begin_wait(&pools.front(), 1, requests.back().id()));
 }
 
-TEST_F(ApiWaitGraph, WhatIsOverIsForgotten) {
+TEST_F(WaitGraphTest, WhatIsOverIsForgotten) {
     auto outer = graph.begin_self_request(&a, 0);
     const auto id = outer.id();
     auto moved = std::move(outer);
@@ -89,7 +89,7 @@ TEST_F(ApiWaitGraph, WhatIsOverIsForgotten) {
 
 // Of many chains that share pools no one is refused unless the others wait as well, and one that is refused lets the
 // others on: all come to an end.
-TEST_F(ApiWaitGraph, AnyNumberOfThreads) {
+TEST_F(WaitGraphTest, AnyNumberOfThreads) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; t++) {
         threads.emplace_back([&, t] {

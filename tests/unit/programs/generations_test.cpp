@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(ApiReaper, LooksUntilThingsHaveEnded) {
+TEST(Reaper, LooksUntilThingsHaveEnded) {
     Reaper reaper("reaper");
     EXPECT_TRUE(reaper.wait(Clock::now()));
     std::atomic<int> looks = 0;
@@ -29,7 +29,7 @@ TEST(ApiReaper, LooksUntilThingsHaveEnded) {
     EXPECT_TRUE(reaper.wait(soon()));
 }
 
-TEST(ApiReaper, GoesOnWithoutItsOwner) {
+TEST(Reaper, GoesOnWithoutItsOwner) {
     const auto thing = std::make_shared<std::atomic<bool>>(false);
     {
         Reaper reaper("reaper");
@@ -41,7 +41,7 @@ TEST(ApiReaper, GoesOnWithoutItsOwner) {
     }
 }
 
-class ApiGenerations : public ApiGuest {
+class GenerationsTest : public VtcGuestTest {
   protected:
     std::string ask(const Request& request = {}) {
         Lease lease = service.acquire(nullptr);
@@ -83,7 +83,7 @@ class ApiGenerations : public ApiGuest {
     Service service{"p", {counters, [](const std::string&, std::string_view) {}}};
 };
 
-TEST_F(ApiGenerations, UnloadedProgramBootsAgainForTheNextRequest) {
+TEST_F(GenerationsTest, UnloadedProgramBootsAgainForTheNextRequest) {
     ASSERT_TRUE(service.configure(guest_config("counter")));
     EXPECT_FALSE(service.unload());
     EXPECT_EQ(ask(), counter);
@@ -95,7 +95,7 @@ TEST_F(ApiGenerations, UnloadedProgramBootsAgainForTheNextRequest) {
     EXPECT_EQ(counters[Counter::boots], 2U);
 }
 
-TEST_F(ApiGenerations, RequestsThatRunFinishWhereTheyBegan) {
+TEST_F(GenerationsTest, RequestsThatRunFinishWhereTheyBegan) {
     ASSERT_TRUE(service.configure(guest_config("hello")));
     Lease old = service.acquire(nullptr), unused;
     service.update(program("counter"));
@@ -108,7 +108,7 @@ TEST_F(ApiGenerations, RequestsThatRunFinishWhereTheyBegan) {
     EXPECT_TRUE(service.wait_until_cold(soon()));
 }
 
-TEST_F(ApiGenerations, RequestsInLineGetTheNewOne) {
+TEST_F(GenerationsTest, RequestsInLineGetTheNewOne) {
     ASSERT_TRUE(service.configure(guest_config("hello")));
     Lease old = service.acquire(nullptr);
     std::vector<std::future<std::string>> waiting;
@@ -122,7 +122,7 @@ TEST_F(ApiGenerations, RequestsInLineGetTheNewOne) {
     EXPECT_EQ(ask(old), hello);
 }
 
-TEST_F(ApiGenerations, RequestsThatWaitForABootGetTheNewOne) {
+TEST_F(GenerationsTest, RequestsThatWaitForABootGetTheNewOne) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"loop"};
     ASSERT_TRUE(service.configure(config));
@@ -134,7 +134,7 @@ TEST_F(ApiGenerations, RequestsThatWaitForABootGetTheNewOne) {
     EXPECT_EQ(counters[Counter::boots_failed], 0U);
 }
 
-TEST_F(ApiGenerations, UnloadingWhileItBootsBeginsAnew) {
+TEST_F(GenerationsTest, UnloadingWhileItBootsBeginsAnew) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"loop"};
     ASSERT_TRUE(service.configure(config));
@@ -146,7 +146,7 @@ TEST_F(ApiGenerations, UnloadingWhileItBootsBeginsAnew) {
     EXPECT_EQ(counters[Counter::boots], 2U);
 }
 
-TEST_F(ApiGenerations, UnloadingForgetsAFailure) {
+TEST_F(GenerationsTest, UnloadingForgetsAFailure) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"exit"};
     ASSERT_TRUE(service.configure(config));
@@ -158,7 +158,7 @@ TEST_F(ApiGenerations, UnloadingForgetsAFailure) {
     EXPECT_EQ(ask(), "booted");  // at once
 }
 
-TEST_F(ApiGenerations, FailedUpdateChangesNothing) {
+TEST_F(GenerationsTest, FailedUpdateChangesNothing) {
     ASSERT_TRUE(service.configure(guest_config("counter")));
     EXPECT_EQ(ask(), counter);
     service.set_main_arguments({"crash"});
@@ -172,7 +172,7 @@ TEST_F(ApiGenerations, FailedUpdateChangesNothing) {
     EXPECT_EQ(ask(), counter);
 }
 
-TEST_F(ApiGenerations, ProgramWithoutACallbackIsReady) {
+TEST_F(GenerationsTest, ProgramWithoutACallbackIsReady) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"nothing"};
     ASSERT_TRUE(service.configure(config));
@@ -181,7 +181,7 @@ TEST_F(ApiGenerations, ProgramWithoutACallbackIsReady) {
     EXPECT_EQ(counters[Counter::boots_failed], 0U);
 }
 
-TEST_F(ApiGenerations, UpdateOfProgramsThatAreNotLoaded) {
+TEST_F(GenerationsTest, UpdateOfProgramsThatAreNotLoaded) {
     ASSERT_TRUE(service.configure(guest_config("no-such-program")));
     EXPECT_EQ(refusal_of_update("hello"), "updated");  // never started
     EXPECT_EQ(ask(), hello);
@@ -195,7 +195,7 @@ TEST_F(ApiGenerations, UpdateOfProgramsThatAreNotLoaded) {
     EXPECT_EQ(ask(), counter);
 }
 
-TEST_F(ApiGenerations, OneUpdateAtATimeAndItHasATime) {
+TEST_F(GenerationsTest, OneUpdateAtATimeAndItHasATime) {
     ProgramConfig config = guest_config("hello");
     config.max_boot_time = 1s;
     ASSERT_TRUE(service.configure(config));
@@ -211,7 +211,7 @@ TEST_F(ApiGenerations, OneUpdateAtATimeAndItHasATime) {
     EXPECT_EQ(ask(), "booted");
 }
 
-TEST_F(ApiGenerations, ColdGivesUpAnUpdate) {
+TEST_F(GenerationsTest, ColdGivesUpAnUpdate) {
     ProgramConfig config = guest_config("hello");
     config.max_boot_time = std::chrono::hours(1);
     ASSERT_TRUE(service.configure(config));
@@ -224,7 +224,7 @@ TEST_F(ApiGenerations, ColdGivesUpAnUpdate) {
 }
 
 // What is in use for ever costs the end of a catalogue its time once, and ends with its lease all the same.
-TEST_F(ApiGenerations, CatalogueEndsInTime) {
+TEST_F(GenerationsTest, CatalogueEndsInTime) {
     std::vector<Lease> leases;
     Catalogue catalogue({counters, [](const std::string&, std::string_view) {}});
     for (const char* name : {"a", "b", "c", "d"}) {
@@ -246,7 +246,7 @@ TEST_F(ApiGenerations, CatalogueEndsInTime) {
 }
 
 // Every request is answered, by the old program or the new one; nothing is left of the generations that were.
-TEST_F(ApiGenerations, ReplacedUnderLoad) {
+TEST_F(GenerationsTest, ReplacedUnderLoad) {
     ProgramConfig config = guest_config("hello");
     config.concurrency = 3;
     config.poll.time = std::chrono::microseconds(200);

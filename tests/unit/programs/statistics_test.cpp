@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-TEST(ApiStatistics, TotalsAreTheSumOfMachinesThatAreAndThatWere) {
+TEST(Statistics, TotalsAreTheSumOfMachinesThatAreAndThatWere) {
     TestCounters process;
     ProgramStatistics program(process);
     const auto total = [&](Counter counter) {
@@ -59,7 +59,7 @@ TEST(ApiStatistics, TotalsAreTheSumOfMachinesThatAreAndThatWere) {
     EXPECT_EQ(report.snapshot_memory, 10U);
 }
 
-TEST(ApiStatistics, JsonHasEveryMember) {
+TEST(Statistics, JsonHasEveryMember) {
     ProgramReport report;
     report.name = "p";
     report.binary_size = 5000;
@@ -107,14 +107,14 @@ TEST(ApiStatistics, JsonHasEveryMember) {
                            {"storage", storage}}}}));
 }
 
-TEST(ApiStatistics, JsonOfNothing) {
+TEST(Statistics, JsonOfNothing) {
     EXPECT_EQ(statistics_json({}, {}, -1), "{}");
     EXPECT_EQ(statistics_json(std::vector<ProgramReport>(1), {}, -1).find('\n'), std::string::npos);
     EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), {}, 0).find('\n'), std::string::npos);
     EXPECT_NE(statistics_json(std::vector<ProgramReport>(1), {}, 2).find("\n    \""), std::string::npos);
 }
 
-class ApiReport : public ApiGuest {
+class ReportTest : public VtcGuestTest {
   protected:
     std::string ask(std::string_view url, std::string_view body = {}) {
         Request request;
@@ -131,7 +131,7 @@ class ApiReport : public ApiGuest {
     Service service{"p", {counters, [](const std::string&, std::string_view) {}}};
 };
 
-TEST_F(ApiReport, OnlyOfLoadedPrograms) {
+TEST_F(ReportTest, OnlyOfLoadedPrograms) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"exit"};
     ASSERT_TRUE(service.configure(config));
@@ -151,7 +151,7 @@ TEST_F(ApiReport, OnlyOfLoadedPrograms) {
     EXPECT_FALSE(service.report());
 }
 
-TEST_F(ApiReport, NumbersAreThoseOfTheRequests) {
+TEST_F(ReportTest, NumbersAreThoseOfTheRequests) {
     ProgramConfig config = guest_config("rogue");
     config.max_request_time = 200ms;
     config.max_request_memory = std::size_t{8} << 20;
@@ -182,7 +182,7 @@ TEST_F(ApiReport, NumbersAreThoseOfTheRequests) {
 }
 
 // Whether its VM is reset after it or not, and when its VM is gone.
-TEST_F(ApiReport, PeaksAreThoseOfTheLargestAndLongestRequest) {
+TEST_F(ReportTest, PeaksAreThoseOfTheLargestAndLongestRequest) {
     constexpr std::size_t size = std::size_t{3} << 20, few = std::size_t{256} << 10;
     for (const bool ephemeral : {true, false}) {
         Service one("p", {counters, [](const std::string&, std::string_view) {}});
@@ -214,7 +214,7 @@ TEST_F(ApiReport, PeaksAreThoseOfTheLargestAndLongestRequest) {
     }
 }
 
-TEST_F(ApiReport, TotalsOutliveGenerations) {
+TEST_F(ReportTest, TotalsOutliveGenerations) {
     ASSERT_TRUE(service.configure(guest_config("hello")));
     (void)ask("/a");
     service.update(Program::from_file(guest_path("counter")));
@@ -226,7 +226,7 @@ TEST_F(ApiReport, TotalsOutliveGenerations) {
     EXPECT_EQ(service.report().value().live_updates, 1U);
 }
 
-TEST_F(ApiReport, SumsAreExactUnderLoad) {
+TEST_F(ReportTest, SumsAreExactUnderLoad) {
     ProgramConfig config = guest_config("rogue");
     config.concurrency = 3;
     ASSERT_TRUE(service.configure(config));

@@ -16,7 +16,7 @@ ProgramConfig warm_config(const std::string& mode, const std::string& url = "/wa
     return config;
 }
 
-class ApiWarmup : public ApiGuest {
+class WarmupTest : public VtcGuestTest {
   protected:
     std::string why_not(const ProgramConfig& config) {
         try {
@@ -34,7 +34,7 @@ class ApiWarmup : public ApiGuest {
     }
 };
 
-TEST_F(ApiWarmup, CallsTheCallbackThatFits) {
+TEST_F(WarmupTest, CallsTheCallbackThatFits) {
     Request get;
     get.url = "/x";
     EXPECT_EQ(answer(warm_config("get"), get), "200 seen=4 warm=0 get /x key= nothing");
@@ -47,17 +47,17 @@ TEST_F(ApiWarmup, CallsTheCallbackThatFits) {
     EXPECT_EQ(answer(warm_config("paused"), get), "200 seen=4 warm=3 GET /x key= prepared");
 }
 
-TEST_F(ApiWarmup, WithoutItNothingIsCalled) {
+TEST_F(WarmupTest, WithoutItNothingIsCalled) {
     ProgramConfig config = warm_config("request");
     config.warmup.num_requests = 0;
     EXPECT_EQ(answer(config, {}), "200 seen=1 warm=0 GET  key= nothing");
 }
 
-TEST_F(ApiWarmup, TheStatusOfAResponseDoesNotMatter) {
+TEST_F(WarmupTest, TheStatusOfAResponseDoesNotMatter) {
     EXPECT_EQ(answer(warm_config("request", "/404"), {}), "200 seen=4 warm=3 GET  key= prepared");
 }
 
-TEST_F(ApiWarmup, NotExactGoesOnUntilItIsNoFaster) {
+TEST_F(WarmupTest, NotExactGoesOnUntilItIsNoFaster) {
     ProgramConfig config = warm_config("request");
     config.warmup.exact = false;
     config.warmup.num_requests = 5;
@@ -68,7 +68,7 @@ TEST_F(ApiWarmup, NotExactGoesOnUntilItIsNoFaster) {
 }
 
 // Half of the memory is used already, or will be while the program warms up: what is not exact ends there.
-TEST_F(ApiWarmup, NotExactNeverTakesMoreThanHalfOfTheMemory) {
+TEST_F(WarmupTest, NotExactNeverTakesMoreThanHalfOfTheMemory) {
     ProgramConfig config = warm_config("request", "/grow");
     config.warmup.exact = false;
     config.warmup.num_requests = 100;  // of a MiB each, until 100 in a row were no faster
@@ -76,7 +76,7 @@ TEST_F(ApiWarmup, NotExactNeverTakesMoreThanHalfOfTheMemory) {
     EXPECT_EQ(answer(config, {}), "200 seen=101 warm=100 GET  key= prepared");
 }
 
-TEST_F(ApiWarmup, NothingOfTheRequestsIsInTheSnapshot) {
+TEST_F(WarmupTest, NothingOfTheRequestsIsInTheSnapshot) {
     ProgramConfig config = warm_config("request");
     config.warmup.headers = {"X-Key: value", "X-Long: " + std::string(8000, 'x')};
     std::vector<std::string> lines;
@@ -101,14 +101,14 @@ TEST_F(ApiWarmup, NothingOfTheRequestsIsInTheSnapshot) {
 }
 
 // The program goes on as if nobody had called: registers, too.
-TEST_F(ApiWarmup, ManyRequestsNeedNoMoreStackOrMemory) {
+TEST_F(WarmupTest, ManyRequestsNeedNoMoreStackOrMemory) {
     ProgramConfig config = warm_config("request");
     config.warmup.num_requests = 2000;
     config.max_memory = std::size_t{8} << 20;
     EXPECT_EQ(answer(config, {}), "200 seen=2001 warm=2000 GET  key= prepared");
 }
 
-TEST_F(ApiWarmup, FailuresSayWhichRequestAndWhy) {
+TEST_F(WarmupTest, FailuresSayWhichRequestAndWhy) {
     const std::string where = "in warm-up request 1 of 3 (GET ";
     EXPECT_NE(why_not(warm_config("request", "/crash")).find("the program crashed " + where + "/crash): "),
               std::string::npos)
@@ -134,7 +134,7 @@ TEST_F(ApiWarmup, FailuresSayWhichRequestAndWhy) {
     EXPECT_NE(why_not(large).find("does not fit in max_request_memory"), std::string::npos) << why_not(large);
 }
 
-TEST(ApiWarmupConfig, IsReadAndChecked) {
+TEST(WarmupConfig, IsReadAndChecked) {
     ProgramConfig config;
     ConfigLayer::parse("p", R"({"warmup": {"num_requests": 7, "exact": false, "url": "/a?b", "method": "PUT",
                                            "headers": ["Host: x", "A:b"]}})")

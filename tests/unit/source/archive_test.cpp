@@ -34,11 +34,11 @@ std::string unpack(const std::string& archive, const std::vector<std::string>& n
     }
 }
 
-class ApiArchive : public testing::TestWithParam<ArchiveKind> {};
-INSTANTIATE_TEST_SUITE_P(Kinds, ApiArchive,
+class ArchiveTest : public testing::TestWithParam<ArchiveKind> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, ArchiveTest,
                          testing::Values(ArchiveKind::tar_xz, ArchiveKind::tar_zst, ArchiveKind::zip));
 
-TEST_P(ApiArchive, OnlyElfFileIsTheProgramWhateverItsName) {
+TEST_P(ArchiveTest, OnlyElfFileIsTheProgramWhateverItsName) {
     const std::string archive = make_archive(
         GetParam(),
         {{"README", "text"}, {"empty", ""}, {"bin/", "", AE_IFDIR}, {"bin/x", elf}, {"prog", "no ELF file"}});
@@ -46,7 +46,7 @@ TEST_P(ApiArchive, OnlyElfFileIsTheProgramWhateverItsName) {
     EXPECT_EQ(unpack(archive), elf);
 }
 
-TEST_P(ApiArchive, NameDecidesAmongSeveral) {
+TEST_P(ArchiveTest, NameDecidesAmongSeveral) {
     const std::string archive =
         make_archive(GetParam(), {{"lib/a.so", other_elf}, {"bin/prog", elf}, {"b", other_elf}});
     EXPECT_EQ(unpack(archive), elf);
@@ -59,18 +59,18 @@ TEST_P(ApiArchive, NameDecidesAmongSeveral) {
               "the archive has 2 ELF files in it that may be the program");
 }
 
-TEST_P(ApiArchive, NoProgramInIt) {
+TEST_P(ArchiveTest, NoProgramInIt) {
     EXPECT_EQ(unpack(make_archive(GetParam(), {{"prog", "text"}})), "the archive has no ELF file in it");
     EXPECT_EQ(unpack(make_archive(GetParam(), {{"prog", ""}})), "the archive has no ELF file in it");
 }
 
-TEST_P(ApiArchive, NamesAreNeverPaths) {
+TEST_P(ArchiveTest, NamesAreNeverPaths) {
     EXPECT_EQ(unpack(make_archive(GetParam(), {{"../../../../etc/prog", elf}})), elf);
     EXPECT_EQ(unpack(make_archive(GetParam(), {{"/etc/passwd", elf}})), elf);
     EXPECT_EQ(unpack(make_archive(GetParam(), {{std::string(3000, 'x'), elf}})), elf);
 }
 
-TEST_P(ApiArchive, LinksAndDevicesAreNoPrograms) {
+TEST_P(ArchiveTest, LinksAndDevicesAreNoPrograms) {
     std::vector<ArchiveMember> members = {{"l", "", AE_IFLNK, "/etc/passwd"}};
     if (GetParam() != ArchiveKind::zip) {
         members.push_back({"prog", "", AE_IFREG, "/etc/passwd"});
@@ -82,7 +82,7 @@ TEST_P(ApiArchive, LinksAndDevicesAreNoPrograms) {
     EXPECT_EQ(unpack(make_archive(GetParam(), members)), elf);
 }
 
-TEST_P(ApiArchive, WhatIsTooLargeIsRefusedWhileItIsUnpacked) {
+TEST_P(ArchiveTest, WhatIsTooLargeIsRefusedWhileItIsUnpacked) {
     const std::string zeros(std::size_t{20} << 20, '\0');
     const std::string bomb = make_archive(GetParam(), {{"zeros", zeros}, {"prog", elf}});
     EXPECT_LT(bomb.size(), std::size_t{100000});
@@ -96,7 +96,7 @@ TEST_P(ApiArchive, WhatIsTooLargeIsRefusedWhileItIsUnpacked) {
               "the archive has more than 2 members");
 }
 
-TEST_P(ApiArchive, CheckEndsIt) {
+TEST_P(ArchiveTest, CheckEndsIt) {
     const std::string archive = make_archive(GetParam(), {{"a", "1"}, {"b", "2"}, {"prog", elf}});
     int calls = 0;
     EXPECT_THROW((void)unpack_program(bytes(archive), {"prog"},
@@ -107,7 +107,7 @@ TEST_P(ApiArchive, CheckEndsIt) {
     EXPECT_EQ(calls, 2);
 }
 
-TEST_P(ApiArchive, TruncatedAnywhereItIsDamaged) {
+TEST_P(ArchiveTest, TruncatedAnywhereItIsDamaged) {
     std::string program = elf;
     std::mt19937 random(1);
     while (program.size() < 50000) program += static_cast<char>(random());
@@ -119,7 +119,7 @@ TEST_P(ApiArchive, TruncatedAnywhereItIsDamaged) {
     }
 }
 
-TEST_P(ApiArchive, RandomDamageIsAnErrorOrHarmless) {
+TEST_P(ArchiveTest, RandomDamageIsAnErrorOrHarmless) {
     const std::string whole = make_archive(GetParam(), {{"a", other_elf}, {"prog", elf + std::string(3000, 'x')}});
     std::mt19937 random(2);
     for (int round = 0; round < 3000; round++) {
@@ -141,7 +141,7 @@ std::string forged_zip(std::size_t local_at, std::uint8_t local_value, std::size
     return text;
 }
 
-TEST(ApiZip, WhatItSaysAboutItselfIsNotBelieved) {
+TEST(Zip, WhatItSaysAboutItselfIsNotBelieved) {
     EXPECT_EQ(unpack(forged_zip(0, 0, 0, 0)), elf);
     EXPECT_EQ(unpack(forged_zip(0, 0, 8, 1)),
               "the archive has a member \"prog\" that is encrypted, or neither stored nor deflated");
@@ -185,7 +185,7 @@ std::size_t peak_of(const std::function<void()>& work) {
     return grown;
 }
 
-TEST_P(ApiArchive, BombsTakeNoMemory) {
+TEST_P(ArchiveTest, BombsTakeNoMemory) {
     constexpr std::size_t limit = std::size_t{8} << 20, most_mebibytes = 80;
     const std::string zeros(std::size_t{128} << 20, '\0');
     const std::string text = make_archive(GetParam(), {{"zeros", zeros}, {"prog", elf}});
@@ -214,7 +214,7 @@ std::uint32_t crc32(std::string_view bytes) {
 }
 
 // RFC 8878 3.1.1, and the .xz file format 3.1: what a decoder has to remember is said in a header.
-TEST(ApiArchiveMemory, DictionariesAreWithinTheLimit) {
+TEST(ArchiveMemory, DictionariesAreWithinTheLimit) {
     std::string xz = make_archive(ArchiveKind::tar_xz, {{"prog", elf}});
     const std::size_t header = 12, size = 4 * (static_cast<unsigned char>(xz[header]) + 1U);
     const std::size_t filter = xz.find(std::string("\x21\x01", 2), header + 2);
@@ -229,7 +229,7 @@ TEST(ApiArchiveMemory, DictionariesAreWithinTheLimit) {
 }
 
 // A tar with a file of which a map says where its holes are: libarchive has all of a map in memory.
-TEST(ApiArchiveMemory, MapsOfHolesAreWithinTheLimit) {
+TEST(ArchiveMemory, MapsOfHolesAreWithinTheLimit) {
     const auto block = [](const std::string& name, char type, std::size_t size) {
         std::string header(512, '\0');
         const auto put = [&header](std::size_t at, const std::string& text) { header.replace(at, text.size(), text); };
@@ -257,7 +257,7 @@ TEST(ApiArchiveMemory, MapsOfHolesAreWithinTheLimit) {
     EXPECT_LT(peak_of([&] { (void)unpack(archive); }), 100U);
 }
 
-TEST(ApiArchiveKind, OtherFormatsAreNotRead) {
+TEST(ArchiveKind, OtherFormatsAreNotRead) {
     EXPECT_FALSE(is_archive(bytes(elf)));
     EXPECT_FALSE(is_archive(bytes("")));
     EXPECT_FALSE(is_archive(bytes("PK")));

@@ -71,7 +71,7 @@ struct Origin {
     std::string url() const { return server.url("/file"); }
 };
 
-class ApiSource : public testing::Test {
+class SourceTest : public testing::Test {
   protected:
     void SetUp() override {
         std::string name = testing::TempDir() + "source_test.XXXXXX";
@@ -104,7 +104,7 @@ class ApiSource : public testing::Test {
     std::string folder, path, log;
 };
 
-TEST_F(ApiSource, FetchedOnceThenOnlyWhenItChanges) {
+TEST_F(SourceTest, FetchedOnceThenOnlyWhenItChanges) {
     Origin origin;
     const LocalCopy copy{origin.url(), path, {}};
     EXPECT_EQ(update(copy), "");
@@ -124,7 +124,7 @@ TEST_F(ApiSource, FetchedOnceThenOnlyWhenItChanges) {
     EXPECT_EQ(left_behind(), "");
 }
 
-TEST_F(ApiSource, LastModifiedServesAsWell) {
+TEST_F(SourceTest, LastModifiedServesAsWell) {
     Origin origin;
     origin.etag.clear();
     origin.last_modified = "Mon, 01 Jan 2024 00:00:00 GMT";
@@ -135,7 +135,7 @@ TEST_F(ApiSource, LastModifiedServesAsWell) {
     EXPECT_EQ(origin.unchanged, 1);
 }
 
-TEST_F(ApiSource, ServerWithoutVersionsIsAskedForEverything) {
+TEST_F(SourceTest, ServerWithoutVersionsIsAskedForEverything) {
     Origin origin;
     origin.etag.clear();
     const LocalCopy copy{origin.url(), path, {}};
@@ -144,7 +144,7 @@ TEST_F(ApiSource, ServerWithoutVersionsIsAskedForEverything) {
     EXPECT_EQ(origin.sent, 2);
 }
 
-TEST_F(ApiSource, NoteThatIsMissingDamagedOrOfAnotherFileIsNotBelieved) {
+TEST_F(SourceTest, NoteThatIsMissingDamagedOrOfAnotherFileIsNotBelieved) {
     Origin origin;
     const LocalCopy copy{origin.url(), path, {}};
     EXPECT_EQ(update(copy), "");
@@ -170,7 +170,7 @@ TEST_F(ApiSource, NoteThatIsMissingDamagedOrOfAnotherFileIsNotBelieved) {
     EXPECT_EQ(origin.unchanged, 0);
 }
 
-TEST_F(ApiSource, CopyIsUsedWhenTheServerHasNoAnswerForUs) {
+TEST_F(SourceTest, CopyIsUsedWhenTheServerHasNoAnswerForUs) {
     std::string url;
     {
         Origin origin;
@@ -202,7 +202,7 @@ TEST_F(ApiSource, CopyIsUsedWhenTheServerHasNoAnswerForUs) {
     EXPECT_EQ(left_behind(), "");
 }
 
-TEST_F(ApiSource, WithoutACopyItFails) {
+TEST_F(SourceTest, WithoutACopyItFails) {
     Origin origin;
     origin.status = 404;
     EXPECT_EQ(update({origin.url(), path, {}}), "no copy at " + path + " can be used (No such file or directory): " +
@@ -214,7 +214,7 @@ TEST_F(ApiSource, WithoutACopyItFails) {
         "no copy at " + folder + "/file/copy can be used (Not a directory): " + folder + "/file: Not a directory");
 }
 
-TEST_F(ApiSource, WrongChecksumIsNeverKeptAndNeverForgiven) {
+TEST_F(SourceTest, WrongChecksumIsNeverKeptAndNeverForgiven) {
     Origin origin;
     const Checksums right{sha256("first"), ""};
     EXPECT_EQ(update({origin.url(), path, right}), "");
@@ -227,7 +227,7 @@ TEST_F(ApiSource, WrongChecksumIsNeverKeptAndNeverForgiven) {
     EXPECT_EQ(content(path), "first");
 }
 
-TEST_F(ApiSource, CopyWithAWrongChecksumIsNoCopy) {
+TEST_F(SourceTest, CopyWithAWrongChecksumIsNoCopy) {
     Origin origin;
     const LocalCopy copy{origin.url(), path, {sha256("first"), ""}};
     write(path, "forged");
@@ -243,7 +243,7 @@ TEST_F(ApiSource, CopyWithAWrongChecksumIsNoCopy) {
     EXPECT_EQ(origin.unchanged, 0);
 }
 
-TEST_F(ApiSource, LinksAreNotFollowed) {
+TEST_F(SourceTest, LinksAreNotFollowed) {
     Origin origin;
     const std::string target = folder + "/target";
     write(target, "precious");
@@ -265,7 +265,7 @@ TEST_F(ApiSource, LinksAreNotFollowed) {
     EXPECT_EQ(content(target), "precious");
 }
 
-TEST_F(ApiSource, FoldersThatAreMissingAreMade) {
+TEST_F(SourceTest, FoldersThatAreMissingAreMade) {
     Origin origin;
     const mode_t umask_before = umask(077);
     path = folder + "/a//b/c/copy";
@@ -288,7 +288,7 @@ TEST_F(ApiSource, FoldersThatAreMissingAreMade) {
     EXPECT_EQ(status.st_mode & 07777, 0700U);
 }
 
-TEST_F(ApiSource, NoFolderIsMadeThroughALinkOrInAFile) {
+TEST_F(SourceTest, NoFolderIsMadeThroughALinkOrInAFile) {
     Origin origin;
     const auto failure = [&](const std::string& copy) { return update({origin.url(), copy, {}}); };
     std::filesystem::create_directory_symlink(folder + "/nowhere", folder + "/link");
@@ -299,7 +299,7 @@ TEST_F(ApiSource, NoFolderIsMadeThroughALinkOrInAFile) {
     EXPECT_TRUE(contains(failure("/proc/new/copy"), "/proc/new: the folder cannot be made: "));
 }
 
-TEST_F(ApiSource, CopyOthersCouldHaveWrittenNeedsAChecksum) {
+TEST_F(SourceTest, CopyOthersCouldHaveWrittenNeedsAChecksum) {
     Origin origin;
     origin.status = 500;
     write(path, "planted");
@@ -314,7 +314,7 @@ TEST_F(ApiSource, CopyOthersCouldHaveWrittenNeedsAChecksum) {
     }
 }
 
-TEST_F(ApiSource, OneFetchesForAll) {
+TEST_F(SourceTest, OneFetchesForAll) {
     Origin origin;
     std::vector<std::thread> threads;
     std::atomic<int> good{0};
@@ -333,14 +333,14 @@ TEST_F(ApiSource, OneFetchesForAll) {
     EXPECT_EQ(left_behind(), "");
 }
 
-TEST_F(ApiSource, LeftoverOfOneWhoDiedIsNoHindrance) {
+TEST_F(SourceTest, LeftoverOfOneWhoDiedIsNoHindrance) {
     Origin origin;
     write(folder + "/.copy.incoming", "half of something longer than what is fetched");
     EXPECT_EQ(update({origin.url(), path, {}}), "");
     EXPECT_EQ(content(path), "first");
 }
 
-TEST_F(ApiSource, CancelledAtOnceEvenWithACopy) {
+TEST_F(SourceTest, CancelledAtOnceEvenWithACopy) {
     HttpServer silent([](const std::string&) { return ""; });
     write(path, "first");
     const auto begin = Clock::now();
@@ -350,7 +350,7 @@ TEST_F(ApiSource, CancelledAtOnceEvenWithACopy) {
     EXPECT_LT(Clock::now() - begin, seconds(60));
 }
 
-TEST_F(ApiSource, FilesAreSourcesToo) {
+TEST_F(SourceTest, FilesAreSourcesToo) {
     const std::string source = folder + "/source";
     const LocalCopy copy{"file://" + source, path, {}};
     write(source, "first");
@@ -369,10 +369,10 @@ TEST_F(ApiSource, FilesAreSourcesToo) {
 
 // Programs, from here on.
 
-class ApiProgramSource : public ApiSource {
+class ProgramSourceTest : public SourceTest {
   protected:
     void SetUp() override {
-        ApiSource::SetUp();
+        SourceTest::SetUp();
         elf = content(TINYKVM_TEST_GUESTS "/hello");
         ASSERT_FALSE(elf.empty()) << "the guests of tests/vtc are not built";
         config.max_boot_time = seconds(60);
@@ -392,7 +392,7 @@ class ApiProgramSource : public ApiSource {
     ProgramConfig config;
 };
 
-TEST_F(ApiProgramSource, PlainFileAndArchiveOnDisk) {
+TEST_F(ProgramSourceTest, PlainFileAndArchiveOnDisk) {
     config.filename = path;
     EXPECT_EQ(obtain(), path + ": No such file or directory");
     write(path, elf);
@@ -407,7 +407,7 @@ TEST_F(ApiProgramSource, PlainFileAndArchiveOnDisk) {
     EXPECT_EQ(obtain(), folder + ": not a regular file");
 }
 
-TEST_F(ApiProgramSource, ArchiveIsKeptAsItIsAndUnpackedAtEachStart) {
+TEST_F(ProgramSourceTest, ArchiveIsKeptAsItIsAndUnpackedAtEachStart) {
     for (const ArchiveKind kind : {ArchiveKind::tar_xz, ArchiveKind::tar_zst, ArchiveKind::zip}) {
         Origin origin;
         origin.body = make_archive(kind, {{"README", "text"}, {"bin/prog", elf}});
@@ -422,7 +422,7 @@ TEST_F(ApiProgramSource, ArchiveIsKeptAsItIsAndUnpackedAtEachStart) {
     }
 }
 
-TEST_F(ApiProgramSource, ChecksumIsThatOfTheFile) {
+TEST_F(ProgramSourceTest, ChecksumIsThatOfTheFile) {
     write(path, elf);
     config.filename = path;
     config.checksums = {sha256(elf), ""};
@@ -437,7 +437,7 @@ TEST_F(ApiProgramSource, ChecksumIsThatOfTheFile) {
     EXPECT_EQ(obtain(), elf);
 }
 
-TEST_F(ApiProgramSource, WithoutAFilenameNothingIsKept) {
+TEST_F(ProgramSourceTest, WithoutAFilenameNothingIsKept) {
     Origin origin;
     origin.become(elf, "\"1\"");
     config.uri = origin.url();
@@ -450,7 +450,7 @@ TEST_F(ApiProgramSource, WithoutAFilenameNothingIsKept) {
     EXPECT_EQ(obtain(), origin.url() + ": the server's answer is 500");
 }
 
-TEST_F(ApiProgramSource, DownloadsAreThereBeforeTheProgram) {
+TEST_F(ProgramSourceTest, DownloadsAreThereBeforeTheProgram) {
     Origin origin;
     config.filename = path;
     config.downloads = {{origin.url(), folder + "/a", {}}, {origin.server.url("/b"), folder + "/b", {}}};
@@ -465,7 +465,7 @@ TEST_F(ApiProgramSource, DownloadsAreThereBeforeTheProgram) {
     EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used")) << obtain();
 }
 
-TEST_F(ApiProgramSource, DownloadsHaveTheirChecksums) {
+TEST_F(ProgramSourceTest, DownloadsHaveTheirChecksums) {
     Origin origin;  // answers "first"
     write(path, elf);
     config.filename = path;
@@ -486,7 +486,7 @@ TEST_F(ApiProgramSource, DownloadsHaveTheirChecksums) {
     EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used (its sha256 is \"a7937b64")) << obtain();
 }
 
-TEST_F(ApiProgramSource, NothingIsReadThatIsLargerThanItsMemory) {
+TEST_F(ProgramSourceTest, NothingIsReadThatIsLargerThanItsMemory) {
     config.max_memory = std::size_t{2} << 20;
     Origin origin;
     origin.become(elf, "\"1\"");
@@ -510,7 +510,7 @@ TEST_F(ApiProgramSource, NothingIsReadThatIsLargerThanItsMemory) {
     EXPECT_EQ(obtain(), config.uri + ": larger than 2 MiB (max_memory)");
 }
 
-TEST_F(ApiProgramSource, ProgramsThatShareAPlaceDoNotGetEachOthers) {
+TEST_F(ProgramSourceTest, ProgramsThatShareAPlaceDoNotGetEachOthers) {
     Origin one, two;
     one.become(elf, "\"1\"");
     two.become(make_archive(ArchiveKind::zip, {{"prog", elf + "2"}}), "\"1\"");

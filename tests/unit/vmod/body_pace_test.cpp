@@ -9,14 +9,14 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Clock::time_point begin{};
 
-TEST(ApiBodyPace, NobodyIsTooSlowForTenSeconds) {
+TEST(BodyPace, NobodyIsTooSlowForTenSeconds) {
     const BodyPace pace(begin);
     EXPECT_FALSE(pace.is_too_slow(begin));
     EXPECT_FALSE(pace.is_too_slow(begin + BodyPace::patience));
     EXPECT_TRUE(pace.is_too_slow(begin + BodyPace::patience + 1ms));
 }
 
-TEST(ApiBodyPace, WhatHasComeCountsOnTheWhole) {
+TEST(BodyPace, WhatHasComeCountsOnTheWhole) {
     BodyPace pace(begin);
     pace.arrived(20 * 1024, begin + 1s);
     pace.go_on(begin + 1s);
@@ -28,7 +28,7 @@ TEST(ApiBodyPace, WhatHasComeCountsOnTheWhole) {
     EXPECT_TRUE(pace.is_too_slow(begin + 22s));
 }
 
-TEST(ApiBodyPace, TimeOfTheGuestIsNotTheClients) {
+TEST(BodyPace, TimeOfTheGuestIsNotTheClients) {
     BodyPace pace(begin);
     pace.arrived(1, begin + 4s);
     EXPECT_FALSE(pace.is_too_slow(begin + 1h));
@@ -39,7 +39,7 @@ TEST(ApiBodyPace, TimeOfTheGuestIsNotTheClients) {
     EXPECT_TRUE(pace.is_too_slow(begin + 1h + 8s));
 }
 
-TEST(ApiBodyPace, FailureSaysHowSlowItWas) {
+TEST(BodyPace, FailureSaysHowSlowItWas) {
     BodyPace pace(begin);
     pace.arrived(12, begin + 10250ms);
     const Failure failure = pace.failure(begin + 1h);

@@ -7,7 +7,7 @@
 namespace tinykvm::host {
 namespace {
 
-TEST(ApiUpdateKey, OnlyTheConfiguredOneFits) {
+TEST(UpdateKey, OnlyTheConfiguredOneFits) {
     EXPECT_TRUE(is_update_key("key", "key"));
     EXPECT_FALSE(is_update_key("key", "Key"));
     EXPECT_FALSE(is_update_key("key", "kez"));
@@ -19,7 +19,7 @@ TEST(ApiUpdateKey, OnlyTheConfiguredOneFits) {
     EXPECT_TRUE(is_update_key(std::string(250, 'x'), std::string(250, 'x')));
 }
 
-TEST(ApiUpdateKey, WithoutOneNothingFits) {
+TEST(UpdateKey, WithoutOneNothingFits) {
     EXPECT_FALSE(is_update_key("", ""));
     EXPECT_FALSE(is_update_key("", "x"));
 }

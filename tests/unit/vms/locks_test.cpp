@@ -7,10 +7,10 @@
 namespace tinykvm::host {
 namespace {
 
-class ApiLocks : public ApiGuest {
+class LocksTest : public VtcGuestTest {
   protected:
     void SetUp() override {
-        ApiGuest::SetUp();
+        VtcGuestTest::SetUp();
         std::string name = (std::filesystem::temp_directory_path() / "tinykvm-locks-XXXXXX").string();
         folder_ = ::mkdtemp(name.data());
         std::ofstream(folder_ + "/file") << "shared";
@@ -41,7 +41,7 @@ class ApiLocks : public ApiGuest {
     std::string folder_;
 };
 
-TEST_F(ApiLocks, EndWithTheAnswer) {
+TEST_F(LocksTest, EndWithTheAnswer) {
     const auto vms = std::make_shared<Pool>(boot(config()), counters);
     for (int round = 0; round < 3; round++) {
         for (const char* how : {"record", "whole", "stream", "crash"}) {
@@ -52,7 +52,7 @@ TEST_F(ApiLocks, EndWithTheAnswer) {
 }
 
 // Also of one that is called inside its guest.
-TEST_F(ApiLocks, EndWithTheAnswerWhenVmsPoll) {
+TEST_F(LocksTest, EndWithTheAnswerWhenVmsPoll) {
     ProgramConfig polling = config();
     polling.poll.time = std::chrono::microseconds(500000);
     const auto vms = std::make_shared<Pool>(boot(polling), counters);
@@ -63,7 +63,7 @@ TEST_F(ApiLocks, EndWithTheAnswerWhenVmsPoll) {
 }
 
 // They are state like any other.
-TEST_F(ApiLocks, StayInProgramsThatAreNotEphemeral) {
+TEST_F(LocksTest, StayInProgramsThatAreNotEphemeral) {
     ProgramConfig lasting = config();
     lasting.ephemeral = false;
     const auto vms = std::make_shared<Pool>(boot(lasting), counters);

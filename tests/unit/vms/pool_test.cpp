@@ -11,12 +11,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class ApiPool : public ApiGuest {
+class PoolTest : public VtcGuestTest {
   protected:
     std::shared_ptr<Pool> pool(const ProgramConfig& config) { return std::make_shared<Pool>(boot(config), counters); }
 };
 
-TEST_F(ApiPool, VmsAreMadeWhenTheyAreNeeded) {
+TEST_F(PoolTest, VmsAreMadeWhenTheyAreNeeded) {
     ProgramConfig config = guest_config("hello");
     config.concurrency = 3;
     const auto vms = pool(config);
@@ -37,12 +37,12 @@ TEST_F(ApiPool, VmsAreMadeWhenTheyAreNeeded) {
     EXPECT_EQ(counters[Counter::forks], 3U);
 }
 
-TEST_F(ApiPool, FirstRequestWaitsForItsVmEvenWithoutQueueTime) {
+TEST_F(PoolTest, FirstRequestWaitsForItsVmEvenWithoutQueueTime) {
     const auto vms = pool(guest_config("hello"));
     EXPECT_TRUE(vms->acquire(Clock::now(), nullptr));
 }
 
-TEST_F(ApiPool, WhoDoesNotWaitGetsAFreeVmOrNone) {
+TEST_F(PoolTest, WhoDoesNotWaitGetsAFreeVmOrNone) {
     const auto vms = pool(guest_config("hello"));
     EXPECT_FALSE(vms->try_acquire());
     EXPECT_EQ(vms->occupancy().vms, 0U);
@@ -67,7 +67,7 @@ TEST_F(ApiPool, WhoDoesNotWaitGetsAFreeVmOrNone) {
     EXPECT_EQ(counters[Counter::queue_timeouts], 0U);
 }
 
-TEST_F(ApiPool, LineIsFirstComeFirstServed) {
+TEST_F(PoolTest, LineIsFirstComeFirstServed) {
     const auto vms = pool(guest_config("hello"));
     Lease held = vms->acquire(soon(), nullptr);
     std::mutex mutex;
@@ -91,7 +91,7 @@ TEST_F(ApiPool, LineIsFirstComeFirstServed) {
 }
 
 // Else the requests of clients would hold all VMs before it is the turn of one that another request waits for.
-TEST_F(ApiPool, RequestsInsideOfOthersAreBeforeThoseOfClients) {
+TEST_F(PoolTest, RequestsInsideOfOthersAreBeforeThoseOfClients) {
     const auto vms = pool(guest_config("hello"));
     Lease held = vms->acquire(soon(), nullptr);
     const auto request = WaitGraph::of_process().begin_self_request(nullptr, 0);
@@ -116,7 +116,7 @@ TEST_F(ApiPool, RequestsInsideOfOthersAreBeforeThoseOfClients) {
     EXPECT_EQ(order, (std::vector{1, 3, 0, 2}));
 }
 
-TEST_F(ApiPool, ClientThatLeavesFreesItsPlaceAndItsVm) {
+TEST_F(PoolTest, ClientThatLeavesFreesItsPlaceAndItsVm) {
     const auto vms = pool(guest_config("rogue"));
     {
         Lease held = vms->acquire(soon(), nullptr);
@@ -137,7 +137,7 @@ TEST_F(ApiPool, ClientThatLeavesFreesItsPlaceAndItsVm) {
     EXPECT_EQ(get(*vms, "/x"), "200 request 1");
 }
 
-TEST_F(ApiPool, ClosingEndsWhatRunsAndWhatWaits) {
+TEST_F(PoolTest, ClosingEndsWhatRunsAndWhatWaits) {
     const auto vms = pool(guest_config("rogue"));
     auto running = std::async(std::launch::async, [&] { return get(*vms, "/loop"); });
     while (counters[Counter::requests] == 0) {
@@ -160,7 +160,7 @@ TEST_F(ApiPool, ClosingEndsWhatRunsAndWhatWaits) {
     EXPECT_THROW((void)vms->acquire(soon(), nullptr), Failure);
 }
 
-TEST_F(ApiPool, LeaseOutlivesThePoolOfItsService) {
+TEST_F(PoolTest, LeaseOutlivesThePoolOfItsService) {
     auto vms = pool(guest_config("hello"));
     Lease lease = vms->acquire(soon(), nullptr);
     vms->close(0ms);
@@ -173,7 +173,7 @@ TEST_F(ApiPool, LeaseOutlivesThePoolOfItsService) {
     lease.give_back();
 }
 
-TEST_F(ApiPool, LeaseGivenBackUnusedOrHalfUsed) {
+TEST_F(PoolTest, LeaseGivenBackUnusedOrHalfUsed) {
     const auto vms = pool(guest_config("counter"));
     for (int i = 0; i < 20; i++) {
         Lease lease = vms->acquire(soon(), nullptr);
@@ -187,7 +187,7 @@ TEST_F(ApiPool, LeaseGivenBackUnusedOrHalfUsed) {
 }
 
 // A11: stopped at arbitrary instants by its deadline, a VM serves the next request as if nothing had happened.
-TEST_F(ApiPool, TimedOutVmIsAsGoodAsNew) {
+TEST_F(PoolTest, TimedOutVmIsAsGoodAsNew) {
     const auto vms = pool(guest_config("rogue"));
     (void)get(*vms, "/warm");
     int stopped = 0;
@@ -212,7 +212,7 @@ TEST_F(ApiPool, TimedOutVmIsAsGoodAsNew) {
 }
 
 // A12, A1: whatever VM and thread a request meets, memory and thread-local storage are new.
-TEST_F(ApiPool, EveryRequestSeesTheProgramAsItBooted) {
+TEST_F(PoolTest, EveryRequestSeesTheProgramAsItBooted) {
     ProgramConfig config = guest_config("counter");
     config.concurrency = 4;
     const auto vms = pool(config);
@@ -237,7 +237,7 @@ TEST_F(ApiPool, EveryRequestSeesTheProgramAsItBooted) {
     EXPECT_EQ(counters[Counter::forks], made);
 }
 
-TEST_F(ApiPool, FailuresAreReportedAsWhatTheyAre) {
+TEST_F(PoolTest, FailuresAreReportedAsWhatTheyAre) {
     ProgramConfig config = guest_config("rogue");
     config.max_request_memory = std::size_t{4} << 20;
     const auto vms = pool(config);
@@ -257,7 +257,7 @@ TEST_F(ApiPool, FailuresAreReportedAsWhatTheyAre) {
     EXPECT_EQ(counters[Counter::program_timeout], 1U);
 }
 
-TEST_F(ApiPool, BodiesOfAllSizesArriveWhole) {
+TEST_F(PoolTest, BodiesOfAllSizesArriveWhole) {
     const auto vms = pool(guest_config("mirror"));
     Request request;
     request.method = "POST";
@@ -274,7 +274,7 @@ TEST_F(ApiPool, BodiesOfAllSizesArriveWhole) {
     }
 }
 
-TEST_F(ApiPool, RequestThatDoesNotFitIsRefused) {
+TEST_F(PoolTest, RequestThatDoesNotFitIsRefused) {
     ProgramConfig config = guest_config("mirror");
     config.max_request_memory = std::size_t{1} << 20;
     const auto vms = pool(config);
@@ -312,12 +312,12 @@ TEST_F(ApiPool, RequestThatDoesNotFitIsRefused) {
     EXPECT_EQ(get(*vms, "/x", "describe"), "200 GET /x type= headers=none length=0 zero=null");
 }
 
-class ApiService : public ApiGuest {
+class ServiceTest : public VtcGuestTest {
   protected:
     Service service{"p", {counters, [](const std::string&, std::string_view) {}}};
 };
 
-TEST_F(ApiService, StartsOnDemand) {
+TEST_F(ServiceTest, StartsOnDemand) {
     ASSERT_TRUE(service.configure(guest_config("hello")));
     EXPECT_FALSE(service.ready());
     EXPECT_TRUE(service.healthy());
@@ -327,7 +327,7 @@ TEST_F(ApiService, StartsOnDemand) {
     EXPECT_EQ(counters[Counter::boots], 1U);
 }
 
-TEST_F(ApiService, FailedBootIsToldToAllAndTriedAgainLater) {
+TEST_F(ServiceTest, FailedBootIsToldToAllAndTriedAgainLater) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"exit"};
     ASSERT_TRUE(service.configure(config));
@@ -356,14 +356,14 @@ TEST_F(ApiService, FailedBootIsToldToAllAndTriedAgainLater) {
     EXPECT_EQ(counters[Counter::boots], boots + 1);
 }
 
-TEST_F(ApiService, MissingProgramSaysSo) {
+TEST_F(ServiceTest, MissingProgramSaysSo) {
     ProgramConfig config = guest_config("no-such-program");
     ASSERT_TRUE(service.configure(config));
     EXPECT_THROW(service.wait_until_booted(), Failure);
     EXPECT_FALSE(service.ready());
 }
 
-TEST_F(ApiService, GivesUpABootWhenItEnds) {
+TEST_F(ServiceTest, GivesUpABootWhenItEnds) {
     ProgramConfig config = guest_config("boot");
     config.main_arguments = {"loop"};
     config.max_boot_time = std::chrono::hours(1);
@@ -373,7 +373,7 @@ TEST_F(ApiService, GivesUpABootWhenItEnds) {
     EXPECT_FALSE(service.ready());
 }
 
-TEST_F(ApiService, ColdAndWarm) {
+TEST_F(ServiceTest, ColdAndWarm) {
     ASSERT_TRUE(service.configure(guest_config("hello")));
     for (int i = 0; i < 5; i++) {
         EXPECT_TRUE(service.acquire(nullptr));

@@ -7,9 +7,9 @@
 namespace tinykvm::host {
 namespace {
 
-class ApiRandom : public ApiGuest {};
+class RandomTest : public VtcGuestTest {};
 
-TEST_F(ApiRandom, BitsOfNoTwoRequestsAreTheSame) {
+TEST_F(RandomTest, BitsOfNoTwoRequestsAreTheSame) {
     std::set<std::string> seen;
     std::size_t asked = 0;
     for (const bool ephemeral : {true, false}) {

@@ -1,5 +1,5 @@
-// Rules for HTTP header fields that come from a guest: nothing it says may break the framing of a message or
-// smuggle in a second one.
+// HTTP header fields, and the rules for those that come from a guest: nothing it says may break the framing of a
+// message or smuggle in a second one.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -25,16 +25,24 @@ bool is_field_name(std::string_view text);
 // No control characters but the horizontal tab; bytes above 127 are allowed.
 bool is_field_value(std::string_view text);
 
-// The name in "Name: value", which need not be a valid one.
-std::string_view name_of(std::string_view line);
-
-struct FieldParts {
-    std::string_view name, value;  // value without the white space around it
-};
-// Takes "Name: value" apart. Nullopt, and the reason in `why`, when it may not become part of a message.
-std::optional<FieldParts> parse_field(std::string_view line, std::string& why);
-
 bool same_name(std::string_view a, std::string_view b);  // without regard to case
+
+// "Name: value" taken apart, as views of the line.
+struct HttpField {
+    std::string_view name, value;  // value without the white space around it
+
+    // Nullopt: the line has no colon. Nothing else is checked.
+    static std::optional<HttpField> split(std::string_view line);
+    bool is(std::string_view other) const { return same_name(name, other); }
+};
+
+// What is before the colon of a line, or all of it; it need not be a valid name.
+std::string_view name_of(std::string_view line);
+// Has the line that name?
+inline bool is_field(std::string_view line, std::string_view name) { return same_name(name_of(line), name); }
+
+// Takes a line apart that is to become part of a message. Nullopt, and the reason in `why`, when it may not.
+std::optional<HttpField> parse_field(std::string_view line, std::string& why);
 
 // Fields that describe one hop or the body's framing: only the host sets them.
 bool is_framing_field(std::string_view name);

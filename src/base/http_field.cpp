@@ -1,20 +1,19 @@
-#include "src/base/field.hpp"
+#include "src/base/http_field.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
 
+#include "src/base/ascii.hpp"
 #include "src/base/guest_text.hpp"
 
 namespace tinykvm::host {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 bool is_token_char(char c) {
-    const bool alphanumeric = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
+    const bool alphanumeric = (c >= '0' && c <= '9') || (to_lower(c) >= 'a' && to_lower(c) <= 'z');
     return alphanumeric || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
 }
 
@@ -25,17 +24,17 @@ bool is_content_range(std::string_view value) {
         return false;
     }
     value.remove_prefix(unit.size());
-    // A number of at most 18 digits, which no integer of 64 bits minds, and what has to be behind it.
-    const auto number = [&value](std::string_view behind) -> std::int64_t {
+    // A number of at most 18 digits, which no integer of 64 bits minds, and what has to follow it.
+    const auto number = [&value](std::string_view next) -> std::int64_t {
         constexpr std::size_t most_digits = 18;
         std::int64_t result = -1;
         const char* end = value.data() + std::min(value.size(), most_digits);
         const auto [stop, error] = std::from_chars(value.data(), end, result);
         value.remove_prefix(static_cast<std::size_t>(stop - value.data()));
-        if (error != std::errc() || !value.starts_with(behind)) {
+        if (error != std::errc() || !value.starts_with(next)) {
             return -1;
         }
-        value.remove_prefix(behind.size());
+        value.remove_prefix(next.size());
         return result;
     };
     if (value.starts_with("*/")) {
@@ -49,15 +48,16 @@ bool is_content_range(std::string_view value) {
     return value == "*" || (number("") > last && value.empty());
 }
 
-// What Varnish 7.1 ends for, whoever its backend is: in VRG_CheckBo() for ranges of another unit than bytes, or of
-// which nothing is known; in VRY_Create() for a name of which the length with a colon does not fit in a char.
-bool is_known_to_varnish(const FieldParts& parts) {
-    if (same_name(parts.name, "Content-Range")) {
-        return is_content_range(parts.value);
+// Values that make Varnish 7.1 end its process, from whichever backend they come: in VRG_CheckBo() for ranges of
+// another unit than bytes, or of which nothing is known; in VRY_Create() for a name of which the length with a colon
+// does not fit in a char.
+bool is_known_to_varnish(const HttpField& field) {
+    if (field.is("Content-Range")) {
+        return is_content_range(field.value);
     }
-    if (same_name(parts.name, "Vary")) {
+    if (field.is("Vary")) {
         std::size_t length = 0;
-        return std::none_of(parts.value.begin(), parts.value.end(), [&length](char c) {
+        return std::none_of(field.value.begin(), field.value.end(), [&length](char c) {
             length = c == ',' || c == ' ' || c == '\t' ? 0 : length + 1;
             return length > max_field_name_bytes;
         });
@@ -78,42 +78,44 @@ bool is_field_value(std::string_view text) {
     });
 }
 
+bool same_name(std::string_view a, std::string_view b) {
+    return a.size() == b.size() &&
+           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+std::optional<HttpField> HttpField::split(std::string_view line) {
+    constexpr std::string_view white_space = " \t";
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) {
+        return std::nullopt;
+    }
+    std::string_view value = line.substr(colon + 1);
+    value.remove_prefix(std::min(value.find_first_not_of(white_space), value.size()));
+    value.remove_suffix(value.size() - (value.find_last_not_of(white_space) + 1));
+    return HttpField{line.substr(0, colon), value};
+}
+
 std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
 
-std::optional<FieldParts> parse_field(std::string_view line, std::string& why) {
+std::optional<HttpField> parse_field(std::string_view line, std::string& why) {
     if (line.size() > max_field_bytes) {
         why = "is longer than " + std::to_string(max_field_bytes) + " bytes";
         return std::nullopt;
     }
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) {
-        why = "has no colon: " + printable(line, 80);
-        return std::nullopt;
+    const auto field = HttpField::split(line);
+    if (!field) {
+        why = "has no colon: ";
+    } else if (!is_field_name(field->name)) {
+        why = "has a name that is not a token of at most " + std::to_string(max_field_name_bytes) + " bytes: ";
+    } else if (!is_field_value(field->value)) {
+        why = "has a control character in its value: ";
+    } else if (!is_known_to_varnish(*field)) {
+        why = "has a value that is none Varnish takes: ";
+    } else {
+        return field;
     }
-    FieldParts parts{line.substr(0, colon), line.substr(colon + 1)};
-    if (!is_field_name(parts.name)) {
-        why = "has a name that is not a token of at most " + std::to_string(max_field_name_bytes) +
-              " bytes: " + printable(line, 80);
-        return std::nullopt;
-    }
-    if (!is_field_value(parts.value)) {
-        why = "has a control character in its value: " + printable(line, 80);
-        return std::nullopt;
-    }
-    const std::size_t begin = std::min(parts.value.find_first_not_of(" \t"), parts.value.size());
-    parts.value.remove_prefix(begin);
-    const std::size_t last = parts.value.find_last_not_of(" \t");
-    parts.value = parts.value.substr(0, last == std::string_view::npos ? 0 : last + 1);
-    if (!is_known_to_varnish(parts)) {
-        why = "has a value that is none Varnish takes: " + printable(line, 80);
-        return std::nullopt;
-    }
-    return parts;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+    why += printable(line, 80);
+    return std::nullopt;
 }
 
 bool is_framing_field(std::string_view name) {

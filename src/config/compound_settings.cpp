@@ -1,0 +1,74 @@
+#include "src/config/compound_settings.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+namespace tinykvm::host {
+
+using nlohmann::json;
+
+std::string read_environment(const json& value, ProgramConfig& config) {
+    static constexpr std::array<std::string_view, 5> ours = {"KVM_NAME", "KVM_GROUP", "KVM_TYPE", "KVM_STATE",
+                                                             "KVM_DEBUG"};
+    auto entries = value.get<std::vector<std::string>>();
+    for (const std::string& entry : entries) {
+        const std::size_t equals = entry.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            return "\"" + entry + "\" is not of the form NAME=VALUE";
+        }
+        for (const std::string_view name : ours) {
+            if (entry.substr(0, equals) == name) {
+                return std::string(name) + " is always set by tinykvm itself";
+            }
+        }
+    }
+    config.environment = std::move(entries);
+    return {};
+}
+
+std::string read_on_error(const json& value, ProgramConfig& config) {
+    using OnError = ProgramConfig::OnError;
+    if (value.is_string() && value != "error" && value != "original") {
+        return "the value is neither";
+    }
+    std::vector<OnError> order;
+    const json list = value == "error"      ? json::array({"handler"})
+                      : value == "original" ? json::array({"handler", "original"})
+                                            : value;
+    for (const json& one : list) {
+        const OnError attempt = one == "original" ? OnError::original : OnError::handler;
+        if ((one != "original" && one != "handler") || std::find(order.begin(), order.end(), attempt) != order.end()) {
+            return "it has another value, or one twice";
+        }
+        order.push_back(attempt);
+    }
+    config.on_error = order;
+    return order.empty() ? "it is empty" : "";
+}
+
+std::string read_poll(const json& value, ProgramConfig& config) {
+    if (value.is_number()) {
+        config.poll = {.automatic = false, .time = std::chrono::microseconds(value.get<int>())};
+        return {};
+    }
+    config.poll = {.automatic = value == "auto", .time = std::chrono::microseconds(0)};
+    return value == "auto" || value == "off" ? "" : "the value is none of them";
+}
+
+std::string read_request_hugepages(const json& value, ProgramConfig& config) {
+    config.request_hugepages = value == true;
+    if (value != true) {
+        config.request_hugepage_arena_size = value.is_number() ? value.get<std::size_t>() << 20 : 0;
+    }
+    return {};
+}
+
+// There is nothing to store: memory of requests is always copied in pages of 4 KiB.
+std::string read_split_hugepages(const json& value, ProgramConfig&) {
+    return value.get<bool>() ? "" : "this version copies pages of 4 KiB only";
+}
+
+}  // namespace tinykvm::host

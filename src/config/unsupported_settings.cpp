@@ -1,0 +1,58 @@
+#include "src/config/unsupported_settings.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace tinykvm::host {
+
+namespace {
+
+using nlohmann::json;
+
+bool is_false(const json& v) { return v == false; }
+bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
+bool is_false_or_zero(const json& v) { return is_false(v) || v == 0; }
+bool is_one_processor(const json& v) { return is_false_or_zero(v) || v == 1; }
+bool is_time(const json& v) { return v.is_number() && v >= 0; }
+
+constexpr Alias other_names[] = {
+    {"req_mem_limit_after_reset", "limit_workmem_after_req"},
+    {"experimental_keep_working_memory", "ephemeral_keep_working_memory"},
+};
+
+constexpr UnsupportedSetting unsupported[] = {
+    {"storage", "false or \"\"", is_false_or_empty},
+    {"max_storage_time", "any number of seconds", is_time},  // without storage none of them means anything
+    {"cold_start_file", "\"\"", is_false_or_empty},
+    {"default", "false", is_false},
+    {"profiling", "false or 0", is_false_or_zero},
+    {"smp", "0 or 1", is_one_processor},
+    {"allow_debug", "false", is_false},
+    {"remote_debug_on_exception", "false", is_false},
+    {"verbose_syscalls", "false", is_false},
+    {"verbose_pagetables", "false", is_false},
+    {"server", "{}", is_false_or_empty},
+    {"websocket_server", "{}", is_false_or_empty},
+};
+
+constexpr IgnoredSetting ignored[] = {
+    {"dylink_address_hint", "where a dynamic loader goes: a free place is found"},
+    {"heap_address_hint", "where the heap goes: a free place is found"},
+    {"double_buffered", "two VMs for each that serves: `concurrency` is how many there are"},
+    {"max_storage_memory", "about `storage`"},
+    {"storage_memory", "about `storage`"},
+    {"storage_arguments", "about `storage`"},
+    {"storage_filename", "about `storage`"},
+    {"storage_dylink_address_hint", "about `storage`"},
+    {"storage_1_to_1", "about `storage`"},
+    {"storage_serialized", "about `storage`"},
+};
+
+}  // namespace
+
+std::span<const Alias> aliases() { return other_names; }
+
+std::span<const UnsupportedSetting> unsupported_settings() { return unsupported; }
+
+std::span<const IgnoredSetting> ignored_settings() { return ignored; }
+
+}  // namespace tinykvm::host
