@@ -4,8 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -107,7 +107,7 @@ Statistics counts_of(const Fork& fork, const std::function<void()>& round) {
 }
 
 // A call of a guest that is entered already (Fork, "Calls without entering"), from handing it over to its answer.
-// With `reset` the fork leaves, is reset and enters again behind each answer. nullopt: this host cannot.
+// With `reset` the fork leaves, is reset and enters again after each answer. nullopt: this host cannot.
 std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
     constexpr std::chrono::seconds wait{60};
     Fork fork(program.snapshot());
@@ -230,19 +230,15 @@ void print_json(const std::vector<Row>& rows) {
     std::puts("]}");
 }
 
-int run(std::span<char* const> arguments) {
-    bool json = false;
-    for (const char* word : arguments) {
-        if (std::strcmp(word, "--json") != 0) throw Usage{"bench has no such option", word};
-        json = true;
-    }
-    const std::vector<Row> rows = measure_all();
-    if (json) {
-        print_json(rows);
-    } else {
-        print_table(rows);
-    }
-    return exit_ok;
+Command::Run declare(OptionParser& options) {
+    const auto json = std::make_shared<bool>(false);
+    options.add_flag("--json", "print the table as JSON", [json] { *json = true; });
+    return [json](const std::vector<std::string>& operands) -> int {
+        if (!operands.empty()) throw Usage{"bench has no such option", operands[0]};
+        const std::vector<Row> rows = measure_all();
+        *json ? print_json(rows) : print_table(rows);
+        return exit_ok;
+    };
 }
 
 }  // namespace
@@ -253,9 +249,9 @@ const Command bench_command = {
     "\n"
     "Measures, with a tiny program of its own: the floor (one bare KVM_RUN round trip), a call into a fork,\n"
     "reset and call, making a fork, booting. Prints medians and 99th percentiles in microseconds, their\n"
-    "ratio to the floor, and how many exits, faults and KVM calls one request makes. The counts are the "
-    "same\n"
-    "on every machine; the times are not.\n",
-    run};
+    "ratio to the floor, and how many exits, faults and KVM calls one request makes. The counts are the same\n"
+    "on every machine; the times are not.\n"
+    "\n",
+    "", declare};
 
 }  // namespace tinykvm::cli

@@ -1,17 +1,27 @@
 // The commands of the `tinykvm` program and what its exit statuses mean.
+//
+// Owner: none, the commands are constant. Thread safety: the main thread.
 #pragma once
 
-#include <span>
+#include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
+
+#include "src/cli/option_parser.hpp"
 
 namespace tinykvm::cli {
 
 struct Command {
+    // Gets the operands, after the options have acted. Returns the exit status; may throw Usage or any std::exception.
+    using Run = std::function<int(const std::vector<std::string>& operands)>;
+
     const char* name;
     const char* summary;  // one line
-    const char* usage;    // what `tinykvm help NAME` prints
-    // Gets what follows the command's name. Returns the exit status; may throw Usage or any std::exception.
-    int (*run)(std::span<char* const> arguments);
+    const char* usage;    // what `tinykvm help NAME` prints before the options
+    const char* notes;    // and after them
+    // Declares the options; what it returns is called after they have acted.
+    Run (*declare)(OptionParser& options);
 };
 
 extern const Command run_command;
@@ -32,11 +42,10 @@ enum ExitStatus {
 // "tinykvm: TEXT" on standard error, without anything that does not print: it may quote files and guests.
 void print_message(std::string_view text);
 
-// Thrown for a command line that makes no sense.
+// Thrown for a command line that makes no sense; `tinykvm` exits with exit_own_error then, whichever command it is.
 struct Usage {
-    const char* problem;
-    const char* detail = "";
-    int status = exit_own_error;  // what tinykvm exits with
+    std::string problem;
+    std::string detail = {};
 };
 
 }  // namespace tinykvm::cli

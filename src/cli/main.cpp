@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
+#include <span>
 #include <string>
 
 #include "src/cli/command.hpp"
@@ -24,10 +26,10 @@ void print_overview(std::FILE* to) {
         to);
 }
 
-const Command* find(const char* name) {
+const Command& find(const char* name) {
     for (const Command* command : commands)
-        if (std::strcmp(command->name, name) == 0) return command;
-    return nullptr;
+        if (std::strcmp(command->name, name) == 0) return *command;
+    throw Usage{"there is no such command", name};
 }
 
 bool is_any_of(const char* text, std::initializer_list<const char*> names) {
@@ -36,15 +38,27 @@ bool is_any_of(const char* text, std::initializer_list<const char*> names) {
     return false;
 }
 
+int print_help(const Command& command, const OptionParser& options) {
+    std::printf("%s%s%s", command.usage, options.help().c_str(), command.notes);
+    return exit_ok;
+}
+
 int help(std::span<char* const> arguments) {
     if (arguments.empty()) {
         print_overview(stdout);
         return exit_ok;
     }
-    const Command* command = find(arguments[0]);
-    if (command == nullptr) throw Usage{"there is no such command", arguments[0]};
-    std::fputs(command->usage, stdout);
-    return exit_ok;
+    const Command& command = find(arguments[0]);
+    OptionParser options(command.name);
+    (void)command.declare(options);
+    return print_help(command, options);
+}
+
+int run(const Command& command, std::span<char* const> arguments) {
+    OptionParser options(command.name);
+    const Command::Run run = command.declare(options);
+    const auto operands = options.parse(arguments);
+    return operands ? run(*operands) : print_help(command, options);
 }
 
 // Nobody but root may look into the memory of a process that runs guests: not by attaching to it, not by its entries
@@ -67,13 +81,7 @@ int dispatch(std::span<char* const> arguments) {
         std::puts("tinykvm " TINYKVM_VERSION);
         return exit_ok;
     }
-    const Command* command = find(name);
-    if (command == nullptr) throw Usage{"there is no such command", name};
-    if (!rest.empty() && is_any_of(rest[0], {"--help", "-h"})) {
-        std::fputs(command->usage, stdout);
-        return exit_ok;
-    }
-    return command->run(rest);
+    return run(find(name), rest);
 }
 
 }  // namespace
@@ -88,8 +96,7 @@ int main(int argc, char** argv) {
     try {
         return dispatch({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
     } catch (const Usage& usage) {
-        print_message(std::string(usage.problem) + (*usage.detail ? ": " : "") + usage.detail + " (see: tinykvm help)");
-        return usage.status;
+        print_message(usage.problem + (usage.detail.empty() ? "" : ": ") + usage.detail + " (see: tinykvm help)");
     } catch (const std::exception& error) {
         print_message(error.what());
     }

@@ -104,8 +104,8 @@ int report() {
     return exit_ok;
 }
 
-int run(std::span<char* const> arguments) {
-    if (!arguments.empty()) throw Usage{"probe takes no arguments", arguments[0]};
+int run(const std::vector<std::string>& operands) {
+    if (!operands.empty()) throw Usage{"probe takes no arguments", operands[0]};
     try {
         return report();
     } catch (const MachineError& error) {
@@ -118,12 +118,12 @@ int run(std::span<char* const> arguments) {
 
 }  // namespace
 
-const Command probe_command = {"probe", "Can guests run on this machine, and how",
-                               "Usage: tinykvm probe\n"
-                               "\n"
-                               "Prints what this machine's KVM is and can do, as found out by running small "
-                               "tests in a guest, and what to\n"
-                               "do about what is missing. Exit status: 0 when guests can run, 1 when not.\n",
-                               run};
+const Command probe_command = {
+    "probe", "Can guests run on this machine, and how",
+    "Usage: tinykvm probe\n"
+    "\n"
+    "Prints what this machine's KVM is and can do, as found out by running small tests in a guest, and what to\n"
+    "do about what is missing. Exit status: 0 when guests can run, 1 when not.\n",
+    "", [](OptionParser&) { return Command::Run(run); }};
 
 }  // namespace tinykvm::cli

@@ -1,7 +1,6 @@
 // `tinykvm request`: one request to a program, as Varnish would give it, and the response as curl -i prints it.
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -29,98 +28,83 @@ namespace fs = std::filesystem;
 constexpr std::size_t max_file = std::size_t{1} << 30;
 constexpr unsigned long max_repeat = 10'000'000;
 
-enum RequestStatus { exit_answered = 0, exit_refused = 1, exit_usage = 2, exit_failed = 3 };
+enum RequestStatus { exit_answered = 0, exit_refused = 1, exit_misconfigured = 2, exit_failed = 3 };
 
 struct CommandLine {
-    const char* config = nullptr;
+    std::string config;  // a library; empty: the program is a file
     bool list = false;
-    std::vector<std::string_view> settings;  // KEY=JSON
-    std::string_view method;
+    std::vector<std::string> settings;  // KEY=JSON
+    std::string method;
     std::vector<std::string> headers;
-    const char* body = nullptr;
-    std::string_view argument;
+    std::optional<std::string> body;  // a file; "-" is standard input
+    std::string argument;
     unsigned long repeat = 0;  // 0: once, without a summary
     std::string program;       // a file, or a name of the configuration
-    std::string_view url = "/";
+    std::string url = "/";
 };
 
-[[noreturn]] void refuse(const char* problem, const char* detail = "") { throw Usage{problem, detail, exit_usage}; }
+void declare_program(OptionParser& options, const std::shared_ptr<CommandLine>& line) {
+    options.add_value("--config", "FILE", "a library, as for library(): {\"name\": {settings...}, ...}; may be a URI",
+                      [line](const std::string& file) { line->config = file; });
+    options.add_flag("--list", "print the programs of the library and which of them are not served, and why",
+                     [line] { line->list = true; });
+    options.add_value("--set", "KEY=JSON", "a setting of the program, for example max_request_time=2; may be repeated",
+                      [line](const std::string& setting) {
+                          if (setting.find('=') == std::string::npos || setting.front() == '=')
+                              throw Usage{"--set wants KEY=JSON", setting};
+                          line->settings.push_back(setting);
+                      });
+}
 
-CommandLine parse(std::span<char* const> arguments) {
-    CommandLine line;
-    std::vector<char*> operands;
-    bool options = true;
-    std::size_t at = 0;
-    const auto value = [&] {
-        if (at + 1 >= arguments.size()) refuse("a value is missing behind", arguments[at]);
-        return arguments[++at];
-    };
-    for (; at < arguments.size(); ++at) {
-        const std::string_view word = arguments[at];
-        if (!options || !word.starts_with("--")) {
-            operands.push_back(arguments[at]);
-        } else if (word == "--") {
-            options = false;
-        } else if (word == "--config") {
-            line.config = value();
-        } else if (word == "--list") {
-            line.list = true;
-        } else if (word == "--set") {
-            const char* setting = value();
-            if (std::strchr(setting, '=') == nullptr || *setting == '=') refuse("--set wants KEY=JSON", setting);
-            line.settings.emplace_back(setting);
-        } else if (word == "--method") {
-            const char* method = value();
-            if (!host::is_field_name(method)) refuse("--method wants the name of one", method);
-            line.method = method;
-        } else if (word == "--head") {
-            line.method = "HEAD";
-        } else if (word == "--header") {
-            const char* header = value();
-            std::string why;
-            if (!host::parse_field(header, why)) refuse("--header wants \"Name: value\"", header);
-            line.headers.emplace_back(header);
-        } else if (word == "--body") {
-            line.body = value();
-        } else if (word == "--arg") {
-            line.argument = value();
-        } else if (word == "--repeat") {
-            const char* text = value();
-            const char* end = text + std::strlen(text);
-            const auto [stop, error] = std::from_chars(text, end, line.repeat);
-            if (error != std::errc{} || stop != end || line.repeat < 1 || line.repeat > max_repeat)
-                refuse("--repeat wants a number from 1 to 10000000", text);
-        } else {
-            refuse("request has no such option", arguments[at]);
-        }
-    }
+void declare_request(OptionParser& options, const std::shared_ptr<CommandLine>& line) {
+    options.add_value("--method", "METHOD", "GET unless given, with a body POST", [line](const std::string& method) {
+        if (!host::is_field_name(method)) throw Usage{"--method wants the name of one", method};
+        line->method = method;
+    });
+    options.add_flag("--head", "the same as --method HEAD: no body is printed", [line] { line->method = "HEAD"; });
+    options.add_value("--header", "\"Name: value\"", "may be repeated", [line](const std::string& header) {
+        std::string why;
+        if (!host::parse_field(header, why)) throw Usage{"--header wants \"Name: value\"", header};
+        line->headers.push_back(header);
+    });
+    options.add_value("--body", "FILE", "the body of the request; - is standard input",
+                      [line](const std::string& file) { line->body = file; });
+    options.add_value("--arg", "TEXT", "the argument of the program (to_backend's last)",
+                      [line](const std::string& text) { line->argument = text; });
+    options.add_value(
+        "--repeat", "N", "ask N times, print the first response, and what a request costs on standard error",
+        [line](const std::string& text) {
+            line->repeat = whole_number(text, 1, max_repeat, "--repeat wants a number from 1 to 10000000");
+        });
+}
+
+void take_operands(CommandLine& line, const std::vector<std::string>& operands) {
     if (line.list) {
-        if (line.config == nullptr) refuse("--list wants a library: --config FILE");
-        if (!operands.empty()) refuse("--list asks no program", operands[0]);
-        return line;
+        if (line.config.empty()) throw Usage{"--list wants a library: --config FILE"};
+        if (!operands.empty()) throw Usage{"--list asks no program", operands[0]};
+        return;
     }
-    if (operands.empty()) refuse("which program shall answer?");
-    if (operands.size() > 2) refuse("there is one URL at most", operands[2]);
+    if (operands.empty()) throw Usage{"which program shall answer?"};
+    if (operands.size() > 2) throw Usage{"there is one URL at most", operands[2]};
     line.program = operands[0];
     if (operands.size() > 1) line.url = operands[1];
-    if (line.method.empty()) line.method = line.body != nullptr ? "POST" : "GET";
-    return line;
+    if (line.method.empty()) line.method = line.body ? "POST" : "GET";
 }
 
 // "-" is the standard input.
-std::string read_file(const char* path) {
+std::string read_file(const std::string& path) {
     const auto close = [](std::FILE* file) { return file == stdin ? 0 : std::fclose(file); };
-    const bool is_standard = std::strcmp(path, "-") == 0;
-    const std::unique_ptr<std::FILE, decltype(close)> file(is_standard ? stdin : std::fopen(path, "rb"), close);
+    const bool is_standard = path == "-";
+    const std::unique_ptr<std::FILE, decltype(close)> file(is_standard ? stdin : std::fopen(path.c_str(), "rb"), close);
     std::string text;
     if (file) {
         char piece[65536];
         while (const std::size_t size = std::fread(piece, 1, sizeof piece, file.get())) {
             text.append(piece, size);
-            if (text.size() > max_file) throw host::ConfigError(std::string(path) + ": has more than 1 GiB");
+            if (text.size() > max_file) throw host::ConfigError(path + ": has more than 1 GiB");
         }
     }
-    if (!file || std::ferror(file.get()) != 0) throw host::ConfigError(std::string(path) + ": " + std::strerror(errno));
+    if (!file || std::ferror(file.get()) != 0) throw host::ConfigError(path + ": " + std::strerror(errno));
     return text;
 }
 
@@ -165,20 +149,19 @@ std::string name_of_file(const fs::path& path) {
 
 host::Service& configure(host::Catalogue& catalogue, const CommandLine& line) {
     std::string name = line.program;
-    if (line.config != nullptr) {
+    if (!line.config.empty()) {
         configure_from_library(catalogue, line.config);
-        if (catalogue.find(name) == nullptr)
-            throw host::ConfigError(std::string(line.config) + ": " + catalogue.why_missing(name));
+        if (catalogue.find(name) == nullptr) throw host::ConfigError(line.config + ": " + catalogue.why_missing(name));
     } else {
         const fs::path path = fs::absolute(line.program);
         if (!fs::is_regular_file(path)) throw host::ConfigError(line.program + ": there is no such program");
         name = name_of_file(path);
         catalogue.configure(name, nlohmann::json{{"filename", path.string()}}.dump());
     }
-    for (const std::string_view setting : line.settings) {
+    for (const std::string& setting : line.settings) {
         const std::size_t equals = setting.find('=');
-        catalogue.configure(name, "{" + nlohmann::json(setting.substr(0, equals)).dump() + ":" +
-                                      std::string(setting.substr(equals + 1)) + "}");
+        catalogue.configure(
+            name, "{" + nlohmann::json(setting.substr(0, equals)).dump() + ":" + setting.substr(equals + 1) + "}");
     }
     host::Service& service = *catalogue.find(name);
     if (!service.refusal().empty()) throw host::ConfigError(name + " cannot be asked");  // why has been printed
@@ -234,9 +217,9 @@ void print_head(const host::Response& response) {
 class Client {
   public:
     Client(host::Service& service, const CommandLine& line)
-        : service_(service), body_(line.body != nullptr ? read_file(line.body) : ""), lines_(line.headers) {
+        : service_(service), body_(line.body ? read_file(*line.body) : ""), lines_(line.headers) {
         add_unless_given("Host", "localhost");
-        if (line.body != nullptr) add_unless_given("Content-Length", std::to_string(body_.size()));
+        if (line.body) add_unless_given("Content-Length", std::to_string(body_.size()));
         headers_.assign(lines_.begin(), lines_.end());
         request_.method = line.method;
         request_.url = line.url;
@@ -265,9 +248,8 @@ class Client {
 
   private:
     const std::string_view* find(std::string_view name) const {
-        const auto found = std::find_if(headers_.begin(), headers_.end(), [&](std::string_view header) {
-            return host::same_name(host::name_of(header), name);
-        });
+        const auto found = std::find_if(headers_.begin(), headers_.end(),
+                                        [&](std::string_view header) { return host::is_field(header, name); });
         return found == headers_.end() ? nullptr : &*found;
     }
 
@@ -335,8 +317,7 @@ int answer(host::Catalogue& catalogue, host::Service& service, const CommandLine
     return highest < 400 ? exit_answered : exit_refused;
 }
 
-int run(std::span<char* const> arguments) {
-    const CommandLine line = parse(arguments);
+int run(const CommandLine& line) {
     NoCounters counters;
     host::Catalogue catalogue({counters, line.list ? say_nothing : print_line});
     try {
@@ -344,12 +325,22 @@ int run(std::span<char* const> arguments) {
         return answer(catalogue, configure(catalogue, line), line);
     } catch (const host::ConfigError& error) {
         print_message(error.what());
-        return exit_usage;
+        return exit_misconfigured;
     } catch (const host::Failure& failure) {
         // Why a program did not boot has been printed.
         if (failure.kind() != host::FailureKind::not_ready) print_failure(line.program, failure);
         return exit_failed;
     }
+}
+
+Command::Run declare(OptionParser& options) {
+    const auto line = std::make_shared<CommandLine>();
+    declare_program(options, line);
+    declare_request(options, line);
+    return [line](const std::vector<std::string>& operands) {
+        take_operands(*line, operands);
+        return run(*line);
+    };
 }
 
 }  // namespace
@@ -362,20 +353,11 @@ const Command request_command = {
     "Boots a program of guest-api/kvm_api.h and gives it one request, in the way Varnish does. Prints status,\n"
     "headers and body of the response like curl -i; what the program logs and why it fails go to standard\n"
     "error. PROGRAM is a file, or with --config the name of a program there. URL is / unless given.\n"
+    "\n",
     "\n"
-    "  --config FILE    a library, as for library(): {\"name\": {settings...}, ...}; may be a URI\n"
-    "  --list           print the programs of the library and which of them are not served, and why\n"
-    "  --set KEY=JSON   a setting of the program, for example max_request_time=2; may be repeated\n"
-    "  --method METHOD  GET unless given, with a body POST\n"
-    "  --head           the same as --method HEAD: no body is printed\n"
-    "  --header \"Name: value\"  may be repeated\n"
-    "  --body FILE      the body of the request; - is standard input\n"
-    "  --arg TEXT       the argument of the program (to_backend's last)\n"
-    "  --repeat N       ask N times, print the first response, and what a request costs on standard error\n"
-    "\n"
-    "Exit status: 0 answered; 1 answered with a status of 400 or more; 2 a bad command line or\n"
-    "configuration; 3 the program failed; 125 an error of tinykvm itself. With --list: 0 all programs\n"
-    "are served; 1 some are not; 2 the library cannot be read.\n",
-    run};
+    "Exit status: 0 answered; 1 answered with a status of 400 or more; 2 a bad configuration, or no such\n"
+    "program; 3 the program failed; 125 an error of tinykvm itself, such as a bad command line. With\n"
+    "--list: 0 all programs are served; 1 some are not; 2 the library cannot be read.\n",
+    declare};
 
 }  // namespace tinykvm::cli

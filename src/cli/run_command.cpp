@@ -2,17 +2,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "src/cli/command.hpp"
 #include "tinykvm/errors.hpp"
@@ -31,15 +32,6 @@ struct Request {
     std::optional<double> seconds;
 };
 
-template <typename Number>
-Number parse_number(const char* text, Number least, Number most, const char* problem) {
-    Number value{};
-    const char* end = text + std::strlen(text);
-    const auto [stop, error] = std::from_chars(text, end, value);
-    if (error != std::errc{} || stop != end || !(value >= least && value <= most)) throw Usage{problem, text};
-    return value;
-}
-
 // A line names the setting of a program in Varnish; here an option changes it.
 void print_warning(std::string_view line) {
     const auto names = [&](std::string_view setting) { return line.find(setting) != std::string_view::npos; };
@@ -49,7 +41,7 @@ void print_warning(std::string_view line) {
                                             : "");
 }
 
-PathRule allowed_path(const char* text) {
+PathRule allowed_path(const std::string& text) {
     std::error_code error;
     const fs::path path = fs::absolute(text, error).lexically_normal();
     if (error || !fs::exists(path, error)) throw Usage{"--allow: there is no such file or folder", text};
@@ -58,59 +50,6 @@ PathRule allowed_path(const char* text) {
     if (rule.virtual_path.size() > 1 && rule.virtual_path.back() == '/') rule.virtual_path.pop_back();
     rule.prefix = fs::is_directory(path, error);
     return rule;
-}
-
-Request parse(std::span<char* const> arguments) {
-    Request request;
-    std::size_t at = 0;
-    const auto value_of = [&](const char* option) {
-        if (at + 1 >= arguments.size()) throw Usage{"a value is missing behind", option};
-        return arguments[++at];
-    };
-    request.options.host_stdin = true;
-    int verbose = 0;
-    for (; at < arguments.size(); ++at) {
-        const std::string_view word = arguments[at];
-        if (word == "--") {
-            ++at;
-            break;
-        }
-        if (!word.starts_with("--")) break;
-        if (word == "--allow") {
-            request.options.allowed_paths.push_back(allowed_path(value_of("--allow")));
-        } else if (word == "--env") {
-            const char* setting = value_of("--env");
-            if (std::strchr(setting, '=') == nullptr || *setting == '=') throw Usage{"--env wants NAME=VALUE", setting};
-            request.options.environment.emplace_back(setting);
-        } else if (word == "--memory") {
-            const auto mib = parse_number<std::size_t>(value_of("--memory"), 1, std::size_t{1} << 20,
-                                                       "--memory wants a number of MiB");
-            request.options.max_memory = mib << 20;
-        } else if (word == "--address-space") {
-            const auto mib = parse_number<std::size_t>(value_of("--address-space"), 128, 65536,
-                                                       "--address-space wants a number of MiB from 128 to 65536");
-            request.options.max_address_space = mib << 20;
-        } else if (word == "--threads") {
-            request.options.max_threads =
-                parse_number<std::size_t>(value_of("--threads"), 1, 1024, "--threads wants a number from 1 to 1024");
-        } else if (word == "--time") {
-            request.seconds = parse_number<double>(value_of("--time"), 0.001, 1e8, "--time wants seconds");
-        } else if (word == "--verbose") {
-            ++verbose;
-        } else {
-            throw Usage{"run has no such option", arguments[at]};
-        }
-    }
-    if (at >= arguments.size()) throw Usage{"which program shall run?"};
-    request.program = request.options.program_name = arguments[at++];
-    for (; at < arguments.size(); ++at) request.options.arguments.emplace_back(arguments[at]);
-
-    request.options.warn = print_warning;
-    if (verbose > 0) {
-        request.options.log = print_message;
-    }
-    request.options.log_system_calls = verbose > 1;
-    return request;
 }
 
 // Where the shell would find it; empty when nowhere.
@@ -175,8 +114,7 @@ int run_machine(std::shared_ptr<const Program> program, Request request) {
     }
 }
 
-int run(std::span<char* const> arguments) {
-    Request request = parse(arguments);
+int run(Request request) {
     const std::string path = find_program(request.program);
     if (path.empty()) {
         print_message(not_found(request.program));
@@ -200,6 +138,50 @@ int run(std::span<char* const> arguments) {
     }
 }
 
+void declare_limits(OptionParser& options, const std::shared_ptr<Request>& request) {
+    options.add_value("--memory", "MIB", "the memory it may use (256)", [request](const std::string& text) {
+        request->options.max_memory = whole_number(text, 1, 1UL << 20, "--memory wants a number of MiB") << 20;
+    });
+    options.add_value(
+        "--address-space", "MIB", "what it may map for access, used or not (3072)", [request](const std::string& text) {
+            request->options.max_address_space =
+                whole_number(text, 128, 65536, "--address-space wants a number of MiB from 128 to 65536") << 20;
+        });
+    options.add_value("--threads", "N", "the threads it may have (64)", [request](const std::string& text) {
+        request->options.max_threads = whole_number(text, 1, 1024, "--threads wants a number from 1 to 1024");
+    });
+    options.add_value("--time", "SECONDS", "how long it may run (no limit)", [request](const std::string& text) {
+        request->seconds = number(text, 0.001, 1e8, "--time wants seconds");
+    });
+}
+
+Command::Run declare(OptionParser& options) {
+    const auto request = std::make_shared<Request>();
+    request->options.host_stdin = true;
+    request->options.warn = print_warning;
+    options.end_at_first_operand();
+    options.add_value(
+        "--allow", "PATH", "let it read this file, or this folder and everything below it; may be repeated",
+        [request](const std::string& path) { request->options.allowed_paths.push_back(allowed_path(path)); });
+    options.add_value("--env", "NAME=VALUE", "set an environment variable; may be repeated",
+                      [request](const std::string& setting) {
+                          if (setting.find('=') == std::string::npos || setting.front() == '=')
+                              throw Usage{"--env wants NAME=VALUE", setting};
+                          request->options.environment.push_back(setting);
+                      });
+    declare_limits(options, request);
+    options.add_flag("--verbose", "print refused paths and unknown system calls; twice: every system call", [request] {
+        request->options.log_system_calls = request->options.log != nullptr;
+        request->options.log = print_message;
+    });
+    return [request](const std::vector<std::string>& operands) {
+        if (operands.empty()) throw Usage{"which program shall run?"};
+        request->program = request->options.program_name = operands.front();
+        request->options.arguments.assign(operands.begin() + 1, operands.end());
+        return run(std::move(*request));
+    };
+}
+
 }  // namespace
 
 const Command run_command = {
@@ -209,20 +191,13 @@ const Command run_command = {
     "Runs an ordinary Linux program (static, static-PIE or dynamic; a path, or a name that is in PATH) in a\n"
     "virtual machine of its own. Its input and output are the terminal's, its working directory is /, its\n"
     "environment is what --env says. It sees no files but those it is allowed, and those for reading only.\n"
-    "\n"
-    "  --allow PATH     let it read this file, or this folder and everything below it; may be repeated\n"
-    "  --env NAME=VALUE set an environment variable; may be repeated\n"
-    "  --memory MIB     the memory it may use (256)\n"
-    "  --address-space MIB  what it may map for access, used or not (3072)\n"
-    "  --threads N      the threads it may have (64)\n"
-    "  --time SECONDS   how long it may run (no limit)\n"
-    "  --verbose        print refused paths and unknown system calls; twice: every system call\n"
+    "\n",
     "\n"
     "A dynamic program needs its loader, its libraries and its own file, on Debian:\n"
     "  --allow /lib64 --allow /lib --allow /usr/lib --allow PROGRAM\n"
     "\n"
     "Exit status: the program's; 128 + signal when it crashed (137: out of memory); 124 out of time;\n"
     "125 an error of tinykvm itself; 126 not a program that can be loaded; 127 no such program.\n",
-    run};
+    declare};
 
 }  // namespace tinykvm::cli

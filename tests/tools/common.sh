@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # demo, check and tests/bench/run read these
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdown libelf-dev libvarnishapi-dev varnish
     nlohmann-json3-dev libsimdjson-dev libtinyxml2-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
-    libpcre2-dev)
+    libpcre2-dev libcli11-dev)
 demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
