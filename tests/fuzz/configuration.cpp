@@ -1,4 +1,5 @@
 // Configurations, and libraries of them. The first byte says which.
+#include "src/base/config_error.hpp"
 #include "src/config/config_layer.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tinykvm/printable.hpp"
