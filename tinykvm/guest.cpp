@@ -7,7 +7,7 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/watchdog.hpp"
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/program_loader.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"

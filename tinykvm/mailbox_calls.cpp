@@ -4,7 +4,7 @@
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 
 namespace tinykvm {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/start.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
 #include "tinykvm/memory/shared_memory.hpp"
@@ -59,9 +59,9 @@ void ProgramLoader::map_shared_memory() {
 void ProgramLoader::load_interpreter() {
     const std::string& path = program().interpreter();
     if (path.empty()) return;
-    const linux_abi::Namespace& paths = *process_.state().paths;
-    using Location = linux_abi::Namespace::Location;
-    const Location location = paths.resolve(process_.state(), "/", path, linux_abi::Namespace::Last::follow);
+    const linux_abi::GuestFileSystem& paths = *process_.state().file_system;
+    using Location = linux_abi::GuestFileSystem::Location;
+    const Location location = paths.resolve(process_.state(), "/", path, linux_abi::GuestFileSystem::Last::follow);
     if (!location.exists() && location.refusal != Location::Refusal::none)
         throw NotAllowed(program().name() + ": its interpreter " + path, location.path);
     const int fd = location.exists() ? paths.open(location, 0) : -location.error;

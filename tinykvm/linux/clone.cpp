@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -23,7 +23,7 @@ constexpr std::uint64_t shared = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHA
 constexpr std::uint64_t known = shared | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |
                                 CLONE_CHILD_SETTID | CLONE_DETACHED;
 
-std::int64_t start_thread(Call& call, const NewThread& wanted) {
+std::int64_t start_thread(SyscallContext& call, const NewThread& wanted) {
     const std::uint64_t flags = wanted.flags;
     if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND)) return -EINVAL;
     if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM)) return -EINVAL;
@@ -57,7 +57,7 @@ std::int64_t start_thread(Call& call, const NewThread& wanted) {
 // ring, and each word is looked at before it is believed.
 class RobustList {
   public:
-    explicit RobustList(Call& call) : call_(call), id_(static_cast<std::uint32_t>(call.state.thread.id)) {}
+    explicit RobustList(SyscallContext& call) : call_(call), id_(static_cast<std::uint32_t>(call.state.thread.id)) {}
 
     void give_up(GuestAddr head) {
         struct {
@@ -86,18 +86,18 @@ class RobustList {
         if (word & FUTEX_WAITERS) wake_waiters(call_.state, address, 1);
     }
 
-    Call& call_;
+    SyscallContext& call_;
     std::uint32_t id_;
 };
 
 }  // namespace
 
-std::int64_t sys_clone(Call& call) {
+std::int64_t sys_clone(SyscallContext& call) {
     const std::uint64_t flags = call.args[0] & 0xffffffff & ~std::uint64_t{CSIGNAL};
     return start_thread(call, {flags, call.args[1], call.args[4], call.args[2], call.args[3]});
 }
 
-std::int64_t sys_clone3(Call& call) {
+std::int64_t sys_clone3(SyscallContext& call) {
     clone_args wanted{};
     const std::uint64_t size = call.args[1];
     if (size > 4096) return -E2BIG;
@@ -118,13 +118,13 @@ std::int64_t sys_clone3(Call& call) {
         call, {wanted.flags, wanted.stack + wanted.stack_size, wanted.tls, wanted.parent_tid, wanted.child_tid});
 }
 
-std::int64_t sys_exit_group(Call& call) {
+std::int64_t sys_exit_group(SyscallContext& call) {
     call.outcome = {Outcome::Next::exit, call.int_arg(0) & 0xff, 0};
     return 0;
 }
 
 // The last thread that ends takes the process with it.
-std::int64_t sys_exit(Call& call) {
+std::int64_t sys_exit(SyscallContext& call) {
     ProcessState& state = call.state;
     if (state.parked.empty()) return sys_exit_group(call);
     RobustList(call).give_up(state.thread.robust_list);

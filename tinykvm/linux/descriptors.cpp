@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/locks.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -21,7 +21,7 @@ using Kind = OpenFile::Kind;
 constexpr int settable = O_APPEND | O_NONBLOCK;
 
 // What there is to read: in a pipe, whichever end it is asked of, or up to the end of a file; -errno.
-std::int64_t bytes_left(const Call& call, const OpenFile& file) {
+std::int64_t bytes_left(const SyscallContext& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::pipe_reader:
         case Kind::pipe_writer:
@@ -41,19 +41,20 @@ std::int64_t bytes_left(const Call& call, const OpenFile& file) {
 }
 
 // Two descriptors at once, by FileTable's `open`; their numbers go to `address`.
-std::int64_t open_two(Call& call, int (FileTable::*open)(int, bool, int (&)[2]), int flags, GuestAddr address) {
+std::int64_t open_two(SyscallContext& call, int (FileTable::*open)(int, bool, int (&)[2]), int flags,
+                      GuestAddr address) {
     int fds[2];
     if (!call.memory.is_writable(address, sizeof fds)) return -EFAULT;
     if (const int error = (call.state.files.*open)(flags & O_NONBLOCK, flags & O_CLOEXEC, fds)) return error;
     return call.memory.write(address, fds) ? 0 : -EFAULT;
 }
 
-std::int64_t open_pipe(Call& call, int flags) {
+std::int64_t open_pipe(SyscallContext& call, int flags) {
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) return -EINVAL;
     return open_two(call, &FileTable::open_pipe, flags, call.args[0]);
 }
 
-std::int64_t open_event(Call& call, int flags) {
+std::int64_t open_event(SyscallContext& call, int flags) {
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)) return -EINVAL;
     OpenFile file;
     file.kind = Kind::event;
@@ -65,9 +66,9 @@ std::int64_t open_event(Call& call, int flags) {
 
 }  // namespace
 
-std::int64_t sys_close(Call& call) { return call.state.files.close(call.int_arg(0)); }
+std::int64_t sys_close(SyscallContext& call) { return call.state.files.close(call.int_arg(0)); }
 
-std::int64_t sys_close_range(Call& call) {
+std::int64_t sys_close_range(SyscallContext& call) {
     constexpr unsigned unshare = 2, cloexec = 4;  // CLOSE_RANGE_...
     const auto first = static_cast<unsigned>(call.args[0]), last = static_cast<unsigned>(call.args[1]);
     const auto flags = static_cast<unsigned>(call.args[2]);
@@ -80,17 +81,19 @@ std::int64_t sys_close_range(Call& call) {
     return 0;
 }
 
-std::int64_t sys_dup(Call& call) { return call.state.files.duplicate(call.int_arg(0), false); }
+std::int64_t sys_dup(SyscallContext& call) { return call.state.files.duplicate(call.int_arg(0), false); }
 
-std::int64_t sys_dup2(Call& call) { return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false); }
+std::int64_t sys_dup2(SyscallContext& call) {
+    return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), false);
+}
 
-std::int64_t sys_dup3(Call& call) {
+std::int64_t sys_dup3(SyscallContext& call) {
     if (call.int_arg(2) & ~O_CLOEXEC) return -EINVAL;
     if (call.int_arg(0) == call.int_arg(1)) return -EINVAL;
     return call.state.files.duplicate_to(call.int_arg(0), call.int_arg(1), call.int_arg(2) & O_CLOEXEC);
 }
 
-std::int64_t sys_fcntl(Call& call) {
+std::int64_t sys_fcntl(SyscallContext& call) {
     FileTable& files = call.state.files;
     const int fd = call.int_arg(0), command = call.int_arg(1);
     OpenFile* file = files.find(fd);
@@ -122,7 +125,7 @@ std::int64_t sys_fcntl(Call& call) {
     return -EINVAL;
 }
 
-std::int64_t sys_ioctl(Call& call) {
+std::int64_t sys_ioctl(SyscallContext& call) {
     OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     switch (static_cast<std::uint32_t>(call.args[1])) {
@@ -144,11 +147,11 @@ std::int64_t sys_ioctl(Call& call) {
     return -ENOTTY;  // nothing here is a terminal
 }
 
-std::int64_t sys_pipe(Call& call) { return open_pipe(call, 0); }
-std::int64_t sys_pipe2(Call& call) { return open_pipe(call, call.int_arg(1)); }
+std::int64_t sys_pipe(SyscallContext& call) { return open_pipe(call, 0); }
+std::int64_t sys_pipe2(SyscallContext& call) { return open_pipe(call, call.int_arg(1)); }
 
 // The only sockets there are: what event loops wake themselves with, as Python's asyncio does.
-std::int64_t sys_socketpair(Call& call) {
+std::int64_t sys_socketpair(SyscallContext& call) {
     constexpr int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;  // O_CLOEXEC and O_NONBLOCK
     static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK);
     constexpr int types = 0xf;
@@ -161,7 +164,7 @@ std::int64_t sys_socketpair(Call& call) {
 }
 
 // They have no names.
-std::int64_t sys_getsockname(Call& call) {
+std::int64_t sys_getsockname(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     if (file->kind != Kind::socket) return -ENOTSOCK;
@@ -175,7 +178,7 @@ std::int64_t sys_getsockname(Call& call) {
     return written ? 0 : -EFAULT;
 }
 
-std::int64_t sys_eventfd(Call& call) { return open_event(call, 0); }
-std::int64_t sys_eventfd2(Call& call) { return open_event(call, call.int_arg(1)); }
+std::int64_t sys_eventfd(SyscallContext& call) { return open_event(call, 0); }
+std::int64_t sys_eventfd2(SyscallContext& call) { return open_event(call, call.int_arg(1)); }
 
 }  // namespace tinykvm::linux_abi

@@ -9,16 +9,16 @@
 #include <array>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/host_tree.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-using Location = Namespace::Location;
+using Location = GuestFileSystem::Location;
 
 // struct linux_dirent64
 struct EntryHead {
@@ -51,7 +51,7 @@ std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8
     return size;
 }
 
-using Children = std::vector<Namespace::Child>;
+using Children = std::vector<GuestFileSystem::Child>;
 
 bool among(const Children& children, std::string_view name) {
     return std::any_of(children.begin(), children.end(), [&](const auto& child) { return child.name == name; });
@@ -97,7 +97,7 @@ std::int64_t list_made_up(OpenFile& file, Children children, std::span<std::byte
         children.insert(children.begin(), {{.name = ".", .is_directory = true}, {.name = "..", .is_directory = true}});
     std::size_t used = 0;
     for (std::size_t i = file.offset - made_up_begin; i < children.size(); ++i) {
-        const Namespace::Child& child = children[i];
+        const GuestFileSystem::Child& child = children[i];
         if (child.exists) {
             const std::uint8_t type = child.is_link ? DT_LNK : child.is_directory ? DT_DIR : DT_UNKNOWN;
             const std::size_t size = put_entry(to.subspan(used), child.name, type, made_up_begin + i + 1);
@@ -109,7 +109,7 @@ std::int64_t list_made_up(OpenFile& file, Children children, std::span<std::byte
     return static_cast<std::int64_t>(used);
 }
 
-std::int64_t change_to(Call& call, const Location& found) {
+std::int64_t change_to(SyscallContext& call, const Location& found) {
     if (!found.exists()) return -found.error;
     if (!found.is_directory()) return -ENOTDIR;
     if (found.kind == Location::Kind::host &&
@@ -121,7 +121,7 @@ std::int64_t change_to(Call& call, const Location& found) {
 
 }  // namespace
 
-std::int64_t sys_getdents64(Call& call) {
+std::int64_t sys_getdents64(SyscallContext& call) {
     OpenFile* file = call.file(0);
     if (!file || file->kind == OpenFile::Kind::path) return -EBADF;
     if (file->kind != OpenFile::Kind::directory) return -ENOTDIR;
@@ -131,7 +131,7 @@ std::int64_t sys_getdents64(Call& call) {
                                     std::min<std::size_t>(static_cast<std::uint32_t>(call.args[2]), entries.size()));
 
     const std::uint64_t before = file->offset;
-    const Children others = call.state.paths->children(call.state, file->path);
+    const Children others = call.state.file_system->children(call.state, file->path);
     std::int64_t size = 0;
     if (file->host && file->offset < made_up_begin) {
         size = list_host(*file->host, others, file->offset, room);
@@ -145,27 +145,27 @@ std::int64_t sys_getdents64(Call& call) {
     return size;
 }
 
-std::int64_t sys_getcwd(Call& call) {
+std::int64_t sys_getcwd(SyscallContext& call) {
     const std::string& path = call.state.working_directory;
     if (call.args[1] < path.size() + 1) return -ERANGE;
     const std::size_t size = path.size() + 1;
     return call.memory.write(call.args[0], path.c_str(), size) ? static_cast<std::int64_t>(size) : -EFAULT;
 }
 
-std::int64_t sys_chdir(Call& call) {
+std::int64_t sys_chdir(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
-    return change_to(call, look_up(call, at, Namespace::Last::follow));
+    return change_to(call, look_up(call, at, GuestFileSystem::Last::follow));
 }
 
-std::int64_t sys_fchdir(Call& call) {
+std::int64_t sys_fchdir(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     if (!file->is_directory) return -ENOTDIR;
-    return change_to(call, look_up(call, "/", file->path, Namespace::Last::keep_link));
+    return change_to(call, look_up(call, "/", file->path, GuestFileSystem::Last::keep_link));
 }
 
-std::int64_t sys_umask(Call& call) {
+std::int64_t sys_umask(SyscallContext& call) {
     const std::uint32_t before = call.state.umask;
     call.state.umask = static_cast<std::uint32_t>(call.args[0]) & 0777;
     return before;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <csignal>
 
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/poll.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -19,7 +19,7 @@ bool can_be_polled(Kind kind) {
            kind == Kind::socket || kind == Kind::event;
 }
 
-std::int64_t create(Call& call, int flags) {
+std::int64_t create(SyscallContext& call, int flags) {
     if (flags & ~EPOLL_CLOEXEC) return -EINVAL;
     OpenFile file;
     file.kind = Kind::poll_set;
@@ -27,7 +27,7 @@ std::int64_t create(Call& call, int flags) {
     return call.state.files.open(std::move(file), flags & EPOLL_CLOEXEC);
 }
 
-std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
+std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) {
     const int most = call.int_arg(2);
     if (most <= 0 || static_cast<std::size_t>(most) > INT32_MAX / sizeof(epoll_event)) return -EINVAL;
     OpenFile* set = call.file(0);
@@ -62,7 +62,7 @@ std::int64_t wait(Call& call, std::optional<Clock::time_point> until) {
 
 }  // namespace
 
-std::uint32_t events_to_report(const Call& call, const PolledFile& entry) {
+std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
     const OpenFile* file = call.state.files.find(entry);
     if (!file || entry.disabled) return 0;
     // Nobody counts the changes of the host's input.
@@ -71,10 +71,10 @@ std::uint32_t events_to_report(const Call& call, const PolledFile& entry) {
     return static_cast<std::uint16_t>(readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
 }
 
-std::int64_t sys_epoll_create(Call& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
-std::int64_t sys_epoll_create1(Call& call) { return create(call, call.int_arg(0)); }
+std::int64_t sys_epoll_create(SyscallContext& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
+std::int64_t sys_epoll_create1(SyscallContext& call) { return create(call, call.int_arg(0)); }
 
-std::int64_t sys_epoll_ctl(Call& call) {
+std::int64_t sys_epoll_ctl(SyscallContext& call) {
     const int operation = call.int_arg(1), fd = call.int_arg(2);
     epoll_event wanted{};
     if (operation != EPOLL_CTL_DEL && !call.memory.read(call.args[3], wanted)) return -EFAULT;
@@ -109,14 +109,16 @@ std::int64_t sys_epoll_ctl(Call& call) {
     return 0;
 }
 
-std::int64_t sys_epoll_wait(Call& call) { return wait(call, call.until(until_milliseconds(call.int_arg(3)))); }
+std::int64_t sys_epoll_wait(SyscallContext& call) {
+    return wait(call, call.until(until_milliseconds(call.int_arg(3))));
+}
 
-std::int64_t sys_epoll_pwait(Call& call) {
+std::int64_t sys_epoll_pwait(SyscallContext& call) {
     if (const int error = set_temporary_mask(call, call.args[4], call.args[5])) return -error;
     return end_masked_call(call, sys_epoll_wait(call));
 }
 
-std::int64_t sys_epoll_pwait2(Call& call) {
+std::int64_t sys_epoll_pwait2(SyscallContext& call) {
     int error = 0;
     const auto until = call.until(read_until(call, call.args[3], error));
     if (error || (error = set_temporary_mask(call, call.args[4], call.args[5]))) return -error;

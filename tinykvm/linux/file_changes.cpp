@@ -3,20 +3,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-using Location = Namespace::Location;
+using Location = GuestFileSystem::Location;
 using Kind = OpenFile::Kind;
 
 // A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
 // Host files are opened for reading only, which is enough to change modes and times.
-FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Last last, int flags, int& error) {
+FileDescriptor open_to_change(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last, int flags,
+                              int& error) {
     error = refuse_change(call, at);
     if (error) return {};
     const Location found = look_up(call, at, last);
@@ -30,7 +31,7 @@ FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Las
         error = EACCES;
     }
     if (error) return {};
-    const int fd = call.state.paths->open(found, flags);
+    const int fd = call.state.file_system->open(found, flags);
     if (fd < 0) {
         error = -fd;
         return {};
@@ -42,27 +43,28 @@ FileDescriptor open_to_change(const Call& call, const PathAt& at, Namespace::Las
 }
 
 // The same for an open descriptor of the guest; goes by its name for directories, which are only names.
-FileDescriptor open_to_change(const Call& call, const OpenFile& file, int& error) {
+FileDescriptor open_to_change(const SyscallContext& call, const OpenFile& file, int& error) {
     if (file.path.empty()) {
         error = EPERM;
         return {};
     }
-    return open_to_change(call, PathAt{.base = "/", .path = file.path}, Namespace::Last::keep_link, O_RDONLY, error);
+    return open_to_change(call, PathAt{.base = "/", .path = file.path}, GuestFileSystem::Last::keep_link, O_RDONLY,
+                          error);
 }
 
-std::int64_t change_mode(const Call& call, const PathAt& at, unsigned mode) {
+std::int64_t change_mode(const SyscallContext& call, const PathAt& at, unsigned mode) {
     if (at.error) return -at.error;
     int error = 0;
-    const FileDescriptor fd = open_to_change(call, at, Namespace::Last::follow, O_RDONLY, error);
+    const FileDescriptor fd = open_to_change(call, at, GuestFileSystem::Last::follow, O_RDONLY, error);
     if (error) return -error;
     return ::fchmod(fd.get(), mode & 0777) == 0 ? 0 : -errno;
 }
 
 // Owners cannot be changed, only confirmed.
-std::int64_t change_owner(const Call& call, const PathAt& at, int user, int group, bool follow) {
+std::int64_t change_owner(const SyscallContext& call, const PathAt& at, int user, int group, bool follow) {
     if (at.error) return -at.error;
     if (const int error = refuse_change(call, at)) return -error;
-    const Location found = look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link);
+    const Location found = look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link);
     if (!found.exists()) return -found.error;
     if (!found.writable()) return -EROFS;
     return (user == -1 || user == user_id) && (group == -1 || group == user_id) ? 0 : -EPERM;
@@ -76,7 +78,7 @@ bool is_time(const timespec& time) {
 }  // namespace
 
 // fsync, fdatasync, syncfs
-std::int64_t sys_fsync(Call& call) {
+std::int64_t sys_fsync(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (file->kind == Kind::directory) return 0;
@@ -85,9 +87,9 @@ std::int64_t sys_fsync(Call& call) {
     return ::fdatasync(file->host->fd()) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_sync(Call&) { return 0; }
+std::int64_t sys_sync(SyscallContext&) { return 0; }
 
-std::int64_t sys_ftruncate(Call& call) {
+std::int64_t sys_ftruncate(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     const auto length = static_cast<std::int64_t>(call.args[1]);
@@ -95,18 +97,18 @@ std::int64_t sys_ftruncate(Call& call) {
     return ::ftruncate(file->host->fd(), length) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_truncate(Call& call) {
+std::int64_t sys_truncate(SyscallContext& call) {
     const auto length = static_cast<std::int64_t>(call.args[1]);
     if (length < 0) return -EINVAL;
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
     int error = 0;
-    const FileDescriptor fd = open_to_change(call, at, Namespace::Last::follow, O_WRONLY, error);
+    const FileDescriptor fd = open_to_change(call, at, GuestFileSystem::Last::follow, O_WRONLY, error);
     if (error) return -error;
     return ::ftruncate(fd.get(), length) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_fallocate(Call& call) {
+std::int64_t sys_fallocate(SyscallContext& call) {
     // Some file systems write every block, and nothing interrupts that: longer requests are answered as by a file
     // system without the call, and C libraries then write the blocks themselves, one by one.
     constexpr std::int64_t longest = std::int64_t{16} << 20;
@@ -122,7 +124,7 @@ std::int64_t sys_fallocate(Call& call) {
     return ::fallocate(file->host->fd(), call.int_arg(1), offset, length) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_fadvise64(Call& call) {
+std::int64_t sys_fadvise64(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (file->kind == Kind::pipe_reader || file->kind == Kind::pipe_writer || file->kind == Kind::input ||
@@ -131,13 +133,13 @@ std::int64_t sys_fadvise64(Call& call) {
     return call.int_arg(3) >= POSIX_FADV_NORMAL && call.int_arg(3) <= POSIX_FADV_NOREUSE ? 0 : -EINVAL;
 }
 
-std::int64_t sys_chmod(Call& call) {
+std::int64_t sys_chmod(SyscallContext& call) {
     return change_mode(call, read_path_at(call, AT_FDCWD, call.args[0]), static_cast<unsigned>(call.args[1]));
 }
-std::int64_t sys_fchmodat(Call& call) {
+std::int64_t sys_fchmodat(SyscallContext& call) {
     return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]), static_cast<unsigned>(call.args[2]));
 }
-std::int64_t sys_fchmod(Call& call) {
+std::int64_t sys_fchmod(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     int error = 0;
@@ -146,13 +148,13 @@ std::int64_t sys_fchmod(Call& call) {
     return ::fchmod(fd.get(), static_cast<unsigned>(call.args[1]) & 0777) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_chown(Call& call) {
+std::int64_t sys_chown(SyscallContext& call) {
     return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), true);
 }
-std::int64_t sys_lchown(Call& call) {
+std::int64_t sys_lchown(SyscallContext& call) {
     return change_owner(call, read_path_at(call, AT_FDCWD, call.args[0]), call.int_arg(1), call.int_arg(2), false);
 }
-std::int64_t sys_fchownat(Call& call) {
+std::int64_t sys_fchownat(SyscallContext& call) {
     const int flags = call.int_arg(4);
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
     PathAt at = read_path_at(call, call.int_arg(0), call.args[1], flags & AT_EMPTY_PATH);
@@ -162,14 +164,14 @@ std::int64_t sys_fchownat(Call& call) {
     }
     return change_owner(call, at, call.int_arg(2), call.int_arg(3), !(flags & AT_SYMLINK_NOFOLLOW));
 }
-std::int64_t sys_fchown(Call& call) {
+std::int64_t sys_fchown(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (file->path.empty()) return -EPERM;
     return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2), false);
 }
 
-std::int64_t sys_utimensat(Call& call) {
+std::int64_t sys_utimensat(SyscallContext& call) {
     const int flags = call.int_arg(3);
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
     timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
@@ -190,13 +192,14 @@ std::int64_t sys_utimensat(Call& call) {
     if (at.self) {
         fd = open_to_change(call, *at.self, error);
     } else {
-        const auto last = flags & AT_SYMLINK_NOFOLLOW ? Namespace::Last::keep_link : Namespace::Last::follow;
+        const auto last =
+            flags & AT_SYMLINK_NOFOLLOW ? GuestFileSystem::Last::keep_link : GuestFileSystem::Last::follow;
         fd = open_to_change(call, at, last, O_RDONLY, error);
     }
     if (error) return -error;
     return ::futimens(fd.get(), times) == 0 ? 0 : -errno;
 }
 
-std::int64_t sys_no_attributes(Call&) { return -EOPNOTSUPP; }
+std::int64_t sys_no_attributes(SyscallContext&) { return -EOPNOTSUPP; }
 
 }  // namespace tinykvm::linux_abi

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -14,12 +14,12 @@ namespace tinykvm::linux_abi {
 namespace {
 
 // Reads the word; EINVAL when it is not aligned.
-int read_word(const Call& call, GuestAddr address, std::uint32_t& value) {
+int read_word(const SyscallContext& call, GuestAddr address, std::uint32_t& value) {
     if (address % sizeof value != 0) return EINVAL;
     return call.memory.read(address, value) ? 0 : EFAULT;
 }
 
-std::int64_t wait(Call& call, bool absolute, bool realtime, std::uint32_t bitset) {
+std::int64_t wait(SyscallContext& call, bool absolute, bool realtime, std::uint32_t bitset) {
     if (call.again) {
         if (call.again->woken) return 0;
         if (call.again->is_over(Clock::now())) return -ETIMEDOUT;
@@ -41,7 +41,7 @@ std::int64_t wait(Call& call, bool absolute, bool realtime, std::uint32_t bitset
 }
 
 // Those that are not woken wait for another word from now on.
-std::int64_t requeue(Call& call, bool compare) {
+std::int64_t requeue(SyscallContext& call, bool compare) {
     std::uint32_t value = 0, second = 0;
     const auto wakes = static_cast<std::int32_t>(call.args[2]), moves = static_cast<std::int32_t>(call.args[3]);
     if (wakes < 0 || moves < 0) return -EINVAL;
@@ -73,7 +73,7 @@ bool compare_words(std::uint32_t comparison, std::int32_t old, std::int32_t with
 
 // FUTEX_WAKE_OP changes a second word, and wakes those that wait for it too if it was as said; see futex(2) for the
 // encoding.
-std::int64_t change_and_wake(Call& call) {
+std::int64_t change_and_wake(SyscallContext& call) {
     const auto operation = static_cast<std::uint32_t>(call.args[5]);
     std::uint32_t unused = 0, old = 0;
     if (const int error = read_word(call, call.args[0], unused)) return -error;
@@ -102,7 +102,7 @@ std::int64_t change_and_wake(Call& call) {
 
 }  // namespace
 
-std::int64_t sys_futex(Call& call) {
+std::int64_t sys_futex(SyscallContext& call) {
     const int operation = call.int_arg(1);
     const bool realtime = operation & FUTEX_CLOCK_REALTIME;
     const int command = operation & FUTEX_CMD_MASK;

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/linux/system_name.hpp"
 
 namespace tinykvm::linux_abi {
@@ -17,7 +17,7 @@ namespace tinykvm::linux_abi {
 namespace {
 
 // Changing to what one already is works; -1 leaves an id alone.
-std::int64_t change_ids(const Call& call, int count) {
+std::int64_t change_ids(const SyscallContext& call, int count) {
     for (int i = 0; i < count; ++i)
         if (call.int_arg(i) != user_id && !(count > 1 && call.int_arg(i) == -1)) return -EPERM;
     return 0;
@@ -25,35 +25,35 @@ std::int64_t change_ids(const Call& call, int count) {
 
 }  // namespace
 
-std::int64_t sys_getpid(Call&) { return process_id; }
-std::int64_t sys_gettid(Call& call) { return call.state.thread.id; }
-std::int64_t sys_getppid(Call&) { return parent_id; }
-std::int64_t sys_getuid(Call&) { return user_id; }
+std::int64_t sys_getpid(SyscallContext&) { return process_id; }
+std::int64_t sys_gettid(SyscallContext& call) { return call.state.thread.id; }
+std::int64_t sys_getppid(SyscallContext&) { return parent_id; }
+std::int64_t sys_getuid(SyscallContext&) { return user_id; }
 
-std::int64_t sys_getresuid(Call& call) {
+std::int64_t sys_getresuid(SyscallContext& call) {
     const std::uint32_t id = user_id;
     for (int i = 0; i < 3; ++i)
         if (!call.memory.write(call.args[static_cast<std::size_t>(i)], id)) return -EFAULT;
     return 0;
 }
 
-std::int64_t sys_setuid(Call& call) { return change_ids(call, 1); }
-std::int64_t sys_setreuid(Call& call) { return change_ids(call, 2); }
-std::int64_t sys_setresuid(Call& call) { return change_ids(call, 3); }
-std::int64_t sys_setfsuid(Call&) { return user_id; }
+std::int64_t sys_setuid(SyscallContext& call) { return change_ids(call, 1); }
+std::int64_t sys_setreuid(SyscallContext& call) { return change_ids(call, 2); }
+std::int64_t sys_setresuid(SyscallContext& call) { return change_ids(call, 3); }
+std::int64_t sys_setfsuid(SyscallContext&) { return user_id; }
 
-std::int64_t sys_getgroups(Call& call) { return call.int_arg(0) < 0 ? -EINVAL : 0; }
+std::int64_t sys_getgroups(SyscallContext& call) { return call.int_arg(0) < 0 ? -EINVAL : 0; }
 
-std::int64_t sys_getpgid(Call& call) { return call.is_own(call.int_arg(0)) ? process_id : -ESRCH; }
-std::int64_t sys_getpgrp(Call&) { return process_id; }
-std::int64_t sys_setpgid(Call& call) {
+std::int64_t sys_getpgid(SyscallContext& call) { return call.is_own(call.int_arg(0)) ? process_id : -ESRCH; }
+std::int64_t sys_getpgrp(SyscallContext&) { return process_id; }
+std::int64_t sys_setpgid(SyscallContext& call) {
     if (call.int_arg(1) < 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
     return call.is_own(call.int_arg(1)) ? 0 : -EPERM;
 }
-std::int64_t sys_setsid(Call&) { return -EPERM; }  // it leads its group already
+std::int64_t sys_setsid(SyscallContext&) { return -EPERM; }  // it leads its group already
 
-std::int64_t sys_uname(Call& call) {
+std::int64_t sys_uname(SyscallContext& call) {
     utsname name;
     std::memset(&name, 0, sizeof name);
     std::strcpy(name.sysname, system_type);
@@ -65,7 +65,7 @@ std::int64_t sys_uname(Call& call) {
     return call.memory.write(call.args[0], name) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_sysinfo(Call& call) {
+std::int64_t sys_sysinfo(SyscallContext& call) {
     struct sysinfo info;
     std::memset(&info, 0, sizeof info);
     timespec now{};
@@ -79,7 +79,7 @@ std::int64_t sys_sysinfo(Call& call) {
     return call.memory.write(call.args[0], info) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_capget(Call& call) {
+std::int64_t sys_capget(SyscallContext& call) {
     struct {
         std::uint32_t version;
         std::int32_t pid;
@@ -102,7 +102,7 @@ std::int64_t sys_capget(Call& call) {
     return call.memory.write(call.args[1], none, words * sizeof none[0]) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_personality(Call& call) {
+std::int64_t sys_personality(SyscallContext& call) {
     const auto persona = static_cast<std::uint32_t>(call.args[0]);
     return persona == 0 || persona == 0xffffffff ? 0 : -EINVAL;
 }

@@ -10,10 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/linux/transfer.hpp"
+#include "tinykvm/os/random.hpp"
 #include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
@@ -37,7 +38,7 @@ bool has_position(const OpenFile& file) {
 
 // --- reading
 
-std::int64_t read_input(Call& call, const OpenFile& file, Ranges ranges) {
+std::int64_t read_input(SyscallContext& call, const OpenFile& file, Ranges ranges) {
     if (!call.options.host_stdin || total_of(ranges) == 0) return 0;
     // Waits for the first byte only; what else is there is taken along.
     if (host_input_events() == 0) {
@@ -57,7 +58,7 @@ bool may_wait(const OpenFile& file, int message_flags) {
     return !(file.flags & O_NONBLOCK) && !(message_flags & MSG_DONTWAIT);
 }
 
-std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
     if (total_of(ranges) == 0) return 0;
     Pipe& pipe = call.state.files.incoming(file);
     if (pipe.bytes.empty()) {
@@ -77,7 +78,7 @@ std::int64_t read_pipe(Call& call, OpenFile& file, Ranges ranges, int message_fl
     return result;
 }
 
-std::int64_t read_event(Call& call, OpenFile& file, Ranges ranges) {
+std::int64_t read_event(SyscallContext& call, OpenFile& file, Ranges ranges) {
     if (total_of(ranges) < sizeof(std::uint64_t)) return -EINVAL;
     if (file.counter == 0) {
         if (file.flags & O_NONBLOCK) return -EAGAIN;
@@ -99,7 +100,7 @@ std::int64_t read_event(Call& call, OpenFile& file, Ranges ranges) {
     return result;
 }
 
-std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint64_t& offset) {
+std::int64_t read_at(SyscallContext& call, const OpenFile& file, Ranges ranges, std::uint64_t& offset) {
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
         std::int64_t got = 0;
         if (file.kind == Kind::text) {
@@ -116,7 +117,7 @@ std::int64_t read_at(Call& call, const OpenFile& file, Ranges ranges, std::uint6
 }
 
 // `at`: a position that is not the file's own (pread). Null: the file's own, which moves on.
-std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+std::int64_t read_into(SyscallContext& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
     if (file.kind == Kind::path) return -EBADF;
     if (file.kind == Kind::poll_set) return -EINVAL;
     if (at && !has_position(file)) return -ESPIPE;
@@ -151,7 +152,7 @@ std::int64_t read_into(Call& call, OpenFile& file, Ranges ranges, std::uint64_t*
 
 // --- writing
 
-std::int64_t write_output(Call& call, const OpenFile& file, Ranges ranges) {
+std::int64_t write_output(SyscallContext& call, const OpenFile& file, Ranges ranges) {
     return drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
         if (call.options.output)
             call.options.output(file.output_fd, {reinterpret_cast<const char*>(piece.data()), piece.size()});
@@ -170,7 +171,7 @@ std::vector<GuestRange> behind(Ranges ranges, std::uint64_t done) {
     return rest;
 }
 
-std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, Ranges ranges, int message_flags = 0) {
     // A write that waits for room has put some of its bytes in already.
     const std::uint64_t before = call.again ? call.again->done : 0;
     const std::uint64_t total = total_of(ranges);
@@ -205,7 +206,7 @@ std::int64_t write_pipe(Call& call, OpenFile& file, Ranges ranges, int message_f
     return call.park({.what = Wait::For::files, .done = done}, interrupted(done));
 }
 
-std::int64_t write_event(Call& call, OpenFile& file, Ranges ranges) {
+std::int64_t write_event(SyscallContext& call, OpenFile& file, Ranges ranges) {
     constexpr std::uint64_t most = ~std::uint64_t{0} - 1;
     if (total_of(ranges) < sizeof(std::uint64_t)) return -EINVAL;
     std::uint64_t value = 0;
@@ -227,7 +228,7 @@ std::int64_t write_event(Call& call, OpenFile& file, Ranges ranges) {
     return result;
 }
 
-std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+std::int64_t write_regular(SyscallContext& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
     std::uint64_t& offset = at ? *at : file.offset;
     const bool append = file.flags & O_APPEND;
     if (!append && offset + total_of(ranges) > max_offset) return -EFBIG;
@@ -254,7 +255,7 @@ std::int64_t write_regular(Call& call, OpenFile& file, Ranges ranges, std::uint6
     return result;
 }
 
-std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
+std::int64_t write_from(SyscallContext& call, OpenFile& file, Ranges ranges, std::uint64_t* at) {
     if (file.kind == Kind::path) return -EBADF;
     if (file.kind == Kind::poll_set) return -EINVAL;
     if (at && !has_position(file)) return -ESPIPE;
@@ -281,9 +282,9 @@ std::int64_t write_from(Call& call, OpenFile& file, Ranges ranges, std::uint64_t
 
 // --- the calls: where the data is, and which position
 
-using Move = std::int64_t (*)(Call&, OpenFile&, Ranges, std::uint64_t*);
+using Move = std::int64_t (*)(SyscallContext&, OpenFile&, Ranges, std::uint64_t*);
 
-std::int64_t plain(Call& call, Move move, bool positioned) {
+std::int64_t plain(SyscallContext& call, Move move, bool positioned) {
     std::uint64_t at = call.args[3];
     if (positioned && at > max_offset) return -EINVAL;
     OpenFile* file = call.file(0);
@@ -292,7 +293,7 @@ std::int64_t plain(Call& call, Move move, bool positioned) {
     return move(call, *file, Ranges(&range, 1), positioned ? &at : nullptr);
 }
 
-std::int64_t vectored(Call& call, Move move, bool positioned) {
+std::int64_t vectored(SyscallContext& call, Move move, bool positioned) {
     std::uint64_t at = call.args[3];
     if (positioned && at > max_offset) return -EINVAL;
     OpenFile* file = call.file(0);
@@ -305,13 +306,13 @@ std::int64_t vectored(Call& call, Move move, bool positioned) {
 }
 
 // preadv2 and pwritev2: position -1 is the file's own; of the flags we know none.
-std::int64_t vectored2(Call& call, Move move) {
+std::int64_t vectored2(SyscallContext& call, Move move) {
     if (call.int_arg(5) != 0) return -EOPNOTSUPP;
     return vectored(call, move, call.args[3] != ~std::uint64_t{0});
 }
 
 // send and recv, with their flags; each socket here is connected and has no name.
-std::int64_t message(Call& call, std::int64_t (*move)(Call&, OpenFile&, Ranges, int)) {
+std::int64_t message(SyscallContext& call, std::int64_t (*move)(SyscallContext&, OpenFile&, Ranges, int)) {
     OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     if (file->kind != Kind::socket) return -ENOTSOCK;
@@ -323,25 +324,25 @@ std::int64_t message(Call& call, std::int64_t (*move)(Call&, OpenFile&, Ranges, 
 
 }  // namespace
 
-std::int64_t sys_read(Call& call) { return plain(call, read_into, false); }
-std::int64_t sys_write(Call& call) { return plain(call, write_from, false); }
-std::int64_t sys_pread64(Call& call) { return plain(call, read_into, true); }
-std::int64_t sys_pwrite64(Call& call) { return plain(call, write_from, true); }
-std::int64_t sys_readv(Call& call) { return vectored(call, read_into, false); }
-std::int64_t sys_writev(Call& call) { return vectored(call, write_from, false); }
-std::int64_t sys_preadv(Call& call) { return vectored(call, read_into, true); }
-std::int64_t sys_pwritev(Call& call) { return vectored(call, write_from, true); }
-std::int64_t sys_preadv2(Call& call) { return vectored2(call, read_into); }
-std::int64_t sys_pwritev2(Call& call) { return vectored2(call, write_from); }
+std::int64_t sys_read(SyscallContext& call) { return plain(call, read_into, false); }
+std::int64_t sys_write(SyscallContext& call) { return plain(call, write_from, false); }
+std::int64_t sys_pread64(SyscallContext& call) { return plain(call, read_into, true); }
+std::int64_t sys_pwrite64(SyscallContext& call) { return plain(call, write_from, true); }
+std::int64_t sys_readv(SyscallContext& call) { return vectored(call, read_into, false); }
+std::int64_t sys_writev(SyscallContext& call) { return vectored(call, write_from, false); }
+std::int64_t sys_preadv(SyscallContext& call) { return vectored(call, read_into, true); }
+std::int64_t sys_pwritev(SyscallContext& call) { return vectored(call, write_from, true); }
+std::int64_t sys_preadv2(SyscallContext& call) { return vectored2(call, read_into); }
+std::int64_t sys_pwritev2(SyscallContext& call) { return vectored2(call, write_from); }
 
-std::int64_t sys_sendto(Call& call) { return message(call, write_pipe); }
-std::int64_t sys_recvfrom(Call& call) {
+std::int64_t sys_sendto(SyscallContext& call) { return message(call, write_pipe); }
+std::int64_t sys_recvfrom(SyscallContext& call) {
     const std::int64_t result = message(call, read_pipe);
     if (result < 0 || call.parked || call.args[4] == 0 || call.args[5] == 0) return result;
     return call.memory.write(call.args[5], std::int32_t{0}) ? result : -EFAULT;
 }
 
-std::int64_t sys_lseek(Call& call) {
+std::int64_t sys_lseek(SyscallContext& call) {
     OpenFile* file = call.file(0);
     if (!file || file->kind == Kind::path) return -EBADF;
     if (!has_position(*file)) return -ESPIPE;

@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <optional>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-int set_limit(Call& call, std::uint64_t resource, const ResourceLimit& wanted) {
+int set_limit(SyscallContext& call, std::uint64_t resource, const ResourceLimit& wanted) {
     ResourceLimit& limit = call.state.limits[resource];
     if (wanted.current > wanted.maximum) return EINVAL;
     if (wanted.maximum > limit.maximum) return EPERM;
@@ -30,7 +30,7 @@ bool is_policy(int policy) {
 bool is_realtime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
 // Threads take turns whatever they are called, but there is no precedence to be had.
-std::int64_t set_policy(Call& call, int policy, GuestAddr parameters) {
+std::int64_t set_policy(SyscallContext& call, int policy, GuestAddr parameters) {
     std::int32_t priority = 0;
     if (call.int_arg(0) < 0 || parameters == 0) return -EINVAL;
     if (!call.memory.read(parameters, priority)) return -EFAULT;
@@ -41,7 +41,7 @@ std::int64_t set_policy(Call& call, int policy, GuestAddr parameters) {
 
 }  // namespace
 
-std::int64_t sys_prlimit64(Call& call) {
+std::int64_t sys_prlimit64(SyscallContext& call) {
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
     const auto resource = static_cast<std::uint32_t>(call.args[1]);
     if (resource >= resource_limits) return -EINVAL;
@@ -57,13 +57,13 @@ std::int64_t sys_prlimit64(Call& call) {
     return 0;
 }
 
-std::int64_t sys_getrlimit(Call& call) {
+std::int64_t sys_getrlimit(SyscallContext& call) {
     const auto resource = static_cast<std::uint32_t>(call.args[0]);
     if (resource >= resource_limits) return -EINVAL;
     return call.memory.write(call.args[1], call.state.limits[resource]) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_setrlimit(Call& call) {
+std::int64_t sys_setrlimit(SyscallContext& call) {
     const auto resource = static_cast<std::uint32_t>(call.args[0]);
     ResourceLimit wanted;
     if (!call.memory.read(call.args[1], wanted)) return -EFAULT;
@@ -71,24 +71,24 @@ std::int64_t sys_setrlimit(Call& call) {
     return -set_limit(call, resource, wanted);
 }
 
-std::int64_t sys_getpriority(Call& call) {
+std::int64_t sys_getpriority(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
     if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
     return 20;  // nice 0, as the kernel encodes it
 }
 
-std::int64_t sys_setpriority(Call& call) {
+std::int64_t sys_setpriority(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
     if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
     return call.int_arg(2) < 0 ? -EACCES : 0;
 }
 
-std::int64_t sys_sched_yield(Call& call) {
+std::int64_t sys_sched_yield(SyscallContext& call) {
     call.turn_over = !call.state.parked.empty();
     return 0;
 }
 
-std::int64_t sys_sched_getaffinity(Call& call) {
+std::int64_t sys_sched_getaffinity(SyscallContext& call) {
     const auto size = static_cast<std::uint32_t>(call.args[1]);
     if (size < sizeof(std::uint64_t) || size % sizeof(std::uint64_t) != 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
@@ -96,7 +96,7 @@ std::int64_t sys_sched_getaffinity(Call& call) {
     return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors) : -EFAULT;
 }
 
-std::int64_t sys_sched_setaffinity(Call& call) {
+std::int64_t sys_sched_setaffinity(SyscallContext& call) {
     const auto size = std::min<std::uint32_t>(static_cast<std::uint32_t>(call.args[1]), sizeof(std::uint64_t));
     std::uint64_t processors = 0;
     if (!call.memory.read(call.args[2], &processors, size)) return -EFAULT;
@@ -104,36 +104,36 @@ std::int64_t sys_sched_setaffinity(Call& call) {
     return processors & 1 ? 0 : -EINVAL;
 }
 
-std::int64_t sys_sched_getparam(Call& call) {
+std::int64_t sys_sched_getparam(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.args[1] == 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
     return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_sched_getscheduler(Call& call) {
+std::int64_t sys_sched_getscheduler(SyscallContext& call) {
     if (call.int_arg(0) < 0) return -EINVAL;
     return call.is_own(call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
 }
 
-std::int64_t sys_sched_setscheduler(Call& call) {
+std::int64_t sys_sched_setscheduler(SyscallContext& call) {
     return set_policy(call, call.int_arg(1) & ~SCHED_RESET_ON_FORK, call.args[2]);
 }
 
-std::int64_t sys_sched_setparam(Call& call) { return set_policy(call, SCHED_OTHER, call.args[1]); }
+std::int64_t sys_sched_setparam(SyscallContext& call) { return set_policy(call, SCHED_OTHER, call.args[1]); }
 
-std::int64_t sys_sched_get_priority_max(Call& call) {
+std::int64_t sys_sched_get_priority_max(SyscallContext& call) {
     const int policy = call.int_arg(0);
     if (!is_policy(policy)) return -EINVAL;
     return is_realtime(policy) ? 99 : 0;
 }
 
-std::int64_t sys_sched_get_priority_min(Call& call) {
+std::int64_t sys_sched_get_priority_min(SyscallContext& call) {
     const int policy = call.int_arg(0);
     if (!is_policy(policy)) return -EINVAL;
     return is_realtime(policy) ? 1 : 0;
 }
 
-std::int64_t sys_getcpu(Call& call) {
+std::int64_t sys_getcpu(SyscallContext& call) {
     const std::uint32_t zero = 0;
     for (std::size_t i : {0u, 1u})
         if (call.args[i] && !call.memory.write(call.args[i], zero)) return -EFAULT;

@@ -4,8 +4,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -15,13 +15,13 @@ namespace {
 constexpr auto pause = std::chrono::milliseconds(2);
 
 // The descriptor of the host that holds this description's locks; -1 when the file cannot be had again.
-int lock_handle(Call& call, OpenFile& file) {
+int lock_handle(SyscallContext& call, OpenFile& file) {
     // More than one reference: the snapshot's, or another fork's. It is not ours to change.
     if (file.locks && file.locks.use_count() == 1) return file.locks->fd();
-    const Namespace& paths = *call.state.paths;
-    const Namespace::Location found = paths.resolve(call.state, "/", file.path, Namespace::Last::keep_link);
+    const GuestFileSystem& paths = *call.state.file_system;
+    const GuestFileSystem::Location found = paths.resolve(call.state, "/", file.path, GuestFileSystem::Last::keep_link);
     struct stat ours {};
-    if (found.kind != Namespace::Location::Kind::host || ::fstat(file.host->fd(), &ours) != 0) return -1;
+    if (found.kind != GuestFileSystem::Location::Kind::host || ::fstat(file.host->fd(), &ours) != 0) return -1;
     int fd = paths.open(found, O_RDWR);
     if (fd < 0) fd = paths.open(found, O_RDONLY);
     if (fd < 0) return -1;
@@ -35,7 +35,7 @@ int lock_handle(Call& call, OpenFile& file) {
 // `attempt` returns 0 or -1 with errno; EAGAIN is tried again until the deadline when the guest wants to
 // wait.
 template <typename Attempt>
-std::int64_t acquire(Call& call, bool waits, Attempt attempt) {
+std::int64_t acquire(SyscallContext& call, bool waits, Attempt attempt) {
     if (attempt() == 0) return 0;
     const int error = errno == EACCES || errno == EWOULDBLOCK ? EAGAIN : errno;
     if (error != EAGAIN || !waits) return -error;
@@ -44,7 +44,7 @@ std::int64_t acquire(Call& call, bool waits, Attempt attempt) {
 
 }  // namespace
 
-std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr address) {
+std::int64_t record_lock(SyscallContext& call, OpenFile& file, int command, GuestAddr address) {
     struct flock lock;
     if (!call.memory.read(address, lock)) return -EFAULT;
     if (lock.l_type != F_RDLCK && lock.l_type != F_WRLCK && lock.l_type != F_UNLCK) return -EINVAL;
@@ -72,7 +72,7 @@ std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr addr
     return acquire(call, command == F_SETLKW, [&] { return ::fcntl(fd, F_OFD_SETLK, &lock); });
 }
 
-std::int64_t whole_lock(Call& call, OpenFile& file, int operation) {
+std::int64_t whole_lock(SyscallContext& call, OpenFile& file, int operation) {
     const int kind = operation & ~LOCK_NB;
     if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN) return -EINVAL;
     if (!file.writable || file.kind != OpenFile::Kind::regular) return 0;
@@ -81,7 +81,7 @@ std::int64_t whole_lock(Call& call, OpenFile& file, int operation) {
     return acquire(call, !(operation & LOCK_NB), [&] { return ::flock(fd, kind | LOCK_NB); });
 }
 
-std::int64_t sys_flock(Call& call) {
+std::int64_t sys_flock(SyscallContext& call) {
     OpenFile* file = call.file(0);
     if (!file || file->kind == OpenFile::Kind::path) return -EBADF;
     return whole_lock(call, *file, call.int_arg(1));

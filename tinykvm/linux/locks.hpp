@@ -9,13 +9,13 @@
 
 #include <cstdint>
 
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 namespace tinykvm::linux_abi {
 
 // fcntl F_GETLK, F_SETLK, F_SETLKW with the struct flock at `address`.
-std::int64_t record_lock(Call& call, OpenFile& file, int command, GuestAddr address);
+std::int64_t record_lock(SyscallContext& call, OpenFile& file, int command, GuestAddr address);
 // flock.
-std::int64_t whole_lock(Call& call, OpenFile& file, int operation);
+std::int64_t whole_lock(SyscallContext& call, OpenFile& file, int operation);
 
 }  // namespace tinykvm::linux_abi

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/memory_calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -21,7 +21,7 @@ int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
     return 0;
 }
 
-std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
+std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
     const int advice = call.int_arg(2);
     const Regions& regions = call.memory.regions();
     bool holes = false;
@@ -51,7 +51,7 @@ std::int64_t discard(Call& call, GuestAddr begin, GuestAddr end) {
 
 }  // namespace
 
-std::int64_t sys_madvise(Call& call) {
+std::int64_t sys_madvise(SyscallContext& call) {
     const GuestAddr begin = call.args[0];
     std::uint64_t size = 0;
     if (const int error = whole_pages(begin, call.args[1], size)) return -error;
@@ -77,7 +77,7 @@ std::int64_t sys_madvise(Call& call) {
     return -EINVAL;
 }
 
-std::int64_t sys_mincore(Call& call) {
+std::int64_t sys_mincore(SyscallContext& call) {
     std::uint64_t size = 0;
     if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;
     if (size == 0) return 0;
@@ -92,7 +92,7 @@ std::int64_t sys_mincore(Call& call) {
     return 0;
 }
 
-std::int64_t sys_msync(Call& call) {
+std::int64_t sys_msync(SyscallContext& call) {
     const int flags = call.int_arg(2);
     if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
@@ -102,7 +102,7 @@ std::int64_t sys_msync(Call& call) {
 }
 
 // mlock, mlock2, munlock
-std::int64_t sys_mlock(Call& call) {
+std::int64_t sys_mlock(SyscallContext& call) {
     const GuestAddr begin = page_floor(call.args[0]);
     if (begin >= x86::user_end || call.args[1] > x86::user_end - begin - page_size) return -ENOMEM;
     const GuestAddr end = page_ceil(call.args[0] + call.args[1]);

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/linux/transfer.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -23,7 +23,7 @@ constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN: our stacks do no
 bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
 
 // Which file a mapping shows; nullptr with `error` set when it cannot be mapped that way.
-const OpenFile* mappable(const Call& call, int fd, int flags, int protection, int& error) {
+const OpenFile* mappable(const SyscallContext& call, int fd, int flags, int protection, int& error) {
     const OpenFile* file = call.state.files.find(fd);
     error = 0;
     if (!file || file->kind == OpenFile::Kind::path) {
@@ -41,7 +41,7 @@ const OpenFile* mappable(const Call& call, int fd, int flags, int protection, in
 }
 
 // Copies the file's bytes over fresh zero pages. What lies behind its end stays zero.
-int copy_file(Call& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
+int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
     const std::int64_t copied = fill_guest(call, to, size, [&](std::span<std::byte> piece) -> std::int64_t {
         const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
         if (got > 0) offset += static_cast<std::uint64_t>(got);
@@ -51,7 +51,7 @@ int copy_file(Call& call, const OpenFile& file, std::uint64_t offset, GuestAddr 
 }
 
 // A copy of the whole file that requests share, when it pays: for a mapping of `bytes` of it. Null: there is none.
-std::shared_ptr<const FileCopy> shared_copy(const Call& call, const OpenFile& file, std::uint64_t file_size,
+std::shared_ptr<const FileCopy> shared_copy(const SyscallContext& call, const OpenFile& file, std::uint64_t file_size,
                                             std::uint64_t bytes) {
     FileCopies* copies = call.memory.file_copies();
     if (!copies || bytes == 0 || file_size / 4 > bytes) return nullptr;
@@ -65,7 +65,7 @@ struct Wanted {
     int flags;
 };
 
-int place_anywhere(const Call& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
+int place_anywhere(const SyscallContext& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
     const auto found = call.memory.find_free(size, hint);
     if (!found || !is_user_range(*found, size)) return ENOMEM;
     place = *found;
@@ -73,7 +73,7 @@ int place_anywhere(const Call& call, GuestAddr hint, std::uint64_t size, GuestAd
 }
 
 // Where the mapping goes; 0 or an errno.
-int choose_place(const Call& call, const Wanted& wanted, GuestAddr& place) {
+int choose_place(const SyscallContext& call, const Wanted& wanted, GuestAddr& place) {
     if (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
         if (wanted.hint % page_size != 0) return EINVAL;
         const GuestAddr end = wanted.hint + wanted.size;
@@ -112,7 +112,7 @@ Protection to_protection(int protection) {
     return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
 }
 
-std::int64_t sys_mmap(Call& call) {
+std::int64_t sys_mmap(SyscallContext& call) {
     const Wanted given{call.args[0], call.args[1], call.int_arg(3)};
     const int protection = call.int_arg(2), flags = given.flags;
     const std::uint64_t offset = call.args[5];
@@ -169,7 +169,7 @@ std::int64_t sys_mmap(Call& call) {
     return static_cast<std::int64_t>(place);
 }
 
-std::int64_t sys_munmap(Call& call) {
+std::int64_t sys_munmap(SyscallContext& call) {
     const GuestAddr begin = call.args[0];
     if (begin % page_size != 0 || call.args[1] == 0 || begin >= x86::user_end || call.args[1] > x86::user_end - begin)
         return -EINVAL;
@@ -179,7 +179,7 @@ std::int64_t sys_munmap(Call& call) {
     return -call.memory.unmap(begin, size);
 }
 
-std::int64_t sys_mprotect(Call& call) {
+std::int64_t sys_mprotect(SyscallContext& call) {
     const GuestAddr begin = call.args[0];
     const int protection = call.int_arg(2) & ~prot_grows_down;
     if (begin % page_size != 0 || !is_protection(protection)) return -EINVAL;
@@ -199,7 +199,7 @@ std::int64_t sys_mprotect(Call& call) {
     return error ? -error : end == begin + size ? 0 : -ENOMEM;
 }
 
-std::int64_t sys_brk(Call& call) {
+std::int64_t sys_brk(SyscallContext& call) {
     ProcessState& state = call.state;
     const GuestAddr wanted = call.args[0];
     const auto current = static_cast<std::int64_t>(state.break_end);

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::linux_abi {

@@ -5,9 +5,9 @@
 #include <array>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/memory_calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -16,7 +16,7 @@ namespace {
 
 // Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. `give_back`: what has
 // been copied is unmapped, so that no memory is needed for both.
-int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size, bool give_back) {
+int copy_pages(SyscallContext& call, GuestAddr from, GuestAddr to, std::uint64_t size, bool give_back) {
     static constexpr std::array<std::byte, page_size> zeros{};
     for (std::uint64_t done = 0; done < size; done += page_size) {
         if (done % transfer_piece == 0) {
@@ -37,7 +37,7 @@ int copy_pages(Call& call, GuestAddr from, GuestAddr to, std::uint64_t size, boo
 }
 
 // Moves [from, from+old_size) to [to, to+new_size), which is free or may be replaced and not smaller.
-std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
+std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
                   std::uint64_t new_size, bool keep_old) {
     const Protection protection = region.protection;
     const std::string name = region.name;
@@ -63,7 +63,7 @@ std::int64_t move(Call& call, const Region& region, GuestAddr from, std::uint64_
 
 }  // namespace
 
-std::int64_t sys_mremap(Call& call) {
+std::int64_t sys_mremap(SyscallContext& call) {
     const GuestAddr from = call.args[0];
     const int flags = call.int_arg(3);
     if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) return -EINVAL;

@@ -6,15 +6,15 @@
 
 #include <utility>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-using Location = Namespace::Location;
+using Location = GuestFileSystem::Location;
 using Kind = OpenFile::Kind;
 
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
@@ -23,7 +23,7 @@ constexpr std::size_t max_texts = 8;  // generated files open at a time: each is
 
 class Opening {
   public:
-    Opening(Call& call, int flags, unsigned mode) : call_(call), flags_(flags), mode_(mode) {}
+    Opening(SyscallContext& call, int flags, unsigned mode) : call_(call), flags_(flags), mode_(mode) {}
 
     std::int64_t at(const PathAt& where) {
         if (flags_ & O_PATH) flags_ &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -35,7 +35,8 @@ class Opening {
             if (const int error = refuse_change(call_, where)) return -error;
 
         const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-        const auto last = exclusive || (flags_ & O_NOFOLLOW) ? Namespace::Last::keep_link : Namespace::Last::follow;
+        const auto last =
+            exclusive || (flags_ & O_NOFOLLOW) ? GuestFileSystem::Last::keep_link : GuestFileSystem::Last::follow;
         Location found = look_up(call_, where, last);
         if (found.exists() && exclusive) return -EEXIST;
         if (!found.exists()) {
@@ -46,7 +47,7 @@ class Opening {
     }
 
   private:
-    const Namespace& paths() const { return *call_.state.paths; }
+    const GuestFileSystem& paths() const { return *call_.state.file_system; }
     bool writes() const { return (flags_ & O_ACCMODE) != O_RDONLY; }
     bool changes() const { return writes() || (flags_ & (O_CREAT | O_TRUNC | O_APPEND)); }
 
@@ -120,7 +121,7 @@ class Opening {
         const std::int64_t fd = open_host(found, fresh, mode_ & ~call_.state.umask & 0777);
         // Somebody else on the host was quicker: then it exists now.
         if (fd != -EEXIST || (flags_ & O_EXCL)) return fd;
-        Location again = look_up(call_, "/", found.path, Namespace::Last::keep_link);
+        Location again = look_up(call_, "/", found.path, GuestFileSystem::Last::keep_link);
         return again.exists() ? existing(std::move(again)) : -ENOENT;
     }
 
@@ -151,7 +152,7 @@ class Opening {
         return is_same ? host : nullptr;
     }
 
-    Call& call_;
+    SyscallContext& call_;
     int flags_;
     unsigned mode_;
     bool again_ = false;
@@ -159,17 +160,17 @@ class Opening {
 
 }  // namespace
 
-std::int64_t sys_open(Call& call) {
+std::int64_t sys_open(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     return at.error ? -at.error : Opening(call, call.int_arg(1), static_cast<unsigned>(call.args[2])).at(at);
 }
 
-std::int64_t sys_openat(Call& call) {
+std::int64_t sys_openat(SyscallContext& call) {
     const PathAt at = read_path_at(call, call.int_arg(0), call.args[1]);
     return at.error ? -at.error : Opening(call, call.int_arg(2), static_cast<unsigned>(call.args[3])).at(at);
 }
 
-std::int64_t sys_creat(Call& call) {
+std::int64_t sys_creat(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
     return Opening(call, O_CREAT | O_WRONLY | O_TRUNC, static_cast<unsigned>(call.args[1])).at(at);

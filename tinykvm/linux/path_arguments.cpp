@@ -8,7 +8,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-void log_refusal(const Call& call, const std::string& path, const char* reason) {
+void log_refusal(const SyscallContext& call, const std::string& path, const char* reason) {
     if (!call.options.log) return;
     switch (call.state.refused_paths->note(path)) {
         case RefusedPaths::Told::before: break;
@@ -19,8 +19,8 @@ void log_refusal(const Call& call, const std::string& path, const char* reason) 
     }
 }
 
-const char* describe(Namespace::Location::Refusal refusal) {
-    using Refusal = Namespace::Location::Refusal;
+const char* describe(GuestFileSystem::Location::Refusal refusal) {
+    using Refusal = GuestFileSystem::Location::Refusal;
     switch (refusal) {
         case Refusal::none: break;
         case Refusal::not_covered: return "is not in allowed_paths";
@@ -32,7 +32,7 @@ const char* describe(Namespace::Location::Refusal refusal) {
 
 }  // namespace
 
-PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool allow_empty) {
+PathAt read_path_at(const SyscallContext& call, int directory, GuestAddr address, bool allow_empty) {
     PathAt at;
     PathArgument argument = read_path(call, address);
     if (argument.error) {
@@ -59,21 +59,22 @@ PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool all
     return at;
 }
 
-Namespace::Location look_up(const Call& call, std::string_view base, std::string_view path, Namespace::Last last) {
-    Namespace::Location found = call.state.paths->resolve(call.state, base, path, last);
-    if (!found.exists() && found.refusal != Namespace::Location::Refusal::none)
+GuestFileSystem::Location look_up(const SyscallContext& call, std::string_view base, std::string_view path,
+                                  GuestFileSystem::Last last) {
+    GuestFileSystem::Location found = call.state.file_system->resolve(call.state, base, path, last);
+    if (!found.exists() && found.refusal != GuestFileSystem::Location::Refusal::none)
         log_refusal(call, found.path, describe(found.refusal));
     return found;
 }
 
-int refuse_change(const Call& call, const PathAt& at) {
+int refuse_change(const SyscallContext& call, const PathAt& at) {
     const std::string path = at.path.starts_with('/') ? at.path : join_path(at.base, at.path);
-    switch (call.state.paths->judge(call.state, at.base, at.path)) {
-        case Namespace::Verdict::nowhere:
-            log_refusal(call, path, describe(Namespace::Location::Refusal::not_covered));
+    switch (call.state.file_system->judge(call.state, at.base, at.path)) {
+        case GuestFileSystem::Verdict::nowhere:
+            log_refusal(call, path, describe(GuestFileSystem::Location::Refusal::not_covered));
             return ENOENT;
-        case Namespace::Verdict::read_only: log_refusal(call, path, "is not writable"); return EROFS;
-        case Namespace::Verdict::writable: break;
+        case GuestFileSystem::Verdict::read_only: log_refusal(call, path, "is not writable"); return EROFS;
+        case GuestFileSystem::Verdict::writable: break;
     }
     return 0;
 }

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -17,16 +17,17 @@ struct PathAt {
 
 // Reads the path at `address`, relative to descriptor `directory` (AT_FDCWD: the working directory). With
 // `allow_empty` an empty path denotes the descriptor, or the working directory.
-PathAt read_path_at(const Call& call, int directory, GuestAddr address, bool allow_empty = false);
+PathAt read_path_at(const SyscallContext& call, int directory, GuestAddr address, bool allow_empty = false);
 
 // What a path leads to. What the guest may not have is logged.
-Namespace::Location look_up(const Call& call, std::string_view base, std::string_view path, Namespace::Last last);
-inline Namespace::Location look_up(const Call& call, const PathAt& at, Namespace::Last last) {
+GuestFileSystem::Location look_up(const SyscallContext& call, std::string_view base, std::string_view path,
+                                  GuestFileSystem::Last last);
+inline GuestFileSystem::Location look_up(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last) {
     return look_up(call, at.base, at.path, last);
 }
 
 // A change of what the path names: refused without a host call where no writable rule can cover it, and logged.
 // 0, ENOENT or EROFS.
-int refuse_change(const Call& call, const PathAt& at);
+int refuse_change(const SyscallContext& call, const PathAt& at);
 
 }  // namespace tinykvm::linux_abi

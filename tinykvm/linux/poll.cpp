@@ -7,14 +7,14 @@
 #include <csignal>
 #include <vector>
 
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 using Kind = OpenFile::Kind;
 
-bool is_host_input(const Call& call, const OpenFile& file) {
+bool is_host_input(const SyscallContext& call, const OpenFile& file) {
     return file.kind == Kind::input && call.options.host_stdin;
 }
 
@@ -32,7 +32,7 @@ short writer_readiness(const Pipe& pipe) {
 
 }  // namespace
 
-short readiness(const Call& call, const OpenFile& file) {
+short readiness(const SyscallContext& call, const OpenFile& file) {
     switch (file.kind) {
         case Kind::input: {
             if (!call.options.host_stdin) return POLLIN | POLLRDNORM;  // its end can be read
@@ -70,13 +70,13 @@ short readiness(const Call& call, const OpenFile& file) {
 
 using Until = std::optional<Clock::time_point>;
 
-std::int64_t wait_for_files(Call& call, Until until, bool input) {
+std::int64_t wait_for_files(SyscallContext& call, Until until, bool input) {
     const Wait wait{.what = Wait::For::files, .host_input = input, .until = until};
     const bool interrupted = deliverable_set(call.state, call.state.thread) != 0;
     return wait.is_over(Clock::now()) && !interrupted ? 0 : call.park(wait, -EINTR);
 }
 
-int set_temporary_mask(Call& call, GuestAddr address, std::uint64_t size) {
+int set_temporary_mask(SyscallContext& call, GuestAddr address, std::uint64_t size) {
     if (address == 0 || call.again) return 0;
     SignalSet mask = 0;
     if (size != sizeof mask) return EINVAL;
@@ -85,12 +85,12 @@ int set_temporary_mask(Call& call, GuestAddr address, std::uint64_t size) {
     return 0;
 }
 
-std::int64_t end_masked_call(Call& call, std::int64_t result) {
+std::int64_t end_masked_call(SyscallContext& call, std::int64_t result) {
     if (!call.parked && result != -EINTR) call.state.thread.end_temporary_mask();
     return result;
 }
 
-Until read_until(const Call& call, GuestAddr address, int& error) {
+Until read_until(const SyscallContext& call, GuestAddr address, int& error) {
     error = 0;
     if (address == 0) return std::nullopt;
     const auto time = read_timespec(call, address, error);
@@ -104,7 +104,7 @@ Until until_milliseconds(int milliseconds) {
 namespace {
 
 // Linux writes back how much of the time was left. That it could not is no error.
-void write_remaining(Call& call, GuestAddr address, Until until, std::int64_t units_per_second) {
+void write_remaining(SyscallContext& call, GuestAddr address, Until until, std::int64_t units_per_second) {
     if (address == 0 || !until || call.parked) return;
     const auto left = std::max(*until - Clock::now(), Clock::duration::zero());
     const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
@@ -112,7 +112,7 @@ void write_remaining(Call& call, GuestAddr address, Until until, std::int64_t un
     (void)call.memory.write(address, time);
 }
 
-std::int64_t poll_files(Call& call, Until until) {
+std::int64_t poll_files(SyscallContext& call, Until until) {
     const auto count = static_cast<std::uint32_t>(call.args[1]);
     if (count > std::max<std::size_t>(call.state.files.limit(), 3)) return -EINVAL;
     std::vector<pollfd> entries(count);
@@ -146,7 +146,7 @@ struct FdSet {
     void mark(int fd) { ready[static_cast<std::size_t>(fd) / 64] |= std::uint64_t{1} << fd % 64; }
 };
 
-std::int64_t select_files(Call& call, Until until) {
+std::int64_t select_files(SyscallContext& call, Until until) {
     const int wanted = call.int_arg(0);
     if (wanted < 0) return -EINVAL;
     const int count =
@@ -188,9 +188,11 @@ std::int64_t select_files(Call& call, Until until) {
 
 }  // namespace
 
-std::int64_t sys_poll(Call& call) { return poll_files(call, call.until(until_milliseconds(call.int_arg(2)))); }
+std::int64_t sys_poll(SyscallContext& call) {
+    return poll_files(call, call.until(until_milliseconds(call.int_arg(2))));
+}
 
-std::int64_t sys_ppoll(Call& call) {
+std::int64_t sys_ppoll(SyscallContext& call) {
     int error = 0;
     const Until until = call.until(read_until(call, call.args[2], error));
     if (error) return -error;
@@ -200,7 +202,7 @@ std::int64_t sys_ppoll(Call& call) {
     return result;
 }
 
-std::int64_t sys_select(Call& call) {
+std::int64_t sys_select(SyscallContext& call) {
     Until until;
     if (call.args[4]) {
         struct {
@@ -219,7 +221,7 @@ std::int64_t sys_select(Call& call) {
     return result;
 }
 
-std::int64_t sys_pselect6(Call& call) {
+std::int64_t sys_pselect6(SyscallContext& call) {
     int error = 0;
     const Until until = call.until(read_until(call, call.args[4], error));
     if (error) return -error;

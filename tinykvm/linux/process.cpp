@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_table.hpp"
 
 namespace tinykvm::linux_abi {
@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t syscall_size = 2;  // bytes of the instruction
 
-void report_missing(const Call& call, const char* name, std::uint64_t number) {
+void report_missing(const SyscallContext& call, const char* name, std::uint64_t number) {
     // Once per process and number: a guest must not be able to flood the log.
     if (!call.options.log || number >= call.state.reported.size() || call.state.reported[number]) return;
     call.state.reported.set(number);
@@ -22,7 +22,7 @@ void report_missing(const Call& call, const char* name, std::uint64_t number) {
              " is not supported");
 }
 
-void report_refusal(Call& call) {
+void report_refusal(SyscallContext& call) {
     switch (call.memory.take_refusal()) {
         case GuestMemory::Refusal::none: break;
         case GuestMemory::Refusal::address_space: call.warn(Limit::address_space); break;
@@ -34,7 +34,7 @@ void report_refusal(Call& call) {
 
 Process::Process(GuestMemory& memory, const Options& options, ProcessState state)
     : memory_(memory), options_(options), state_(std::move(state)) {
-    if (!state_.paths) state_.paths = std::make_shared<const Namespace>(options);
+    if (!state_.file_system) state_.file_system = std::make_shared<const GuestFileSystem>(options);
     if (!state_.refused_paths) state_.refused_paths = std::make_shared<RefusedPaths>();
 }
 
@@ -42,13 +42,14 @@ Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, Vec
     const Processor on{registers, pointers, vectors};
     const Waiter waiter(deadline, interrupted_);
     Outcome outcome;
-    return make_call(on, waiter, nullptr, outcome) == Made::returned ? outcome : schedule(on, waiter);
+    return make_call(on, waiter, nullptr, outcome) == CallProgress::returned ? outcome : schedule(on, waiter);
 }
 
-Process::Made Process::make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome) {
+Process::CallProgress Process::make_call(const Processor& on, const Waiter& waiter, const Wait* again,
+                                         Outcome& outcome) {
     Registers& registers = on.registers;
     const std::uint64_t number = registers.rax;
-    Call call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
+    SyscallContext call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
     call.again = again;
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 
@@ -72,9 +73,9 @@ Process::Made Process::make_call(const Processor& on, const Waiter& waiter, cons
         report_missing(call, nullptr, number);
         if (traced) options_.log("system call " + std::to_string(number) + " = " + describe_result(result));
     }
-    if (call.parked) return Made::waits;
+    if (call.parked) return CallProgress::waiting;
     outcome = call.outcome;
-    if (outcome.next != Outcome::Next::resume) return Made::returned;
+    if (outcome.next != Outcome::Next::resume) return CallProgress::returned;
     if (result == restart_call) {
         if (restarts_call(state_)) {
             registers.rip -= syscall_size;
@@ -84,9 +85,9 @@ Process::Made Process::make_call(const Processor& on, const Waiter& waiter, cons
         }
     }
     if (!call.registers_replaced) registers.rax = static_cast<std::uint64_t>(result);
-    if (call.turn_over) return Made::waits;
+    if (call.turn_over) return CallProgress::waiting;
     outcome = deliver_pending(memory_, state_, on);
-    return Made::returned;
+    return CallProgress::returned;
 }
 
 Outcome Process::fault(const Fault& fault, Registers& registers, VectorState& vectors) {

@@ -92,9 +92,9 @@ class Process {
 
   private:
     // What came of a call.
-    enum class Made { returned, waits };
+    enum class CallProgress { returned, waiting };
     // One call of the running thread; `again`: what it was parked with.
-    Made make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome);
+    CallProgress make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome);
     // Lets threads run in turn until one is back in user mode, or the process has ended.
     Outcome schedule(const Processor& on, const Waiter& waiter);
     bool choose_thread(const Processor& on);

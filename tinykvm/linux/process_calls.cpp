@@ -6,13 +6,13 @@
 
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
 
-std::int64_t sys_arch_prctl(Call& call) {
+std::int64_t sys_arch_prctl(SyscallContext& call) {
     constexpr int set_gs = 0x1001, set_fs = 0x1002, get_fs = 0x1003, get_gs = 0x1004;
     const std::uint64_t value = call.args[1];
     switch (call.int_arg(0)) {
@@ -27,7 +27,7 @@ std::int64_t sys_arch_prctl(Call& call) {
     return -EINVAL;
 }
 
-std::int64_t sys_prctl(Call& call) {
+std::int64_t sys_prctl(SyscallContext& call) {
     ProcessState& state = call.state;
     auto& name = state.thread.name;
     switch (call.int_arg(0)) {
@@ -62,19 +62,19 @@ std::int64_t sys_prctl(Call& call) {
     return -EINVAL;
 }
 
-std::int64_t sys_set_tid_address(Call& call) {
+std::int64_t sys_set_tid_address(SyscallContext& call) {
     call.state.thread.clear_child_tid = call.args[0];
     return call.state.thread.id;
 }
 
-std::int64_t sys_set_robust_list(Call& call) {
+std::int64_t sys_set_robust_list(SyscallContext& call) {
     constexpr std::uint64_t head_size = 24;
     if (call.args[1] != head_size) return -EINVAL;
     call.state.thread.robust_list = call.args[0];
     return 0;
 }
 
-std::int64_t sys_get_robust_list(Call& call) {
+std::int64_t sys_get_robust_list(SyscallContext& call) {
     const int id = call.int_arg(0);
     const ThreadState* thread = id == 0 ? &call.state.thread : find_thread(call.state, id);
     if (!thread) return -ESRCH;
@@ -82,18 +82,18 @@ std::int64_t sys_get_robust_list(Call& call) {
     return call.memory.write(call.args[1], head) && call.memory.write(call.args[2], size) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_wait4(Call& call) {
+std::int64_t sys_wait4(SyscallContext& call) {
     constexpr int known = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
     return call.int_arg(2) & ~known ? -EINVAL : -ECHILD;
 }
 
-std::int64_t sys_waitid(Call& call) {
+std::int64_t sys_waitid(SyscallContext& call) {
     const int options = call.int_arg(3);
     constexpr int known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
     if ((options & ~known) || !(options & (WEXITED | WSTOPPED | WCONTINUED))) return -EINVAL;
     return call.int_arg(0) < 0 || call.int_arg(0) > 3 ? -EINVAL : -ECHILD;
 }
 
-std::int64_t sys_quietly_missing(Call&) { return -ENOSYS; }
+std::int64_t sys_quietly_missing(SyscallContext&) { return -ENOSYS; }
 
 }  // namespace tinykvm::linux_abi

@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <string_view>
 
-#include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/text_format.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint64_t ticks_per_second = 100;
 
-const ThreadState& thread_of(const Call& call, int thread) {
+const ThreadState& thread_of(const SyscallContext& call, int thread) {
     const ThreadState* found = find_thread(std::as_const(call.state), thread);
     return found ? *found : call.state.thread;  // the first thread of the process has ended
 }
@@ -105,17 +105,19 @@ void append_mapping(std::string& text, GuestAddr begin, GuestAddr end, Protectio
 
 }  // namespace
 
-std::string auxv_text(const Call& call, int) { return call.state.auxiliary_vector; }
-std::string cgroup_text(const Call&, int) { return "0::/\n"; }
+std::string auxv_text(const SyscallContext& call, int) { return call.state.auxiliary_vector; }
+std::string cgroup_text(const SyscallContext&, int) { return "0::/\n"; }
 
-std::string cmdline_text(const Call& call, int) {
+std::string cmdline_text(const SyscallContext& call, int) {
     return zero_ended({call.options.program_name}) + zero_ended(call.options.arguments);
 }
 
-std::string comm_text(const Call& call, int thread) { return thread_of(call, thread).name.data() + std::string("\n"); }
-std::string environ_text(const Call& call, int) { return zero_ended(call.options.environment); }
+std::string comm_text(const SyscallContext& call, int thread) {
+    return thread_of(call, thread).name.data() + std::string("\n");
+}
+std::string environ_text(const SyscallContext& call, int) { return zero_ended(call.options.environment); }
 
-std::string limits_text(const Call& call, int) {
+std::string limits_text(const SyscallContext& call, int) {
     constexpr struct {
         int resource;
         const char *name, *unit;
@@ -141,7 +143,7 @@ std::string limits_text(const Call& call, int) {
     return text;
 }
 
-std::string maps_text(const Call& call, int) {
+std::string maps_text(const SyscallContext& call, int) {
     const ProcessState& state = call.state;
     std::string text;
     for (const auto& [begin, region] : call.memory.regions()) {
@@ -157,14 +159,14 @@ std::string maps_text(const Call& call, int) {
     return text;
 }
 
-std::string mountinfo_text(const Call&, int) {
+std::string mountinfo_text(const SyscallContext&, int) {
     return "1 1 0:1 / / ro,relatime - tmpfs tmpfs ro\n"
            "2 1 0:2 / /proc ro,nosuid,nodev,noexec,relatime - proc proc ro\n"
            "3 1 0:3 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro\n"
            "4 1 0:4 / /dev rw,nosuid,noexec,relatime - devtmpfs devtmpfs rw\n";
 }
 
-std::string mounts_text(const Call&, int) {
+std::string mounts_text(const SyscallContext&, int) {
     return "tmpfs / tmpfs ro,relatime 0 0\n"
            "proc /proc proc ro,nosuid,nodev,noexec,relatime 0 0\n"
            "sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime 0 0\n"
@@ -172,7 +174,7 @@ std::string mounts_text(const Call&, int) {
 }
 
 // 52 fields; those with names here are not zero.
-std::string process_stat_text(const Call& call, int thread) {
+std::string process_stat_text(const SyscallContext& call, int thread) {
     const ThreadState& about = thread_of(call, thread);
     const Sizes sizes = sizes_of(call.memory.regions());
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds) / (1'000'000'000 / ticks_per_second);
@@ -188,14 +190,14 @@ std::string process_stat_text(const Call& call, int thread) {
     return text;
 }
 
-std::string statm_text(const Call& call, int) {
+std::string statm_text(const SyscallContext& call, int) {
     const Sizes sizes = sizes_of(call.memory.regions());
     return formatted("%" PRIu64 " %zu 0 %" PRIu64 " 0 %" PRIu64 " 0\n", sizes.all / page_size,
                      call.memory.changed_bytes() / page_size, sizes.code / page_size,
                      (sizes.data + sizes.stack) / page_size);
 }
 
-std::string status_text(const Call& call, int thread) {
+std::string status_text(const SyscallContext& call, int thread) {
     const ProcessState& state = call.state;
     const ThreadState& about = thread_of(call, thread);
     const Sizes sizes = sizes_of(call.memory.regions());

@@ -5,9 +5,9 @@
 #include <optional>
 #include <set>
 
-#include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
 #include "tinykvm/linux/state.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/system_name.hpp"
 
 namespace tinykvm::linux_abi {
@@ -221,7 +221,7 @@ int pseudo_tree(std::string_view path) {
     return 0;
 }
 
-std::string make_text(const PseudoFile& file, const Call& call) {
+std::string make_text(const PseudoFile& file, const SyscallContext& call) {
     return file.text ? file.text(call, file.number) : std::string(file.constant) + "\n";
 }
 

@@ -14,7 +14,7 @@
 
 namespace tinykvm::linux_abi {
 
-struct Call;
+struct SyscallContext;
 struct ProcessState;
 
 struct PseudoFile {
@@ -26,7 +26,7 @@ struct PseudoFile {
         link,        // `target`
         descriptor,  // a link to what descriptor `number` refers to, followed without going by a name
     };
-    using Text = std::string (*)(const Call& call, int thread);
+    using Text = std::string (*)(const SyscallContext& call, int thread);
 
     Kind kind = Kind::none;
     OpenFile::Kind device = OpenFile::Kind::null;
@@ -46,7 +46,7 @@ int pseudo_tree(std::string_view path);
 // What is at `path`, which is absolute and without ".." and links; a file of Kind::none where nothing is.
 PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path);
 // What a file of Kind::text contains now.
-std::string make_text(const PseudoFile& file, const Call& call);
+std::string make_text(const PseudoFile& file, const SyscallContext& call);
 // The names in a directory of that kind, and in "/".
 std::vector<std::string> list_pseudo_files(const ProcessState& state, std::string_view directory);
 

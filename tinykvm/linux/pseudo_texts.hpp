@@ -8,31 +8,31 @@
 
 namespace tinykvm::linux_abi {
 
-struct Call;
+struct SyscallContext;
 
 // process_texts.cpp: /proc/PID
-std::string auxv_text(const Call&, int thread);
-std::string cgroup_text(const Call&, int thread);
-std::string cmdline_text(const Call&, int thread);
-std::string comm_text(const Call&, int thread);
-std::string environ_text(const Call&, int thread);
-std::string limits_text(const Call&, int thread);
-std::string maps_text(const Call&, int thread);
-std::string mountinfo_text(const Call&, int thread);
-std::string mounts_text(const Call&, int thread);
-std::string process_stat_text(const Call&, int thread);
-std::string statm_text(const Call&, int thread);
-std::string status_text(const Call&, int thread);
+std::string auxv_text(const SyscallContext&, int thread);
+std::string cgroup_text(const SyscallContext&, int thread);
+std::string cmdline_text(const SyscallContext&, int thread);
+std::string comm_text(const SyscallContext&, int thread);
+std::string environ_text(const SyscallContext&, int thread);
+std::string limits_text(const SyscallContext&, int thread);
+std::string maps_text(const SyscallContext&, int thread);
+std::string mountinfo_text(const SyscallContext&, int thread);
+std::string mounts_text(const SyscallContext&, int thread);
+std::string process_stat_text(const SyscallContext&, int thread);
+std::string statm_text(const SyscallContext&, int thread);
+std::string status_text(const SyscallContext&, int thread);
 
 // system_texts.cpp: the machine and its kernel
-std::string cpuinfo_text(const Call&, int thread);
-std::string loadavg_text(const Call&, int thread);
-std::string meminfo_text(const Call&, int thread);
-std::string stat_text(const Call&, int thread);
-std::string uptime_text(const Call&, int thread);
-std::string version_text(const Call&, int thread);
-std::string boot_id_text(const Call&, int thread);
-std::string uuid_text(const Call&, int thread);
-std::string thread_limit_text(const Call&, int thread);
+std::string cpuinfo_text(const SyscallContext&, int thread);
+std::string loadavg_text(const SyscallContext&, int thread);
+std::string meminfo_text(const SyscallContext&, int thread);
+std::string stat_text(const SyscallContext&, int thread);
+std::string uptime_text(const SyscallContext&, int thread);
+std::string version_text(const SyscallContext&, int thread);
+std::string boot_id_text(const SyscallContext&, int thread);
+std::string uuid_text(const SyscallContext&, int thread);
+std::string thread_limit_text(const SyscallContext&, int thread);
 
 }  // namespace tinykvm::linux_abi

@@ -1,18 +1,15 @@
-// Random bytes: always fresh ones of the host, in every fork and after every reset.
+// Random bytes always come fresh from the host, in every fork and after every reset.
 #include "tinykvm/os/random.hpp"
 
 #include <sys/random.h>
 
-#include <algorithm>
-#include <cerrno>
-
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/linux/transfer.hpp"
 
 namespace tinykvm::linux_abi {
 
-std::int64_t sys_getrandom(Call& call) {
+std::int64_t sys_getrandom(SyscallContext& call) {
     const auto flags = static_cast<std::uint32_t>(call.args[2]);
     if ((flags & ~std::uint32_t{GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE}) ||
         (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))

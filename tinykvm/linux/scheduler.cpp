@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/waiter.hpp"
 
 namespace tinykvm::linux_abi {
@@ -43,7 +43,7 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
         const Wait wait = std::exchange(state_.thread.wait, {});
         if (wait.what == Wait::For::turn) return deliver_pending(memory_, state_, on);
         Outcome outcome;
-        if (make_call(on, waiter, &wait, outcome) == Made::returned) return outcome;
+        if (make_call(on, waiter, &wait, outcome) == CallProgress::returned) return outcome;
     }
 }
 

@@ -134,7 +134,9 @@ bool on_alternate_stack(const ProcessState& state, std::uint64_t stack_pointer) 
     return !stack.disarm_when_entered && stack.contains(stack_pointer);
 }
 
-bool return_from_handler(Call& call) { return pop_signal_frame(call.memory, call.state, call.registers, call.vectors); }
+bool return_from_handler(SyscallContext& call) {
+    return pop_signal_frame(call.memory, call.state, call.registers, call.vectors);
+}
 
 bool restarts_call(const ProcessState& state) {
     const SignalSet set = deliverable_set(state, state.thread);

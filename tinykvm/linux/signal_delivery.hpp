@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "tinykvm/linux/call.hpp"
 #include "tinykvm/linux/process.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -35,7 +35,7 @@ SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread);
 
 // rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing
 // changed.
-bool return_from_handler(Call& call);
+bool return_from_handler(SyscallContext& call);
 
 // Does the program run on its alternate stack?
 bool on_alternate_stack(const ProcessState& state, std::uint64_t stack_pointer);

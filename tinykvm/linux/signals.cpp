@@ -2,9 +2,9 @@
 #include <csignal>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::linux_abi {
@@ -14,25 +14,25 @@ namespace {
 bool is_signal(int signal) { return signal >= 1 && signal <= signal_count; }
 
 // Ends the program the way only SIGKILL can: at once, whatever is blocked.
-std::int64_t kill_self(Call& call) {
+std::int64_t kill_self(SyscallContext& call) {
     call.outcome = {Outcome::Next::killed, 0, SIGKILL};
     return 0;
 }
 
 // To the process, or to one thread of it.
-std::int64_t send(Call& call, ThreadState* thread, int signal, const SignalInfo& info) {
+std::int64_t send(SyscallContext& call, ThreadState* thread, int signal, const SignalInfo& info) {
     if (signal == 0) return 0;
     if (signal == SIGKILL) return kill_self(call);
     return -(thread ? send_signal(call.state, *thread, signal, info) : send_signal(call.state, signal, info));
 }
 
 // Waits with another mask.
-std::int64_t suspend(Call& call, SignalSet mask) {
+std::int64_t suspend(SyscallContext& call, SignalSet mask) {
     if (!call.again) call.state.thread.begin_temporary_mask(mask);
     return call.park({.what = Wait::For::signal}, -EINTR);
 }
 
-std::int64_t queue_info(Call& call, ThreadState* thread, int signal, GuestAddr address) {
+std::int64_t queue_info(SyscallContext& call, ThreadState* thread, int signal, GuestAddr address) {
     SignalInfo info;
     if (!call.memory.read(address, info)) return -EFAULT;
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
@@ -44,7 +44,7 @@ std::int64_t queue_info(Call& call, ThreadState* thread, int signal, GuestAddr a
 
 }  // namespace
 
-std::int64_t sys_rt_sigaction(Call& call) {
+std::int64_t sys_rt_sigaction(SyscallContext& call) {
     const int signal = call.int_arg(0);
     if (call.args[3] != sizeof(SignalSet)) return -EINVAL;
     SignalAction wanted;
@@ -62,7 +62,7 @@ std::int64_t sys_rt_sigaction(Call& call) {
     return 0;
 }
 
-std::int64_t sys_rt_sigprocmask(Call& call) {
+std::int64_t sys_rt_sigprocmask(SyscallContext& call) {
     if (call.args[3] != sizeof(SignalSet)) return -EINVAL;
     SignalSet& blocked = call.state.thread.blocked;
     const SignalSet before = blocked;
@@ -81,29 +81,29 @@ std::int64_t sys_rt_sigprocmask(Call& call) {
     return 0;
 }
 
-std::int64_t sys_rt_sigreturn(Call& call) {
+std::int64_t sys_rt_sigreturn(SyscallContext& call) {
     call.registers_replaced = true;
     if (return_from_handler(call)) return 0;
     call.outcome = deliver_fault(call.memory, call.state, {SIGSEGV, SI_KERNEL, 0, 0, 0}, call.registers, call.vectors);
     return 0;
 }
 
-std::int64_t sys_rt_sigpending(Call& call) {
+std::int64_t sys_rt_sigpending(SyscallContext& call) {
     if (call.args[1] > sizeof(SignalSet)) return -EINVAL;
     const SignalSet set = pending_set(call.state, call.state.thread) & call.state.thread.blocked;
     return call.memory.write(call.args[0], &set, call.args[1]) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_rt_sigsuspend(Call& call) {
+std::int64_t sys_rt_sigsuspend(SyscallContext& call) {
     SignalSet mask = 0;
     if (call.args[1] != sizeof mask) return -EINVAL;
     if (!call.memory.read(call.args[0], mask)) return -EFAULT;
     return suspend(call, mask & ~unblockable);
 }
 
-std::int64_t sys_pause(Call& call) { return suspend(call, call.state.thread.blocked); }
+std::int64_t sys_pause(SyscallContext& call) { return suspend(call, call.state.thread.blocked); }
 
-std::int64_t sys_rt_sigtimedwait(Call& call) {
+std::int64_t sys_rt_sigtimedwait(SyscallContext& call) {
     SignalSet set = 0;
     if (call.args[3] != sizeof set) return -EINVAL;
     if (!call.memory.read(call.args[0], set)) return -EFAULT;
@@ -123,20 +123,20 @@ std::int64_t sys_rt_sigtimedwait(Call& call) {
     return wait.is_over(Clock::now()) ? -EAGAIN : call.park(wait, -EINTR);
 }
 
-std::int64_t sys_rt_sigqueueinfo(Call& call) {
+std::int64_t sys_rt_sigqueueinfo(SyscallContext& call) {
     // As with Linux, the thread of that id may stand for its process.
     if (!has_thread(call.state, call.int_arg(0))) return -ESRCH;
     return queue_info(call, nullptr, call.int_arg(1), call.args[2]);
 }
 
-std::int64_t sys_rt_tgsigqueueinfo(Call& call) {
+std::int64_t sys_rt_tgsigqueueinfo(SyscallContext& call) {
     if (call.int_arg(0) <= 0 || call.int_arg(1) <= 0) return -EINVAL;
     ThreadState* thread = find_thread(call.state, call.int_arg(1));
     if (call.int_arg(0) != process_id || !thread) return -ESRCH;
     return queue_info(call, thread, call.int_arg(2), call.args[3]);
 }
 
-std::int64_t sys_sigaltstack(Call& call) {
+std::int64_t sys_sigaltstack(SyscallContext& call) {
     struct {
         std::uint64_t begin;
         std::int32_t flags, padding;
@@ -170,7 +170,7 @@ std::int64_t sys_sigaltstack(Call& call) {
     return 0;
 }
 
-std::int64_t sys_kill(Call& call) {
+std::int64_t sys_kill(SyscallContext& call) {
     const int target = call.int_arg(0), signal = call.int_arg(1);
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
     // Itself, its process group, and (as nobody else is there) all it may signal; -1 spares the sender.
@@ -179,7 +179,7 @@ std::int64_t sys_kill(Call& call) {
     return send(call, nullptr, signal, signal_info_from_self(signal, SI_USER));
 }
 
-std::int64_t sys_tkill(Call& call) {
+std::int64_t sys_tkill(SyscallContext& call) {
     const int target = call.int_arg(0), signal = call.int_arg(1);
     if (target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
     ThreadState* thread = find_thread(call.state, target);
@@ -187,7 +187,7 @@ std::int64_t sys_tkill(Call& call) {
     return send(call, thread, signal, signal_info_from_self(signal, SI_TKILL));
 }
 
-std::int64_t sys_tgkill(Call& call) {
+std::int64_t sys_tgkill(SyscallContext& call) {
     const int group = call.int_arg(0), target = call.int_arg(1), signal = call.int_arg(2);
     if (group <= 0 || target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
     ThreadState* thread = find_thread(call.state, target);

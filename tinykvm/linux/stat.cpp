@@ -10,15 +10,15 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-using Location = Namespace::Location;
+using Location = GuestFileSystem::Location;
 using Kind = OpenFile::Kind;
 static_assert(sizeof(struct stat) == 144, "the C library's struct is the kernel's on x86-64");
 static_assert(sizeof(struct statx) == 256);
@@ -56,7 +56,7 @@ struct stat pseudo(const PseudoFile& file, std::string_view path) {
 }
 
 // 0 or an errno.
-int status_of(const Call& call, const OpenFile& file, struct stat& status) {
+int status_of(const SyscallContext& call, const OpenFile& file, struct stat& status) {
     if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : errno;
     switch (file.kind) {
         case Kind::input: status = made_up(S_IFIFO | 0600, "input"); break;
@@ -81,7 +81,7 @@ int status_of(const Call& call, const OpenFile& file, struct stat& status) {
     return 0;
 }
 
-int status_of(const Call& call, const Location& found, struct stat& status, bool follow) {
+int status_of(const SyscallContext& call, const Location& found, struct stat& status, bool follow) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
         case Location::Kind::host: status = found.status; break;
@@ -101,21 +101,21 @@ int status_of(const Call& call, const Location& found, struct stat& status, bool
 
 constexpr int stat_flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
 
-int status_at(const Call& call, int directory, GuestAddr path, int flags, struct stat& status) {
+int status_at(const SyscallContext& call, int directory, GuestAddr path, int flags, struct stat& status) {
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return at.error;
     if (at.self) return status_of(call, *at.self, status);
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return status_of(call, look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link), status,
-                     follow);
+    return status_of(call, look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
+                     status, follow);
 }
 
-std::int64_t answer(const Call& call, int error, const struct stat& status, GuestAddr address) {
+std::int64_t answer(const SyscallContext& call, int error, const struct stat& status, GuestAddr address) {
     if (error) return -error;
     return call.memory.write(address, status) ? 0 : -EFAULT;
 }
 
-std::int64_t stat_at(const Call& call, int directory, GuestAddr path, int flags, GuestAddr address) {
+std::int64_t stat_at(const SyscallContext& call, int directory, GuestAddr path, int flags, GuestAddr address) {
     struct stat status;
     std::memset(&status, 0, sizeof status);
     const int error = status_at(call, directory, path, flags, status);
@@ -139,32 +139,33 @@ int check_access(const Location& found, int mode) {
     return result == 0 ? 0 : errno;
 }
 
-std::int64_t access_at(const Call& call, int directory, GuestAddr path, int mode, int flags) {
+std::int64_t access_at(const SyscallContext& call, int directory, GuestAddr path, int mode, int flags) {
     if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))) return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return -at.error;
     if (at.self) {
         if (mode == F_OK) return 0;
         if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
-        return -check_access(look_up(call, "/", at.self->path, Namespace::Last::keep_link), mode);
+        return -check_access(look_up(call, "/", at.self->path, GuestFileSystem::Last::keep_link), mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return -check_access(look_up(call, at, follow ? Namespace::Last::follow : Namespace::Last::keep_link), mode);
+    return -check_access(look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
+                         mode);
 }
 
-std::int64_t read_link(const Call& call, int directory, GuestAddr path, GuestAddr address, int size) {
+std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path, GuestAddr address, int size) {
     if (size <= 0) return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
     if (at.error) return -at.error;
     if (at.self) return -ENOENT;  // links are never opened, so a descriptor cannot mean one
-    const Location found = look_up(call, at, Namespace::Last::keep_link);
+    const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
     std::string target;
     if (!found.exists()) return -found.error;
     if (found.file.kind == PseudoFile::Kind::descriptor) {
         const OpenFile& file = *call.state.files.find(found.file.number);
         target = file.path.empty() ? "pipe:[1]" : file.path;
     } else if (found.is_link()) {
-        target = Namespace::read_target(found);
+        target = GuestFileSystem::read_target(found);
     } else {
         return -EINVAL;
     }
@@ -202,7 +203,7 @@ struct statx to_statx(const struct stat& status) {
     return wide;
 }
 
-std::int64_t file_system(const Call& call, int host_fd, std::string_view path, GuestAddr address) {
+std::int64_t file_system(const SyscallContext& call, int host_fd, std::string_view path, GuestAddr address) {
     struct statfs info;
     std::memset(&info, 0, sizeof info);
     if (host_fd >= 0) {
@@ -218,10 +219,12 @@ std::int64_t file_system(const Call& call, int host_fd, std::string_view path, G
 
 }  // namespace
 
-std::int64_t sys_stat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
-std::int64_t sys_lstat(Call& call) { return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]); }
+std::int64_t sys_stat(SyscallContext& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
+std::int64_t sys_lstat(SyscallContext& call) {
+    return stat_at(call, AT_FDCWD, call.args[0], AT_SYMLINK_NOFOLLOW, call.args[1]);
+}
 
-std::int64_t sys_fstat(Call& call) {
+std::int64_t sys_fstat(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     struct stat status;
@@ -230,13 +233,13 @@ std::int64_t sys_fstat(Call& call) {
     return answer(call, error, status, call.args[1]);
 }
 
-std::int64_t sys_newfstatat(Call& call) {
+std::int64_t sys_newfstatat(SyscallContext& call) {
     const int flags = call.int_arg(3);
     if (flags & ~stat_flags) return -EINVAL;
     return stat_at(call, call.int_arg(0), call.args[1], flags, call.args[2]);
 }
 
-std::int64_t sys_statx(Call& call) {
+std::int64_t sys_statx(SyscallContext& call) {
     const int flags = call.int_arg(2);
     if (flags & ~(stat_flags | AT_STATX_SYNC_TYPE)) return -EINVAL;
     if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED)) return -EINVAL;
@@ -247,26 +250,30 @@ std::int64_t sys_statx(Call& call) {
     return call.memory.write(call.args[4], wide) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_access(Call& call) { return access_at(call, AT_FDCWD, call.args[0], call.int_arg(1), 0); }
-std::int64_t sys_faccessat(Call& call) { return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0); }
-std::int64_t sys_faccessat2(Call& call) {
+std::int64_t sys_access(SyscallContext& call) { return access_at(call, AT_FDCWD, call.args[0], call.int_arg(1), 0); }
+std::int64_t sys_faccessat(SyscallContext& call) {
+    return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), 0);
+}
+std::int64_t sys_faccessat2(SyscallContext& call) {
     return access_at(call, call.int_arg(0), call.args[1], call.int_arg(2), call.int_arg(3));
 }
 
-std::int64_t sys_readlink(Call& call) { return read_link(call, AT_FDCWD, call.args[0], call.args[1], call.int_arg(2)); }
-std::int64_t sys_readlinkat(Call& call) {
+std::int64_t sys_readlink(SyscallContext& call) {
+    return read_link(call, AT_FDCWD, call.args[0], call.args[1], call.int_arg(2));
+}
+std::int64_t sys_readlinkat(SyscallContext& call) {
     return read_link(call, call.int_arg(0), call.args[1], call.args[2], call.int_arg(3));
 }
 
-std::int64_t sys_statfs(Call& call) {
+std::int64_t sys_statfs(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
     if (at.error) return -at.error;
-    const Location found = look_up(call, at, Namespace::Last::follow);
+    const Location found = look_up(call, at, GuestFileSystem::Last::follow);
     if (!found.exists()) return -found.error;
     return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, found.path, call.args[1]);
 }
 
-std::int64_t sys_fstatfs(Call& call) {
+std::int64_t sys_fstatfs(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     return file_system(call, file->host ? file->host->fd() : -1, file->path, call.args[1]);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <span>
 
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/os/random.hpp"
 
@@ -14,7 +14,7 @@ namespace tinykvm::linux_abi {
 
 ProcessState ProcessState::at_start(const Options& options, GuestAddr break_start, std::string program_path) {
     ProcessState state;
-    state.paths = std::make_shared<const Namespace>(options);
+    state.file_system = std::make_shared<const GuestFileSystem>(options);
     state.refused_paths = std::make_shared<RefusedPaths>();
     fill_random(std::as_writable_bytes(std::span(state.boot_id)));
     state.break_start = state.break_end = break_start;
@@ -45,7 +45,8 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     const std::string name = program_path.substr(program_path.rfind('/') + 1);
     std::memcpy(state.thread.name.data(), name.data(), std::min(name.size(), state.thread.name.size() - 1));
     // As on Linux the file itself, not a link to it: programs look for their other files beside it.
-    const Namespace::Location file_of_program = state.paths->resolve(state, "/", program_path, Namespace::Last::follow);
+    const GuestFileSystem::Location file_of_program =
+        state.file_system->resolve(state, "/", program_path, GuestFileSystem::Last::follow);
     state.program_path = file_of_program.exists() ? file_of_program.path : std::move(program_path);
     return state;
 }

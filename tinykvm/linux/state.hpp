@@ -25,7 +25,7 @@
 
 namespace tinykvm::linux_abi {
 
-class Namespace;
+class GuestFileSystem;
 class RefusedPaths;
 
 // The numbers Linux gives a process. Constant, so that a fork cannot be told from a fresh boot.
@@ -50,8 +50,8 @@ struct ProcessState {
     FileTable files;
     std::string working_directory = "/";
     std::uint32_t umask = 022;
-    std::shared_ptr<const Namespace> paths;       // what of the host's file system there is; never null in use
-    std::shared_ptr<RefusedPaths> refused_paths;  // never null in use
+    std::shared_ptr<const GuestFileSystem> file_system;  // what of the host's file system there is; never null in use
+    std::shared_ptr<RefusedPaths> refused_paths;         // never null in use
 
     GuestAddr break_start = 0, break_end = 0;
 

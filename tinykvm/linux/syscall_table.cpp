@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "tinykvm/linux/calls.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <span>
 
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 namespace tinykvm::linux_abi {
 
-using SystemCallHandler = std::int64_t (*)(Call& call);
+using SystemCallHandler = std::int64_t (*)(SyscallContext& call);
 
 struct SystemCall {
     const char* name = nullptr;
@@ -24,7 +24,7 @@ inline constexpr std::size_t system_call_numbers = 512;
 const SystemCall* find_system_call(std::uint64_t number);
 
 // "openat(-100, "/etc/hosts", 0x0, 0) = 3" for Options::log_system_calls.
-std::string describe_call(const Call& call, const SystemCall& entry);
+std::string describe_call(const SyscallContext& call, const SystemCall& entry);
 std::string describe_result(std::int64_t result);
 
 }  // namespace tinykvm::linux_abi

@@ -8,9 +8,9 @@
 #include <iterator>
 #include <span>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/system_name.hpp"
 #include "tinykvm/linux/text_format.hpp"
 #include "tinykvm/os/random.hpp"
@@ -93,7 +93,7 @@ std::string cpu_name() {
 
 }  // namespace
 
-std::string cpuinfo_text(const Call&, int) {
+std::string cpuinfo_text(const SyscallContext&, int) {
     const std::uint32_t signature = leaf(1).eax, base_family = signature >> 8 & 15;
     const std::uint32_t family = base_family == 15 ? base_family + (signature >> 20 & 255) : base_family;
     const std::uint32_t model = (signature >> 4 & 15) | (base_family >= 6 ? signature >> 12 & 0xf0 : 0);
@@ -112,7 +112,7 @@ std::string cpuinfo_text(const Call&, int) {
 }
 
 // The program's limit is all the memory there is.
-std::string meminfo_text(const Call& call, int) {
+std::string meminfo_text(const SyscallContext& call, int) {
     const std::size_t total = call.memory.limits().bytes;
     const std::size_t free = total - std::min(total, call.memory.changed_bytes());
     const struct {
@@ -143,7 +143,7 @@ std::string meminfo_text(const Call& call, int) {
     return text;
 }
 
-std::string stat_text(const Call& call, int) {
+std::string stat_text(const SyscallContext& call, int) {
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds), up = uptime();
     const std::uint64_t idle = up - std::min(up, used), now = guest_time(CLOCK_REALTIME).value_or(0);
     std::string text;
@@ -153,18 +153,18 @@ std::string stat_text(const Call& call, int) {
     return text + "procs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n";
 }
 
-std::string uptime_text(const Call& call, int) {
+std::string uptime_text(const SyscallContext& call, int) {
     const std::uint64_t up = uptime(), used = call.cpu.charge(call.state.cpu_nanoseconds);
     const auto seconds = [](std::uint64_t time) { return static_cast<double>(time / tick) / 100; };
     return formatted("%.2f %.2f\n", seconds(up), seconds(up - std::min(up, used)));
 }
 
-std::string loadavg_text(const Call& call, int) {
+std::string loadavg_text(const SyscallContext& call, int) {
     const std::size_t threads = call.state.parked.size() + (call.state.thread.id != 0);
     return formatted("0.00 0.00 0.00 1/%zu %d\n", threads, call.state.next_thread_id - 1);
 }
 
-std::string version_text(const Call&, int) {
+std::string version_text(const SyscallContext&, int) {
     std::string text;
     for (const std::string_view part :
          {std::string_view(system_type), std::string_view(" version "), std::string_view(system_release),
@@ -192,14 +192,16 @@ std::string uuid(std::array<std::uint8_t, 16> bytes) {
 }  // namespace
 
 // One of each boot of a program; its requests have the same.
-std::string boot_id_text(const Call& call, int) { return uuid(call.state.boot_id); }
+std::string boot_id_text(const SyscallContext& call, int) { return uuid(call.state.boot_id); }
 
-std::string uuid_text(const Call&, int) {
+std::string uuid_text(const SyscallContext&, int) {
     std::array<std::uint8_t, 16> bytes;
     fill_random(std::as_writable_bytes(std::span(bytes)));
     return uuid(bytes);
 }
 
-std::string thread_limit_text(const Call& call, int) { return std::to_string(call.options.max_threads) + "\n"; }
+std::string thread_limit_text(const SyscallContext& call, int) {
+    return std::to_string(call.options.max_threads) + "\n";
+}
 
 }  // namespace tinykvm::linux_abi

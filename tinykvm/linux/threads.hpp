@@ -1,9 +1,9 @@
 // The threads of a guest process. There is one processor: one thread runs, the others are parked here, each with all
 // a processor holds of it.
 //
-// A call that has to wait parks its thread (Call::park). When what it waits for may have happened the same call is made
-// again, with the Wait it was parked with; so a handler looks whether it can go on, and else parks (again). A relative
-// time becomes a moment once, when the thread is first parked.
+// A call that has to wait parks its thread (SyscallContext::park). When what it waits for may have happened the same
+// call is made again, with the Wait it was parked with; so a handler looks whether it can go on, and else parks
+// (again). A relative time becomes a moment once, when the thread is first parked.
 //
 // Thread safety: values, part of ProcessState; one owner at a time.
 #pragma once

@@ -6,10 +6,10 @@
 
 #include <cstring>
 
-#include "tinykvm/linux/call.hpp"
-#include "tinykvm/linux/calls.hpp"
-#include "tinykvm/linux/clock.hpp"
 #include "tinykvm/linux/cpu_time.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -20,7 +20,7 @@ constexpr std::uint64_t tick = 10'000'000;  // ns: times() counts in 1/100 s
 
 // CPU clocks: the two constants, and the negative ids that name a process or thread (clock_getcpuclockid).
 // A thread's is its process'.
-bool is_cpu_clock(Call& call, int clock) {
+bool is_cpu_clock(SyscallContext& call, int clock) {
     if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
     if (clock >= 0 || (clock & 3) == 3) return false;
     const int id = ~(clock >> 3);
@@ -32,7 +32,7 @@ TimeSpec to_timespec(std::uint64_t nanoseconds) {
 }
 
 // The rest of a relative sleep that a signal ended is written to `remaining`.
-std::int64_t sleep_until(Call& call, Clock::time_point first, GuestAddr remaining) {
+std::int64_t sleep_until(SyscallContext& call, Clock::time_point first, GuestAddr remaining) {
     const Wait wait{.what = Wait::For::time, .until = call.until(first)};
     const auto now = Clock::now();
     if (wait.is_over(now)) return 0;
@@ -42,19 +42,19 @@ std::int64_t sleep_until(Call& call, Clock::time_point first, GuestAddr remainin
     return call.memory.write(remaining, to_timespec(static_cast<std::uint64_t>(left))) ? -EINTR : -EFAULT;
 }
 
-std::optional<std::uint64_t> read_clock(Call& call, int clock) {
+std::optional<std::uint64_t> read_clock(SyscallContext& call, int clock) {
     return is_cpu_clock(call, clock) ? call.cpu.charge(call.state.cpu_nanoseconds) : guest_time(clock);
 }
 
 }  // namespace
 
-std::int64_t sys_clock_gettime(Call& call) {
+std::int64_t sys_clock_gettime(SyscallContext& call) {
     const auto time = read_clock(call, call.int_arg(0));
     if (!time) return -EINVAL;
     return call.memory.write(call.args[1], to_timespec(*time)) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_clock_getres(Call& call) {
+std::int64_t sys_clock_getres(SyscallContext& call) {
     const int clock = call.int_arg(0);
     if (!read_clock(call, clock)) return -EINVAL;
     const bool coarse = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
@@ -63,14 +63,14 @@ std::int64_t sys_clock_getres(Call& call) {
     return call.memory.write(call.args[1], resolution) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_clock_settime(Call& call) {
+std::int64_t sys_clock_settime(SyscallContext& call) {
     const int clock = call.int_arg(0);
     if (clock != CLOCK_REALTIME) return -EINVAL;
     int error = 0;
     return read_timespec(call, call.args[1], error) ? -EPERM : -error;
 }
 
-std::int64_t sys_gettimeofday(Call& call) {
+std::int64_t sys_gettimeofday(SyscallContext& call) {
     if (call.args[0]) {
         const TimeSpec now = to_timespec(*guest_time(CLOCK_REALTIME));
         const timeval value{now.seconds, now.nanoseconds / 1000};
@@ -81,26 +81,26 @@ std::int64_t sys_gettimeofday(Call& call) {
     return 0;
 }
 
-std::int64_t sys_settimeofday(Call& call) {
+std::int64_t sys_settimeofday(SyscallContext& call) {
     timeval value;
     if (call.args[0] && !call.memory.read(call.args[0], value)) return -EFAULT;
     return -EPERM;
 }
 
-std::int64_t sys_time(Call& call) {
+std::int64_t sys_time(SyscallContext& call) {
     const std::int64_t now = to_timespec(*guest_time(CLOCK_REALTIME)).seconds;
     if (call.args[0] && !call.memory.write(call.args[0], now)) return -EFAULT;
     return now;
 }
 
-std::int64_t sys_times(Call& call) {
+std::int64_t sys_times(SyscallContext& call) {
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds);
     const tms times{static_cast<clock_t>(used / tick), 0, 0, 0};
     if (call.args[0] && !call.memory.write(call.args[0], times)) return -EFAULT;
     return static_cast<std::int64_t>(*guest_time(CLOCK_MONOTONIC) / tick);
 }
 
-std::int64_t sys_getrusage(Call& call) {
+std::int64_t sys_getrusage(SyscallContext& call) {
     const int who = call.int_arg(0);
     if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD) return -EINVAL;
     rusage usage;
@@ -113,14 +113,14 @@ std::int64_t sys_getrusage(Call& call) {
     return call.memory.write(call.args[1], usage) ? 0 : -EFAULT;
 }
 
-std::int64_t sys_nanosleep(Call& call) {
+std::int64_t sys_nanosleep(SyscallContext& call) {
     int error = 0;
     const auto time = read_timespec(call, call.args[0], error);
     if (!time) return -error;
     return sleep_until(call, after(*time), call.args[1]);
 }
 
-std::int64_t sys_clock_nanosleep(Call& call) {
+std::int64_t sys_clock_nanosleep(SyscallContext& call) {
     const int clock = call.int_arg(0);
     switch (clock) {
         case CLOCK_REALTIME:

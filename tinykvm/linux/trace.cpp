@@ -14,7 +14,7 @@ std::string hexadecimal(std::uint64_t value) {
     return text;
 }
 
-std::string argument(const Call& call, char format, std::uint64_t value) {
+std::string argument(const SyscallContext& call, char format, std::uint64_t value) {
     switch (format) {
         case 'd': return std::to_string(static_cast<std::int32_t>(value));
         case 'l': return std::to_string(static_cast<std::int64_t>(value));
@@ -35,7 +35,7 @@ std::string argument(const Call& call, char format, std::uint64_t value) {
 
 }  // namespace
 
-std::string describe_call(const Call& call, const SystemCall& entry) {
+std::string describe_call(const SyscallContext& call, const SystemCall& entry) {
     std::string text = std::string(entry.name) + "(";
     for (std::size_t i = 0; entry.arguments[i] && i < call.args.size(); ++i) {
         if (i) text += ", ";

@@ -8,7 +8,7 @@ namespace {
 
 // Both directions alike: `piece_at` gives the host memory behind guest addresses, `move` does the work.
 template <typename PieceAt, typename Move>
-std::int64_t transfer(Call& call, std::span<const GuestRange> ranges, PieceAt piece_at, Move move) {
+std::int64_t transfer(SyscallContext& call, std::span<const GuestRange> ranges, PieceAt piece_at, Move move) {
     std::int64_t done = 0;
     bool first = true;
     for (const GuestRange& range : ranges) {
@@ -31,7 +31,7 @@ std::int64_t transfer(Call& call, std::span<const GuestRange> ranges, PieceAt pi
 
 }  // namespace
 
-std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Producer& produce) {
+std::int64_t fill_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Producer& produce) {
     return transfer(
         call, ranges,
         [&](GuestAddr at, std::size_t size) {
@@ -42,22 +42,22 @@ std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Pr
         produce);
 }
 
-std::int64_t drain_guest(Call& call, std::span<const GuestRange> ranges, const Consumer& consume) {
+std::int64_t drain_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Consumer& consume) {
     return transfer(
         call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); }, consume);
 }
 
-std::int64_t fill_guest(Call& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
+std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
     const GuestRange range{address, std::min(size, max_transfer)};
     return fill_guest(call, std::span(&range, 1), produce);
 }
 
-std::int64_t drain_guest(Call& call, GuestAddr address, std::uint64_t size, const Consumer& consume) {
+std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Consumer& consume) {
     const GuestRange range{address, std::min(size, max_transfer)};
     return drain_guest(call, std::span(&range, 1), consume);
 }
 
-int read_vectors(const Call& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges) {
+int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges) {
     if (count > max_vectors) return EINVAL;
     ranges.resize(count);
     if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(GuestRange))) return EFAULT;

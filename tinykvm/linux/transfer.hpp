@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -20,8 +20,8 @@ namespace tinykvm::linux_abi {
 using Producer = std::function<std::int64_t(std::span<std::byte> piece)>;
 using Consumer = std::function<std::int64_t(std::span<const std::byte> piece)>;
 
-std::int64_t fill_guest(Call& call, GuestAddr address, std::uint64_t size, const Producer& produce);
-std::int64_t drain_guest(Call& call, GuestAddr address, std::uint64_t size, const Consumer& consume);
+std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Producer& produce);
+std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Consumer& consume);
 
 // struct iovec of a guest.
 struct GuestRange {
@@ -29,9 +29,9 @@ struct GuestRange {
 };
 // Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut
 // off). 0 or an errno.
-int read_vectors(const Call& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges);
+int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges);
 
-std::int64_t fill_guest(Call& call, std::span<const GuestRange> ranges, const Producer& produce);
-std::int64_t drain_guest(Call& call, std::span<const GuestRange> ranges, const Consumer& consume);
+std::int64_t fill_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Producer& produce);
+std::int64_t drain_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Consumer& consume);
 
 }  // namespace tinykvm::linux_abi

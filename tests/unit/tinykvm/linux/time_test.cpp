@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/unit/linux_process.hpp"
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
 
 namespace tinykvm {

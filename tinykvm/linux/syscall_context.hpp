@@ -33,7 +33,7 @@ inline constexpr std::int64_t restart_call = -512;
 // Most lines about unusual events a process may cause.
 inline constexpr unsigned max_events = 100;
 
-struct Call {
+struct SyscallContext {
     GuestMemory& memory;
     ProcessState& state;
     const Options& options;
@@ -79,13 +79,13 @@ struct PathArgument {
     std::string path;
     int error = 0;
 };
-PathArgument read_path(const Call& call, GuestAddr address);
+PathArgument read_path(const SyscallContext& call, GuestAddr address);
 
 // A struct timespec; nullopt with `error` set for EFAULT or EINVAL (B9: checked before anything is computed).
 struct TimeSpec {
     std::int64_t seconds = 0, nanoseconds = 0;
 };
-std::optional<TimeSpec> read_timespec(const Call& call, GuestAddr address, int& error);
+std::optional<TimeSpec> read_timespec(const SyscallContext& call, GuestAddr address, int& error);
 // The moment `time` from now; saturates.
 Clock::time_point after(const TimeSpec& time);
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/vdso/clock_page.h"
 #include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/types.hpp"

@@ -1,4 +1,4 @@
-#include "tinykvm/linux/clock.hpp"
+#include "tinykvm/linux/guest_clock.hpp"
 
 #include <cpuid.h>
 #include <sys/mman.h>

@@ -6,7 +6,7 @@
 #include <climits>
 #include <deque>
 
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -27,15 +27,15 @@ bool asks_for_directory(std::string_view path) {
 
 }  // namespace
 
-std::string Namespace::read_target(const Location& link) {
+std::string GuestFileSystem::read_target(const Location& link) {
     if (link.kind == Location::Kind::link) return link.target;
     char target[PATH_MAX];
     const ssize_t length = ::readlinkat(link.handle.get(), "", target, sizeof target);
     return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length)) : std::string();
 }
 
-Namespace::Location Namespace::walk(const ProcessState& process, std::string_view base, std::string_view path,
-                                    Last last) const {
+GuestFileSystem::Location GuestFileSystem::walk(const ProcessState& process, std::string_view base,
+                                                std::string_view path, Last last) const {
     std::string here(path[0] == '/' ? "/" : base);
     std::deque<std::string> pending;
     put_before(pending, path);
@@ -91,7 +91,8 @@ Namespace::Location Namespace::walk(const ProcessState& process, std::string_vie
     return found;
 }
 
-Namespace::Verdict Namespace::judge(const ProcessState& process, std::string_view base, std::string_view path) const {
+GuestFileSystem::Verdict GuestFileSystem::judge(const ProcessState& process, std::string_view base,
+                                                std::string_view path) const {
     std::string here(!path.empty() && path[0] == '/' ? "/" : base);
     std::deque<std::string> pending;
     put_before(pending, path);

@@ -1,4 +1,4 @@
-#include "tinykvm/linux/call.hpp"
+#include "tinykvm/linux/syscall_context.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -7,12 +7,12 @@
 
 namespace tinykvm::linux_abi {
 
-void Call::log(const std::string& line) const {
+void SyscallContext::log(const std::string& line) const {
     if (!options.log || state.events_logged > max_events) return;
     options.log(++state.events_logged > max_events ? "more of this is not logged" : line);
 }
 
-void Call::warn(Limit limit) const {
+void SyscallContext::warn(Limit limit) const {
     const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(limit));
     if (!options.warn || (state.limits_reported & bit)) return;
     state.limits_reported |= bit;
@@ -30,7 +30,7 @@ void Call::warn(Limit limit) const {
     options.warn(std::string(name) + " failed: " + what);
 }
 
-std::int64_t Call::park(const Wait& wait, std::int64_t interrupted) {
+std::int64_t SyscallContext::park(const Wait& wait, std::int64_t interrupted) {
     if (deliverable_set(state, state.thread)) return interrupted;
     state.thread.wait = wait;
     state.thread.wait.changes_seen = state.files.changes();
@@ -53,12 +53,12 @@ std::string in_quotes(std::string_view text) {
     return result + (text.size() > shown ? "\"..." : "\"");
 }
 
-PathArgument read_path(const Call& call, GuestAddr address) {
+PathArgument read_path(const SyscallContext& call, GuestAddr address) {
     if (auto path = call.memory.read_string(address, max_path)) return {std::move(*path), 0};
     return {{}, call.memory.is_readable(address, max_path) ? ENAMETOOLONG : EFAULT};
 }
 
-std::optional<TimeSpec> read_timespec(const Call& call, GuestAddr address, int& error) {
+std::optional<TimeSpec> read_timespec(const SyscallContext& call, GuestAddr address, int& error) {
     TimeSpec time;
     error = 0;
     if (!call.memory.read(address, time)) {

@@ -26,7 +26,7 @@
 
 namespace tinykvm::linux_abi {
 
-class Namespace {
+class GuestFileSystem {
   public:
     struct Rule {
         bool writable = false;
@@ -41,7 +41,7 @@ class Namespace {
     // Opens the roots of the rules. A root that is not there, or is the host kernel's, is logged and its rule covers
     // nothing.
     // Throws LoadError for a rule that makes no sense.
-    explicit Namespace(const Options& options);
+    explicit GuestFileSystem(const Options& options);
 
     // What a path leads to.
     struct Location {

@@ -1,4 +1,4 @@
-#include "tinykvm/linux/namespace.hpp"
+#include "tinykvm/linux/guest_file_system.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -45,11 +45,11 @@ std::vector<std::string_view> path_components(std::string_view path) {
     return components;
 }
 
-Namespace::Namespace(const Options& options) {
+GuestFileSystem::GuestFileSystem(const Options& options) {
     for (const PathRule& rule : options.allowed_paths) add(rule, options);
 }
 
-void Namespace::add(const PathRule& given, const Options& options) {
+void GuestFileSystem::add(const PathRule& given, const Options& options) {
     if (given.virtual_path.empty() || given.virtual_path[0] != '/')
         throw LoadError("allowed_paths: \"" + given.virtual_path + "\" is not an absolute path");
     std::string path = "/";
@@ -76,7 +76,7 @@ void Namespace::add(const PathRule& given, const Options& options) {
 }
 
 // The operator named this very object, so links in its name are the operator's and are followed now.
-void Namespace::open_root(Rule& rule, const std::string& real, const Options& options) {
+void GuestFileSystem::open_root(Rule& rule, const std::string& real, const Options& options) {
     auto resolved = real_path(real);
     struct stat status {};
     const bool exists = resolved && ::lstat(resolved->c_str(), &status) == 0;
@@ -111,11 +111,11 @@ void Namespace::open_root(Rule& rule, const std::string& real, const Options& op
 }
 
 // The longest leading part of a path that can be a rule's: guests may make paths of thousands of components.
-std::string_view Namespace::longest_candidate(std::string_view path) const {
+std::string_view GuestFileSystem::longest_candidate(std::string_view path) const {
     return path.size() <= longest_rule_ ? path : parent_path(path.substr(0, longest_rule_ + 1));
 }
 
-const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string& below) const {
+const GuestFileSystem::Rule* GuestFileSystem::find_rule(const std::string& path, std::string& below) const {
     const int tree = pseudo_tree(path);
     for (std::string_view prefix = longest_candidate(path);; prefix = parent_path(prefix)) {
         // A rule for a directory above /proc, /sys and /dev is none for what is in them.
@@ -135,25 +135,26 @@ const Namespace::Rule* Namespace::find_rule(const std::string& path, std::string
     }
 }
 
-const Namespace::Rule* Namespace::link_on_the_way(const std::string& path) const {
+const GuestFileSystem::Rule* GuestFileSystem::link_on_the_way(const std::string& path) const {
     for (std::string_view prefix = longest_candidate(path); prefix != "/"; prefix = parent_path(prefix))
         if (auto found = rules_.find(prefix); found != rules_.end() && found->second.link) return &found->second;
     return nullptr;
 }
 
-bool Namespace::is_ancestor(const std::string& path) const {
+bool GuestFileSystem::is_ancestor(const std::string& path) const {
     if (path == "/") return true;
     const std::string prefix = path + "/";
     auto next = rules_.lower_bound(prefix);
     return next != rules_.end() && next->first.starts_with(prefix);
 }
 
-bool Namespace::is_rule_root(const std::string& path) const {
+bool GuestFileSystem::is_rule_root(const std::string& path) const {
     auto found = rules_.find(path);
     return (found != rules_.end() && (found->second.tree || found->second.link)) || is_ancestor(path);
 }
 
-std::vector<Namespace::Child> Namespace::children(const ProcessState& process, const std::string& directory) const {
+std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState& process,
+                                                              const std::string& directory) const {
     std::map<std::string, Child> result;
     const std::string prefix = directory == "/" ? directory : directory + "/";
     for (const std::string& name : list_pseudo_files(process, directory)) {
@@ -178,7 +179,7 @@ std::vector<Namespace::Child> Namespace::children(const ProcessState& process, c
 }
 
 // What the host has at `found.path`, by the rule that covers it. False: nothing, and found.error says why.
-bool Namespace::look_at_host(const Rule& rule, Location& found) const {
+bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
     found.rule = &rule;
     const int fd = open_below(rule.root.get(), found.below, O_PATH | O_NOFOLLOW);
     if (fd < 0) {
@@ -197,7 +198,7 @@ bool Namespace::look_at_host(const Rule& rule, Location& found) const {
     return !rule.of_sysfs || S_ISREG(found.status.st_mode);
 }
 
-Namespace::Location Namespace::look(const ProcessState& process, const std::string& path) const {
+GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, const std::string& path) const {
     Location found;
     found.path = path;
     found.error = ENOENT;
@@ -236,8 +237,8 @@ Namespace::Location Namespace::look(const ProcessState& process, const std::stri
     return found;
 }
 
-Namespace::Location Namespace::resolve(const ProcessState& process, std::string_view base, std::string_view path,
-                                       Last last) const {
+GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, std::string_view base,
+                                                   std::string_view path, Last last) const {
     const auto components = path_components(path);
     const bool plain = std::find(components.begin(), components.end(), "..") == components.end();
     if (plain) {
@@ -262,13 +263,13 @@ Namespace::Location Namespace::resolve(const ProcessState& process, std::string_
     return walk(process, base, path, last);
 }
 
-int Namespace::open(const Location& location, int flags, unsigned mode) const {
+int GuestFileSystem::open(const Location& location, int flags, unsigned mode) const {
     if (!location.rule || !location.rule->root) return -ENOENT;
     const int fd = open_below(location.rule->root.get(), location.below, flags | O_NONBLOCK | O_NOCTTY, mode);
     return fd == -EXDEV ? -ENOENT : fd;
 }
 
-Namespace::Parent Namespace::open_parent(const Location& location) const {
+GuestFileSystem::Parent GuestFileSystem::open_parent(const Location& location) const {
     Parent parent;
     if (!location.rule || !location.rule->root || location.below == ".") {
         parent.error = EBUSY;
