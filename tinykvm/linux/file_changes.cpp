@@ -12,7 +12,6 @@ namespace tinykvm::linux_abi {
 namespace {
 
 using Location = GuestFileSystem::Location;
-using Kind = OpenFile::Kind;
 
 // A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
 // Host files are opened for reading only, which is enough to change modes and times.
@@ -79,22 +78,19 @@ bool is_time(const timespec& time) {
 
 // fsync, fdatasync, syncfs
 std::int64_t sys_fsync(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
-    if (file->kind == Kind::directory) return 0;
-    if (file->kind != Kind::regular) return -EINVAL;
-    if (!file->writable || !file->writes()) return 0;
-    return ::fdatasync(file->host->fd()) == 0 ? 0 : -errno;
+    const OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
+    return file->kind->sync ? file->kind->sync(*file) : -EINVAL;
 }
 
 std::int64_t sys_sync(SyscallContext&) { return 0; }
 
 std::int64_t sys_ftruncate(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
+    OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
     const auto length = static_cast<std::int64_t>(call.args[1]);
-    if (length < 0 || file->kind != Kind::regular || !file->writes() || !file->writable) return -EINVAL;
-    return ::ftruncate(file->host->fd(), length) == 0 ? 0 : -errno;
+    if (length < 0 || !file->kind->truncate || !file->writes()) return -EINVAL;
+    return file->kind->truncate(*file, length);
 }
 
 std::int64_t sys_truncate(SyscallContext& call) {
@@ -109,27 +105,19 @@ std::int64_t sys_truncate(SyscallContext& call) {
 }
 
 std::int64_t sys_fallocate(SyscallContext& call) {
-    // Some file systems write every block, and nothing interrupts that: longer requests are answered as by a file
-    // system without the call, and C libraries then write the blocks themselves, one by one.
-    constexpr std::int64_t longest = std::int64_t{16} << 20;
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
+    OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
     const auto offset = static_cast<std::int64_t>(call.args[2]), length = static_cast<std::int64_t>(call.args[3]);
     if (offset < 0 || length <= 0) return -EINVAL;
     if (call.int_arg(1) & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
     if (!file->writes()) return -EBADF;
-    if (file->kind != Kind::regular) return file->kind == Kind::pipe_writer ? -ESPIPE : -ENODEV;
-    if (!file->writable) return -EBADF;
-    if (length > longest) return -EOPNOTSUPP;
-    return ::fallocate(file->host->fd(), call.int_arg(1), offset, length) == 0 ? 0 : -errno;
+    return file->kind->allocate ? file->kind->allocate(*file, call.int_arg(1), offset, length) : -ENODEV;
 }
 
 std::int64_t sys_fadvise64(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
-    if (file->kind == Kind::pipe_reader || file->kind == Kind::pipe_writer || file->kind == Kind::input ||
-        file->kind == Kind::output)
-        return -ESPIPE;
+    const OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
+    if (!file->kind->takes_advice) return -ESPIPE;
     return call.int_arg(3) >= POSIX_FADV_NORMAL && call.int_arg(3) <= POSIX_FADV_NOREUSE ? 0 : -EINVAL;
 }
 
@@ -140,8 +128,8 @@ std::int64_t sys_fchmodat(SyscallContext& call) {
     return change_mode(call, read_path_at(call, call.int_arg(0), call.args[1]), static_cast<unsigned>(call.args[2]));
 }
 std::int64_t sys_fchmod(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
+    const OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
     int error = 0;
     const FileDescriptor fd = open_to_change(call, *file, error);
     if (error) return -error;
@@ -165,8 +153,8 @@ std::int64_t sys_fchownat(SyscallContext& call) {
     return change_owner(call, at, call.int_arg(2), call.int_arg(3), !(flags & AT_SYMLINK_NOFOLLOW));
 }
 std::int64_t sys_fchown(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file || file->kind == Kind::path) return -EBADF;
+    const OpenFile* file = call.data_file(0);
+    if (!file) return -EBADF;
     if (file->path.empty()) return -EPERM;
     return change_owner(call, PathAt{.base = "/", .path = file->path}, call.int_arg(1), call.int_arg(2), false);
 }

@@ -1,18 +1,9 @@
 #include "tinykvm/linux/file_table.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 
 namespace tinykvm::linux_abi {
-
-std::int64_t OpenFile::size() const {
-    if (text) return static_cast<std::int64_t>(text->size());
-    struct stat status {};
-    return ::fstat(host->fd(), &status) == 0 ? status.st_size : -errno;
-}
 
 bool FileTable::is_open(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < descriptors_.size() &&
@@ -52,11 +43,7 @@ void FileTable::release(std::uint32_t index) {
     Slot& slot = files_[index];
     if (--slot.references != 0) return;
     note_change(slot.file);
-    if (reads_pipe(slot.file)) --incoming(slot.file).readers;
-    if (writes_pipe(slot.file)) --outgoing(slot.file).writers;
-    if (has_pipe(slot.file))
-        for (Pipe* pipe : {&incoming(slot.file), &outgoing(slot.file)})
-            if (pipe->readers == 0 && pipe->writers == 0) *pipe = Pipe{};
+    if (slot.file.kind->close) slot.file.kind->close(*this, slot.file);
     slot.file = OpenFile{};
 }
 
@@ -87,7 +74,7 @@ bool FileTable::has_room_for_two() const {
     return first >= 0 && lowest_free(first + 1) >= 0;
 }
 
-std::uint32_t FileTable::new_pipe() {
+std::uint32_t FileTable::add_pipe() {
     auto free =
         std::find_if(pipes_.begin(), pipes_.end(), [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
     if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
@@ -95,30 +82,18 @@ std::uint32_t FileTable::new_pipe() {
     return static_cast<std::uint32_t>(free - pipes_.begin());
 }
 
-int FileTable::open_pipe(int flags, bool close_on_exec, int (&fds)[2]) {
-    if (!has_room_for_two()) return -EMFILE;
-    OpenFile file;
-    file.incoming = file.outgoing = new_pipe();
-    file.kind = OpenFile::Kind::pipe_reader;
-    file.flags = O_RDONLY | flags;
-    fds[0] = open(file, close_on_exec);
-    file.kind = OpenFile::Kind::pipe_writer;
-    file.flags = O_WRONLY | flags;
-    fds[1] = open(file, close_on_exec);
-    return 0;
+void FileTable::drop_unused(Pipe& pipe) {
+    if (pipe.readers == 0 && pipe.writers == 0) pipe = Pipe{};
 }
 
-int FileTable::open_socket_pair(int flags, bool close_on_exec, int (&fds)[2]) {
-    if (!has_room_for_two()) return -EMFILE;
-    OpenFile file;
-    file.kind = OpenFile::Kind::socket;
-    file.flags = O_RDWR | flags;
-    file.incoming = new_pipe();
-    file.outgoing = new_pipe();
-    fds[0] = open(file, close_on_exec);
-    std::swap(file.incoming, file.outgoing);
-    fds[1] = open(file, close_on_exec);
-    return 0;
+void FileTable::remove_reader(const OpenFile& file) {
+    --incoming(file).readers;
+    drop_unused(incoming(file));
+}
+
+void FileTable::remove_writer(const OpenFile& file) {
+    --outgoing(file).writers;
+    drop_unused(outgoing(file));
 }
 
 int FileTable::close(int fd) {
@@ -148,9 +123,9 @@ std::size_t FileTable::open_descriptors() const {
         std::count_if(descriptors_.begin(), descriptors_.end(), [](const Descriptor& d) { return d.file != none; }));
 }
 
-std::size_t FileTable::count(OpenFile::Kind kind) const {
-    return static_cast<std::size_t>(std::count_if(files_.begin(), files_.end(), [kind](const Slot& slot) {
-        return slot.references != 0 && slot.file.kind == kind;
+std::size_t FileTable::count(const FileKind& kind) const {
+    return static_cast<std::size_t>(std::count_if(files_.begin(), files_.end(), [&kind](const Slot& slot) {
+        return slot.references != 0 && slot.file.kind == &kind;
     }));
 }
 

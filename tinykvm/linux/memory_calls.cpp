@@ -26,13 +26,13 @@ bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WR
 const OpenFile* mappable(const SyscallContext& call, int fd, int flags, int protection, int& error) {
     const OpenFile* file = call.state.files.find(fd);
     error = 0;
-    if (!file || file->kind == OpenFile::Kind::path) {
+    if (!file || file->kind->is_name) {
         error = EBADF;
     } else if (!file->readable()) {
         error = EACCES;
-    } else if (file->kind != OpenFile::Kind::regular && file->kind != OpenFile::Kind::zero) {
+    } else if (file->kind->mapping == FileKind::Mapping::none) {
         error = ENODEV;
-    } else if ((flags & MAP_TYPE) != MAP_PRIVATE && file->kind == OpenFile::Kind::regular) {
+    } else if ((flags & MAP_TYPE) != MAP_PRIVATE && file->kind->mapping == FileKind::Mapping::host_file) {
         // What a guest writes to its copy would never reach the file. A descriptor for writing may be written
         // to through it later, and a writable mapping at once.
         if (protection & PROT_WRITE) error = file->writes() ? ENODEV : EACCES;
@@ -132,7 +132,7 @@ std::int64_t sys_mmap(SyscallContext& call) {
         if (!file) return -error;
         if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX))
             return -EOVERFLOW;
-        if (file->kind == OpenFile::Kind::zero) file = nullptr;
+        if (file->kind->mapping == FileKind::Mapping::zeros) file = nullptr;
     }
     GuestAddr place = 0;
     if (const int error = choose_place(call, wanted, place)) return -error;

@@ -15,7 +15,6 @@ namespace tinykvm::linux_abi {
 namespace {
 
 using Location = GuestFileSystem::Location;
-using Kind = OpenFile::Kind;
 
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 constexpr int large_file = 0100000;   // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
@@ -30,7 +29,7 @@ class Opening {
         if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) return -EINVAL;
         if ((flags_ & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
         if (call_.state.files.full()) return -EMFILE;
-        // C1: decided before the host hears of it.
+        // A change that path rules forbid is refused before the host hears of it.
         if (changes())
             if (const int error = refuse_change(call_, where)) return -error;
 
@@ -68,12 +67,12 @@ class Opening {
         }
         file.is_directory = found.is_directory();
         if (flags_ & O_PATH) {
-            file.kind = Kind::path;
+            file.kind = &kinds::path;
         } else if (found.is_directory()) {
             if (changes()) return -EISDIR;
             // May it be listed? The handle itself is only a name.
             if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
-            file.kind = Kind::directory;
+            file.kind = &kinds::directory;
         } else {
             return regular(found);
         }
@@ -87,13 +86,13 @@ class Opening {
             return again(which.number);
         }
         if (flags_ & O_PATH) {
-            file.kind = Kind::path;
+            file.kind = &kinds::path;
         } else if (which.kind == PseudoFile::Kind::device) {
             file.kind = which.device;
         } else {
             if (changes()) return -EACCES;
-            if (call_.state.files.count(Kind::text) >= max_texts) return -ENFILE;
-            file.kind = Kind::text;
+            if (call_.state.files.count(kinds::text) >= max_texts) return -ENFILE;
+            file.kind = &kinds::text;
             file.text = std::make_shared<const std::string>(make_text(which, call_));
         }
         return install(std::move(file));
@@ -135,7 +134,7 @@ class Opening {
         if (!S_ISREG(status.st_mode)) return -EACCES;
         if ((flags_ & O_TRUNC) && writes() && ::ftruncate(fd, 0) != 0) return -errno;
         OpenFile file;
-        file.kind = Kind::regular;
+        file.kind = &kinds::regular;
         file.writable = found.writable();
         file.path = found.path;
         file.host = std::move(host);

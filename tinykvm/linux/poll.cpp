@@ -1,4 +1,4 @@
-// poll and select, on the kinds of files there are.
+// poll and select.
 #include "tinykvm/linux/poll.hpp"
 
 #include <poll.h>
@@ -12,60 +12,8 @@
 
 namespace tinykvm::linux_abi {
 
-using Kind = OpenFile::Kind;
-
 bool is_host_input(const SyscallContext& call, const OpenFile& file) {
-    return file.kind == Kind::input && call.options.host_stdin;
-}
-
-namespace {
-
-short reader_readiness(const Pipe& pipe) {
-    return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
-}
-
-short writer_readiness(const Pipe& pipe) {
-    // Room for PIPE_BUF bytes, so that a small write cannot fail.
-    return static_cast<short>((pipe_capacity - pipe.bytes.size() >= 4096 ? POLLOUT | POLLWRNORM : 0) |
-                              (pipe.readers == 0 ? POLLERR : 0));
-}
-
-}  // namespace
-
-short readiness(const SyscallContext& call, const OpenFile& file) {
-    switch (file.kind) {
-        case Kind::input: {
-            if (!call.options.host_stdin) return POLLIN | POLLRDNORM;  // its end can be read
-            const short events = host_input_events();
-            return events ? static_cast<short>(events | POLLRDNORM) : short{0};
-        }
-        case Kind::output: return POLLOUT | POLLWRNORM;
-        case Kind::null:
-        case Kind::zero:
-        case Kind::full:
-        case Kind::random:
-        case Kind::regular:
-        case Kind::directory:
-        case Kind::text: return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-        case Kind::pipe_reader: return reader_readiness(call.state.files.incoming(file));
-        case Kind::pipe_writer: return writer_readiness(call.state.files.outgoing(file));
-        case Kind::socket: {
-            const Pipe &in = call.state.files.incoming(file), &out = call.state.files.outgoing(file);
-            const bool alone = in.writers == 0;
-            return static_cast<short>(reader_readiness(in) | (writer_readiness(out) & ~POLLERR) |
-                                      (alone ? POLLIN | POLLOUT | POLLRDHUP : 0));
-        }
-        case Kind::event:
-            return static_cast<short>((file.counter > 0 ? POLLIN | POLLRDNORM : 0) |
-                                      (file.counter < ~std::uint64_t{0} - 1 ? POLLOUT | POLLWRNORM : 0));
-        case Kind::poll_set:
-            return std::any_of(file.polled.begin(), file.polled.end(),
-                               [&](const PolledFile& entry) { return events_to_report(call, entry) != 0; })
-                       ? POLLIN | POLLRDNORM
-                       : 0;
-        case Kind::path: return POLLNVAL;
-    }
-    return 0;
+    return file.kind->follows_host_input && call.options.host_stdin;
 }
 
 using Until = std::optional<Clock::time_point>;
@@ -127,7 +75,7 @@ std::int64_t poll_files(SyscallContext& call, Until until) {
         entry.revents = 0;
         if (entry.fd < 0) continue;
         const OpenFile* file = call.state.files.find(entry.fd);
-        const short all = file ? readiness(call, *file) : short{POLLNVAL};
+        const short all = file ? file->kind->readiness(call, *file) : short{POLLNVAL};
         entry.revents = static_cast<short>(all & (entry.events | POLLERR | POLLHUP | POLLNVAL));
         if (entry.revents) ++ready;
     }
@@ -164,7 +112,7 @@ std::int64_t select_files(SyscallContext& call, Until until) {
     for (int fd = 0; fd < count; ++fd) {
         if (!sets[0].has(fd) && !sets[1].has(fd) && !sets[2].has(fd)) continue;
         const OpenFile* file = call.state.files.find(fd);
-        if (!file || file->kind == Kind::path) return -EBADF;
+        if (!file || file->kind->is_name) return -EBADF;
         input |= sets[0].has(fd) && is_host_input(call, *file);
     }
     std::int64_t ready = 0;
@@ -172,7 +120,7 @@ std::int64_t select_files(SyscallContext& call, Until until) {
     for (int fd = 0; fd < count; ++fd) {
         const OpenFile* file = call.state.files.find(fd);
         if (!file) continue;
-        const short all = readiness(call, *file);
+        const short all = file->kind->readiness(call, *file);
         for (std::size_t i = 0; i < 3; ++i) {
             if (!sets[i].has(fd) || !(all & events[i])) continue;
             sets[i].mark(fd);

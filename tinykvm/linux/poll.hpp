@@ -1,4 +1,4 @@
-// What poll, select and epoll have in common: whether files are ready, and waiting for them.
+// What poll, select and epoll have in common: waiting for files.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,6 @@
 
 namespace tinykvm::linux_abi {
 
-// All events (POLLIN...) the file is ready for.
-short readiness(const SyscallContext& call, const OpenFile& file);
-// What an epoll reports of a file that is registered with it, if it is open; 0: nothing.
-std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry);
 // Is it the host's standard input, which becomes ready by itself?
 bool is_host_input(const SyscallContext& call, const OpenFile& file);
 

@@ -23,7 +23,7 @@ struct Entry {
     std::string_view constant{};  // the one line of a text, or the target of a link
     PseudoFile::Text text = nullptr;
     Target target = nullptr;
-    OpenFile::Kind device = OpenFile::Kind::null;
+    const FileKind* device = nullptr;
     unsigned minor = 0;
 };
 
@@ -40,8 +40,8 @@ constexpr Entry link(std::string_view path, std::string_view target) {
 constexpr Entry link(std::string_view path, Target target) {
     return {.path = path, .kind = Kind::link, .target = target};
 }
-constexpr Entry device(std::string_view path, OpenFile::Kind kind, unsigned minor) {
-    return {.path = path, .kind = Kind::device, .device = kind, .minor = minor};
+constexpr Entry device(std::string_view path, const FileKind& kind, unsigned minor) {
+    return {.path = path, .kind = Kind::device, .device = &kind, .minor = minor};
 }
 
 std::string own_directory(const ProcessState&) { return std::to_string(process_id); }
@@ -54,14 +54,14 @@ std::string own_working_directory(const ProcessState& state) { return state.work
 // Their directories exist because they are in them.
 constexpr Entry system_files[] = {
     link("/dev/fd", "/proc/self/fd"),
-    device("/dev/full", OpenFile::Kind::full, 7),
-    device("/dev/null", OpenFile::Kind::null, 3),
-    device("/dev/random", OpenFile::Kind::random, 8),
+    device("/dev/full", kinds::full, 7),
+    device("/dev/null", kinds::null, 3),
+    device("/dev/random", kinds::random, 8),
     link("/dev/stderr", "/proc/self/fd/2"),
     link("/dev/stdin", "/proc/self/fd/0"),
     link("/dev/stdout", "/proc/self/fd/1"),
-    device("/dev/urandom", OpenFile::Kind::random, 9),
-    device("/dev/zero", OpenFile::Kind::zero, 5),
+    device("/dev/urandom", kinds::random, 9),
+    device("/dev/zero", kinds::zero, 5),
     text("/proc/cpuinfo", cpuinfo_text),
     text("/proc/loadavg", loadavg_text),
     text("/proc/meminfo", meminfo_text),

@@ -29,7 +29,7 @@ struct PseudoFile {
     using Text = std::string (*)(const SyscallContext& call, int thread);
 
     Kind kind = Kind::none;
-    OpenFile::Kind device = OpenFile::Kind::null;
+    const FileKind* device = nullptr;
     unsigned minor = 0;           // the number of a device, whose major one is 1
     std::string_view constant{};  // of a text of one line: that line
     Text text = nullptr;          // makes the other texts

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -19,81 +20,25 @@ namespace tinykvm::linux_abi {
 namespace {
 
 using Location = GuestFileSystem::Location;
-using Kind = OpenFile::Kind;
 static_assert(sizeof(struct stat) == 144, "the C library's struct is the kernel's on x86-64");
 static_assert(sizeof(struct statx) == 256);
 
-constexpr unsigned made_up_device = 1;
-
-// Of things that exist in the guest only. The inode is a number of the name, the same in every guest.
-struct stat made_up(mode_t mode, std::string_view name) {
-    struct stat status;
-    std::memset(&status, 0, sizeof status);
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3;
-    status.st_dev = made_up_device;
-    status.st_ino = hash >> 16 | 1;
-    status.st_mode = mode;
-    status.st_nlink = S_ISDIR(mode) ? 2 : 1;
-    status.st_blksize = page_size;
-    return status;
-}
-
-struct stat pseudo(const PseudoFile& file, std::string_view path) {
-    switch (file.kind) {
-        case PseudoFile::Kind::device: {
-            struct stat status = made_up(S_IFCHR | 0666, path);
-            status.st_rdev = makedev(1, file.minor);
-            return status;
-        }
-        case PseudoFile::Kind::directory: return made_up(S_IFDIR | 0555, path);
-        case PseudoFile::Kind::link:
-        case PseudoFile::Kind::descriptor: return made_up(S_IFLNK | 0777, path);
-        case PseudoFile::Kind::text:
-        case PseudoFile::Kind::none: break;  // also of a thread that has ended
-    }
-    return made_up(S_IFREG | 0444, path);
-}
-
 // 0 or an errno.
-int status_of(const SyscallContext& call, const OpenFile& file, struct stat& status) {
-    if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : errno;
-    switch (file.kind) {
-        case Kind::input: status = made_up(S_IFIFO | 0600, "input"); break;
-        case Kind::output: {
-            status = made_up(S_IFIFO | 0600, file.output_fd == 1 ? "output" : "errors");
-            break;
-        }
-        case Kind::pipe_reader:
-        case Kind::pipe_writer: status = made_up(S_IFIFO | 0600, "pipe" + std::to_string(file.incoming)); break;
-        case Kind::socket: status = made_up(S_IFSOCK | 0777, "socket" + std::to_string(file.incoming)); break;
-        case Kind::event: status = made_up(0600, "event"); break;
-        case Kind::poll_set: status = made_up(0600, "epoll"); break;
-        case Kind::path:
-        case Kind::directory:
-            if (file.is_directory) {
-                status = made_up(S_IFDIR | 0555, file.path);
-                break;
-            }
-            [[fallthrough]];
-        default: status = pseudo(find_pseudo_file(call.state, file.path), file.path); break;
-    }
-    return 0;
-}
-
 int status_of(const SyscallContext& call, const Location& found, struct stat& status, bool follow) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
         case Location::Kind::host: status = found.status; break;
-        case Location::Kind::directory: status = made_up(S_IFDIR | 0555, found.path); break;
+        case Location::Kind::directory: status = made_up_status(S_IFDIR | 0555, found.path); break;
         case Location::Kind::link:
-            status = made_up(S_IFLNK | 0777, found.path);
+            status = made_up_status(S_IFLNK | 0777, found.path);
             status.st_size = static_cast<off_t>(found.target.size());
             break;
         case Location::Kind::pseudo:
-            if (follow && found.file.kind == PseudoFile::Kind::descriptor)
-                return status_of(call, *call.state.files.find(found.file.number), status);
-            status = pseudo(found.file, found.path);
+            if (follow && found.file.kind == PseudoFile::Kind::descriptor) {
+                const OpenFile& file = *call.state.files.find(found.file.number);
+                return file.kind->status(call, file, status);
+            }
+            status = pseudo_status(found.file, found.path);
             break;
     }
     return 0;
@@ -104,7 +49,7 @@ constexpr int stat_flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH
 int status_at(const SyscallContext& call, int directory, GuestAddr path, int flags, struct stat& status) {
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
     if (at.error) return at.error;
-    if (at.self) return status_of(call, *at.self, status);
+    if (at.self) return at.self->kind->status(call, *at.self, status);
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
     return status_of(call, look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
                      status, follow);
@@ -229,7 +174,7 @@ std::int64_t sys_fstat(SyscallContext& call) {
     if (!file) return -EBADF;
     struct stat status;
     std::memset(&status, 0, sizeof status);
-    const int error = status_of(call, *file, status);
+    const int error = file->kind->status(call, *file, status);
     return answer(call, error, status, call.args[1]);
 }
 

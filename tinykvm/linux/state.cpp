@@ -22,11 +22,11 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
 
     state.files.set_limit(options.max_open_files);
     OpenFile file;
-    file.kind = OpenFile::Kind::input;
+    file.kind = &kinds::input;
     file.flags = O_RDONLY;
     state.files.open(file, false);
     for (int fd : {1, 2}) {
-        file.kind = OpenFile::Kind::output;
+        file.kind = &kinds::output;
         file.flags = O_WRONLY;
         file.output_fd = fd;
         state.files.open(file, false);

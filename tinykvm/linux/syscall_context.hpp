@@ -20,8 +20,9 @@
 
 namespace tinykvm::linux_abi {
 
-// As Linux: the most one call reads or writes, and the longest path with its NUL.
+// As on Linux: the most one call reads or writes, the last position in a file, and the longest path with its NUL.
 inline constexpr std::uint64_t max_transfer = 0x7ffff000;
+inline constexpr std::uint64_t max_offset = INT64_MAX;
 inline constexpr std::size_t max_path = 4096;
 inline constexpr std::size_t max_vectors = 1024;
 // Data is moved between host and guest in pieces of at most this size, with a look at the clock in between.
@@ -52,7 +53,13 @@ struct SyscallContext {
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
+    // The file of a descriptor; null when it is not open (EBADF).
     OpenFile* file(int index) const { return state.files.find(int_arg(index)); }
+    // The same for calls that want more than the file's name: null also when it was opened with O_PATH.
+    OpenFile* data_file(int index) const {
+        OpenFile* found = file(index);
+        return found && !found->kind->is_name ? found : nullptr;
+    }
 
     // Does the id of a thread mean this process? 0 is the caller's.
     bool is_own(int id) const { return id == 0 || has_thread(state, id); }

@@ -30,14 +30,6 @@ std::int64_t sys_dup2(SyscallContext&);
 std::int64_t sys_dup3(SyscallContext&);
 std::int64_t sys_fcntl(SyscallContext&);
 std::int64_t sys_ioctl(SyscallContext&);
-std::int64_t sys_pipe(SyscallContext&);
-std::int64_t sys_pipe2(SyscallContext&);
-std::int64_t sys_socketpair(SyscallContext&);
-std::int64_t sys_getsockname(SyscallContext&);  // and getpeername
-std::int64_t sys_eventfd(SyscallContext&);
-std::int64_t sys_eventfd2(SyscallContext&);
-
-// locks.cpp
 std::int64_t sys_flock(SyscallContext&);
 
 // open.cpp
@@ -98,7 +90,15 @@ std::int64_t sys_fchownat(SyscallContext&);
 std::int64_t sys_utimensat(SyscallContext&);
 std::int64_t sys_no_attributes(SyscallContext&);  // extended attributes
 
-// epoll.cpp
+// files/pipe.cpp, socket.cpp and event.cpp
+std::int64_t sys_pipe(SyscallContext&);
+std::int64_t sys_pipe2(SyscallContext&);
+std::int64_t sys_socketpair(SyscallContext&);
+std::int64_t sys_getsockname(SyscallContext&);  // and getpeername
+std::int64_t sys_eventfd(SyscallContext&);
+std::int64_t sys_eventfd2(SyscallContext&);
+
+// files/epoll.cpp
 std::int64_t sys_epoll_create(SyscallContext&);
 std::int64_t sys_epoll_create1(SyscallContext&);
 std::int64_t sys_epoll_ctl(SyscallContext&);

@@ -57,6 +57,12 @@ std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t 
     return drain_guest(call, std::span(&range, 1), consume);
 }
 
+std::uint64_t total_size(std::span<const GuestRange> ranges) {
+    std::uint64_t total = 0;
+    for (const GuestRange& range : ranges) total += range.size;
+    return total;
+}
+
 int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges) {
     if (count > max_vectors) return EINVAL;
     ranges.resize(count);

@@ -27,6 +27,7 @@ std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t 
 struct GuestRange {
     std::uint64_t address = 0, size = 0;
 };
+std::uint64_t total_size(std::span<const GuestRange> ranges);
 // Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut
 // off). 0 or an errno.
 int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges);

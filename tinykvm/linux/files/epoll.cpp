@@ -1,10 +1,12 @@
 // epoll: sets of descriptors that are waited for together. What is registered goes with its descriptor, also when
 // another one refers to the same file.
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <csignal>
 
+#include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/poll.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
 
@@ -12,17 +14,31 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-using Kind = OpenFile::Kind;
+// What is reported of a registered file, if it is open; 0: nothing.
+std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
+    const OpenFile* file = call.state.files.find(entry);
+    if (!file || entry.disabled) return 0;
+    // The table does not count the changes of the host's input.
+    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_host_input(call, *file);
+    if ((entry.events & EPOLLET) && seen) return 0;
+    return static_cast<std::uint16_t>(file->kind->readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
+}
 
-bool can_be_polled(Kind kind) {
-    return kind == Kind::input || kind == Kind::output || kind == Kind::pipe_reader || kind == Kind::pipe_writer ||
-           kind == Kind::socket || kind == Kind::event;
+short epoll_readiness(const SyscallContext& call, const OpenFile& set) {
+    for (const PolledFile& entry : set.polled)
+        if (events_to_report(call, entry)) return POLLIN | POLLRDNORM;
+    return 0;
+}
+
+int epoll_status(const SyscallContext&, const OpenFile&, struct stat& status) {
+    status = made_up_status(0600, "epoll");
+    return 0;
 }
 
 std::int64_t create(SyscallContext& call, int flags) {
     if (flags & ~EPOLL_CLOEXEC) return -EINVAL;
     OpenFile file;
-    file.kind = Kind::poll_set;
+    file.kind = &kinds::epoll;
     file.flags = 2;  // O_RDWR
     return call.state.files.open(std::move(file), flags & EPOLL_CLOEXEC);
 }
@@ -32,7 +48,7 @@ std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) 
     if (most <= 0 || static_cast<std::size_t>(most) > INT32_MAX / sizeof(epoll_event)) return -EINVAL;
     OpenFile* set = call.file(0);
     if (!set) return -EBADF;
-    if (set->kind != Kind::poll_set) return -EINVAL;
+    if (set->kind != &kinds::epoll) return -EINVAL;
 
     auto& entries = set->polled;
     std::erase_if(entries, [&](const PolledFile& entry) { return !call.state.files.find(entry); });
@@ -55,21 +71,14 @@ std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) 
         entry->changes_seen = call.state.files.changes(*call.state.files.find(*entry));
         entry->disabled = entry->events & EPOLLONESHOT;
     }
-    // Who was not looked at is first next time.
+    // Entries that were not looked at are first next time.
     std::rotate(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(last), entries.end());
     return static_cast<std::int64_t>(found.size());
 }
 
 }  // namespace
 
-std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
-    const OpenFile* file = call.state.files.find(entry);
-    if (!file || entry.disabled) return 0;
-    // Nobody counts the changes of the host's input.
-    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_host_input(call, *file);
-    if ((entry.events & EPOLLET) && seen) return 0;
-    return static_cast<std::uint16_t>(readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
-}
+constinit const FileKind kinds::epoll{.status = epoll_status, .readiness = epoll_readiness, .transfer_error = EINVAL};
 
 std::int64_t sys_epoll_create(SyscallContext& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
 std::int64_t sys_epoll_create1(SyscallContext& call) { return create(call, call.int_arg(0)); }
@@ -81,8 +90,8 @@ std::int64_t sys_epoll_ctl(SyscallContext& call) {
     OpenFile* set = call.file(0);
     const OpenFile* file = call.file(2);
     if (!set || !file) return -EBADF;
-    if (set->kind != Kind::poll_set || set == file) return -EINVAL;
-    if (!can_be_polled(file->kind)) return -EPERM;  // files are always ready; sets of sets are not known
+    if (set->kind != &kinds::epoll || set == file) return -EINVAL;
+    if (!file->kind->can_be_in_epoll) return -EPERM;  // files are always ready; a set in a set is not supported
 
     auto& entries = set->polled;
     std::erase_if(entries, [&](const PolledFile& entry) { return !call.state.files.find(entry); });
@@ -105,7 +114,7 @@ std::int64_t sys_epoll_ctl(SyscallContext& call) {
             break;
         default: return -EINVAL;
     }
-    call.state.files.note_change();  // who waits with this set looks again
+    call.state.files.note_change();  // a thread that waits with this set looks again
     return 0;
 }
 

@@ -1,0 +1,25 @@
+// What pipes and pairs of sockets share.
+#pragma once
+
+#include "tinykvm/linux/syscall_context.hpp"
+
+namespace tinykvm::linux_abi {
+
+// From the pipe a file reads, and into the one it writes. `flags`: MSG_DONTWAIT and MSG_NOSIGNAL, as of recv() and
+// send().
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags);
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags);
+// The same as operations of a kind; no position.
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*);
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*);
+std::int64_t available_in_pipe(const SyscallContext& call, const OpenFile& file);
+
+short reader_readiness(const Pipe& pipe);
+short writer_readiness(const Pipe& pipe);
+
+// Can two files be opened, and their descriptors be written to `address`? 0, EFAULT or EMFILE.
+int check_room_for_pair(const SyscallContext& call, GuestAddr address);
+// Opens them, when there is room; their descriptors go to `address`.
+std::int64_t open_pair(SyscallContext& call, OpenFile first, OpenFile second, bool close_on_exec, GuestAddr address);
+
+}  // namespace tinykvm::linux_abi

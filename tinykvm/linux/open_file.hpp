@@ -1,0 +1,64 @@
+// An open file description: what descriptors made from one another by dup() share.
+//
+// A plain value. What a kind of file (file_kind.hpp) has to remember is a member here, so copying a table of
+// descriptors copies it, too. Copies share only HostFile objects and generated texts, which never change.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tinykvm/linux/file_kind.hpp"
+#include "tinykvm/linux/host_file.hpp"
+
+namespace tinykvm::linux_abi {
+
+// What is registered with an epoll.
+struct PolledFile {
+    int fd = 0;
+    std::uint64_t serial = 0;  // OpenFile::serial of the file it was registered for
+    std::uint32_t events = 0;  // EPOLLIN...
+    bool disabled = false;     // EPOLLONESHOT was asked for, and the file was reported
+    std::uint64_t data = 0;
+    std::uint64_t changes_seen = 0;  // FileTable::changes() of the file, when it was reported last: for EPOLLET
+};
+
+struct OpenFile {
+    static constexpr std::uint32_t no_pipe = ~std::uint32_t{0};
+
+    const FileKind* kind = &kinds::null;  // never null
+    bool writable = false;                // the path rule it was found by lets the guest change it
+    bool semaphore = false;               // EFD_SEMAPHORE, of kinds::event
+    bool is_directory = false;            // of kinds::directory and kinds::path
+    int flags = 0;                        // access mode and status flags as F_GETFL shows them
+    int output_fd = 0;                    // of kinds::output: 1 or 2
+    // FileTable's numbers of the pipes it reads from and writes to, or no_pipe. A pipe's ends have that pipe in both.
+    std::uint32_t incoming = no_pipe, outgoing = no_pipe;
+    std::uint64_t offset = 0;              // the position; in a directory that in the listing
+    std::uint64_t counter = 0;             // of kinds::event
+    std::uint64_t serial = 0;              // no other file of the table has or had it
+    std::uint64_t changes = 1;             // FileTable::changes() of a file without pipes
+    std::vector<PolledFile> polled;        // of kinds::epoll
+    std::shared_ptr<const HostFile> host;  // null when it is not a file of the host
+    // The same file once more, opened for appending, when the guest asked for that and it was possible.
+    std::shared_ptr<const HostFile> appending;
+    std::shared_ptr<const HostFile> locks;    // holds this description's locks (host_locks.hpp); null: none yet
+    std::shared_ptr<const std::string> text;  // of kinds::text
+    std::string path;                         // in the guest's file system; empty for what has no name
+
+    bool has_pipes() const { return incoming != no_pipe; }
+    bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
+    bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
+    // Is it not to wait for data or room (O_NONBLOCK)?
+    bool non_blocking() const;
+
+    // Bytes of a regular file, as of now, or of a text; -errno. Other kinds have no size.
+    std::int64_t size() const;
+    // Bytes from the position to the end; -errno. For kinds with a size.
+    std::int64_t bytes_left() const;
+    // lseek in a file that has a size.
+    std::int64_t move_to(std::int64_t distance, int whence);
+};
+
+}  // namespace tinykvm::linux_abi
