@@ -37,14 +37,14 @@ void append_frame(std::string& text, int number, GuestAddr address, bool certain
     char line[96];
     std::snprintf(line, sizeof line, "#%-2d 0x%lx", number, static_cast<unsigned long>(address));
     text += line;
-    // A return address may be behind the end of the function that called.
+    // A return address may be after the end of the function that called.
     const GuestAddr inside = number == 0 ? address : address - 1;
     for (const elf::LoadedProgram& loaded : programs) {
         if (inside < loaded.begin || inside >= loaded.end) continue;
         Program::Symbol symbol = loaded.program->symbol_at(inside - loaded.bias);
         if (symbol.name.empty()) break;
         std::snprintf(line, sizeof line, "+0x%lx", static_cast<unsigned long>(symbol.offset + (number ? 1 : 0)));
-        // Names of files and functions are the program's words.
+        // The program chose the names of its files and functions, so they are made printable.
         text += " " + printable(symbol.name) + line;
         break;
     }

@@ -10,7 +10,7 @@
 
 namespace tinykvm::elf {
 
-// A program at its place.
+// A program that was loaded.
 struct LoadedProgram {
     std::shared_ptr<const Program> program;
     std::uint64_t bias = 0;  // what to add to addresses in the file
@@ -20,7 +20,7 @@ struct LoadedProgram {
     GuestAddr headers() const { return program->headers_address() ? program->headers_address() + bias : 0; }
 };
 
-// Where a position independent program goes; also the lowest place of the others.
+// The address a position independent program is loaded at, and the lowest one other programs may ask for.
 inline constexpr GuestAddr program_base = 0x400000;
 
 // Maps all segments at the program's own addresses or, if it does not care, at `base` (0: anywhere below the

@@ -35,8 +35,8 @@ ElfHandle open_elf(std::span<const std::byte> bytes) {
     return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
 }
 
-// What kind of ELF file these bytes begin, or what else, when it is not one we run. In the order in which the header
-// has to be read: what follows means something only for the right class and byte order.
+// Says what these bytes begin when it is not an ELF file that can be run. The checks are in the order in which the
+// header has to be read: later fields mean something only for the right class and byte order.
 std::string why_no_x86_program(std::span<const std::byte> bytes) {
     if (bytes.size() < EI_NIDENT) return "too short for an ELF file";
     if (std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) return "not an ELF file";
@@ -171,8 +171,8 @@ const char* Program::type() const {
     return position_independent_ ? "static-pie" : "static";
 }
 
-// Reads what a fault report needs, when the first one is made. The tables are the program's word: whatever is
-// wrong with them costs names, nothing else.
+// Reads what a fault report needs, when the first one is made. The tables are input from the program's file: what is
+// wrong in them costs names, and nothing else.
 void Program::read_symbols() const {
     ElfHandle elf = open_elf(bytes_);
     if (!elf) return;
@@ -195,7 +195,7 @@ void Program::read_symbols() const {
             const std::size_t rest = std::min<std::size_t>(max_symbol_name, begin + bytes_.size() - name);
             symbols_.push_back({symbol.st_value, symbol.st_size, {name, ::strnlen(name, rest)}});
         }
-        // One table of each kind is what there is; .symtab has all that .dynsym has.
+        // A file has one table of each kind, and .symtab has all that .dynsym has.
         if (header.sh_type == SHT_SYMTAB && !symbols_.empty()) break;
         if (std::exchange(any_table, true)) break;
     }

@@ -1,4 +1,4 @@
-// The beginning and the end of threads. A new process cannot be had.
+// The beginning and the end of threads. A guest cannot have a second process.
 #include <linux/futex.h>
 #include <linux/sched.h>
 
@@ -53,8 +53,8 @@ std::int64_t start_thread(SyscallContext& call, const NewThread& wanted) {
     return id;
 }
 
-// The mutexes a thread held when it ended: their next owners are told. The list is the guest's: of any length, maybe a
-// ring, and each word is looked at before it is believed.
+// Tells the next owners of the mutexes that a thread held when it ended. The list is in the guest's memory: it can have
+// any length and can be a ring, and each word is checked before it is used.
 class RobustList {
   public:
     explicit RobustList(SyscallContext& call) : call_(call), id_(static_cast<std::uint32_t>(call.state.thread.id)) {}

@@ -1,5 +1,5 @@
-// CPU time of a guest: what the host thread that runs it used, as far as the guest ever asks. Differences
-// between two questions within one run are exact; time in runs without a question is not counted.
+// CPU time of a guest: what the host thread that runs it used, from the first time the guest asks in a run. Differences
+// between two questions within one run are exact; the time of runs without a question is not counted.
 //
 // Thread safety: the thread that runs the guest.
 #pragma once

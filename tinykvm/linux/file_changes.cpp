@@ -1,4 +1,4 @@
-// Changing what exists: length, mode, times. Only files below writable rules; elsewhere EROFS.
+// Changing what exists: length, mode, times. Only files below writable rules can be changed; others answer EROFS.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ namespace {
 
 using Location = GuestFileSystem::Location;
 
-// A real descriptor for what a path or a descriptor denotes, if it may be changed; 0 or an errno in `error`.
+// Opens what a path or a descriptor denotes on the host, if it may be changed. `error` is 0 or an errno.
 // Host files are opened for reading only, which is enough to change modes and times.
 FileDescriptor open_to_change(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last, int flags,
                               int& error) {
@@ -41,7 +41,7 @@ FileDescriptor open_to_change(const SyscallContext& call, const PathAt& at, Gues
     return opened;
 }
 
-// The same for an open descriptor of the guest; goes by its name for directories, which are only names.
+// The same for an open descriptor of the guest, by its name, as descriptors of directories are only names.
 FileDescriptor open_to_change(const SyscallContext& call, const OpenFile& file, int& error) {
     if (file.path.empty()) {
         error = EPERM;
@@ -59,7 +59,7 @@ std::int64_t change_mode(const SyscallContext& call, const PathAt& at, unsigned 
     return ::fchmod(fd.get(), mode & 0777) == 0 ? 0 : -errno;
 }
 
-// Owners cannot be changed, only confirmed.
+// An owner cannot be changed; only a change to what it is already succeeds.
 std::int64_t change_owner(const SyscallContext& call, const PathAt& at, int user, int group, bool follow) {
     if (at.error) return -at.error;
     if (const int error = refuse_change(call, at)) return -error;

@@ -1,10 +1,10 @@
 // The descriptors of a guest process and what they refer to.
 //
-// A plain value: copying it copies every offset, flag and pipe content, and makes no system call. The only
-// things copies share are HostFile objects and generated texts, which never change. So a fork's table can be
-// set back by assignment, and nothing a fork does to its files shows in another one.
+// The table is a plain value: copying it copies every offset, flag and pipe content, and makes no system call. The only
+// things copies share are HostFile objects and generated texts, which never change. So the table of a fork can be set
+// back by assignment, and nothing a fork does to its files shows in another one.
 //
-// Errors are negative errno values, as Linux returns them. Thread safety: none needed, one owner.
+// Errors are negative errno values, as Linux returns them. Thread safety: one owner at a time.
 #pragma once
 
 #include <cstdint>
@@ -34,20 +34,20 @@ class FileTable {
     // Null when the descriptor is not open. Valid until the table changes.
     OpenFile* find(int fd);
     const OpenFile* find(int fd) const;
-    // Null when its descriptor was closed, or is something else now.
+    // Null when the entry's descriptor was closed, or refers to another file now.
     const OpenFile* find(const PolledFile& entry) const {
         const OpenFile* file = find(entry.fd);
         return file && file->serial == entry.serial ? file : nullptr;
     }
 
-    // Each returns the descriptor: the lowest free one that is not below `lowest`. EMFILE.
+    // Each returns the lowest free descriptor that is not below `lowest`, or EMFILE.
     int open(OpenFile file, bool close_on_exec, int lowest = 0);
     int duplicate(int fd, bool close_on_exec, int lowest = 0);
-    // Makes `to` refer to what `from` refers to, closing what it referred to before. EBADF.
+    // Makes `to` refer to what `from` refers to, and closes what it referred to before. Returns `to` or EBADF.
     int duplicate_to(int from, int to, bool close_on_exec);
     // Can two files be opened?
     bool has_room_for_two() const;
-    // 0 or EBADF.
+    // Returns 0 or EBADF.
     int close(int fd);
     // Closes every open descriptor in [first, last].
     void close_range(unsigned first, unsigned last);
@@ -67,10 +67,10 @@ class FileTable {
     const Pipe& incoming(const OpenFile& file) const { return pipes_[file.incoming]; }
     const Pipe& outgoing(const OpenFile& file) const { return pipes_[file.outgoing]; }
 
-    // Goes up with everything that may end a wait for a pipe or an event counter.
+    // Counts everything that may end a wait for a pipe or an event counter.
     std::uint64_t changes() const { return changes_; }
     void note_change() { ++changes_; }
-    // The same of one pipe or event counter.
+    // The same count of one pipe or event counter.
     std::uint64_t changes(const OpenFile& file) const {
         return file.has_pipes() ? incoming(file).changes + outgoing(file).changes : file.changes;
     }
@@ -81,7 +81,7 @@ class FileTable {
         ++outgoing(file).changes;
     }
 
-    // Ends the locks that belong to this table alone (locks.hpp).
+    // Ends the locks that belong to this table alone (files/host_locks.hpp).
     void release_locks();
 
     std::size_t open_descriptors() const;

@@ -1,5 +1,5 @@
-// futex(): waiting for a word to change, and waking who waits. A word is its address in the process; who waits is in
-// its thread's Wait. Locks with priority inheritance are not known.
+// futex(): waiting for a word to change, and waking the threads that wait for it. A word is known by its address in the
+// process; what a thread waits for is in its Wait. Locks with priority inheritance are not supported.
 #include <linux/futex.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Reads the word; EINVAL when it is not aligned.
+// Reads the word. Returns EINVAL when it is not aligned.
 int read_word(const SyscallContext& call, GuestAddr address, std::uint32_t& value) {
     if (address % sizeof value != 0) return EINVAL;
     return call.memory.read(address, value) ? 0 : EFAULT;
@@ -40,7 +40,7 @@ std::int64_t wait(SyscallContext& call, bool absolute, bool realtime, std::uint3
     return call.park(wait, until ? -EINTR : restart_call);
 }
 
-// Those that are not woken wait for another word from now on.
+// Threads that are not woken wait for another word from now on.
 std::int64_t requeue(SyscallContext& call, bool compare) {
     std::uint32_t value = 0, second = 0;
     const auto wakes = static_cast<std::int32_t>(call.args[2]), moves = static_cast<std::int32_t>(call.args[3]);
@@ -116,10 +116,10 @@ std::int64_t sys_futex(SyscallContext& call) {
         case FUTEX_WAIT_BITSET: return wait(call, true, realtime, bitset);
         case FUTEX_WAKE:
         case FUTEX_WAKE_BITSET:
-            // Not read: libraries wake words whose memory may be gone by now.
+            // The word is not read, as libraries wake words whose memory may be gone by now.
             if (call.args[0] % sizeof(std::uint32_t) != 0) return -EINVAL;
             if (call.args[0] >= x86::user_end) return -EFAULT;
-            // As Linux: at least one.
+            // Linux wakes at least one.
             return wake_waiters(call.state, call.args[0], std::max(call.int_arg(2), 1), bitset);
         case FUTEX_REQUEUE: return requeue(call, false);
         case FUTEX_CMP_REQUEUE: return requeue(call, true);

@@ -67,7 +67,7 @@ void store(T& field, T value) noexcept {
 }  // namespace
 
 ClockPage& ClockPage::instance() {
-    // Never destroyed: guests may still run while the process exits.
+    // The clock is never destroyed, as guests may still run while the process exits.
     static ClockPage& page = *new ClockPage;
     return page;
 }
@@ -130,12 +130,12 @@ void ClockPage::refresh() noexcept {
     const std::uint64_t since = __rdtsc() - load(page_->tsc);
     if (since < load(interval_) || static_cast<std::int64_t>(since) < 0) return;
     std::uint32_t sequence = load(page_->sequence);
-    // Whoever finds it odd leaves the work to the other one.
+    // A thread that finds the sequence odd leaves the work to the one that made it so.
     if (!(sequence & 1)) update(sequence);
 }
 
 void ClockPage::update(std::uint32_t sequence) noexcept {
-    // Measured first, so that readers are held up as briefly as possible.
+    // Everything is measured first, so that readers are held up as briefly as possible.
     const Sample now = sample();
     const Offset realtime = offset(CLOCK_REALTIME), boottime = offset(CLOCK_BOOTTIME), tai = offset(CLOCK_TAI);
     if (!__atomic_compare_exchange_n(&page_->sequence, &sequence, sequence + 1, false, __ATOMIC_ACQUIRE,
@@ -206,7 +206,7 @@ std::optional<std::uint64_t> guest_time(int clock) {
     switch (clock) {
         case CLOCK_MONOTONIC:
         case CLOCK_MONOTONIC_COARSE: {
-            // As the vDSO says it, so that both can be compared.
+            // The result is that of the vDSO, so that programs can compare both.
             const auto shown = page.monotonic();
             return shown ? *shown : host_time(CLOCK_MONOTONIC);
         }

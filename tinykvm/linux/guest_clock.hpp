@@ -18,7 +18,7 @@ namespace tinykvm::linux_abi {
 // maps a page of zeros instead; its vDSO then makes system calls.
 //
 // Guest time never goes back: when the page has run ahead of the host's clock it is slowed down until it is
-// right again, when behind it is set forward. Between refreshes it is as good as the measured tick length:
+// right again; when it is late it is set forward. Between refreshes it is as good as the measured tick length:
 // within microseconds for seconds.
 //
 // Thread safety: all threads, and processes that inherited the page.
@@ -27,11 +27,11 @@ class ClockPage {
     // Throws MachineError the first time, when the host has no memory for it.
     static ClockPage& instance();
 
-    // One page, to be mapped MAP_SHARED and read-only.
+    // The memory file of one page, to be mapped MAP_SHARED and read-only.
     int fd() const { return fd_.get(); }
-    // Before entering a guest. Costs one rdtsc unless the last real refresh is some 50 ms ago.
+    // To be called before a guest is entered. Costs one rdtsc unless the last real refresh is some 50 ms ago.
     void refresh() noexcept;
-    // What a guest would read now; nullopt when the host's counter is of no use for it.
+    // The time a guest would read now; nullopt when the host's counter is of no use for it.
     std::optional<std::uint64_t> monotonic() const noexcept;
     bool enabled() const noexcept;
     // What the time-stamp counter will show after `time`. Only when enabled().
@@ -44,7 +44,7 @@ class ClockPage {
     struct Sample {
         std::uint64_t tsc = 0, monotonic = 0;
     };
-    // How far another clock is ahead of the monotonic one; `width` is what taking it took. In nanoseconds.
+    // How far another clock is ahead of the monotonic one; `width` is how long the measuring took. In nanoseconds.
     struct Offset {
         std::int64_t value;
         std::uint64_t width;
@@ -52,14 +52,14 @@ class ClockPage {
 
     ClockPage();
     ~ClockPage();
-    // The best of several attempts: whoever is interrupted between two clocks has measured the interruption.
+    // Returns the best of several attempts, as an interruption between two clocks is measured, too.
     static Sample sample() noexcept;
     static Offset offset(clockid_t clock) noexcept;
     void update(std::uint32_t sequence) noexcept;
 
     FileDescriptor fd_;
     tinykvm_clock_page* page_ = nullptr;
-    // Below: changed by whoever made the page's sequence odd.
+    // The members below are changed by the thread that made the page's sequence odd.
     Sample anchor_, next_anchor_;  // what the tick length is measured from
     std::uint64_t interval_ = 0;   // ticks between refreshes
     int jumps_ = 0;                // times the counter was found to be wrong by far

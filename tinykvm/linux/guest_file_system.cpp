@@ -16,7 +16,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// What the operator wrote, as the host understands it now.
+// The path the operator wrote, as the host resolves it now.
 std::optional<std::string> real_path(const std::string& path) {
     std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
     return resolved ? std::optional<std::string>(resolved.get()) : std::nullopt;
@@ -94,7 +94,7 @@ void GuestFileSystem::open_root(Rule& rule, const std::string& real, const Optio
         rule.leaf = directory == "/" ? "." : directory.substr(directory.rfind('/') + 1);
         directory = parent_path(directory);
     }
-    // Also where they are no mounts of their own, as /dev in a simple chroot.
+    // This holds also where they are not mounts of their own, as /dev in a simple chroot.
     int fd = is_pseudo_path(*resolved) ? -EXDEV : open_on_host(directory, O_PATH | O_DIRECTORY);
     if (fd == -EXDEV && !rule.tree) {
         FileDescriptor parent(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -178,7 +178,8 @@ std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState
     return children;
 }
 
-// What the host has at `found.path`, by the rule that covers it. False: nothing, and found.error says why.
+// Looks at what the host has at `found.path`, by the rule that covers it. False when there is nothing; found.error says
+// why.
 bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
     found.rule = &rule;
     const int fd = open_below(rule.root.get(), found.below, O_PATH | O_NOFOLLOW);

@@ -1,5 +1,5 @@
-// Who the process is and on what system. The same in every guest and on every host, except for memory and
-// uptime.
+// The identity of the process, and the name of its system. Both are the same in every guest and on every host; only
+// memory and uptime differ.
 #include <linux/capability.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -51,7 +51,7 @@ std::int64_t sys_setpgid(SyscallContext& call) {
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
     return call.is_own(call.int_arg(1)) ? 0 : -EPERM;
 }
-std::int64_t sys_setsid(SyscallContext&) { return -EPERM; }  // it leads its group already
+std::int64_t sys_setsid(SyscallContext&) { return -EPERM; }  // the process leads its group already
 
 std::int64_t sys_uname(SyscallContext& call) {
     utsname name;

@@ -1,4 +1,4 @@
-// madvise, mincore, msync and mlock: mostly words, as guest memory is never swapped by us.
+// madvise, mincore, msync and mlock. Most do nothing, as guest memory is never swapped out by this library.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Page-aligned begin, size rounded up; 0 or an errno.
+// Checks that `begin` is page-aligned and rounds the size up. Returns 0 or an errno.
 int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
     if (begin % page_size != 0) return EINVAL;
     if (begin >= x86::user_end || size > x86::user_end - begin) return ENOMEM;

@@ -18,11 +18,11 @@ namespace {
 
 // Where MAP_32BIT puts mappings, as on Linux.
 constexpr GuestAddr low_begin = 0x40000000, low_end = 0x80000000;
-constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN: our stacks do not grow
+constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN; stacks of guests do not grow
 
 bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
 
-// Which file a mapping shows; nullptr with `error` set when it cannot be mapped that way.
+// Returns the file that a mapping shows; nullptr with `error` set when it cannot be mapped that way.
 const OpenFile* mappable(const SyscallContext& call, int fd, int flags, int protection, int& error) {
     const OpenFile* file = call.state.files.find(fd);
     error = 0;
@@ -40,7 +40,7 @@ const OpenFile* mappable(const SyscallContext& call, int fd, int flags, int prot
     return error == 0 ? file : nullptr;
 }
 
-// Copies the file's bytes over fresh zero pages. What lies behind its end stays zero.
+// Copies the file's bytes over fresh zero pages. What lies after the end of the file stays zero.
 int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
     const std::int64_t copied = fill_guest(call, to, size, [&](std::span<std::byte> piece) -> std::int64_t {
         const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
@@ -50,7 +50,7 @@ int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, 
     return copied >= 0 ? 0 : static_cast<int>(-copied);
 }
 
-// A copy of the whole file that requests share, when it pays: for a mapping of `bytes` of it. Null: there is none.
+// Returns a copy of the whole file that requests share, if that pays for a mapping of `bytes` of it; else null.
 std::shared_ptr<const FileCopy> shared_copy(const SyscallContext& call, const OpenFile& file, std::uint64_t file_size,
                                             std::uint64_t bytes) {
     FileCopies* copies = call.memory.file_copies();
@@ -72,7 +72,7 @@ int place_anywhere(const SyscallContext& call, GuestAddr hint, std::uint64_t siz
     return 0;
 }
 
-// Where the mapping goes; 0 or an errno.
+// Chooses where the mapping goes. Returns 0 or an errno.
 int choose_place(const SyscallContext& call, const Wanted& wanted, GuestAddr& place) {
     if (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
         if (wanted.hint % page_size != 0) return EINVAL;
@@ -147,9 +147,9 @@ std::int64_t sys_mmap(SyscallContext& call) {
     if (size < 0) return size;
     const auto file_size = static_cast<std::uint64_t>(size);
     const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
-    // Names of mappings stay with the host as long as the mapping, so they are kept short.
+    // The host keeps the name of a mapping as long as the mapping, so names are kept short.
     const std::string name = file->path.substr(0, 255);
-    // What cannot be read yet may be made readable later: it has the file's bytes then.
+    // A mapping that cannot be read yet may be made readable later, and must have the file's bytes then.
     if (auto shared = final.accessible() ? shared_copy(call, *file, file_size, bytes) : nullptr) {
         const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
         return error ? -error : static_cast<std::int64_t>(place);
@@ -187,7 +187,7 @@ std::int64_t sys_mprotect(SyscallContext& call) {
     if (begin >= x86::user_end || call.args[1] > x86::user_end - begin) return -ENOMEM;
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -ENOMEM;
-    // Linux goes from mapping to mapping and stops at a hole, with what it did before done.
+    // Linux goes from mapping to mapping and stops at a hole; what it did before that stays done.
     GuestAddr end = begin;
     while (end < begin + size) {
         const Region* region = call.memory.regions().find(end);

@@ -9,10 +9,10 @@
 
 namespace tinykvm::linux_abi {
 
-// May a guest have a mapping there? The range must not be empty or wrap, and not touch the system block.
+// May a guest have a mapping there? The range must neither be empty nor wrap nor touch the system block.
 bool is_user_range(GuestAddr begin, std::uint64_t size);
 Protection to_protection(int protection);
-// Does it show a file? What else the file has is not in our copy.
+// Does the region show a file? It is a copy, and has only the mapped part of the file.
 bool is_file_copy(const Region& region);
 
 }  // namespace tinykvm::linux_abi

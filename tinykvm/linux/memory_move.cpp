@@ -1,4 +1,4 @@
-// mremap: in place where possible, else by copying.
+// mremap. It is done in place where that is possible, else by copying.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -14,8 +14,8 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. `give_back`: what has
-// been copied is unmapped, so that no memory is needed for both.
+// Copies what is not zero: the target is fresh, and untouched pages should stay free of cost. With `give_back` each
+// part that has been copied is unmapped, so that no memory is needed for both.
 int copy_pages(SyscallContext& call, GuestAddr from, GuestAddr to, std::uint64_t size, bool give_back) {
     static constexpr std::array<std::byte, page_size> zeros{};
     for (std::uint64_t done = 0; done < size; done += page_size) {

@@ -1,5 +1,5 @@
-// Opening files. Only regular files and directories of the host are ever opened, and only after a look at
-// what they are; everything else a path may denote is made up here.
+// Opening files. Only regular files and directories of the host are ever opened, and only after a look at what they
+// are; everything else that a path may denote exists in the guest only.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,7 +70,7 @@ class Opening {
             file.kind = &kinds::path;
         } else if (found.is_directory()) {
             if (changes()) return -EISDIR;
-            // May it be listed? The handle itself is only a name.
+            // May the directory be listed? The handle is only a name and does not say so.
             if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
             file.kind = &kinds::directory;
         } else {
@@ -98,8 +98,8 @@ class Opening {
         return install(std::move(file));
     }
 
-    // /dev/stdout and the like. What has a name is opened anew by it, as Linux does; of the rest there is
-    // one.
+    // Opens /dev/stdout and the like. A file that has a name is opened anew by it, as on Linux; of a file without a
+    // name the descriptor is duplicated.
     std::int64_t again(int fd) {
         const OpenFile* file = call_.state.files.find(fd);
         if (!file) return -ENOENT;
@@ -118,7 +118,7 @@ class Opening {
     std::int64_t create(const Location& found) {
         const int fresh = O_CREAT | O_EXCL | (flags_ & (O_ACCMODE | O_SYNC | O_DSYNC));
         const std::int64_t fd = open_host(found, fresh, mode_ & ~call_.state.umask & 0777);
-        // Somebody else on the host was quicker: then it exists now.
+        // Another process of the host was quicker, so the file exists now.
         if (fd != -EEXIST || (flags_ & O_EXCL)) return fd;
         Location again = look_up(call_, "/", found.path, GuestFileSystem::Last::keep_link);
         return again.exists() ? existing(std::move(again)) : -ENOENT;
@@ -128,7 +128,7 @@ class Opening {
         const int fd = paths().open(found, host_flags, mode);
         if (fd < 0) return fd;
         auto host = std::make_shared<const HostFile>(FileDescriptor(fd));
-        // It may have been replaced since it was looked at.
+        // The file may have been replaced since it was looked at.
         struct stat status {};
         if (::fstat(fd, &status) != 0) return -errno;
         if (!S_ISREG(status.st_mode)) return -EACCES;

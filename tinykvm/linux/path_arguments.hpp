@@ -19,15 +19,15 @@ struct PathAt {
 // `allow_empty` an empty path denotes the descriptor, or the working directory.
 PathAt read_path_at(const SyscallContext& call, int directory, GuestAddr address, bool allow_empty = false);
 
-// What a path leads to. What the guest may not have is logged.
+// Resolves a path. One that the guest may not have is logged.
 GuestFileSystem::Location look_up(const SyscallContext& call, std::string_view base, std::string_view path,
                                   GuestFileSystem::Last last);
 inline GuestFileSystem::Location look_up(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last) {
     return look_up(call, at.base, at.path, last);
 }
 
-// A change of what the path names: refused without a host call where no writable rule can cover it, and logged.
-// 0, ENOENT or EROFS.
+// Refuses a change of what the path names, without a host call, where no writable rule can cover it; the refusal is
+// logged. Returns 0, ENOENT or EROFS.
 int refuse_change(const SyscallContext& call, const PathAt& at);
 
 }  // namespace tinykvm::linux_abi

@@ -1,5 +1,5 @@
-// Making, removing and renaming: only below writable rules. Links, devices and other special files cannot be
-// made: other programs of the host might follow them.
+// Making, removing and renaming, which is possible only below writable rules. Links, devices and other special files
+// cannot be made, as other programs of the host might follow them.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -52,7 +52,7 @@ std::int64_t make_directory_at(const SyscallContext& call, int directory, GuestA
     if (at.error) return -at.error;
     const int refused = refuse_change(call, at);
     if (refused == ENOENT) return -ENOENT;
-    // That a directory is there already is more important than that it could not be made.
+    // EEXIST goes before the error that the directory could not be made.
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
     if (found.exists()) return -EEXIST;
     if (found.error != ENOENT || !found.rule) return -found.error;
@@ -89,7 +89,7 @@ std::int64_t rename_at(const SyscallContext& call, int from_directory, GuestAddr
                : -errno;
 }
 
-// link, symlink, mknod: the same errors as a file system that has none of them.
+// link, symlink and mknod fail as on a file system that has none of these.
 std::int64_t refuse_at(const SyscallContext& call, int directory, GuestAddr path) {
     const PathAt at = read_path_at(call, directory, path);
     if (at.error) return -at.error;

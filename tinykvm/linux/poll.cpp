@@ -51,7 +51,7 @@ Until until_milliseconds(int milliseconds) {
 
 namespace {
 
-// Linux writes back how much of the time was left. That it could not is no error.
+// Linux writes back how much of the time was left, and ignores it when that fails.
 void write_remaining(SyscallContext& call, GuestAddr address, Until until, std::int64_t units_per_second) {
     if (address == 0 || !until || call.parked) return;
     const auto left = std::max(*until - Clock::now(), Clock::duration::zero());
@@ -85,7 +85,7 @@ std::int64_t poll_files(SyscallContext& call, Until until) {
     return ready;
 }
 
-// One of select's three sets. Bits are looked at for descriptors the table can have only.
+// One of select's three sets. Only the bits of descriptors that the table can have are read.
 struct FdSet {
     GuestAddr address = 0;
     std::vector<std::uint64_t> wanted, ready;
@@ -158,7 +158,7 @@ std::int64_t sys_select(SyscallContext& call) {
         } time;
         if (!call.memory.read(call.args[4], time)) return -EFAULT;
         if (time.seconds < 0 || time.microseconds < 0) return -EINVAL;
-        // Linux carries whole seconds of the microseconds over.
+        // Linux adds whole seconds of the microseconds to the seconds.
         const std::int64_t carried = time.microseconds / 1'000'000;
         if (time.seconds > INT64_MAX - carried) return -EINVAL;
         until = after({time.seconds + carried, time.microseconds % 1'000'000 * 1000});

@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t syscall_size = 2;  // bytes of the instruction
 
 void report_missing(const SyscallContext& call, const char* name, std::uint64_t number) {
-    // Once per process and number: a guest must not be able to flood the log.
+    // Each number is reported once per process, so that a guest cannot flood the log.
     if (!call.options.log || number >= call.state.reported.size() || call.state.reported[number]) return;
     call.state.reported.set(number);
     call.log("system call " + std::to_string(number) + (name ? std::string(" (") + name + ")" : "") +

@@ -43,9 +43,9 @@ struct Fault {
 // Vector state is saved into and loaded from signal frames through this.
 class VectorState {
   public:
-    virtual std::size_t size() const = 0;  // bytes of the XSAVE image, standard format
+    virtual std::size_t size() const = 0;  // bytes of the XSAVE image in the standard format
     virtual void save(std::span<std::byte> image) = 0;
-    virtual bool load(std::span<const std::byte> image) = 0;  // false: not a valid image, nothing changed
+    virtual bool load(std::span<const std::byte> image) = 0;  // false when it is not valid; nothing has changed then
     // The state components of the image (XCR0). Programs find it in signal frames.
     virtual std::uint64_t features() const { return 3; }
 
@@ -60,28 +60,29 @@ class Process {
     // `memory` and `options` must outlive the process.
     Process(GuestMemory& memory, const Options& options, ProcessState state);
 
-    // Performs the system call in `registers` (number in rax; result to rax; rip already behind the
-    // instruction). While it has to wait other threads run: then everything is theirs afterwards. Throws Timeout when
-    // none could go on until the deadline.
+    // Performs the system call in `registers`: the number is in rax, the result goes to rax, and rip is already after
+    // the instruction. While the call has to wait other threads run, and registers, pointers and vectors are those of
+    // the thread that runs afterwards. Throws Timeout when no thread could go on until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
 
-    // The running thread, in user mode, has had its time: another one that can run goes on, if there is one.
+    // Says that the running thread, in user mode, has had its time. Another thread that can run goes on, if there is
+    // one.
     Outcome end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
     // Is there one thread only?
     bool alone() const { return state_.parked.empty(); }
-    // When another thread will want to run, as far as is known; nullopt: not before this one does something.
+    // The time when another thread will want to run; nullopt when none will before this one does something.
     std::optional<Clock::time_point> others_ready_at() const;
-    // Makes a thread the one that runs and ends what it waits for. False: there is none of that id.
+    // Makes a thread the one that runs and ends its wait. Returns false when there is no thread of that id.
     bool turn_to(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
 
     // Delivers a fault to the handler of the running thread, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);
 
-    // A flag that ends blocking calls with Timeout("interrupted") soon after it became true; at once when a
-    // signal arrives at the thread too. Null: none. Must outlive the process.
+    // Sets a flag that ends blocking calls with Timeout("interrupted") soon after it became true, or at once when a
+    // signal arrives at the host's thread, too. With null there is no such flag. It must outlive the process.
     void set_interrupt_flag(const std::atomic<bool>* flag) { interrupted_ = flag; }
 
-    // Everything as in `state` again: also what is only cached here.
+    // Sets everything back to `state`, also what is only cached here.
     void restore(const ProcessState& state) {
         state_ = state;
         cpu_ = {};
@@ -91,14 +92,14 @@ class Process {
     const ProcessState& state() const { return state_; }
 
   private:
-    // What came of a call.
+    // How far a call has come: its result is known, or its thread waits.
     enum class CallProgress { returned, waiting };
-    // One call of the running thread; `again`: what it was parked with.
+    // Makes one call of the running thread. `again` is what the thread was parked with, when it is made once more.
     CallProgress make_call(const Processor& on, const Waiter& waiter, const Wait* again, Outcome& outcome);
     // Lets threads run in turn until one is back in user mode, or the process has ended.
     Outcome schedule(const Processor& on, const Waiter& waiter);
     bool choose_thread(const Processor& on);
-    // Until a thread may be ready.
+    // Sleeps until a thread may be ready.
     void sleep(const Waiter& waiter) const;
 
     GuestMemory& memory_;

@@ -1,4 +1,4 @@
-// The process and its threads: thread pointers, names, what is left when one ends, children it cannot have.
+// The process and its threads: thread pointers, names, lists for the end of a thread, and waiting for children.
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <sys/prctl.h>

@@ -51,7 +51,7 @@ std::string own_thread_directory(const ProcessState& state) {
 std::string own_program(const ProcessState& state) { return state.program_path; }
 std::string own_working_directory(const ProcessState& state) { return state.working_directory; }
 
-// Their directories exist because they are in them.
+// The directories of these files exist because the files do.
 constexpr Entry system_files[] = {
     link("/dev/fd", "/proc/self/fd"),
     device("/dev/full", kinds::full, 7),
@@ -99,7 +99,7 @@ constexpr Entry system_files[] = {
     line("/sys/devices/system/cpu/present", "0"),
 };
 
-// In /proc/PID and, but for "task", in /proc/PID/task/TID.
+// The files in /proc/PID and, except for "task", in /proc/PID/task/TID.
 constexpr Entry process_files[] = {
     text("auxv", auxv_text),
     text("cgroup", cgroup_text),
@@ -138,7 +138,7 @@ std::string_view take_component(std::string_view& path) {
     return component;
 }
 
-// As Linux writes it; -1 for everything else.
+// The value of a number as Linux writes it; -1 of everything else.
 int number_of(std::string_view digits) {
     int number = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
@@ -160,14 +160,15 @@ PseudoFile made(const ProcessState& state, const Entry& entry, int thread) {
     return file;
 }
 
-// A directory of a process or thread, and what in it is asked for.
+// A directory of a process or thread, and the rest of the path in it.
 struct ProcessPath {
     int thread = 0;
     bool of_thread = false;  // in "task"
     std::string_view rest;   // "" is the directory itself
 };
 
-// Of /proc/PID and /proc/PID/task/TID for ids that exist. (As on Linux /proc/TID exists, too, though it is not listed.)
+// Splits paths in /proc/PID and /proc/PID/task/TID, for ids that exist. (As on Linux /proc/TID exists, too, though it
+// is not listed.)
 std::optional<ProcessPath> process_path(const ProcessState& state, std::string_view path) {
     auto rest = below(path, "/proc");
     if (!rest || rest->empty()) return std::nullopt;

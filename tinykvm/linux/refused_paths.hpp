@@ -1,6 +1,6 @@
-// The paths a program was refused, for its log: each is told once, and only so many.
+// The paths a program was refused, for its log. Each is logged once, and their number is limited.
 //
-// One of each program: its snapshot and all forks share it, because a program asks for the same files in every request.
+// Each program has one. Its snapshot and all forks share it, as a program asks for the same files in every request.
 // It is written for the operator, and nothing a guest can see depends on it.
 //
 // Thread safety: any number of threads.

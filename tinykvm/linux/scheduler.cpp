@@ -1,4 +1,4 @@
-// Whose turn it is. In the order in which they were parked: who has run goes behind the others.
+// Which thread runs next: turns go in the order of parking, so a thread that has run comes after the others.
 #include <poll.h>
 #include <unistd.h>
 

@@ -26,7 +26,7 @@ bool does_nothing(const ProcessState& state, int signal) {
     return handler == ignore_action || (handler == default_action && (ignored_by_default & signal_bit(signal)));
 }
 
-// Starts the handler, or kills. REQUIRES: the signal does something.
+// Starts the handler, or ends the program. REQUIRES: the signal does something.
 Outcome act(GuestMemory& memory, ProcessState& state, const PendingSignal& pending, const FaultContext& fault,
             Registers& registers, VectorState& vectors) {
     SignalAction& action = state.actions[static_cast<std::size_t>(pending.signal)];
@@ -58,7 +58,7 @@ bool comes_before(int signal, int other) {
     return urgent != other_urgent ? urgent : signal < other;
 }
 
-// The one of `set` to be delivered first; 0: none.
+// The signal of `set` that is to be delivered first; 0 when the set is empty.
 int first_of(const std::vector<PendingSignal>& queue, SignalSet set) {
     int first = 0;
     for (const PendingSignal& pending : queue)

@@ -8,12 +8,12 @@
 
 namespace tinykvm::linux_abi {
 
-// Before the guest goes on behind a system call: delivers the signals that wait and are not blocked.
+// Before the guest goes on after a system call: delivers the signals that are pending and not blocked.
 Outcome deliver_pending(GuestMemory& memory, ProcessState& state, const Processor& on);
 // Is a call that a signal interrupts made again when its handler has returned?
 bool restarts_call(const ProcessState& state);
 
-// A fault cannot be blocked or ignored: then it kills.
+// Delivers a fault. One that is blocked or ignored ends the program, as on Linux.
 Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fault, Registers& registers,
                       VectorState& vectors);
 
@@ -26,11 +26,11 @@ SignalInfo signal_info_from_self(int signal, int code);
 // A pending signal in `set` of the running thread, or of the process, taken out of its queue; signal 0 when there is
 // none.
 PendingSignal take_pending(ProcessState& state, SignalSet set);
-// Forgets all of these, in all queues.
+// Removes all of these from all queues.
 void forget_pending(ProcessState& state, SignalSet set);
-// What waits for a thread, or for the process.
+// The signals pending for a thread, or for the process.
 SignalSet pending_set(const ProcessState& state, const ThreadState& thread);
-// What of that is not blocked and does something: it ends a call that waits.
+// Those of them that are not blocked and do something: they end a call that waits.
 SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread);
 
 // rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing

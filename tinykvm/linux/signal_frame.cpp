@@ -46,7 +46,7 @@ constexpr std::uint64_t flag_trap = 0x100, flag_direction = 0x400, flag_resume =
 // Linux describes the XSAVE image in bytes 464-511 of its legacy area, which the processor leaves alone.
 struct ImageDescription {
     std::uint32_t magic1;
-    std::uint32_t extended_size;  // image and the second magic number behind it
+    std::uint32_t extended_size;  // of the image and the second magic number after it
     std::uint64_t features;
     std::uint32_t image_size;
     std::uint32_t padding[7];

@@ -11,7 +11,7 @@ namespace tinykvm::linux_abi {
 
 inline constexpr int signal_count = 64;  // signals are numbered 1 ... 64
 
-// A set of signals as the kernel keeps it: bit n-1 is signal n.
+// A set of signals as the kernel keeps it. Bit n-1 is signal n.
 using SignalSet = std::uint64_t;
 constexpr SignalSet signal_bit(int signal) { return SignalSet{1} << (signal - 1); }
 
@@ -28,7 +28,7 @@ struct SignalAction {
 };
 static_assert(sizeof(SignalAction) == 32);
 
-// siginfo_t as the guest gets it; which bytes mean what depends on the signal.
+// siginfo_t as the guest gets it. Which bytes mean what depends on the signal.
 using SignalInfo = std::array<std::byte, 128>;
 
 struct PendingSignal {
@@ -47,7 +47,7 @@ struct AlternateStack {
     bool operator==(const AlternateStack&) const = default;
 };
 
-// Most signals waiting behind the mask (RLIMIT_SIGPENDING).
+// The most signals that can be pending at a time (RLIMIT_SIGPENDING).
 inline constexpr std::size_t max_pending_signals = 64;
 
 }  // namespace tinykvm::linux_abi

@@ -19,14 +19,14 @@ std::int64_t kill_self(SyscallContext& call) {
     return 0;
 }
 
-// To the process, or to one thread of it.
+// Sends a signal to the process, or to one thread of it.
 std::int64_t send(SyscallContext& call, ThreadState* thread, int signal, const SignalInfo& info) {
     if (signal == 0) return 0;
     if (signal == SIGKILL) return kill_self(call);
     return -(thread ? send_signal(call.state, *thread, signal, info) : send_signal(call.state, signal, info));
 }
 
-// Waits with another mask.
+// Waits for a signal with another mask.
 std::int64_t suspend(SyscallContext& call, SignalSet mask) {
     if (!call.again) call.state.thread.begin_temporary_mask(mask);
     return call.park({.what = Wait::For::signal}, -EINTR);

@@ -16,7 +16,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Pushes things below one another; the memory is written once, at the end.
+// Pushes values below one another. Guest memory is written once, at the end.
 class StackBuilder {
   public:
     StackBuilder(GuestAddr end, std::size_t room) : end_(end), room_(room) {}
@@ -24,7 +24,7 @@ class StackBuilder {
     GuestAddr push(const void* bytes, std::size_t size) {
         if (size > room_ - below_.size())
             throw LoadError("arguments and environment take more than a quarter of the stack");
-        // Kept back to front, so that pushing is appending.
+        // The bytes are kept in reverse, so that pushing is appending.
         const auto* begin = static_cast<const std::byte*>(bytes);
         for (std::size_t i = size; i-- > 0;) below_.push_back(begin[i]);
         return end_ - below_.size();

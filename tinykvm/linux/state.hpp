@@ -1,7 +1,7 @@
 // Everything the host remembers about a guest process, as one value.
 //
-// The isolation rule of the library: what is not in this value (or in guest memory and registers) does not
-// exist. A snapshot keeps a copy; a fork is reset by assigning it. So nothing can be forgotten.
+// This is the isolation rule of the library: what is not in this value (or in guest memory and registers) does not
+// exist. A snapshot keeps a copy, and a fork is reset by assigning it. So a reset can forget nothing.
 //
 // Copying makes no system call and costs a few small allocations. Copies share only objects that never
 // change: files of the host (closed when the last state that refers to them goes) and the path rules; and the list of
@@ -28,7 +28,7 @@ namespace tinykvm::linux_abi {
 class GuestFileSystem;
 class RefusedPaths;
 
-// The numbers Linux gives a process. Constant, so that a fork cannot be told from a fresh boot.
+// The numbers Linux gives a process. They are constant, so that a fork cannot be told from a fresh boot.
 inline constexpr int process_id = 2;
 inline constexpr int parent_id = 1;
 inline constexpr int user_id = 1000;
@@ -39,7 +39,7 @@ struct ResourceLimit {
 };
 inline constexpr std::size_t resource_limits = 16;
 
-// Limits of ours that make a call fail as it would on a machine that is too small.
+// Limits of Options that make a call fail as it would on a machine that is too small.
 enum class Limit : std::uint8_t { threads, address_space, mappings };
 
 struct ProcessState {
@@ -50,15 +50,15 @@ struct ProcessState {
     FileTable files;
     std::string working_directory = "/";
     std::uint32_t umask = 022;
-    std::shared_ptr<const GuestFileSystem> file_system;  // what of the host's file system there is; never null in use
+    std::shared_ptr<const GuestFileSystem> file_system;  // what the guest has of files; never null in use
     std::shared_ptr<RefusedPaths> refused_paths;         // never null in use
 
     GuestAddr break_start = 0, break_end = 0;
 
     std::array<SignalAction, signal_count + 1> actions{};
-    std::vector<PendingSignal> pending;    // for whichever thread does not block it
+    std::vector<PendingSignal> pending;    // for any thread that does not block it
     ThreadState thread{.id = process_id};  // the one that runs; id 0: it has ended, and no other can run yet
-    std::vector<ParkedThread> parked;      // the others; who was parked longest is first
+    std::vector<ParkedThread> parked;      // the others; the one that was parked longest is first
     int next_thread_id = process_id + 1;
 
     std::array<ResourceLimit, resource_limits> limits{};

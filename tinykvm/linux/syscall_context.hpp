@@ -31,7 +31,7 @@ inline constexpr std::size_t transfer_piece = std::size_t{128} << 10;
 // A result as Linux' ERESTARTSYS: the call is made again after a handler with SA_RESTART, else it is EINTR.
 inline constexpr std::int64_t restart_call = -512;
 
-// Most lines about unusual events a process may cause.
+// The most lines about unusual events that a process may cause.
 inline constexpr unsigned max_events = 100;
 
 struct SyscallContext {
@@ -72,23 +72,23 @@ struct SyscallContext {
         return again ? again->until : first;
     }
 
-    // For unusual events, of which a guest can cause any number: after max_events only silence.
+    // Logs unusual events, of which a guest can cause any number. After max_events nothing more is logged.
     void log(const std::string& line) const;
-    // For a limit that made the call fail: whoever set it learns of it, once a request.
+    // Logs a limit that made the call fail, so that the operator learns of it; once a request.
     void warn(Limit limit) const;
 };
 
-// Bytes of a guest as a log may show them: in quotes, shortened, without anything that could upset it.
+// Bytes of a guest as a log may show them: in quotes, shortened, and without control characters.
 std::string in_quotes(std::string_view text);
 
-// A path argument. `error` is 0, EFAULT or ENAMETOOLONG; an empty path is the caller's to judge.
+// A path argument. `error` is 0, EFAULT or ENAMETOOLONG; whether the path may be empty is left to the caller.
 struct PathArgument {
     std::string path;
     int error = 0;
 };
 PathArgument read_path(const SyscallContext& call, GuestAddr address);
 
-// A struct timespec; nullopt with `error` set for EFAULT or EINVAL (B9: checked before anything is computed).
+// A struct timespec; nullopt with `error` set for EFAULT or EINVAL (checked before anything is computed).
 struct TimeSpec {
     std::int64_t seconds = 0, nanoseconds = 0;
 };

@@ -112,7 +112,7 @@ std::int64_t sys_ppoll(SyscallContext&);
 std::int64_t sys_select(SyscallContext&);
 std::int64_t sys_pselect6(SyscallContext&);
 
-// memory.cpp and memory_move.cpp
+// memory_calls.cpp, memory_advice.cpp and memory_move.cpp
 std::int64_t sys_brk(SyscallContext&);
 std::int64_t sys_mmap(SyscallContext&);
 std::int64_t sys_munmap(SyscallContext&);
@@ -138,7 +138,7 @@ std::int64_t sys_getrusage(SyscallContext&);
 // random.cpp
 std::int64_t sys_getrandom(SyscallContext&);
 
-// identity.cpp: who and where the process is
+// identity.cpp: the identity of the process and its system
 std::int64_t sys_getpid(SyscallContext&);
 std::int64_t sys_gettid(SyscallContext&);
 std::int64_t sys_getppid(SyscallContext&);

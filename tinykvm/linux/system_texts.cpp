@@ -111,7 +111,7 @@ std::string cpuinfo_text(const SyscallContext&, int) {
     return text;
 }
 
-// The program's limit is all the memory there is.
+// The guest sees its memory limit as the memory of the machine.
 std::string meminfo_text(const SyscallContext& call, int) {
     const std::size_t total = call.memory.limits().bytes;
     const std::size_t free = total - std::min(total, call.memory.changed_bytes());
@@ -191,7 +191,7 @@ std::string uuid(std::array<std::uint8_t, 16> bytes) {
 
 }  // namespace
 
-// One of each boot of a program; its requests have the same.
+// Each boot of a program has its own id, which its requests share.
 std::string boot_id_text(const SyscallContext& call, int) { return uuid(call.state.boot_id); }
 
 std::string uuid_text(const SyscallContext&, int) {

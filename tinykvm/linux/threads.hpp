@@ -33,19 +33,19 @@ struct ThreadPointers {
 // What a thread that does not run waits for. All of them end at `until`, and when a signal can be delivered.
 struct Wait {
     enum class For : std::uint8_t {
-        turn,    // nothing: it goes on in user mode
+        turn,    // nothing but its turn: it goes on in user mode
         time,    // `until`
-        futex,   // somebody wakes `address`
+        futex,   // a thread wakes `address`
         files,   // a pipe or an event counter changes
         signal,  // one of `signals`, which are blocked
     };
     For what = For::turn;
-    bool woken = false;       // futex: somebody has
-    bool host_input = false;  // files: or the host's standard input can be read
+    bool woken = false;       // of `futex`: a thread has woken it
+    bool host_input = false;  // of `files`: or the host's standard input can be read
     std::uint32_t bitset = 0;
     GuestAddr address = 0;
     SignalSet signals = 0;
-    std::uint64_t changes_seen = 0;  // files: FileTable::changes()
+    std::uint64_t changes_seen = 0;  // of `files`: FileTable::changes()
     std::uint64_t done = 0;          // bytes of a write that has begun
     std::optional<Clock::time_point> until{};
 
@@ -83,28 +83,28 @@ struct ParkedThread {
     std::shared_ptr<const std::vector<std::byte>> vectors;  // an image as of VectorState
 };
 
-// What a thread runs on.
+// What a processor holds of the thread that runs.
 struct Processor {
     Registers& registers;
     ThreadPointers& pointers;
     VectorState& vectors;
 };
 
-// The thread that runs, or a parked one; null when there is none of that id.
+// Returns the thread that runs or a parked one; null when there is none of that id.
 ThreadState* find_thread(ProcessState& state, int id);
 const ThreadState* find_thread(const ProcessState& state, int id);
 inline bool has_thread(const ProcessState& state, int id) { return id > 0 && find_thread(state, id); }
-// A number for a new thread.
+// Returns a number for a new thread.
 int new_thread_id(ProcessState& state);
 
-// A thread with these registers, and vector registers as they are, that can run. Its state's id must be set.
+// Makes a thread that can run, with these registers and a copy of the vector registers. Its id must be set.
 void add_thread(ProcessState& state, ThreadState thread, const Processor& as);
-// Parks the running thread, if there is one, behind the others and lets the parked one of this index run.
+// Parks the running thread, if there is one, after the others and lets the parked one of this index run.
 void switch_to(ProcessState& state, std::size_t index, const Processor& on);
 // May the thread go on, or look whether it can?
 bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now);
 
-// Wakes up to `most` threads that wait for the word at `address` with a bit of `bitset`; how many.
+// Wakes up to `most` threads that wait for the word at `address` with a bit of `bitset`. Returns how many.
 std::int64_t wake_waiters(ProcessState& state, GuestAddr address, std::int64_t most, std::uint32_t bitset = ~0u);
 
 }  // namespace tinykvm::linux_abi

@@ -19,7 +19,7 @@ constexpr std::int64_t second = 1'000'000'000;
 constexpr std::uint64_t tick = 10'000'000;  // ns: times() counts in 1/100 s
 
 // CPU clocks: the two constants, and the negative ids that name a process or thread (clock_getcpuclockid).
-// A thread's is its process'.
+// The CPU clock of a thread is that of its process.
 bool is_cpu_clock(SyscallContext& call, int clock) {
     if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
     if (clock >= 0 || (clock & 3) == 3) return false;

@@ -1,4 +1,4 @@
-// Lines for Options::log_system_calls, in the manner of strace.
+// Lines for Options::log_system_calls, as strace writes them.
 #include <cstdio>
 #include <cstring>
 

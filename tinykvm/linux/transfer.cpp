@@ -6,7 +6,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Both directions alike: `piece_at` gives the host memory behind guest addresses, `move` does the work.
+// Is the same in both directions: `piece_at` returns the host's memory of guest addresses, `move` does the work.
 template <typename PieceAt, typename Move>
 std::int64_t transfer(SyscallContext& call, std::span<const GuestRange> ranges, PieceAt piece_at, Move move) {
     std::int64_t done = 0;

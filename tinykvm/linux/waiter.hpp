@@ -1,4 +1,4 @@
-// Waiting on behalf of a guest: never past the deadline, and ended by an interrupt.
+// Waiting on behalf of a guest. A wait never goes past the deadline, and an interrupt ends it.
 //
 // Thread safety: one thread. Errors: Timeout, named after what the guest was waiting in.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace tinykvm::linux_abi {
 
-// What the host's standard input is ready for now (poll.h); 0: nothing.
+// The events (poll.h) that the host's standard input is ready for now; 0 when there are none.
 short host_input_events();
 
 class Waiter {
@@ -19,8 +19,8 @@ class Waiter {
 
     // For loops over lengths a guest chose: throws Timeout when the deadline has passed.
     void check() const;
-    // Waits until a descriptor of the host has one of `events` (poll.h); -1: only waits. Returns the events, 0 at
-    // `until`, at once when that has passed.
+    // Waits until a descriptor of the host has one of `events` (poll.h). With descriptor -1 it only waits. Returns the
+    // events, or 0 at `until`; at once when that has passed.
     short wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const;
 
   private:

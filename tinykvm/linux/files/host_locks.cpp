@@ -13,7 +13,7 @@ namespace {
 // How often to look again while another process holds the lock.
 constexpr auto pause = std::chrono::milliseconds(2);
 
-// The descriptor of the host that holds this description's locks; -1 when the file cannot be had again.
+// Returns the host's descriptor that holds this description's locks; -1 when the file cannot be opened once more.
 int lock_handle(SyscallContext& call, OpenFile& file) {
     // With more than one reference it is also the snapshot's or another fork's, and not to be changed here.
     if (file.locks && file.locks.use_count() == 1) return file.locks->fd();

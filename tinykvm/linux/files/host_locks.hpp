@@ -2,8 +2,8 @@
 //
 // A lock belongs to a description of the host's. The guest's own is shared with the snapshot and all its forks and must
 // stay as it is, so a description that locks gets one more, its own, of the same file. It goes when the state it is in
-// goes, and when FileTable::release_locks() says so: what a request locked ends when it is answered, so that whoever
-// has the answer does not find the lock. Locks taken before the snapshot was made stay with the snapshot.
+// goes, and when FileTable::release_locks() says so: what a request locked ends when it is answered, so that a
+// client that has the answer does not find the lock. Locks taken before the snapshot was made stay with the snapshot.
 #pragma once
 
 #include "tinykvm/linux/syscall_context.hpp"
