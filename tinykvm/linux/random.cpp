@@ -1,5 +1,5 @@
 // Random bytes always come fresh from the host, in every fork and after every reset.
-#include "tinykvm/linux/random.hpp"
+#include "tinykvm/os/random.hpp"
 
 #include <sys/random.h>
 

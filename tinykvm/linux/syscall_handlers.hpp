@@ -21,7 +21,6 @@ std::int64_t sys_pwritev2(SyscallContext&);
 std::int64_t sys_sendto(SyscallContext&);
 std::int64_t sys_recvfrom(SyscallContext&);
 std::int64_t sys_lseek(SyscallContext&);
-
 // descriptors.cpp: the descriptor table
 std::int64_t sys_close(SyscallContext&);
 std::int64_t sys_close_range(SyscallContext&);
@@ -31,12 +30,10 @@ std::int64_t sys_dup3(SyscallContext&);
 std::int64_t sys_fcntl(SyscallContext&);
 std::int64_t sys_ioctl(SyscallContext&);
 std::int64_t sys_flock(SyscallContext&);
-
 // open.cpp
 std::int64_t sys_open(SyscallContext&);
 std::int64_t sys_openat(SyscallContext&);
 std::int64_t sys_creat(SyscallContext&);
-
 // stat.cpp: asking about files
 std::int64_t sys_stat(SyscallContext&);
 std::int64_t sys_lstat(SyscallContext&);
@@ -50,14 +47,12 @@ std::int64_t sys_readlink(SyscallContext&);
 std::int64_t sys_readlinkat(SyscallContext&);
 std::int64_t sys_statfs(SyscallContext&);
 std::int64_t sys_fstatfs(SyscallContext&);
-
 // directories.cpp: listing and the working directory
 std::int64_t sys_getdents64(SyscallContext&);
 std::int64_t sys_getcwd(SyscallContext&);
 std::int64_t sys_chdir(SyscallContext&);
 std::int64_t sys_fchdir(SyscallContext&);
 std::int64_t sys_umask(SyscallContext&);
-
 // path_changes.cpp: names
 std::int64_t sys_unlink(SyscallContext&);
 std::int64_t sys_unlinkat(SyscallContext&);
@@ -72,7 +67,6 @@ std::int64_t sys_linkat(SyscallContext&);
 std::int64_t sys_symlinkat(SyscallContext&);
 std::int64_t sys_mknod(SyscallContext&);
 std::int64_t sys_mknodat(SyscallContext&);
-
 // file_changes.cpp: contents, modes and times of what exists
 std::int64_t sys_fsync(SyscallContext&);
 std::int64_t sys_sync(SyscallContext&);
@@ -89,7 +83,6 @@ std::int64_t sys_fchown(SyscallContext&);
 std::int64_t sys_fchownat(SyscallContext&);
 std::int64_t sys_utimensat(SyscallContext&);
 std::int64_t sys_no_attributes(SyscallContext&);  // extended attributes
-
 // files/pipe.cpp, socket.cpp and event.cpp
 std::int64_t sys_pipe(SyscallContext&);
 std::int64_t sys_pipe2(SyscallContext&);
@@ -97,7 +90,6 @@ std::int64_t sys_socketpair(SyscallContext&);
 std::int64_t sys_getsockname(SyscallContext&);  // and getpeername
 std::int64_t sys_eventfd(SyscallContext&);
 std::int64_t sys_eventfd2(SyscallContext&);
-
 // files/epoll.cpp
 std::int64_t sys_epoll_create(SyscallContext&);
 std::int64_t sys_epoll_create1(SyscallContext&);
@@ -105,13 +97,11 @@ std::int64_t sys_epoll_ctl(SyscallContext&);
 std::int64_t sys_epoll_wait(SyscallContext&);
 std::int64_t sys_epoll_pwait(SyscallContext&);
 std::int64_t sys_epoll_pwait2(SyscallContext&);
-
 // poll.cpp
 std::int64_t sys_poll(SyscallContext&);
 std::int64_t sys_ppoll(SyscallContext&);
 std::int64_t sys_select(SyscallContext&);
 std::int64_t sys_pselect6(SyscallContext&);
-
 // memory_calls.cpp, memory_advice.cpp and memory_move.cpp
 std::int64_t sys_brk(SyscallContext&);
 std::int64_t sys_mmap(SyscallContext&);
@@ -122,7 +112,6 @@ std::int64_t sys_mincore(SyscallContext&);
 std::int64_t sys_msync(SyscallContext&);
 std::int64_t sys_mlock(SyscallContext&);
 std::int64_t sys_mremap(SyscallContext&);
-
 // time.cpp
 std::int64_t sys_clock_gettime(SyscallContext&);
 std::int64_t sys_clock_getres(SyscallContext&);
@@ -134,10 +123,8 @@ std::int64_t sys_times(SyscallContext&);
 std::int64_t sys_nanosleep(SyscallContext&);
 std::int64_t sys_clock_nanosleep(SyscallContext&);
 std::int64_t sys_getrusage(SyscallContext&);
-
 // random.cpp
 std::int64_t sys_getrandom(SyscallContext&);
-
 // identity.cpp: the identity of the process and its system
 std::int64_t sys_getpid(SyscallContext&);
 std::int64_t sys_gettid(SyscallContext&);
@@ -157,7 +144,6 @@ std::int64_t sys_uname(SyscallContext&);
 std::int64_t sys_sysinfo(SyscallContext&);
 std::int64_t sys_capget(SyscallContext&);
 std::int64_t sys_personality(SyscallContext&);
-
 // limits.cpp: resource limits and scheduling
 std::int64_t sys_getrlimit(SyscallContext&);
 std::int64_t sys_setrlimit(SyscallContext&);
@@ -174,7 +160,6 @@ std::int64_t sys_sched_setparam(SyscallContext&);
 std::int64_t sys_sched_get_priority_max(SyscallContext&);
 std::int64_t sys_sched_get_priority_min(SyscallContext&);
 std::int64_t sys_getcpu(SyscallContext&);
-
 // process_calls.cpp: the process and its thread
 std::int64_t sys_arch_prctl(SyscallContext&);
 std::int64_t sys_prctl(SyscallContext&);
@@ -184,16 +169,13 @@ std::int64_t sys_get_robust_list(SyscallContext&);
 std::int64_t sys_wait4(SyscallContext&);
 std::int64_t sys_waitid(SyscallContext&);
 std::int64_t sys_quietly_missing(SyscallContext&);  // what libraries try and do without
-
 // clone.cpp: the beginning and the end of threads
 std::int64_t sys_clone(SyscallContext&);
 std::int64_t sys_clone3(SyscallContext&);
 std::int64_t sys_exit(SyscallContext&);
 std::int64_t sys_exit_group(SyscallContext&);
-
 // futex.cpp
 std::int64_t sys_futex(SyscallContext&);
-
 // signals.cpp
 std::int64_t sys_rt_sigaction(SyscallContext&);
 std::int64_t sys_rt_sigprocmask(SyscallContext&);
