@@ -2,6 +2,7 @@
 #include <future>
 #include <thread>
 
+#include "tests/unit/eventually.hpp"
 #include "tests/unit/http_server.hpp"
 #include "tests/unit/vtc_guest.hpp"
 
@@ -208,8 +209,11 @@ TEST_F(FetchTest, BootThatFetchesCanBeCancelled) {
             return true;
         }
     });
-    while (silent.requests().empty()) std::this_thread::yield();
-    while (booting.wait_for(10ms) != std::future_status::ready) control.cancel();
+    eventually("the program asks the server", [&] { return !silent.requests().empty(); });
+    eventually("the boot that is cancelled ends", [&] {
+        control.cancel();
+        return booting.wait_for(10ms) == std::future_status::ready;
+    });
     EXPECT_TRUE(booting.get());
 }
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "tests/unit/eventually.hpp"
 #include "tests/unit/http_server.hpp"
 #include "tests/unit/vtc_guest.hpp"
 
@@ -178,7 +179,7 @@ TEST_F(SelfRequestsTest, DepthCannotBeForged) {
 TEST_F(SelfRequestsTest, MaximumOfConcurrentRequests) {
     std::atomic<bool> go{false};
     HttpServer server([&](const std::string&) {
-        while (!go) std::this_thread::yield();
+        eventually("the test lets the server answer", [&] { return go.load(); });
         return ok("");
     });
     requests.configure("", server.url(""), 2);
@@ -186,7 +187,7 @@ TEST_F(SelfRequestsTest, MaximumOfConcurrentRequests) {
     for (int i = 0; i < 2; i++) {
         threads.emplace_back([&] { EXPECT_EQ(requests.fetch(get("/")).status, 200); });
     }
-    while (server.requests().size() < 2) std::this_thread::yield();
+    eventually("two requests are under way", [&] { return server.requests().size() >= 2; });
     const HttpFailure failure = failure_of(get("/"));
     EXPECT_EQ(failure.kind(), FailureKind::busy);
     EXPECT_EQ(failure.error(), EAGAIN);

@@ -6,6 +6,7 @@
 
 #include "src/programs/catalogue.hpp"
 #include "src/programs/reaper.hpp"
+#include "tests/unit/eventually.hpp"
 #include "tests/unit/vtc_guest.hpp"
 #include "tinykvm/program.hpp"
 
@@ -36,9 +37,7 @@ TEST(Reaper, GoesOnWithoutItsOwner) {
         reaper.watch([thing] { return thing->load(); });
     }
     *thing = true;
-    while (thing.use_count() > 1) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("the reaper lets go of what has ended", [&] { return thing.use_count() <= 1; });
 }
 
 class GenerationsTest : public VtcGuestTest {
@@ -73,9 +72,8 @@ class GenerationsTest : public VtcGuestTest {
         }
     }
     void wait_for_boots(std::uint64_t count) {
-        while (counters[Counter::boots] < count) {
-            std::this_thread::sleep_for(1ms);
-        }
+        eventually("the program is booted " + std::to_string(count) + " times",
+                   [&] { return counters[Counter::boots] >= count; });
     }
 
     static constexpr const char* hello = "hello url= arg=";
@@ -240,9 +238,7 @@ TEST_F(GenerationsTest, CatalogueEndsInTime) {
     EXPECT_GE(Clock::now(), begin + 4s);
     EXPECT_LT(Clock::now(), begin + 9s);
     leases.clear();
-    while (threads() > threads_before - 4) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("the threads of the VMs end", [&] { return threads() <= threads_before - 4; });
 }
 
 // Every request is answered, by the old program or the new one; nothing is left of the generations that were.
@@ -268,9 +264,7 @@ TEST_F(GenerationsTest, ReplacedUnderLoad) {
     for (int i = 0; i < rounds(20); i++) {
         i % 3 == 2 ? (void)service.unload() : service.update(program(i % 3 == 0 ? "counter" : "hello"));
         const int now = served;
-        while (served < now + 20) {
-            std::this_thread::sleep_for(1ms);
-        }
+        eventually("20 more requests are served", [&] { return served >= now + 20; });
     }
     enough = true;
     for (auto& client : clients) {

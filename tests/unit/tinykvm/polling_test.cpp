@@ -1,4 +1,5 @@
 // Calls of a fork that is entered and waits for them (Fork, "Calls without entering").
+#include "tests/unit/eventually.hpp"
 #include "tests/unit/polled_fork.hpp"
 
 namespace tinykvm {
@@ -146,7 +147,7 @@ TEST(Polling, WithoutAListenerCallsLeaveTheGuest) {
     ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
     polled.fork.stop_listening();
     polled.fork.take_call(guest.calls);  // one may have been posted before
-    while (!polled.left && !guest.calls.answered) std::this_thread::yield();
+    eventually("the guest answers or leaves", [&] { return polled.left || guest.calls.answered; });
     polled.join();
     EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
     EXPECT_EQ(guest.calls.notes.size(), 20u);
@@ -160,7 +161,8 @@ TEST(Polling, CallsThatWaitLeaveTheGuest) {
     guest.calls.notes_wait = true;
     ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
     std::thread interrupter([&] {
-        while (!polled.left && guest.calls.noted_by.load() == std::thread::id()) std::this_thread::yield();
+        eventually("the guest calls or leaves",
+                   [&] { return polled.left || guest.calls.noted_by.load() != std::thread::id(); });
         polled.fork.interrupt();
     });
     EXPECT_FALSE(polled.listen());

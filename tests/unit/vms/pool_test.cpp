@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/unit/eventually.hpp"
 #include "tests/unit/vtc_guest.hpp"
 
 namespace tinykvm::host {
@@ -47,17 +48,13 @@ TEST_F(PoolTest, WhoDoesNotWaitGetsAFreeVmOrNone) {
     EXPECT_FALSE(vms->try_acquire());
     EXPECT_EQ(vms->occupancy().vms, 0U);
     (void)get(*vms, "/");
-    while (vms->occupancy().idle == 0) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("the VM is given back", [&] { return vms->occupancy().idle != 0; });
     Lease held = vms->try_acquire();
     ASSERT_TRUE(held);
     EXPECT_FALSE(vms->try_acquire());
     // It does not overtake those who wait in line.
     auto first = std::async(std::launch::async, [&] { return vms->acquire(soon(), nullptr); });
-    while (vms->occupancy().waiting == 0) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("a request is in line", [&] { return vms->occupancy().waiting != 0; });
     held.give_back();
     Lease waited = first.get();
     EXPECT_FALSE(vms->try_acquire());
@@ -79,9 +76,8 @@ TEST_F(PoolTest, LineIsFirstComeFirstServed) {
             const std::lock_guard lock(mutex);
             order.push_back(i);
         });
-        while (vms->occupancy().waiting != static_cast<std::size_t>(i + 1)) {
-            std::this_thread::sleep_for(1ms);
-        }
+        eventually("the request is in line",
+                   [&] { return vms->occupancy().waiting == static_cast<std::size_t>(i + 1); });
     }
     held.give_back();
     for (auto& thread : threads) {
@@ -105,9 +101,7 @@ TEST_F(PoolTest, RequestsInsideOfOthersAreBeforeThoseOfClients) {
             const std::lock_guard lock(mutex);
             order.push_back(static_cast<int>(i));
         });
-        while (vms->occupancy().waiting != i + 1) {
-            std::this_thread::sleep_for(1ms);
-        }
+        eventually("the request is in line", [&] { return vms->occupancy().waiting == i + 1; });
     }
     held.give_back();
     for (auto& thread : threads) {
@@ -140,9 +134,7 @@ TEST_F(PoolTest, ClientThatLeavesFreesItsPlaceAndItsVm) {
 TEST_F(PoolTest, ClosingEndsWhatRunsAndWhatWaits) {
     const auto vms = pool(guest_config("rogue"));
     auto running = std::async(std::launch::async, [&] { return get(*vms, "/loop"); });
-    while (counters[Counter::requests] == 0) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("the request has begun", [&] { return counters[Counter::requests] != 0; });
     auto waiting = std::async(std::launch::async, [&]() -> std::string {
         try {
             return get(*vms, "/x");
@@ -150,9 +142,7 @@ TEST_F(PoolTest, ClosingEndsWhatRunsAndWhatWaits) {
             return to_string(failure.kind());
         }
     });
-    while (vms->occupancy().waiting == 0) {
-        std::this_thread::sleep_for(1ms);
-    }
+    eventually("a request is in line", [&] { return vms->occupancy().waiting != 0; });
     vms->close(300s);
     EXPECT_EQ(running.get(), "shutting down");
     EXPECT_EQ(waiting.get(), "shutting down");

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tests/unit/booted_guest.hpp"
+#include "tests/unit/eventually.hpp"
 
 namespace tinykvm {
 namespace {
@@ -225,7 +226,7 @@ TEST(FileCopies, KeepsWhatWasUsedLastWithinItsBounds) {
     }
     const auto get = [&](std::size_t i) { return copies.get(files[i].get(), [] {}); };
     EXPECT_EQ(get(0), nullptr) << "it has just been changed";
-    while (!get(2)) std::this_thread::sleep_for(std::chrono::milliseconds(50));  // as the last one it is ready last
+    eventually("the file that was written last is settled", [&] { return get(2) != nullptr; });
     const auto first = get(0);
     ASSERT_TRUE(first);
     EXPECT_TRUE(get(1)) << "the third had to go";
