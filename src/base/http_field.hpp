@@ -42,7 +42,7 @@ std::string_view name_of(std::string_view line);
 inline bool is_field(std::string_view line, std::string_view name) { return same_name(name_of(line), name); }
 
 // Takes a line apart that is to become part of a message. Nullopt, and the reason in `why`, when it may not.
-std::optional<HttpField> parse_field(std::string_view line, std::string& why);
+[[nodiscard]] std::optional<HttpField> parse_field(std::string_view line, std::string& why);
 
 // Fields that describe one hop or the body's framing: only the host sets them.
 bool is_framing_field(std::string_view name);

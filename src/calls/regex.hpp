@@ -30,7 +30,7 @@ inline constexpr std::size_t max_regexes_bytes = std::size_t{1} << 20;  // all o
 class Regex {
   public:
     // Null, and the reason in `why`, when it is not a pattern or asks for too much.
-    static std::shared_ptr<const Regex> compile(std::string_view pattern, std::string& why);
+    [[nodiscard]] static std::shared_ptr<const Regex> compile(std::string_view pattern, std::string& why);
     ~Regex();
     Regex(const Regex&) = delete;
     Regex& operator=(const Regex&) = delete;

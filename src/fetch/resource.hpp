@@ -18,7 +18,7 @@ inline constexpr std::string_view allowed_uris =
     "a string of the form file:///path, http://host/path or https://host/path";
 
 // What is wrong with a URI that is to be read, or nothing.
-std::string uri_problem(const std::string& uri);
+[[nodiscard]] std::string uri_problem(const std::string& uri);
 
 // Which state of a resource some bytes are. What its source does not say is empty.
 struct ResourceVersion {

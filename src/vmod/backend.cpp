@@ -19,19 +19,24 @@ namespace {
 
 // What vcl_backend_error begins with.
 void set_error(struct busyobj* bo, host::FailureKind kind) {
-    if (kind == host::FailureKind::unsupported) {
-        bo->err_code = 501;
-        bo->err_reason = nullptr;
-    } else if (kind == host::FailureKind::too_slow) {
-        bo->err_code = 408;
-        bo->err_reason = nullptr;
-    } else if (host::is_program_failure(kind)) {
-        bo->err_code = 500;
-        bo->err_reason = nullptr;
-    } else {
-        bo->err_code = 503;
-        bo->err_reason = "Backend fetch failed";
+    bo->err_reason = nullptr;  // the usual one of the status
+    switch (kind) {
+        case host::FailureKind::unsupported: bo->err_code = 501; return;
+        case host::FailureKind::too_slow: bo->err_code = 408; return;
+        case host::FailureKind::crashed:
+        case host::FailureKind::timed_out:
+        case host::FailureKind::out_of_memory:
+        case host::FailureKind::no_answer:
+        case host::FailureKind::invalid_answer: bo->err_code = 500; return;
+        case host::FailureKind::too_large:
+        case host::FailureKind::client_gone:
+        case host::FailureKind::busy:
+        case host::FailureKind::not_ready:
+        case host::FailureKind::host_error:
+        case host::FailureKind::shutting_down: break;
     }
+    bo->err_code = 503;
+    bo->err_reason = "Backend fetch failed";
 }
 
 bool is_head(const struct busyobj* bo) { return view(http_GetMethod(bo->bereq)) == "HEAD"; }

@@ -1,4 +1,7 @@
-// How fast the body of a request comes. While it comes it holds a VM, so a client must not take its time.
+// How fast a client sends the body of its request. The request holds a VM meanwhile, so one whose body comes too slowly
+// is ended.
+//
+// One for each request with a body; the owner is what reads the body (request_body.cpp).
 //
 // Thread safety: any thread.
 #pragma once
@@ -15,14 +18,14 @@ namespace tinykvm::host {
 
 class BodyPace {
   public:
-    // What has been waited for as long as this must have come this fast, on the whole.
+    // When a body was waited for longer than this, all of it so far must have come at least this fast.
     static constexpr std::chrono::seconds patience{10};
     static constexpr std::size_t least_bytes_per_second = 1024;
 
     // The client is waited for from `now` on.
     explicit BodyPace(Clock::time_point now) : waiting_since_(now) {}
 
-    // So much has come, and until go_on() the client waits for us.
+    // So many bytes have come. From now on it is the client that waits for us, until go_on().
     void arrived(std::size_t bytes, Clock::time_point now);
     void go_on(Clock::time_point now);
 

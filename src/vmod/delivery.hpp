@@ -23,7 +23,7 @@ class Delivery {
     const host::Response& response() const { return answer_.response(); }
     void drop_body(const Log& log) { answer_.drop_body(log); }
     // Makes this the source of the fetch. False: no workspace.
-    bool push_filter(struct vfp_ctx* context);
+    [[nodiscard]] bool push_filter(struct vfp_ctx* context);
 
     // Copies the next `*size` bytes at most and says how many it were. Throws host::Failure.
     enum vfp_status pull(const Log& log, void* to, ssize_t* size);

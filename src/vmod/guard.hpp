@@ -1,4 +1,6 @@
-// C++ exceptions never reach Varnish's C: every function it calls goes through here.
+// C++ exceptions never reach the C frames of Varnish: every function that Varnish calls runs its body in guarded().
+//
+// Thread safety: the thread of the VRT context.
 #pragma once
 
 #include <exception>
@@ -9,10 +11,11 @@
 
 namespace tinykvm::vmod {
 
-// While a VCL is loaded, a failure fails the load with the message; later it is a log line and the fallback is
-// the result.
+// Says what went wrong in a function of the VMOD. While a VCL is loaded this fails the load; later it is a line in the
+// log.
 void report_exception(VRT_CTX, const char* function, const char* what) noexcept;
 
+// What `body` returns, or `fallback` after it has thrown, which is reported.
 template <typename Result, typename Body>
 Result guarded(VRT_CTX, const char* function, Result fallback, Body&& body) noexcept {
     try {

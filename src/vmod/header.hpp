@@ -17,8 +17,8 @@ void apply_changes(struct http* message, std::span<const host::HeaderChange> cha
 // Content type, extra headers and header changes of a response, each over what the message has of them.
 void add_headers(struct http* message, const host::Response& response);
 
-// Would add_headers() find room, and what Varnish adds to a message behind us as well? Changes nothing. Empty: yes;
+// Would add_headers() find room, and what Varnish adds to a message later as well? Changes nothing. Empty: yes;
 // else what is too small.
-std::string_view missing_room(const struct http* message, const host::Response& response);
+[[nodiscard]] std::string_view missing_room(const struct http* message, const host::Response& response);
 
 }  // namespace tinykvm::vmod

@@ -120,7 +120,18 @@ void update_from_body(VRT_CTX, const UpdateTask& task) {
                 throw Refusal{409, "another live update of this program is under way\n", failure.what()};
             case host::FailureKind::not_ready:
                 throw Refusal{422, "the new program did not start; the old one stays\n", failure.what()};
-            default: throw Refusal{503, "no live update is possible now; the old program stays\n", failure.what()};
+            case host::FailureKind::crashed:
+            case host::FailureKind::timed_out:
+            case host::FailureKind::out_of_memory:
+            case host::FailureKind::no_answer:
+            case host::FailureKind::invalid_answer:
+            case host::FailureKind::unsupported:
+            case host::FailureKind::too_large:
+            case host::FailureKind::too_slow:
+            case host::FailureKind::client_gone:
+            case host::FailureKind::host_error:
+            case host::FailureKind::shutting_down:
+                throw Refusal{503, "no live update is possible now; the old program stays\n", failure.what()};
         }
     }
 }

@@ -23,7 +23,7 @@ class Log {
     void line(enum VSL_tag_e tag, std::string_view text) const;
 
     // What came of a request: the program's own lines, then its failures, the last of them as `fatal` if
-    // nothing else answered, with registers and backtrace behind each.
+    // nothing else answered, with registers and backtrace after each.
     void outcome(std::string_view program, const host::Outcome& outcome, enum VSL_tag_e fatal) const;
     // The program's own lines.
     void lines(std::string_view program, const std::vector<std::string>& lines) const;

@@ -1,6 +1,6 @@
 // Varnish's headers, for C++. Included by files of this directory only, and nowhere else.
 //
-// <cassert> comes first: behind Varnish's headers it would silently turn their assert(), which leaves a panic
+// <cassert> comes first: after Varnish's headers it would silently turn their assert(), which leaves a panic
 // message, back into libc's.
 #pragma once
 
