@@ -42,7 +42,7 @@ class NotAllowed : public LoadError {
     std::string path_;
 };
 
-// The deadline passed. `what()` names the limit.
+// The deadline passed, or the run was interrupted. The caller knows which limit its deadline was.
 class Timeout : public Error {
   public:
     using Error::Error;

@@ -28,7 +28,7 @@ struct HostCall {
 struct HostCallResult {
     enum class Next {
         resume,  // the guest goes on with `value` in rax
-        stop,    // Machine::run / Fork::call returns StopReason::host_call; the guest stays where it is
+        stop,    // what runs the guest returns Stop::Reason::host_call; the guest stays where it is
     };
     Next next = Next::resume;
     std::int64_t value = 0;

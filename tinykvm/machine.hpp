@@ -48,8 +48,8 @@ class Machine {
     Machine& operator=(Machine&&) noexcept;
 
     // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
-    // Throws GuestFault, Timeout ("boot time"), OutOfMemory ("max_memory") or what `calls` throws; the machine
-    // is of no use afterwards.
+    // Throws GuestFault, Timeout, OutOfMemory ("max_memory") or what `calls` throws; the machine is of no use
+    // afterwards.
     Stop run(HostCalls* calls, Deadline deadline);
 
     // --- Of a program that stands still in a host call (Stop::Reason::host_call), before freeze().

@@ -9,7 +9,7 @@
 namespace tinykvm::host {
 
 // All views are borrowed: they must live until the request has been answered and released. Nothing in them may
-// contain a zero byte. The body is not here: it goes straight into guest memory (Lease::append_body).
+// contain a zero byte. The body is not here: it goes straight into guest memory (append_body of the VM).
 struct Request {
     std::string_view method = "GET";
     std::string_view url;
