@@ -42,7 +42,7 @@ class NotAllowed : public LoadError {
     std::string path_;
 };
 
-// The deadline passed, or the run was interrupted. The caller knows which limit its deadline was.
+// The deadline passed. `what()` says in what the program was then.
 class Timeout : public Error {
   public:
     using Error::Error;

@@ -1,6 +1,6 @@
 #include "tinykvm/fork.hpp"
 
-#include "tinykvm/guest.hpp"
+#include "tinykvm/guest/guest.hpp"
 #include "tinykvm/kvm/system.hpp"
 
 namespace tinykvm {

@@ -4,7 +4,6 @@
 // Holds its snapshot, owns its VM and memory.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -12,7 +11,8 @@
 #include <span>
 
 #include "tinykvm/host_calls.hpp"
-#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/snapshot.hpp"
 #include "tinykvm/statistics.hpp"
 #include "tinykvm/types.hpp"
@@ -38,10 +38,10 @@ class Fork {
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
 
     // Calls `function` while the guest stands in a host call, below what that has on its stack. resume() goes on
-    // behind the host call as if nothing had been called. Otherwise like call().
+    // after the host call as if nothing had been called. Otherwise like call().
     Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
 
-    // Lets the guest go on behind the host call it stopped in (in the snapshot: the one it was frozen in),
+    // Lets the guest go on after the host call it stopped in (in the snapshot: the one it was frozen in),
     // with `result` as the call's value. Otherwise like call().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
 
@@ -57,17 +57,16 @@ class Fork {
     //   ... which returns                    memory()
     //   reset()
     //
-    // Host calls of a program that kvm_api.h compiled are posted while somebody listens, and are handled by the
+    // Host calls of a program that kvm_api.h compiled are posted while a thread listens, and are handled by the
     // thread that calls take_call(); everything else the guest does leaves it and is handled by wait_for_call().
 
-    // What it waits for: as for call(), or as for resume().
-    enum class Awaits { call, result };
+    using Awaits = tinykvm::Awaits;  // a call as by call(), or a result as by resume()
 
     // Between calls: the next wait_for_call() enters a guest that waits for at most `wait` until it leaves by
     // itself. False when this host cannot (guests have no time-stamp counter), or a result is awaited by a program that
     // does not call the host as kvm_api.h does; nothing has changed then.
     bool prepare_wait(Awaits awaits, std::chrono::microseconds wait);
-    // Enters the guest, and stays until it has left. nullopt: nobody called (any more), and it is as it was before.
+    // Enters the guest, and stays until it has left. nullopt: there was no call (any more), and it is as it was before.
     // Otherwise returns and throws what call() would, or returns what take_call() did.
     std::optional<Stop> wait_for_call(HostCalls& calls);
 

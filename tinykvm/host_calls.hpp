@@ -7,17 +7,18 @@
 #include <cstdint>
 #include <optional>
 
-#include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/registers.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm {
 
+class GuestMemory;
+
 struct HostCall {
     std::uint32_t number = 0;
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, rcx, r8, r9
-    // A call that waits gives up at the deadline, and soon after somebody has interrupted the guest. (Either ends the
-    // run when the call has returned.)
+    // A call that waits gives up at the deadline, and soon after the guest was interrupted. (Either ends the run when
+    // the call has returned.)
     Deadline deadline{};
     const std::atomic<bool>* interrupted = nullptr;
 
@@ -28,7 +29,7 @@ struct HostCall {
 struct HostCallResult {
     enum class Next {
         resume,  // the guest goes on with `value` in rax
-        stop,    // what runs the guest returns Stop::Reason::host_call; the guest stays where it is
+        stop,    // the run ends with Stop::Reason::host_call; the guest stays where it is
     };
     Next next = Next::resume;
     std::int64_t value = 0;
@@ -39,8 +40,8 @@ struct HostCallResult {
     static HostCallResult stop() { return {Next::stop, 0}; }
 };
 
-// Implemented by whoever runs a guest. Called on the thread that runs it, while it stands still; with Fork::take_call()
-// on that thread, while the guest spins.
+// Implemented by what runs a guest, which owns it. Called on the thread that is in run(), call() or resume() of the
+// guest, which stands still meanwhile; or on the thread that is in Fork::take_call(), while the guest spins and waits.
 // The implementation may throw any tinykvm::Error to end the run with it.
 class HostCalls {
   public:

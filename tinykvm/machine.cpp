@@ -1,6 +1,6 @@
 #include "tinykvm/machine.hpp"
 
-#include "tinykvm/guest.hpp"
+#include "tinykvm/guest/guest.hpp"
 
 namespace tinykvm {
 

@@ -3,16 +3,15 @@
 // Thread safety: one thread at a time; any thread. Owns its VM, memory and open files.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "tinykvm/host_calls.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/program.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/snapshot.hpp"
 #include "tinykvm/statistics.hpp"
 #include "tinykvm/types.hpp"
@@ -20,24 +19,6 @@
 namespace tinykvm {
 
 class Guest;
-
-// Why a run came to an end without an error.
-struct Stop {
-    enum class Reason {
-        host_call,  // HostCalls said stop
-        exited,     // the program ended; exit_status is what it said
-        returned,   // the called function returned (Fork::call and call_on_top only)
-    };
-    Reason reason = Reason::exited;
-    int exit_status = 0;
-    std::array<std::uint64_t, 2> values{};  // of a function that returned: RAX and RDX
-};
-
-// A range of guest addresses nothing else uses, readable and writable, for the data of requests.
-struct RequestArea {
-    GuestAddr begin = 0;
-    std::size_t size = 0;  // max_request_memory, rounded up
-};
 
 class Machine {
   public:
@@ -48,8 +29,8 @@ class Machine {
     Machine& operator=(Machine&&) noexcept;
 
     // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
-    // Throws GuestFault, Timeout, OutOfMemory ("max_memory") or what `calls` throws; the machine is of no use
-    // afterwards.
+    // Throws GuestFault, Timeout, OutOfMemory ("max_memory") or what `calls` throws; only destroying the
+    // machine is of use afterwards.
     Stop run(HostCalls* calls, Deadline deadline);
 
     // --- Of a program that stands still in a host call (Stop::Reason::host_call), before freeze().
@@ -57,7 +38,7 @@ class Machine {
     // Calls `function` as Fork::call() does. Afterwards the program stands where it stood, with the registers it had;
     // what the call changed in memory and in the process stays.
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
-    // Lets the program go on behind that host call, with `result` as its value. Otherwise like run().
+    // Lets the program go on after that host call, with `result` as its value. Otherwise like run().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
     // Where requests of such calls can be laid out. Nothing of it gets into the snapshot.
     RequestArea request_area();

@@ -45,9 +45,9 @@ struct Options {
     // from the host while it boots.
     std::size_t shared_memory = 0;
     // Addresses that only mappings get that ask for them, fixed or as a hint. Whole pages.
-    std::vector<AddressRange> addresses_on_request;
+    std::vector<GuestRange> addresses_on_request;
     // Addresses where nothing is ever mapped. Whole pages.
-    std::vector<AddressRange> closed_addresses;
+    std::vector<GuestRange> closed_addresses;
     // Files that forks map are copied once for all of them, at most max_memory of them at a time, and not for each.
     bool share_mapped_files = false;
     // mmap with MAP_FIXED at addresses that cannot be had finds another place, instead of failing.

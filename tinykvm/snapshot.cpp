@@ -1,6 +1,6 @@
 #include "tinykvm/snapshot.hpp"
 
-#include "tinykvm/snapshot_contents.hpp"
+#include "tinykvm/guest/snapshot_contents.hpp"
 
 namespace tinykvm {
 

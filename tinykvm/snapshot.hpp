@@ -1,6 +1,6 @@
 // A booted program, frozen: memory image, process state, registers. Immutable, shared by all its forks.
 //
-// Thread safety: immutable; any thread at any time. Lives as long as a Fork or anybody else holds it.
+// Thread safety: immutable; any thread at any time. Lives as long as a Fork or anything else holds it.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace tinykvm {
 
-struct SnapshotContents;  // tinykvm/guest.hpp
+struct SnapshotContents;  // tinykvm/guest/snapshot_contents.hpp
 
 class Snapshot {
   public:

@@ -32,11 +32,11 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
 // Guest addresses [begin, end).
-struct AddressRange {
+struct GuestRange {
     GuestAddr begin = 0, end = 0;
 
     bool overlaps(GuestAddr from, GuestAddr to) const { return from < end && begin < to; }
-    bool operator==(const AddressRange&) const = default;
+    bool operator==(const GuestRange&) const = default;
 };
 
 }  // namespace tinykvm

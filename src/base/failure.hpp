@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/machine.hpp"
+#include "tinykvm/run.hpp"
 
 namespace tinykvm::host {
 

@@ -17,8 +17,8 @@
 
 #include "src/calls/guest_abi.hpp"
 #include "src/calls/request.hpp"
-#include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/run.hpp"
 
 namespace tinykvm::host {
 

@@ -32,7 +32,7 @@ std::optional<std::uint64_t> hexadecimal(const json& value) {
     return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
-std::string read_range(const json& value, AddressRange& range) {
+std::string read_range(const json& value, GuestRange& range) {
     if (!value.is_array() || value.size() != 2) {
         return "a range has two parts";
     }
@@ -64,10 +64,10 @@ std::string complaint(std::string_view key, const std::string& value, const std:
 
 std::string mebibytes(std::size_t bytes) { return std::to_string(bytes >> 20); }
 
-std::string overlap(const std::string& key, const std::vector<AddressRange>& kept,
-                    const std::vector<AddressRange>& blackout_area) {
-    for (const AddressRange& closed : blackout_area) {
-        for (const AddressRange& open : kept) {
+std::string overlap(const std::string& key, const std::vector<GuestRange>& kept,
+                    const std::vector<GuestRange>& blackout_area) {
+    for (const GuestRange& closed : blackout_area) {
+        for (const GuestRange& open : kept) {
             if (closed.overlaps(open.begin, open.end)) {
                 return complaint("blackout_area", to_string(closed),
                                  "it must not overlap " + key + ", of which " + to_string(open) + " is a part");
@@ -79,7 +79,7 @@ std::string overlap(const std::string& key, const std::vector<AddressRange>& kep
 
 }  // namespace
 
-std::string read_address_ranges(const json& value, std::vector<AddressRange>& ranges) {
+std::string read_address_ranges(const json& value, std::vector<GuestRange>& ranges) {
     ranges.clear();
     if (value.is_array()) {
         return value.empty() ? std::string() : read_range(value, ranges.emplace_back());
@@ -95,7 +95,7 @@ std::string read_address_ranges(const json& value, std::vector<AddressRange>& ra
     return {};
 }
 
-std::string to_string(const AddressRange& range) { return hex(range.begin) + "-" + hex(range.end); }
+std::string to_string(const GuestRange& range) { return hex(range.begin) + "-" + hex(range.end); }
 
 std::string combination_problem(const ProgramConfig& config) {
     const std::size_t needed = config.max_request_memory + config.shared_memory + least_address_space;

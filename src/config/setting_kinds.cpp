@@ -91,7 +91,7 @@ struct Store {
         config.*member = value.get<std::vector<std::string>>();
         return {};
     }
-    std::string operator()(std::vector<AddressRange> ProgramConfig::*member) const {
+    std::string operator()(std::vector<GuestRange> ProgramConfig::*member) const {
         return read_address_ranges(value, config.*member);
     }
     std::string operator()(Setting::Reader read) const { return read(value, config); }

@@ -40,7 +40,7 @@ constexpr bool member_fits_kind(const Setting& setting) {
         case Setting::Kind::texts:
             return std::holds_alternative<std::vector<std::string> ProgramConfig::*>(member) ||
                    std::holds_alternative<Setting::Reader>(member);
-        case Setting::Kind::ranges: return std::holds_alternative<std::vector<AddressRange> ProgramConfig::*>(member);
+        case Setting::Kind::ranges: return std::holds_alternative<std::vector<GuestRange> ProgramConfig::*>(member);
         case Setting::Kind::boolean_or_mebibytes:
         case Setting::Kind::paths:
         case Setting::Kind::hosts:

@@ -48,7 +48,7 @@ struct Setting {
     using Member =
         std::variant<bool ProgramConfig::*, unsigned ProgramConfig::*, std::size_t ProgramConfig::*,
                      std::chrono::microseconds ProgramConfig::*, std::string ProgramConfig::*, std::string Checksums::*,
-                     std::vector<std::string> ProgramConfig::*, std::vector<AddressRange> ProgramConfig::*, Reader>;
+                     std::vector<std::string> ProgramConfig::*, std::vector<GuestRange> ProgramConfig::*, Reader>;
 
     std::string_view key;
     Kind kind = Kind::object;

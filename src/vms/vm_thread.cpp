@@ -208,7 +208,7 @@ void RequestVm::count_statistics() {
 // Of a VM that is not reset after requests: all they have changed so far is there for the next one, and counts for it.
 void RequestVm::note_kept_memory() {
     if (!calls_.is_ephemeral()) {
-        counters_.note_request_memory(fork_->memory().peak_bytes());
+        counters_.note_request_memory(fork_->memory().changes().peak_bytes());
     }
 }
 

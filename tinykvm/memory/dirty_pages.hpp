@@ -1,8 +1,9 @@
-// The set of window pages that may differ from the snapshot: what the vCPU's dirty ring reported and what the host
-// wrote. A page stays in it ("sticky") as long as the VM has a private copy of it, because KVM reports a page once.
+// A set of pages of guest-physical memory, by their numbers. A plain value.
+//
+// GuestMemory keeps in one those that may differ from the snapshot: what the vCPU's dirty ring reported and what the
+// host wrote. A page stays in it as long as the VM has a private copy of it, because KVM reports a page once.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -25,27 +26,12 @@ class DirtyPages {
         --count_;
     }
     // Pages [first, last).
-    void remove(std::uint64_t first, std::uint64_t last) {
-        last = std::min<std::uint64_t>(last, words_.size() * 64);
-        while (first < last) {
-            if (first % 64 == 0 && last - first >= 64) {
-                count_ -= static_cast<std::size_t>(std::popcount(words_[first / 64]));
-                words_[first / 64] = 0;
-                first += 64;
-            } else {
-                remove(first++);
-            }
-        }
-    }
+    void remove(std::uint64_t first, std::uint64_t last);
     bool contains(std::uint64_t page) const {
         return page / 64 < words_.size() && (words_[page / 64] >> page % 64 & 1);
     }
     // How many of [first, last) are not in the set.
-    std::size_t missing(std::uint64_t first, std::uint64_t last) const {
-        std::size_t n = 0;
-        for (; first < last; ++first) n += !contains(first);
-        return n;
-    }
+    std::size_t missing(std::uint64_t first, std::uint64_t last) const;
     bool contains_any(std::uint64_t first, std::uint64_t last) const { return missing(first, last) < last - first; }
     std::size_t size() const { return count_; }
 

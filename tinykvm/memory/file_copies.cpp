@@ -86,7 +86,7 @@ std::shared_ptr<const FileCopy> FileCopies::get(int fd, const std::function<void
     const auto after = Identity::of(fd);
     if (!copy || !after || !(*after == *before)) return nullptr;
     const MutexLock lock(mutex_);
-    if (auto known = find(*before)) return known;  // somebody else was faster
+    if (auto known = find(*before)) return known;  // another thread was faster
     entries_.push_back({*before, copy});
     room.belongs_to_entry();
     return copy;
@@ -103,7 +103,7 @@ std::shared_ptr<const FileCopy> FileCopies::find(const Identity& identity) {
 bool FileCopies::make_room(std::size_t size) {
     if (size > most_bytes_) return false;
     while (bytes_ > most_bytes_ - size) {
-        // Only under the mutex does somebody become a copy's first user.
+        // Only under the mutex can a copy get its first user.
         const auto unused = std::find_if(entries_.begin(), entries_.end(),
                                          [](const Entry& entry) { return entry.copy.use_count() == 1; });
         if (unused == entries_.end()) return false;

@@ -1,6 +1,6 @@
 // Copies of the files that a program's requests map, kept so that the next request need not copy them again.
 //
-// A mapping of the file itself would be cheaper still, and would leave host and guest to whoever writes to the file: an
+// A mapping of the file itself would be cheaper still, and would leave host and guest to what others do with it: an
 // access to a page that was truncated away is SIGBUS, and what is read may change between two looks at it.
 //
 // Thread safety: any thread.

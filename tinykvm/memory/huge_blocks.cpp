@@ -55,7 +55,7 @@ int HugeBlocks::take(std::uint64_t offset, std::size_t size) {
     return error;
 }
 
-HugeBlocks::Blocks::iterator HugeBlocks::first_behind(std::uint64_t offset) {
+HugeBlocks::Blocks::iterator HugeBlocks::first_ending_after(std::uint64_t offset) {
     return blocks_.lower_bound(offset & ~(large_page_size - 1));
 }
 
@@ -83,7 +83,7 @@ void HugeBlocks::split(Blocks::iterator block) {
 void HugeBlocks::before_mapping(std::uint64_t offset, std::size_t size) {
     if (blocks_.empty()) return;
     split_edges(offset, size);
-    for (auto block = first_behind(offset); block != blocks_.end() && block->first < offset + size;) {
+    for (auto block = first_ending_after(offset); block != blocks_.end() && block->first < offset + size;) {
         block = blocks_.erase(block);
         left_ += large_page_size;
     }
@@ -92,7 +92,7 @@ void HugeBlocks::before_mapping(std::uint64_t offset, std::size_t size) {
 void HugeBlocks::before_protecting(std::uint64_t offset, std::size_t size, Protection protection) {
     if (blocks_.empty()) return;
     split_edges(offset, size);
-    for (auto block = first_behind(offset); block != blocks_.end() && block->first < offset + size; ++block)
+    for (auto block = first_ending_after(offset); block != blocks_.end() && block->first < offset + size; ++block)
         block->second = protection;
 }
 

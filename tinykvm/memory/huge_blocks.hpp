@@ -1,4 +1,4 @@
-// Reserved huge pages (/proc/sys/vm/nr_hugepages) behind blocks of a window.
+// Reserved huge pages (/proc/sys/vm/nr_hugepages) for blocks of guest-physical memory.
 //
 // Huge pages can only be mapped, protected and given back whole. A block of which only a part is to change gets small
 // pages instead, with the same contents. All pages are there before a block is given to a guest: the host never gets
@@ -33,7 +33,7 @@ class HugeBlocks {
     // `window`: where offset 0 is on the host. The blocks are not unmapped at the end: the window is.
     HugeBlocks(std::byte* window, HugePages wanted);
 
-    // Puts huge pages, zero, behind whole blocks of zero memory in [offset, offset+size), readable and writable, as
+    // Puts huge pages, zero, under whole blocks of zero memory in [offset, offset+size), readable and writable, as
     // far as there are any left. Throws MachineError.
     void back(std::uint64_t offset, std::size_t size);
     // [offset, offset+size) is about to be mapped anew.
@@ -45,7 +45,7 @@ class HugeBlocks {
     template <typename Rest>
     void make_zero(std::uint64_t offset, std::size_t size, Rest rest) {
         const std::uint64_t end = offset + size;
-        for (auto block = first_behind(offset); block != blocks_.end() && block->first < end; ++block) {
+        for (auto block = first_ending_after(offset); block != blocks_.end() && block->first < end; ++block) {
             if (offset < block->first) rest(offset, block->first - offset);
             offset = std::max(offset, block->first);
             const std::uint64_t to = std::min<std::uint64_t>(end, block->first + large_page_size);
@@ -63,7 +63,7 @@ class HugeBlocks {
   private:
     using Blocks = std::map<std::uint64_t, Protection>;  // by window offset
 
-    Blocks::iterator first_behind(std::uint64_t offset);
+    Blocks::iterator first_ending_after(std::uint64_t offset);
     void split_edges(std::uint64_t offset, std::size_t size);
     void split(Blocks::iterator block);
     void zero(const Blocks::value_type& block, std::uint64_t offset, std::size_t size);

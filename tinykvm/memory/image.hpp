@@ -10,7 +10,9 @@
 
 #include "tinykvm/memory/address_blocks.hpp"
 #include "tinykvm/memory/file_copies.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
 #include "tinykvm/memory/page_tables.hpp"
+#include "tinykvm/memory/ranges.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/shared_memory.hpp"
 #include "tinykvm/os/file_descriptor.hpp"
@@ -32,10 +34,6 @@ struct SharedArea {
 };
 
 struct MemoryImage {
-    // What of the file is where in the window, as a new fork maps it. Page tables say what the guest may do with it.
-    struct Extent {
-        std::uint64_t offset, size, file_offset;
-    };
     // What a request's changes are undone by: sorted by offset, disjoint; what is in none of them is not accessible.
     struct Piece {
         enum class Backing { zero, file, shared };
@@ -45,9 +43,11 @@ struct MemoryImage {
         std::uint64_t file_offset;  // of `file`, or of the shared memory
     };
 
-    FileDescriptor file;          // memfd, sealed
-    Mapping view;                 // all of it, read-only; holes are not to be touched
-    std::vector<Extent> extents;  // ascending; zero pages in them are holes of the file
+    FileDescriptor file;  // memfd, sealed
+    Mapping view;         // all of it, read-only; holes are not to be touched
+    // What of the file is where, as a new fork maps it; ascending. Zero pages in an extent are holes of the file. Page
+    // tables say what the guest may do with it.
+    std::vector<FileExtent> extents;
     std::vector<Piece> pieces;
     std::size_t data_pages = 0;               // that are not zero
     std::vector<std::uint32_t> page_numbers;  // window page -> page of the file + 1; 0: zero
@@ -58,6 +58,10 @@ struct MemoryImage {
     std::shared_ptr<FileCopies> file_copies;  // of what requests map; null: they copy for themselves
     x86::PageTables::State page_tables;
 
+    // Notes where the memory is that all VMs of the program share, and what they may do with it.
+    void add_shared(const SharedArea& area, Protection protection);
+    // What the guest-physical memory of a new fork begins with. `clock_page`: see GuestMemory.
+    GuestPhysicalMemory::Contents contents(int clock_page) const;
     // The page's contents; nullptr: zero.
     const std::byte* page(std::uint64_t window_page) const {
         if (window_page >= page_numbers.size() || page_numbers[window_page] == 0) return nullptr;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tinykvm/memory/window.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm::x86 {
@@ -51,14 +51,14 @@ void PageTables::create() {
 std::uint64_t PageTables::root() const { return window_base + page_tables_offset; }
 
 std::uint64_t* PageTables::table(std::uint64_t physical) const {
-    return reinterpret_cast<std::uint64_t*>(window_->host((physical & address_mask) - window_base));
+    return reinterpret_cast<std::uint64_t*>(physical_->host((physical & address_mask) - window_base));
 }
 
 std::uint64_t PageTables::new_table() {
     if (state_.next == state_.end) {
-        auto block = window_->allocate(large_page_size);
+        auto block = physical_->allocate(large_page_size);
         if (!block) return 0;
-        window_->protect(*block, large_page_size, {.read = true, .write = true});
+        physical_->protect(*block, large_page_size, {.read = true, .write = true});
         state_.next = *block;
         state_.end = *block + large_page_size;
         state_.blocks.push_back(*block);
@@ -102,7 +102,7 @@ std::uint64_t* PageTables::block_entry(GuestAddr address) const {
 std::uint64_t PageTables::tables_left() const {
     constexpr std::uint64_t pages_per_block = large_page_size / page_size;
     return (state_.end - state_.next) / page_size +
-           (window_->size() - window_->allocated()) / large_page_size * pages_per_block;
+           (physical_->size() - physical_->allocated()) / large_page_size * pages_per_block;
 }
 
 std::uint64_t PageTables::tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size,

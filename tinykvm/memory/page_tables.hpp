@@ -1,5 +1,5 @@
 // Guest page tables, 4-level (Intel SDM volume 3, 4.5). They gain entries and rights: what a guest may not do any more
-// is taken away by the host's mapping behind the page, because KVMs with shadow paging do not see host writes that
+// is taken away by the host's mapping of the page, because KVMs with shadow paging do not see host writes that
 // narrow an entry of a page they have mapped. Accessed and dirty bits are set beforehand, so that the CPU never writes
 // here.
 //
@@ -11,19 +11,18 @@
 #include <vector>
 
 #include "tinykvm/types.hpp"
+#include "tinykvm/x86/system_block.hpp"
 
 namespace tinykvm {
-class Window;
+class GuestPhysicalMemory;
 }
 
 namespace tinykvm::x86 {
 
-enum class Access { user, supervisor };
-
 class PageTables {
   public:
     // The tables live in `window`, in its system block and, when that is full, in further blocks.
-    explicit PageTables(Window& window) : window_(&window) {}
+    explicit PageTables(GuestPhysicalMemory& window) : physical_(&window) {}
 
     // What a snapshot remembers.
     struct State {
@@ -42,7 +41,7 @@ class PageTables {
     // allow. Returns false when the window has no room for another table; nothing was granted then.
     [[nodiscard]] bool grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                              Access access = Access::user);
-    // The most tables that takes, and for how many there is room: who grants several ranges or none of them asks first.
+    // The most tables that takes, and for how many there is room; granting several ranges or none asks that first.
     std::uint64_t tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                                   Access access = Access::user) const;
     std::uint64_t tables_left() const;
@@ -60,7 +59,7 @@ class PageTables {
     bool split(std::uint64_t& entry);
     std::uint64_t new_table();  // guest-physical, 0: no room
 
-    Window* window_;
+    GuestPhysicalMemory* physical_;
     State state_;
 };
 

@@ -61,7 +61,7 @@ const Region* Regions::find(GuestAddr address) const {
     return address < region.end ? &region : nullptr;
 }
 
-std::map<GuestAddr, Region>::const_iterator Regions::behind(GuestAddr address) const {
+std::map<GuestAddr, Region>::const_iterator Regions::first_ending_after(GuestAddr address) const {
     const auto after = regions_.upper_bound(address);
     return after != regions_.begin() && address < std::prev(after)->second.end ? std::prev(after) : after;
 }

@@ -41,8 +41,8 @@ class Regions {
 
     std::size_t size() const { return regions_.size(); }
     auto begin() const { return regions_.begin(); }
-    // The first one that ends behind `address`.
-    std::map<GuestAddr, Region>::const_iterator behind(GuestAddr address) const;
+    // The first one that ends after `address`.
+    std::map<GuestAddr, Region>::const_iterator first_ending_after(GuestAddr address) const;
     auto end() const { return regions_.end(); }
     bool operator==(const Regions&) const = default;
 

@@ -1,7 +1,10 @@
 #include "tinykvm/memory/remapped_ranges.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
+
+#include "tinykvm/memory/ranges.hpp"
 
 namespace tinykvm {
 
@@ -20,8 +23,8 @@ std::size_t most_mappings() {
     return count;
 }
 
-void join_touching(std::vector<AddressRange>& ranges) {
-    join_ranges(ranges, [](const AddressRange& a, const AddressRange& b) { return b.begin <= a.end; });
+void join_touching(std::vector<GuestRange>& ranges) {
+    join_ranges(ranges, [](const GuestRange& a, const GuestRange& b) { return b.begin <= a.end; });
 }
 
 }  // namespace
@@ -55,8 +58,8 @@ bool RemappedRanges::are_too_many() const {
     return ranges_.size() >= most || ranges_in_process >= most_in_process;
 }
 
-std::vector<AddressRange> RemappedRanges::joined() const {
-    std::vector<AddressRange> ranges = ranges_;
+std::vector<GuestRange> RemappedRanges::joined() const {
+    std::vector<GuestRange> ranges = ranges_;
     join_touching(ranges);
     return ranges;
 }

@@ -11,7 +11,7 @@ namespace tinykvm {
 
 class SharedMemory {
   public:
-    // Takes `size` bytes from the host at once: later there would be nobody to tell that they are missing, and an
+    // Takes `size` bytes from the host at once: later there would be no caller to learn that they are missing, and an
     // access would end in SIGBUS. Throws MachineError, naming the option shared_memory.
     explicit SharedMemory(std::size_t size);
 

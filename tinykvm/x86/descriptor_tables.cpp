@@ -18,7 +18,7 @@ namespace {
 static_assert(vectors_offset - shim_offset == SHIM_TO_VECTORS);
 static_assert(mailbox == MAILBOX);
 
-constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, behind the GDT
+constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, after the GDT
 constexpr std::size_t tss_size = 104;
 constexpr GuestAddr exception_stack_top = system_begin + kernel_stack_offset + page_size - 16;
 constexpr std::size_t entry_size = 16;

@@ -5,7 +5,7 @@
 //   0x0000010000  user_begin                     0x1_0000_0000  window: block 0 is the system block,
 //        program, heap (brk)                                    then 2 MiB blocks in the order in which
 //        ...                                                    guest addresses become accessible
-//        mappings, growing down                  0xE000_0000    doorbell: no memory behind it
+//        mappings, growing down                  0xE000_0000    doorbell: no memory there
 //        stack
 //   0x7FFFE00000  system block (2 MiB)
 //        +0x000000  clock page (read-only, shared by all VMs of this process)

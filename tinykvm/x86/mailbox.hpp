@@ -36,7 +36,7 @@ class Mailbox {
     // Borrows the page.
     explicit Mailbox(std::byte* page) : page_(reinterpret_cast<Page*>(page)) {}
 
-    // Sequentially consistent: who stops listening looks at the phase afterwards, who posts at `listening`.
+    // Sequentially consistent: the host stops listening before it looks at the phase, the guest posts before it looks.
     Phase phase() const { return static_cast<Phase>(atomic(page_->phase).load()); }
     void set_phase(Phase phase) { atomic(page_->phase).store(static_cast<std::uint32_t>(phase)); }
     bool change_phase(Phase from, Phase to) {

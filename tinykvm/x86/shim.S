@@ -14,7 +14,7 @@
 tinykvm_entries_begin:
 
 // SYSCALL at CPL0. RSP is still the user's, so no stack is used. The host finds number and arguments in the
-// registers, puts the result into RAX, and the guest goes on behind OUT.
+// registers, puts the result into RAX, and the guest goes on after OUT.
 tinykvm_entry_syscall:
         out     %eax, $PORT_SYSCALL
         sysretq

@@ -6,12 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/config_error.hpp"
 #include "src/config/config_layer.hpp"
 
 namespace tinykvm::host {
 namespace {
 
-using Ranges = std::vector<AddressRange>;
+using Ranges = std::vector<GuestRange>;
 
 Ranges remapping(const std::string& json) {
     ProgramConfig config;

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "src/config/config_layer.hpp"
 #include "tests/unit/vtc_guest.hpp"
 
 namespace tinykvm::host {

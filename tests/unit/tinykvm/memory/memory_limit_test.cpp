@@ -50,7 +50,7 @@ struct Guest : BootedGuest {
         Fork fork(snapshot);
         EXPECT_EQ(call(fork, "eat", meal(64)), meal(64).size());
         fork.reset();
-        return fork.memory().last_peak_bytes() / page_size - 64;
+        return fork.memory().changes().last_peak_bytes() / page_size - 64;
     }
     // The largest such request that is within the limit.
     std::uint64_t most_of(const std::function<Meal(std::uint64_t)>& meal) {
@@ -313,7 +313,7 @@ TEST(MemoryLimit, ARequestsPeakIsKnownAfterReset) {
     const auto peak_of = [&](const Meal& meal) {
         EXPECT_TRUE(guest.passes(fork, meal));
         fork.reset();
-        return fork.memory().last_peak_bytes() / page_size - guest.overhead;
+        return fork.memory().changes().last_peak_bytes() / page_size - guest.overhead;
     };
     std::vector<std::uint64_t> first;
     for (int round = 0; round < 3; ++round) {

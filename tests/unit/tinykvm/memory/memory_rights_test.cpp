@@ -348,8 +348,8 @@ TEST(MemoryReset, IsForANewVmWhenTheHostFailedInAChange) {
     EXPECT_FALSE(fork.resets_quickly());
 }
 
-// Window and page tables are used up in the middle of a range whose addresses are in two places of the window: then
-// nothing of it may have been granted, since the host's mapping does not hold it back.
+// GuestPhysicalMemory and page tables are used up in the middle of a range whose addresses are in two places of the
+// window: then nothing of it may have been granted, since the host's mapping does not hold it back.
 TEST(MemoryRightsAtTheEnd, ARightIsGivenForAWholeRangeOrNotAtAll) {
     constexpr std::size_t space = 1024 * MiB, block = 2 * MiB;
     constexpr GuestAddr far = GuestAddr{1} << 33;

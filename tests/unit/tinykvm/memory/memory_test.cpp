@@ -13,9 +13,9 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/memory/page_tables.hpp"
-#include "tinykvm/memory/window.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -288,7 +288,7 @@ TEST_F(MemoryWorkingSet, PagesNoRequestChangesAnyMoreAreGivenBack) {
 
 struct TablesInWindow {
     kvm::Vm vm;
-    Window window;
+    GuestPhysicalMemory window;
     x86::PageTables tables{window};
 
     TablesInWindow(std::size_t size, std::size_t allocated) : window(vm, size) {

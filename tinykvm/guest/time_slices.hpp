@@ -8,11 +8,11 @@
 #include <chrono>
 #include <optional>
 
+#include "tinykvm/guest/user_context.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/types.hpp"
-#include "tinykvm/user_context.hpp"
 
 namespace tinykvm {
 

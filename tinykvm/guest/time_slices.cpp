@@ -1,4 +1,4 @@
-#include "tinykvm/time_slices.hpp"
+#include "tinykvm/guest/time_slices.hpp"
 
 #include <algorithm>
 

@@ -17,22 +17,21 @@
 #include <vector>
 
 #include "tinykvm/elf/loader.hpp"
-#include "tinykvm/exits.hpp"
-#include "tinykvm/fork.hpp"
+#include "tinykvm/guest/exits.hpp"
+#include "tinykvm/guest/mailbox_calls.hpp"
+#include "tinykvm/guest/snapshot_contents.hpp"
+#include "tinykvm/guest/time_slices.hpp"
+#include "tinykvm/guest/user_context.hpp"
+#include "tinykvm/guest/write_limit.hpp"
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/linux/process.hpp"
-#include "tinykvm/machine.hpp"
-#include "tinykvm/mailbox_calls.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/platform/platform.hpp"
-#include "tinykvm/snapshot_contents.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/statistics.hpp"
-#include "tinykvm/time_slices.hpp"
-#include "tinykvm/user_context.hpp"
-#include "tinykvm/write_limit.hpp"
 
 namespace tinykvm {
 

@@ -1,4 +1,4 @@
-#include "tinykvm/mailbox_calls.hpp"
+#include "tinykvm/guest/mailbox_calls.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -31,14 +31,14 @@ void MailboxCalls::wait_in_shim(std::chrono::microseconds wait) {
     mailbox_.set_phase(Phase::waiting);
 }
 
-bool MailboxCalls::prepare_wait(Fork::Awaits awaits, std::chrono::microseconds wait) {
+bool MailboxCalls::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
     if (parts_.exits.is_mid_instruction() || !parts_.platform.guest_has_host_tsc() ||
         !linux_abi::ClockPage::instance().enabled())
         return false;
     const MutexLock lock(mutex_);
     UserContext& user = parts_.user;
     Registers registers;
-    if (awaits == Fork::Awaits::result) {
+    if (awaits == Awaits::result) {
         registers = resumed_ = user.registers();
         if (registers.rip != x86::host_call_end()) return false;
     } else {
@@ -59,7 +59,7 @@ bool MailboxCalls::prepare_wait(Fork::Awaits awaits, std::chrono::microseconds w
 }
 
 std::optional<Stop> MailboxCalls::wait_for_call(HostCalls& calls) {
-    // However this ends, nobody finds a guest that waits any more.
+    // However this ends, no thread finds a guest that waits any more.
     struct Left {
         MailboxCalls& calls;
         ~Left() { calls.leave(); }
@@ -118,7 +118,7 @@ bool MailboxCalls::stays_entered(const kvm::Exit& exit) {
 
 // The end of waiting without a call, or of a call that take_call() has concluded.
 std::optional<Stop> MailboxCalls::leave_without_call(const kvm::Exit& exit) {
-    // A KVM that fails before anybody has called will do so again when somebody does. A guest that left otherwise than
+    // A KVM that fails before there is a call will do so again when there is one. A guest that left otherwise than
     // from the shim may not even have begun there.
     const bool called_out = rings(exit, x86::doorbell_host_call);
     const bool orderly = called_out || rings(exit, x86::doorbell_leave);
@@ -128,7 +128,7 @@ std::optional<Stop> MailboxCalls::leave_without_call(const kvm::Exit& exit) {
         stand_in_call(called_out);
         return conclusion_;
     }
-    if (awaits_ == Fork::Awaits::result) parts_.user.enter(resumed_);
+    if (awaits_ == Awaits::result) parts_.user.enter(resumed_);
     return std::nullopt;
 }
 
@@ -155,7 +155,7 @@ void MailboxCalls::leave() noexcept {
 
 bool MailboxCalls::post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline) {
     const MutexLock lock(mutex_);
-    if ((wait_ != Wait::waiting && wait_ != Wait::concluded) || awaits_ != Fork::Awaits::call) return false;
+    if ((wait_ != Wait::waiting && wait_ != Wait::concluded) || awaits_ != Awaits::call) return false;
     const GuestAddr stack = parts_.user.make_call_stack(snapshot_->registers.rsp);
     x86::Mailbox::Words words{};
     std::copy_n(arguments.begin(), std::min(arguments.size(), words.size()), words.begin());
@@ -165,7 +165,7 @@ bool MailboxCalls::post(GuestAddr function, std::span<const std::uint64_t> argum
 
 bool MailboxCalls::post_result(std::int64_t result, Deadline deadline) {
     const MutexLock lock(mutex_);
-    if (wait_ != Wait::waiting || awaits_ != Fork::Awaits::result) return false;
+    if (wait_ != Wait::waiting || awaits_ != Awaits::result) return false;
     mailbox_.set_result(static_cast<std::uint64_t>(result), resumed_.rdx);
     mailbox_.set_link(resumed_.r11);
     return hand_over(Phase::reply, deadline);
@@ -262,7 +262,7 @@ void MailboxCalls::release_locks() {
 }
 
 void MailboxCalls::recall() {
-    // The thread that holds the mutex handles a call, maybe for long, or an exit: then nobody waits.
+    // The thread that holds the mutex handles a call, maybe for long, or an exit: the guest does not wait then.
     if (!mutex_.try_lock()) return;
     const MutexLock lock(mutex_, std::adopt_lock);
     if (wait_ != Wait::waiting) return;

@@ -1,4 +1,4 @@
-#include "tinykvm/memory/window.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
 
 #include <sys/mman.h>
 
@@ -19,13 +19,14 @@ constexpr std::uint64_t first_slot = std::uint64_t{32} << 20;
 
 }  // namespace
 
-Window::Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages)
+GuestPhysicalMemory::GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, HugePages huge_pages)
     : vm_(&vm),
       reservation_(reserve(size)),
       transparent_(huge_pages.transparent),
       reserved_(reservation_.data(), std::move(huge_pages)) {}
 
-Window::Window(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare, HugePages huge_pages)
+GuestPhysicalMemory::GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare,
+                                         HugePages huge_pages)
     : vm_(&vm),
       reservation_(put_together(size, contents)),
       transparent_(huge_pages.transparent),
@@ -36,7 +37,7 @@ Window::Window(kvm::Vm& vm, std::size_t size, const Contents& contents, std::siz
 }
 
 // Blocks are 2 MiB on the host as well, so that huge pages can back them.
-Mapping Window::reserve(std::size_t size) {
+Mapping GuestPhysicalMemory::reserve(std::size_t size) {
     const auto map = [](std::size_t length) {
         return Mapping("cannot reserve address space for a guest", length, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
@@ -54,7 +55,7 @@ Mapping Window::reserve(std::size_t size) {
 
 // Mapping by mapping at addresses where there is none: a mapping over another makes the host tell every VM of the
 // process, 0.2 us each.
-Mapping Window::put_together(std::size_t size, const Contents& contents) {
+Mapping GuestPhysicalMemory::put_together(std::size_t size, const Contents& contents) {
     static std::atomic<std::uintptr_t> last{0};
     constexpr std::uintptr_t ask_every = std::uintptr_t{1} << 40;
     // Below the one before, as the kernel itself would. When that cannot be, and now and then because there may be room
@@ -81,7 +82,7 @@ Mapping Window::put_together(std::size_t size, const Contents& contents) {
 }
 
 // 0, or an errno value: EEXIST when something else is there.
-int Window::map_contents(std::byte* begin, std::size_t size, const Contents& contents) {
+int GuestPhysicalMemory::map_contents(std::byte* begin, std::size_t size, const Contents& contents) {
     std::uint64_t at = 0;
     int error = 0;
     const auto map_to = [&](std::uint64_t end, int protection, int flags, int fd, std::uint64_t fd_offset) {
@@ -111,7 +112,7 @@ int Window::map_contents(std::byte* begin, std::size_t size, const Contents& con
     return error;
 }
 
-std::optional<std::uint64_t> Window::allocate(std::size_t size) {
+std::optional<std::uint64_t> GuestPhysicalMemory::allocate(std::size_t size) {
     if (size > this->size() - allocated_) return std::nullopt;
     std::uint64_t offset = allocated_;
     cover(offset + size);
@@ -119,15 +120,15 @@ std::optional<std::uint64_t> Window::allocate(std::size_t size) {
     return offset;
 }
 
-void Window::cover(std::uint64_t end) {
+void GuestPhysicalMemory::cover(std::uint64_t end) {
     if (end <= covered_) return;
     std::uint64_t target = std::min<std::uint64_t>(std::max(end, covered_ + std::max(first_slot, covered_)), size());
     vm_->add_memory(x86::window_base + covered_, host(covered_), target - covered_);
     covered_ = target;
 }
 
-void Window::replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,
-                     std::uint64_t fd_offset) {
+void GuestPhysicalMemory::replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags,
+                                  int fd, std::uint64_t fd_offset) {
     reserved_.before_mapping(offset, size);
     if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) != MAP_FAILED)
         return;
@@ -140,56 +141,57 @@ void Window::replace(const char* what, std::uint64_t offset, std::size_t size, i
     throw MachineError::from_errno(what, error);
 }
 
-void Window::map_zero(std::uint64_t offset, std::size_t size, Protection protection) {
+void GuestPhysicalMemory::map_zero(std::uint64_t offset, std::size_t size, Protection protection) {
     replace("cannot map guest memory", offset, size, host_protection(protection),
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     use_huge_pages(offset, size, protection);
 }
 
-void Window::use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection) {
+void GuestPhysicalMemory::use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection) {
     if (!protection.write) return;
     reserved_.back(offset, size);
     // A wish: kernels without transparent huge pages refuse it.
     if (transparent_ && size >= large_page_size) (void)::madvise(host(offset), size, MADV_HUGEPAGE);
 }
 
-void Window::use_small_pages() {
+void GuestPhysicalMemory::use_small_pages() {
     transparent_ = false;
     reserved_.stop();
 }
 
-void Window::finish() {
+void GuestPhysicalMemory::finish() {
     use_small_pages();
     covered_ = size();
 }
 
-void Window::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset) {
+void GuestPhysicalMemory::map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd,
+                                   std::uint64_t fd_offset) {
     replace("cannot map a snapshot", offset, size, host_protection(protection), MAP_PRIVATE | MAP_NORESERVE, fd,
             fd_offset);
 }
 
-void Window::map_shared(std::uint64_t offset, std::size_t size, Protection protection, int fd,
-                        std::uint64_t fd_offset) {
+void GuestPhysicalMemory::map_shared(std::uint64_t offset, std::size_t size, Protection protection, int fd,
+                                     std::uint64_t fd_offset) {
     replace("cannot map shared memory", offset, size, host_protection(protection), MAP_SHARED, fd, fd_offset);
 }
 
-void Window::unmap(std::uint64_t offset, std::size_t size) {
+void GuestPhysicalMemory::unmap(std::uint64_t offset, std::size_t size) {
     replace("cannot unmap guest memory", offset, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-void Window::protect(std::uint64_t offset, std::size_t size, Protection protection) {
+void GuestPhysicalMemory::protect(std::uint64_t offset, std::size_t size, Protection protection) {
     reserved_.before_protecting(offset, size, protection);
     if (::mprotect(host(offset), size, host_protection(protection)) != 0)
         throw MachineError::from_errno("cannot protect guest memory", errno);
 }
 
-void Window::populate(std::uint64_t offset, std::size_t size) {
+void GuestPhysicalMemory::populate(std::uint64_t offset, std::size_t size) {
     // A wish: what is missing comes when it is written.
     (void)::madvise(host(offset), size, MADV_POPULATE_WRITE);
 }
 
-void Window::drop_changes(std::uint64_t offset, std::size_t size) {
-    // Reserved huge pages are not given back: nobody could promise that there is one again later.
+void GuestPhysicalMemory::drop_changes(std::uint64_t offset, std::size_t size) {
+    // Reserved huge pages are not given back: it is not certain that there is one again later.
     reserved_.make_zero(offset, size, [&](std::uint64_t from, std::size_t length) {
         if (::madvise(host(from), length, MADV_DONTNEED) != 0)
             throw MachineError::from_errno("cannot release guest memory", errno);

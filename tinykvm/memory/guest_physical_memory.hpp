@@ -18,7 +18,7 @@
 
 namespace tinykvm {
 
-class Window {
+class GuestPhysicalMemory {
   public:
     // What a window begins with at some place: pages of a file, shared or copied when written.
     struct Part {
@@ -36,9 +36,10 @@ class Window {
     };
 
     // Reserves `size` bytes of host addresses: zero memory without rights. Throws MachineError.
-    Window(kvm::Vm& vm, std::size_t size, HugePages huge_pages = {});
-    // The same behind what a snapshot has given out; its memory slot has room for `spare` bytes more.
-    Window(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare, HugePages huge_pages = {});
+    GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, HugePages huge_pages = {});
+    // The same after what a snapshot has given out; its memory slot has room for `spare` bytes more.
+    GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare,
+                        HugePages huge_pages = {});
 
     std::byte* host(std::uint64_t offset) const { return reservation_.data() + offset; }
     std::size_t size() const { return reservation_.size(); }
@@ -50,7 +51,7 @@ class Window {
     // Fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when those that are required
     // are missing.
     void map_zero(std::uint64_t offset, std::size_t size, Protection protection);
-    // Huge pages for zero memory nobody has written to, where that is possible and wanted; otherwise like map_zero().
+    // Huge pages for zero memory that was not written to, where that is possible and wanted; otherwise like map_zero().
     void use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection);
     // Pages of an image, copied when written.
     void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);

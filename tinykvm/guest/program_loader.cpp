@@ -1,4 +1,4 @@
-#include "tinykvm/program_loader.hpp"
+#include "tinykvm/guest/program_loader.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "tinykvm/exits.hpp"
+#include "tinykvm/guest/exits.hpp"
 
 #include <cerrno>
 #include <csignal>

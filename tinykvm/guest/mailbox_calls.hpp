@@ -2,8 +2,8 @@
 //
 // Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
 // guest wants (take_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
-// first thread as ever. Who holds the mutex handles what the guest wants; everything else of the guest belongs to that
-// thread then.
+// first thread as ever. The thread that holds the mutex handles what the guest wants; all else of the guest is its own
+// then.
 //
 // Owned by Guest; borrows what it works on.
 #pragma once
@@ -15,20 +15,19 @@
 #include <optional>
 #include <span>
 
-#include "tinykvm/exits.hpp"
-#include "tinykvm/fork.hpp"
+#include "tinykvm/guest/exits.hpp"
+#include "tinykvm/guest/snapshot_contents.hpp"
+#include "tinykvm/guest/time_slices.hpp"
+#include "tinykvm/guest/user_context.hpp"
+#include "tinykvm/guest/write_limit.hpp"
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/kvm/watchdog.hpp"
-#include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/os/mutex.hpp"
 #include "tinykvm/platform/platform.hpp"
-#include "tinykvm/snapshot_contents.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/statistics.hpp"
-#include "tinykvm/time_slices.hpp"
-#include "tinykvm/user_context.hpp"
-#include "tinykvm/write_limit.hpp"
 #include "tinykvm/x86/layout.hpp"
 #include "tinykvm/x86/mailbox.hpp"
 
@@ -48,13 +47,13 @@ class MailboxCalls {
         Statistics& statistics;
         std::atomic<bool>& interrupted;  // set when the run is to end now
     };
-    // `snapshot`: what the guest is a fork of, outlives this; null: it is none, and nobody can wait.
+    // `snapshot`: what the guest is a fork of, outlives this; null: it is none, and cannot wait.
     MailboxCalls(const Parts& parts, const SnapshotContents* snapshot)
         : parts_(parts), snapshot_(snapshot), mailbox_(parts.memory.system_block() + x86::mailbox_offset) {}
 
     // --- The thread that runs the guest
 
-    bool prepare_wait(Fork::Awaits awaits, std::chrono::microseconds wait);
+    bool prepare_wait(Awaits awaits, std::chrono::microseconds wait);
     std::optional<Stop> wait_for_call(HostCalls& calls);
 
     // --- The thread that has a call
@@ -77,7 +76,7 @@ class MailboxCalls {
     using Phase = x86::Mailbox::Phase;
     enum class Wait {
         none,       // not in wait_for_call(), or about to leave it
-        waiting,    // nobody has called
+        waiting,    // there was no call yet
         called,     // the call runs
         concluded,  // it has ended in the mailbox, where the guest stays until it is told more
     };
@@ -98,7 +97,7 @@ class MailboxCalls {
 
     Mutex mutex_;
     Wait wait_ TINYKVM_GUARDED_BY(mutex_) = Wait::none;
-    Fork::Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Fork::Awaits::call;
+    Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Awaits::call;
     Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
     Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
     // What take_call() ran into; the other thread throws it.

@@ -9,17 +9,17 @@
 #include <optional>
 #include <string>
 
+#include "tinykvm/guest/time_slices.hpp"
+#include "tinykvm/guest/user_context.hpp"
+#include "tinykvm/guest/write_limit.hpp"
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/linux/process.hpp"
-#include "tinykvm/machine.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/platform/platform.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/statistics.hpp"
-#include "tinykvm/time_slices.hpp"
 #include "tinykvm/types.hpp"
-#include "tinykvm/user_context.hpp"
-#include "tinykvm/write_limit.hpp"
 
 namespace tinykvm {
 
@@ -41,8 +41,9 @@ class Exits {
     void begin_call() { spurious_count_ = 0; }
     // To be told of each exit before anything is done for it.
     void note(const kvm::Exit& exit);
-    // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what ends
-    // runs: GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are then ENOSYS.
+    // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
+    // ends runs: GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are
+    // then ENOSYS.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
 
     // Did the last run end in an orderly stop? Else KVM may hold half-done work.

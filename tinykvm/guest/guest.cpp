@@ -1,4 +1,4 @@
-#include "tinykvm/guest.hpp"
+#include "tinykvm/guest/guest.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/guest/program_loader.hpp"
 #include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/guest_clock.hpp"
-#include "tinykvm/program_loader.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -227,11 +227,11 @@ bool Guest::reset() {
     if (exits_.is_mid_instruction() || (!exits_.is_orderly() && !vcpu_.clear_pending())) return false;
     writes_.collect();
     if (memory_.needs_rebuild()) {
-        note_peak(memory_.peak_bytes());
+        note_peak(memory_.changes().peak_bytes());
         return false;
     }
     statistics_.pages_restored += memory_.reset();
-    note_peak(memory_.last_peak_bytes());
+    note_peak(memory_.changes().last_peak_bytes());
     mailbox_.clear();
     user_.reset(*snapshot_);
     slices_.reset();

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "tinykvm/elf/loader.hpp"
+#include "tinykvm/guest/snapshot_contents.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/platform/platform.hpp"
 #include "tinykvm/registers.hpp"
-#include "tinykvm/snapshot_contents.hpp"
 
 namespace tinykvm {
 

@@ -10,10 +10,10 @@
 #include "tinykvm/elf/loader.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/linux/state.hpp"
-#include "tinykvm/machine.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/registers.hpp"
+#include "tinykvm/run.hpp"
 
 namespace tinykvm {
 

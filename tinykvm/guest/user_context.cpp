@@ -1,4 +1,4 @@
-#include "tinykvm/user_context.hpp"
+#include "tinykvm/guest/user_context.hpp"
 
 #include <algorithm>
 #include <csignal>

@@ -1,0 +1,182 @@
+// The address space of a guest: what is mapped where, with which rights, and which part of guest-physical memory holds
+// it. Keeps four records of that in agreement: the list of regions, the places of 2 MiB blocks, the guest's page tables
+// and the host's mappings.
+//
+// Until a reset guest page tables only gain entries; the host's mm enforces what the guest may not touch any more
+// (docs/design.md, "Memory").
+//
+// Owned by GuestMemory, which checks what a guest says and accounts for changes; borrows limits and memory. Thread
+// safety: one thread at a time, while the guest stands still. Addresses and sizes are in bytes, page aligned.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tinykvm/memory/address_blocks.hpp"
+#include "tinykvm/memory/dirty_pages.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
+#include "tinykvm/memory/image.hpp"
+#include "tinykvm/memory/memory_limits.hpp"
+#include "tinykvm/memory/page_tables.hpp"
+#include "tinykvm/memory/ranges.hpp"
+#include "tinykvm/memory/regions.hpp"
+#include "tinykvm/memory/remapped_ranges.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm {
+
+class AddressSpace {
+  public:
+    // An empty one for booting, with a system block. `clock_page`: see GuestMemory.
+    AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& physical, int clock_page);
+    // That of an image, which `physical` holds already, and to which reset() returns.
+    AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& physical, std::shared_ptr<const MemoryImage> image);
+
+    // How much guest-physical memory a booting program needs, and a fork of an image; bytes.
+    static std::size_t physical_size(const MemoryLimits& limits);
+    static std::size_t physical_size(const MemoryLimits& limits, const MemoryImage& image);
+    // What earlier requests may have taken of it, where one may take `growth_of_a_request`; bytes.
+    static std::uint64_t kept_growth(std::uint64_t growth_of_a_request);
+
+    // --- What there is
+
+    const Regions& regions() const { return regions_; }
+    const SharedArea& shared() const { return shared_; }
+    const AddressBlocks& blocks() const { return blocks_; }
+    const x86::PageTables& tables() const { return tables_; }
+    // Where mappings may differ from the image's.
+    const RemappedRanges& remapped() const { return remapped_; }
+
+    // May a guest's mapping be there?
+    static bool is_valid(GuestAddr begin, std::size_t size);
+    bool is_closed(GuestAddr begin, GuestAddr end) const;
+    // The most regions there may be.
+    std::size_t max_regions() const;
+    std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint, std::size_t alignment) const;
+    std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high, std::size_t alignment) const;
+
+    enum class Right { read, write };
+    // The longest piece that begins at the address, is at most `size` long, grants the right to the guest and is
+    // contiguous in guest-physical memory. Empty when the first byte does not.
+    PhysicalRange piece(GuestAddr address, std::size_t size, Right right) const;
+    // Calls visit(physical range, its guest address) for the parts of the range that have a place.
+    template <typename Visit>
+    void for_each_piece(GuestRange range, Visit visit) const;
+
+    // --- Changes. Each returns 0 or a positive errno value; on an error nothing has changed.
+
+    // Which limit an ENOMEM since the last question has met.
+    enum class Refusal : std::uint8_t { none, address_space, mappings };
+    Refusal take_refusal() { return std::exchange(refusal_, Refusal::none); }
+
+    int map(GuestRange range, Protection protection, std::string name);
+    // The pages at the begin of a range just mapped show the file from `offset` on.
+    void show_file(GuestRange range, Protection protection, std::string name, std::shared_ptr<const FileCopy> file,
+                   std::uint64_t offset);
+    int unmap(GuestRange range);
+    // What speaks against protect(), but for a lack of address space.
+    int may_protect(GuestRange range);
+    // REQUIRES: may_protect() has returned 0.
+    int protect(GuestRange range, Protection protection);
+    // May pages be discarded there?
+    int may_discard(GuestRange range) const;
+    // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.
+    bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
+    // False when there is no room.
+    bool share(std::shared_ptr<const SharedMemory> memory);
+
+    // Lets write(host address) write to `range`, which has this protection for the guest.
+    template <typename Write>
+    void write_protected(PhysicalRange range, GuestAddr address, Protection protection, Write write);
+
+    // --- Snapshot and reset
+
+    // For an image, on which no VM runs yet: page tables grant what the regions say and nothing more.
+    void narrow_tables();
+    bool is_as_image() const { return !mappings_changed_; }
+    // True when only a new VM can be made equal to the image, or when that is cheaper. `changed`: the VM's own pages.
+    bool needs_rebuild(const DirtyPages& changed) const;
+    // Mappings and page tables are the image's again. Returns where the host's mapping is a new one, so that nothing
+    // there is changed. Throws MachineError.
+    std::vector<PhysicalRange> reset(const DirtyPages& changed);
+
+  private:
+    // Lives while mappings are changed. When that ends with an exception, it is not known how far it came.
+    class Change {
+      public:
+        explicit Change(AddressSpace& addresses) : addresses_(addresses) { addresses_.mappings_changed_ = true; }
+        ~Change() {
+            if (std::uncaught_exceptions() > exceptions_) addresses_.mappings_unknown_ = true;
+        }
+        Change(const Change&) = delete;
+        Change& operator=(const Change&) = delete;
+
+      private:
+        AddressSpace& addresses_;
+        const int exceptions_ = std::uncaught_exceptions();
+    };
+
+    void create_system_block();
+    std::uint64_t growth_of_a_request() const;
+    bool charge_address_space(GuestRange range);
+    bool assign_blocks(GuestRange range);
+    bool grant(GuestRange range, Protection protection);
+    bool make_accessible(GuestRange range, Protection protection);
+    Protection host_protection_for(GuestAddr address, std::size_t size, Protection protection) const;
+    bool too_many_regions() const { return regions_.size() >= max_regions() || too_many_ranges(); }
+    bool too_many_ranges() const { return image_ && remapped_.are_too_many(); }
+    int refuse(Refusal why);
+    void note_remapped(GuestRange range) {
+        if (image_) remapped_.add(range.begin, range.end);
+    }
+    void narrow_tables(GuestRange range);
+    std::vector<PhysicalRange> ranges_to_undo(const DirtyPages& changed) const;
+    void map_as_image(PhysicalRange range);
+
+    const MemoryLimits& limits_;
+    GuestPhysicalMemory& physical_;
+    const std::shared_ptr<const MemoryImage> image_;  // null: it boots
+    x86::PageTables tables_;
+    AddressBlocks blocks_;
+    AddressBlocks charged_;  // of these, the program's and what this request was charged for
+    Regions regions_;
+    SharedArea shared_;
+    RemappedRanges remapped_;
+    Refusal refusal_ = Refusal::none;
+    bool mappings_changed_ = false;  // since the last reset
+    bool mappings_unknown_ = false;  // the host refused one half-way
+    bool executable_added_ = false;
+};
+
+template <typename Visit>
+void AddressSpace::for_each_piece(GuestRange range, Visit visit) const {
+    const auto& placed = blocks_.ranges();
+    auto place = std::lower_bound(placed.begin(), placed.end(), range.begin,
+                                  [](const PlacedRange& p, GuestAddr address) { return p.end <= address; });
+    for (; place != placed.end() && place->begin < range.end; ++place) {
+        const GuestAddr from = std::max(range.begin, place->begin), to = std::min(range.end, place->end);
+        const std::uint64_t offset = place->offset + (from - place->begin);
+        visit(PhysicalRange{offset, offset + (to - from)}, from);
+    }
+}
+
+template <typename Write>
+void AddressSpace::write_protected(PhysicalRange range, GuestAddr address, Protection protection, Write write) {
+    if (protection.write) return write(physical_.host(range.begin));
+    const PhysicalRange pages{page_floor(range.begin), page_ceil(range.end)};
+    const GuestAddr page = page_floor(address);
+    const Change change(*this);
+    note_remapped({page, page + pages.size()});  // reset cannot copy back what it may not write
+    physical_.protect(pages.begin, pages.size(), {.read = true, .write = true});
+    write(physical_.host(range.begin));
+    physical_.protect(pages.begin, pages.size(), host_protection_for(page, pages.size(), protection));
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,95 @@
+// Which pages of a guest are its VM's own, against which limit they count, and how they become equal to the image
+// again.
+//
+// A page is the VM's own when it may differ from the image, from zero where that has nothing: the guest wrote it, as
+// the vCPU's dirty ring says, or the host did. It stays one as long as the host keeps a private copy of it, also when a
+// reset has made it equal to the image: the next request then takes no fault at it (docs/design.md, "Snapshot and
+// reset").
+//
+// Owned by GuestMemory; borrows limits, memory and address space. Thread safety: one thread at a time, while the guest
+// stands still. Offsets and pages are of guest-physical memory.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tinykvm/memory/address_space.hpp"
+#include "tinykvm/memory/dirty_pages.hpp"
+#include "tinykvm/memory/guest_physical_memory.hpp"
+#include "tinykvm/memory/image.hpp"
+#include "tinykvm/memory/memory_limits.hpp"
+#include "tinykvm/memory/ranges.hpp"
+
+namespace tinykvm {
+
+class ChangedPages {
+  public:
+    // `image`: what the guest is a fork of; null: it boots, and everything is zero at first.
+    ChangedPages(const MemoryLimits& limits, GuestPhysicalMemory& physical, const AddressSpace& addresses,
+                 const MemoryImage* image)
+        : limits_(limits), physical_(physical), addresses_(addresses), image_(image) {}
+
+    const DirtyPages& own() const { return own_; }
+
+    // --- Accounting
+
+    // Bytes of pages of its own, also kept from earlier requests.
+    std::size_t own_bytes() const { return own_.size() * page_size; }
+    // How many more pages may become its own before the limit is looked at.
+    std::size_t pages_left() const { return (limits_.bytes - std::min(own_bytes(), limits_.bytes)) / page_size; }
+    // Bytes this request changed or added, which is all that its guest may learn. Compares pages with the image, 0.1 us
+    // each.
+    std::size_t changed_bytes() const;
+    // The most bytes the last request had changed or added at a time, known since reset(): never less than it needed;
+    // more when it wrote to pages kept from earlier requests only after it had given others back.
+    std::size_t last_peak_bytes() const { return last_peak_ * page_size; }
+    // Of the request that runs, as far as that is known: pages kept from earlier requests may be in it.
+    std::size_t peak_bytes() const { return (peak_ - unchanged_) * page_size; }
+
+    // --- Changes
+
+    // Takes note of pages the guest wrote, by their numbers (from the vCPU's dirty ring).
+    void note_guest_writes(std::span<const std::uint64_t> pages);
+    // The host is about to write. Throws OutOfMemory when the limit does not allow that.
+    void will_write(PhysicalRange range);
+    // Throws OutOfMemory when more than the limit has been changed.
+    void enforce_limit();
+    // After the host's mapping there was replaced: none of its pages is the VM's own any more.
+    void forget(PhysicalRange range) { own_.remove(range.begin / page_size, range.end / page_size); }
+    // Gives pages back to the host that have not been changed: those kept from earlier requests, or written with what
+    // they held already. They do not count.
+    void drop_unchanged(GuestRange range);
+
+    // --- Reset
+
+    // Makes all pages equal to the image; returns how many were not. Pages stay resident up to the limit `kept`, and as
+    // long as requests change them now and then; the others are given back to the host. Throws MachineError.
+    std::size_t reset();
+    // Does reset() copy a few pages only?
+    bool resets_quickly() const;
+
+  private:
+    bool is_unchanged(std::uint64_t page) const;
+    std::vector<std::uint64_t> unchanged_pages(GuestRange range) const;
+    void copy_from_image(std::uint64_t page);
+    void give_back(const std::vector<std::uint64_t>& pages);
+    void note_peak() { peak_ = std::max(peak_, own_.size() + unchanged_); }
+
+    const MemoryLimits& limits_;
+    GuestPhysicalMemory& physical_;
+    const AddressSpace& addresses_;
+    const MemoryImage* image_;
+
+    DirtyPages own_;
+    DirtyPages used_;            // those that differed from the image at a reset of this period
+    unsigned resets_ = 0;        // of this period
+    std::size_t unchanged_ = 0;  // pages given back since the last reset that had not been changed
+    std::size_t peak_ = 0;       // the most pages of its own since then, these included
+    std::size_t last_peak_ = 0;  // of the request before
+};
+
+}  // namespace tinykvm

@@ -1,0 +1,121 @@
+#include "tinykvm/memory/image_writer.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tinykvm/errors.hpp"
+
+namespace tinykvm {
+
+namespace {
+
+// Pages with data that are closer together than this are in one extent, because each mapping makes every new VM of the
+// process more expensive; no huge page fits between them. The distance is doubled until a fork needs no more than so
+// many mappings for data.
+constexpr std::uint64_t first_gap_pages = large_page_size / page_size - 1;
+constexpr std::size_t max_extents = 256;
+
+using Backing = MemoryImage::Piece::Backing;
+
+}  // namespace
+
+ImageWriter::ImageWriter(MemoryImage& image, const GuestPhysicalMemory& physical) : image_(image), physical_(physical) {
+    const int fd = ::memfd_create("tinykvm snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) throw MachineError::from_errno("cannot create a snapshot file (memfd_create)", errno);
+    image_.file = FileDescriptor(fd);
+    image_.page_numbers.resize(physical.allocated() / page_size);
+}
+
+void ImageWriter::write(std::vector<Part> parts) {
+    std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.range.begin < b.range.begin; });
+    std::vector<std::uint64_t> pages;
+    for (const Part& part : parts) pages.insert(pages.end(), part.pages.begin(), part.pages.end());
+    const std::uint64_t size = place(pages);
+    for (const Part& part : parts) add_pieces(part);
+    for (const PageRange range : join(pages, 0)) write_data(range);
+    seal(size);
+    image_.data_pages = pages.size();
+}
+
+// `pages`, ascending, as ranges that contain at most `gap` other pages in a row.
+std::vector<ImageWriter::PageRange> ImageWriter::join(const std::vector<std::uint64_t>& pages, std::uint64_t gap) {
+    std::vector<PageRange> ranges;
+    for (const std::uint64_t page : pages) {
+        if (!ranges.empty() && page - ranges.back().last <= gap)
+            ranges.back().last = page + 1;
+        else
+            ranges.push_back({page, page + 1});
+    }
+    return ranges;
+}
+
+// Gives all pages a place in the file, and returns its size.
+std::uint64_t ImageWriter::place(const std::vector<std::uint64_t>& pages) {
+    std::uint64_t gap = first_gap_pages;
+    while (join(pages, gap).size() > max_extents) gap *= 2;
+    std::uint64_t size = 0;
+    for (const PageRange range : join(pages, gap)) {
+        image_.extents.push_back({range.first * page_size, (range.last - range.first) * page_size, size});
+        size += image_.extents.back().size;
+    }
+    return size;
+}
+
+std::vector<FileExtent>::const_iterator ImageWriter::first_ending_after(std::uint64_t offset) const {
+    return std::lower_bound(image_.extents.cbegin(), image_.extents.cend(), offset,
+                            [](const FileExtent& extent, std::uint64_t o) { return extent.end() <= o; });
+}
+
+void ImageWriter::add_pieces(const Part& part) {
+    const std::uint64_t end = part.range.end;
+    auto extent = first_ending_after(part.range.begin);
+    for (std::uint64_t at = part.range.begin; at < end;) {
+        std::uint64_t to = end;
+        if (extent == image_.extents.end() || end <= extent->offset) {
+            add_zero({at, end}, part.protection);
+        } else if (at < extent->offset) {
+            add_zero({at, to = extent->offset}, part.protection);
+        } else {
+            to = std::min(end, extent->end());
+            image_.pieces.push_back(
+                {at, to - at, part.protection, Backing::file, extent->file_offset + (at - extent->offset)});
+            ++extent;
+        }
+        at = to;
+    }
+}
+
+void ImageWriter::add_zero(PhysicalRange range, Protection protection) {
+    if (protection.accessible()) image_.pieces.push_back({range.begin, range.size(), protection, Backing::zero, 0});
+}
+
+void ImageWriter::write_data(PageRange pages) {
+    const std::uint64_t offset = pages.first * page_size;
+    const auto extent = first_ending_after(offset);
+    const std::uint64_t file_offset = extent->file_offset + (offset - extent->offset);
+    for (std::uint64_t page = pages.first; page < pages.last; ++page)
+        image_.page_numbers[page] = static_cast<std::uint32_t>(file_offset / page_size + (page - pages.first) + 1);
+    const std::size_t size = (pages.last - pages.first) * page_size;
+    for (std::size_t done = 0; done < size;) {
+        const ssize_t n = ::pwrite(image_.file.get(), physical_.host(offset + done), size - done,
+                                   static_cast<off_t>(file_offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) throw MachineError::from_errno("cannot write a snapshot file", n < 0 ? errno : EIO);
+        done += static_cast<std::size_t>(n);
+    }
+}
+
+// Nobody can change the file from now on; `size` is its length.
+void ImageWriter::seal(std::uint64_t size) {
+    if (::ftruncate(image_.file.get(), static_cast<off_t>(size)) != 0)
+        throw MachineError::from_errno("cannot write a snapshot file", errno);
+    if (::fcntl(image_.file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        throw MachineError::from_errno("cannot seal a snapshot file", errno);
+    image_.view = Mapping("cannot map a snapshot file", size, PROT_READ, MAP_PRIVATE, image_.file.get());
+}
+
+}  // namespace tinykvm

@@ -1,0 +1,34 @@
+// What running a guest gives and needs, whether it is a Machine or a Fork that runs. Plain values.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "tinykvm/types.hpp"
+
+namespace tinykvm {
+
+// Why a run came to an end without an error.
+struct Stop {
+    enum class Reason {
+        host_call,  // HostCalls said stop
+        exited,     // the program ended; exit_status is what it said
+        returned,   // the called function returned (of calls only)
+    };
+    Reason reason = Reason::exited;
+    int exit_status = 0;
+    std::array<std::uint64_t, 2> values{};  // of a function that returned: RAX and RDX
+};
+
+// A range of guest addresses nothing else uses, readable and writable, for the data of requests.
+struct RequestArea {
+    GuestAddr begin = 0;
+    std::size_t size = 0;  // bytes: max_request_memory, rounded up to 2 MiB
+};
+
+// What a guest that was entered ahead of its call waits for: the call of a function, or the result of the host call it
+// stands in.
+enum class Awaits { call, result };
+
+}  // namespace tinykvm
