@@ -48,6 +48,12 @@ class Timeout : public Error {
     using Error::Error;
 };
 
+// The run was ended before its deadline by interrupt(), of Machine or Fork.
+class Interrupted : public Error {
+  public:
+    using Error::Error;
+};
+
 // The guest changed or added more memory than it may.
 class OutOfMemory : public Error {
   public:

@@ -33,7 +33,7 @@ class Fork {
 
     // Calls `function` in the guest with up to six integer arguments, on a fresh stack below the one the
     // snapshot was taken on. Returns when `calls` stops the guest, the program exits or the function returns.
-    // Throws GuestFault, Timeout, OutOfMemory ("max_request_memory"), or what `calls` throws. After any of
+    // Throws GuestFault, Timeout, Interrupted, OutOfMemory ("max_request_memory"), or what `calls` throws. After any of
     // them, and after every Stop, the fork can be reset.
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
 
@@ -108,7 +108,7 @@ class Fork {
     const Snapshot& snapshot() const;
 
     // May be called by any thread while another one is in call(), resume() or wait_for_call(): that ends soon, a call
-    // with Timeout("interrupted").
+    // with Interrupted.
     void interrupt() noexcept;
 
   private:

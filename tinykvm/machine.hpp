@@ -29,7 +29,7 @@ class Machine {
     Machine& operator=(Machine&&) noexcept;
 
     // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
-    // Throws GuestFault, Timeout, OutOfMemory ("max_memory") or what `calls` throws; only destroying the
+    // Throws GuestFault, Timeout, Interrupted, OutOfMemory ("max_memory") or what `calls` throws; only destroying the
     // machine is of use afterwards.
     Stop run(HostCalls* calls, Deadline deadline);
 
@@ -46,7 +46,7 @@ class Machine {
     GuestMemory& memory();
     const Statistics& statistics() const;
 
-    // May be called by any thread while another one is in run(): that ends soon with Timeout.
+    // May be called by any thread while another one is in run(): that ends soon with Interrupted.
     void interrupt() noexcept;
 
     // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call).

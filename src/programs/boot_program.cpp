@@ -169,6 +169,8 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
     } catch (const GuestFault& fault) {
         why = "the program crashed " + where() + ": " + fault.what();
         report = fault.report();
+    } catch (const Interrupted&) {
+        why = "the boot was cancelled";
     } catch (const Timeout&) {
         why = (warmup_request.empty() ? "the program did not call wait_for_requests() within max_boot_time ("
                                       : "the program was " + warmup_request + " at the end of max_boot_time (") +

@@ -438,6 +438,8 @@ void RequestVm::record_failure(const std::exception_ptr& thrown) {
         failures.push_back(failure);
     } catch (const GuestFault& fault) {
         failures.emplace_back(FailureKind::crashed, prefix + fault.what(), fault.report());
+    } catch (const Interrupted&) {
+        failures.emplace_back(interrupted.value_or(FailureKind::shutting_down), "interrupted");
     } catch (const Timeout&) {
         if (interrupted) {
             failures.emplace_back(*interrupted, "interrupted");

@@ -80,9 +80,10 @@ void Exits::require_whole_instruction() const {
 }
 
 std::optional<Stop> Exits::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
-    if (interrupted_.load(std::memory_order_relaxed))
-        throw Timeout(Clock::now() >= deadline ? "the program was still running at the end of its time"
-                                               : "the program was interrupted");
+    if (interrupted_.load(std::memory_order_relaxed)) {
+        if (Clock::now() < deadline) throw Interrupted("the program was interrupted");
+        throw Timeout("the program was still running at the end of its time");
+    }
     writes_.enforce();
     auto stop = dispatch(exit, calls, deadline);
     if (stop)

@@ -42,7 +42,7 @@ class Exits {
     // To be told of each exit before anything is done for it.
     void note(const kvm::Exit& exit);
     // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
-    // ends runs: GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are
+    // ends runs: Interrupted, GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are
     // then ENOSYS.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
 

@@ -78,7 +78,7 @@ class Process {
     // Delivers a fault to the handler of the running thread, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);
 
-    // Sets a flag that ends blocking calls with Timeout("interrupted") soon after it became true, or at once when a
+    // Sets a flag that ends blocking calls with Interrupted soon after it became true, or at once when a
     // signal arrives at the host's thread, too. With null there is no such flag. It must outlive the process.
     void set_interrupt_flag(const std::atomic<bool>* flag) { interrupted_ = flag; }
 

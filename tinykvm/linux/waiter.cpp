@@ -23,8 +23,8 @@ timespec to_timespec(Clock::duration duration) {
 }  // namespace
 
 void Waiter::check() const {
-    if (interrupted_ && interrupted_->load(std::memory_order_relaxed)) throw Timeout("interrupted");
     if (Clock::now() >= deadline_) throw Timeout("time limit reached in a system call");
+    if (interrupted_ && interrupted_->load(std::memory_order_relaxed)) throw Interrupted("interrupted");
 }
 
 short Waiter::wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const {

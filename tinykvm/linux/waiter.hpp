@@ -1,6 +1,6 @@
 // Waiting on behalf of a guest. A wait never goes past the deadline, and an interrupt ends it.
 //
-// Thread safety: one thread. Errors: Timeout, named after what the guest was waiting in.
+// Thread safety: one thread. Errors: Timeout and Interrupted.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,8 @@ class Waiter {
   public:
     Waiter(Deadline deadline, const std::atomic<bool>* interrupted) : deadline_(deadline), interrupted_(interrupted) {}
 
-    // For loops over lengths a guest chose: throws Timeout when the deadline has passed.
+    // For loops over lengths a guest chose: throws Timeout when the deadline has passed, Interrupted when the run is to
+    // end before.
     void check() const;
     // Waits until a descriptor of the host has one of `events` (poll.h). With descriptor -1 it only waits. Returns the
     // events, or 0 at `until`; at once when that has passed.

@@ -238,7 +238,7 @@ TEST(Deadline, InterruptEndsACall) {
             std::this_thread::sleep_for(std::chrono::milliseconds(30));
             fork.interrupt();
         });
-        EXPECT_NE(error_of<Timeout>([&] { guest.call(fork, function); }), "");
+        EXPECT_NE(error_of<Interrupted>([&] { guest.call(fork, function); }), "");
         other.join();
         fork.reset();
         EXPECT_EQ(guest.call(fork, "count"), 101u);

@@ -85,7 +85,7 @@ TEST(WaitingTest, AnInterruptEndsItToo) {
         interrupted = true;
     });
     const auto begin = Clock::now();
-    EXPECT_THROW(guest.call(SYS_pause), Timeout);
+    EXPECT_THROW(guest.call(SYS_pause), Interrupted);
     EXPECT_LT(Clock::now() - begin, std::chrono::seconds(2));
     other.join();
 }

@@ -186,7 +186,7 @@ TEST(SharedMemory, AStringThatChangesWhileItIsReadHasNoZeroInIt) {
     std::thread thread([&] {
         test::Calls calls;
         const std::uint64_t argument[] = {at};
-        EXPECT_THROW(writer.call(guest.calls.functions.at("change_string"), argument, calls, patience()), Timeout);
+        EXPECT_THROW(writer.call(guest.calls.functions.at("change_string"), argument, calls, patience()), Interrupted);
     });
     // Until both kinds have been seen, and then some.
     std::size_t empty = 0, full = 0;
