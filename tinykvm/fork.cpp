@@ -35,10 +35,12 @@ bool Fork::post(GuestAddr function, std::span<const std::uint64_t> arguments, De
 bool Fork::post_result(std::int64_t result, Deadline deadline) {
     return guest_->mailbox().post_result(result, deadline);
 }
-std::optional<Stop> Fork::take_call(HostCalls& calls) { return guest_->mailbox().take_call(calls); }
-void Fork::dismiss(std::optional<std::chrono::microseconds> wait_again) { guest_->mailbox().dismiss(wait_again); }
-void Fork::stop_listening() { guest_->mailbox().stop_listening(); }
-void Fork::recall() { guest_->mailbox().recall(); }
+std::optional<Stop> Fork::poll_call(HostCalls& calls) { return guest_->mailbox().poll_call(calls); }
+void Fork::release_after_call(std::optional<std::chrono::microseconds> wait_again) {
+    guest_->mailbox().release_after_call(wait_again);
+}
+void Fork::disable_mailbox() { guest_->mailbox().disable_mailbox(); }
+void Fork::wake() { guest_->mailbox().wake(); }
 
 void Fork::release_locks() { guest_->mailbox().release_locks(); }
 
@@ -53,7 +55,7 @@ void Fork::reset() {
     guest_->set_statistics(statistics);
 }
 
-bool Fork::quick_reset() { return guest_->resets_quickly() && guest_->reset(); }
+bool Fork::reset_if_quick() { return guest_->resets_quickly() && guest_->reset(); }
 
 GuestMemory& Fork::memory() { return guest_->memory(); }
 RequestArea Fork::request_area() const { return snapshot_->contents().request_area; }

@@ -52,13 +52,13 @@ class Fork {
     //
     //   the thread that runs the fork        the thread that has a call
     //   prepare_wait(), wait_for_call() ...  post() or post_result()
-    //                                        take_call() until it has a Stop, or stop_listening() and wait elsewhere
-    //                                        post() again, or dismiss()
+    //                                        poll_call() until it has a Stop, or disable_mailbox() and wait elsewhere
+    //                                        post() again, or release_after_call()
     //   ... which returns                    memory()
     //   reset()
     //
     // Host calls of a program that kvm_api.h compiled are posted while a thread listens, and are handled by the
-    // thread that calls take_call(); everything else the guest does leaves it and is handled by wait_for_call().
+    // thread that calls poll_call(); everything else the guest does leaves it and is handled by wait_for_call().
 
     using Awaits = tinykvm::Awaits;  // a call as by call(), or a result as by resume()
 
@@ -67,27 +67,27 @@ class Fork {
     // does not call the host as kvm_api.h does; nothing has changed then.
     bool prepare_wait(Awaits awaits, std::chrono::microseconds wait);
     // Enters the guest, and stays until it has left. nullopt: there was no call (any more), and it is as it was before.
-    // Otherwise returns and throws what call() would, or returns what take_call() did.
+    // Otherwise returns and throws what call() would, or returns what poll_call() did.
     std::optional<Stop> wait_for_call(HostCalls& calls);
 
     // As call(), but does not wait for its end. False when the guest does not wait for a call, and was not stopped by
-    // take_call(); nothing has happened then.
+    // poll_call(); nothing has happened then.
     bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
     // The same for resume().
     bool post_result(std::int64_t result, Deadline deadline);
     // Handles one call of the guest if there is one. How the guest stopped, when that stopped it and it is within its
     // limits; it then stays where it is. What `calls` throws, wait_for_call() throws on the other thread.
-    std::optional<Stop> take_call(HostCalls& calls);
-    // Lets a guest that take_call() stopped leave, or, after post(), wait for another call for so long. (It may do
+    std::optional<Stop> poll_call(HostCalls& calls);
+    // Lets a guest that poll_call() stopped leave, or, after post(), wait for another call for so long. (It may do
     // neither, and go on in its memory, until it is made to after 0.1 s.)
-    void dismiss(std::optional<std::chrono::microseconds> wait_again);
-    // From now on all host calls leave the guest. One posted before may still be there: take_call() once more.
-    void stop_listening();
+    void release_after_call(std::optional<std::chrono::microseconds> wait_again);
+    // From now on all host calls leave the guest. One posted before may still be there: poll_call() once more.
+    void disable_mailbox();
     // Makes a guest that waits leave.
-    void recall();
+    void wake();
 
     // Ends the locks of files the guest took since it was equal to its snapshot. reset() does that, too; this is for
-    // an answer that others may see before. Between calls, or while the guest waits after take_call().
+    // an answer that others may see before. Between calls, or while the guest waits after poll_call().
     void release_locks();
 
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
@@ -96,7 +96,7 @@ class Fork {
 
     // The same when that takes no system call and a few microseconds at most, as after a short orderly call. False:
     // nothing has changed, and reset() is the way.
-    bool quick_reset();
+    bool reset_if_quick();
 
     // Guest memory between calls: requests are laid out in it, answers are taken out of it. What the host
     // writes is undone by reset() like what the guest writes.

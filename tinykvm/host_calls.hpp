@@ -41,7 +41,7 @@ struct HostCallResult {
 };
 
 // Implemented by what runs a guest, which owns it. Called on the thread that is in run(), call() or resume() of the
-// guest, which stands still meanwhile; or on the thread that is in Fork::take_call(), while the guest spins and waits.
+// guest, which stands still meanwhile; or on the thread that is in Fork::poll_call(), while the guest spins and waits.
 // The implementation may throw any tinykvm::Error to end the run with it.
 class HostCalls {
   public:

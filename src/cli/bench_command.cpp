@@ -132,9 +132,9 @@ std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
     const auto round = [&] {
         waits = !reset;
         if (!program.post(fork)) throw MachineError("a guest that was entered does not wait");
-        while (!fork.take_call(program.calls())) {
+        while (!fork.poll_call(program.calls())) {
         }
-        fork.dismiss(again);
+        fork.release_after_call(again);
     };
     Row row = measure(reset ? "entered call, reset after it" : "entered call", entered, round);
     entered();
@@ -144,7 +144,7 @@ std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
         }
     });
     end = true;
-    fork.recall();
+    fork.wake();
     runner.join();
     return row;
 }

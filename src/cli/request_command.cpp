@@ -147,7 +147,7 @@ std::string name_of_file(const fs::path& path) {
     return name.empty() ? "program" : name;
 }
 
-host::Service& configure(host::Catalogue& catalogue, const CommandLine& line) {
+host::ProgramService& configure(host::Catalogue& catalogue, const CommandLine& line) {
     std::string name = line.program;
     if (!line.config.empty()) {
         configure_from_library(catalogue, line.config);
@@ -163,14 +163,14 @@ host::Service& configure(host::Catalogue& catalogue, const CommandLine& line) {
         catalogue.configure(
             name, "{" + nlohmann::json(setting.substr(0, equals)).dump() + ":" + setting.substr(equals + 1) + "}");
     }
-    host::Service& service = *catalogue.find(name);
+    host::ProgramService& service = *catalogue.find(name);
     if (!service.refusal().empty()) throw host::ConfigError(name + " cannot be asked");  // why has been printed
     return service;
 }
 
 // Why the program cannot be served, as far as that is known before it runs and without asking its server. Empty: it
 // can.
-std::string why_not_served(const host::Service& service) {
+std::string why_not_served(const host::ProgramService& service) {
     host::ProgramConfig config = service.config();
     if (!service.refusal().empty() || !config.uri.empty()) return service.refusal();
     config.downloads.clear();
@@ -191,7 +191,7 @@ int list(host::Catalogue& catalogue, const std::string& where) {
         std::printf("%s: %s%s%s\n", name.c_str(), what, why.empty() ? "" : ": ", why.c_str());
         all_served &= why.empty();
     };
-    catalogue.for_each([&](const host::Service& service) {
+    catalogue.for_each([&](const host::ProgramService& service) {
         const std::string why = why_not_served(service);
         print(service.name(), why.empty() ? "served" : "not served", why);
     });
@@ -216,7 +216,7 @@ void print_head(const host::Response& response) {
 // One request, again and again if need be.
 class Client {
   public:
-    Client(host::Service& service, const CommandLine& line)
+    Client(host::ProgramService& service, const CommandLine& line)
         : service_(service), body_(line.body ? read_file(*line.body) : ""), lines_(line.headers) {
         add_unless_given("Host", "localhost");
         if (line.body) add_unless_given("Content-Length", std::to_string(body_.size()));
@@ -273,7 +273,7 @@ class Client {
         if (print) print_lines(log);
     }
 
-    host::Service& service_;
+    host::ProgramService& service_;
     const std::string body_;
     std::vector<std::string> lines_;
     std::vector<std::string_view> headers_;
@@ -298,7 +298,7 @@ void print_summary(std::vector<double> times, const host::ProgramReport& report)
                  static_cast<double>(peaks.memory) / (1 << 20), static_cast<double>(peaks.microseconds) / 1e6);
 }
 
-int answer(host::Catalogue& catalogue, host::Service& service, const CommandLine& line) {
+int answer(host::Catalogue& catalogue, host::ProgramService& service, const CommandLine& line) {
     Client client(service, line);
     service.wait_until_booted();
     std::vector<double> times;

@@ -9,14 +9,15 @@
 
 namespace tinykvm::host {
 
-Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary, const ServiceHost& host)
-    : name_(std::move(name)), config_(std::move(config)), host_(host), binary_(std::move(binary)) {}
+Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
+           const ProgramEnvironment& environment)
+    : name_(std::move(name)), config_(std::move(config)), environment_(environment), binary_(std::move(binary)) {}
 
 std::shared_ptr<Boot> Boot::begin(const std::string& name, ProgramConfig config, std::shared_ptr<const Program> binary,
-                                  const ServiceHost& host) {
-    const std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), host));
+                                  const ProgramEnvironment& environment) {
+    const std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), environment));
     Thread("kvm:" + name, [boot] { boot->run(); }).detach();
-    host.counters.add(Counter::boots, 1);
+    environment.counters.add(Counter::boots, 1);
     return boot;
 }
 
@@ -26,11 +27,12 @@ void Boot::run() {
     std::string failure;
     try {
         program = boot_program(
-            name_, config_, std::exchange(binary_, nullptr), [&](std::string_view line) { host_.log(name_, line); },
-            control_, GuestServices{host_.self_requests, &host_.counters});
+            name_, config_, std::exchange(binary_, nullptr),
+            [&](std::string_view line) { environment_.log(name_, line); }, control_,
+            GuestServices{environment_.self_requests, &environment_.counters});
         if (config_.verbose) {
             const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-            host_.log(name_, "booted in " + std::to_string(time.count()) + " us");
+            environment_.log(name_, "booted in " + std::to_string(time.count()) + " us");
         }
     } catch (const Failure& error) {
         failure = error.what();
@@ -42,7 +44,7 @@ void Boot::run() {
     const MutexLock lock(mutex_);
     if (!end_) {
         if (!program) {
-            host_.counters.add(Counter::boots_failed, 1);
+            environment_.counters.add(Counter::boots_failed, 1);
         }
         end_ = program ? End::booted : End::failed;
         program_ = std::move(program);
@@ -57,9 +59,9 @@ void Boot::log_failure(std::string_view what, std::string_view report) const {
     if (end() == End::called_off) {
         return;
     }
-    host_.log(name_, "did not boot: " + std::string(what));
+    environment_.log(name_, "did not boot: " + std::string(what));
     if (!report.empty()) {
-        host_.log(name_, report);
+        environment_.log(name_, report);
     }
 }
 

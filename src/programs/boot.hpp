@@ -17,7 +17,7 @@
 namespace tinykvm::host {
 
 // What boots and services need from the process they live in.
-struct ServiceHost {
+struct ProgramEnvironment {
     CounterSink& counters;
     // One or more lines about a program that belong to no request. Any thread.
     void (*log)(const std::string& program, std::string_view lines);
@@ -32,7 +32,7 @@ class Boot {
     // `binary` null: the program is read from the file of its configuration. Throws Failure (host_error) when there is
     // no thread to be had.
     static std::shared_ptr<Boot> begin(const std::string& name, ProgramConfig config,
-                                       std::shared_ptr<const Program> binary, const ServiceHost& host);
+                                       std::shared_ptr<const Program> binary, const ProgramEnvironment& environment);
 
     // Waits for the end, or until then: nullopt. A boot that is called off ends at once for who waits.
     std::optional<End> wait(Deadline until) const;
@@ -52,13 +52,14 @@ class Boot {
     Clock::time_point ended_at() const { return ended_at_; }
 
   private:
-    Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary, const ServiceHost& host);
+    Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
+         const ProgramEnvironment& environment);
     void run();
     void log_failure(std::string_view what, std::string_view report) const;
 
     const std::string name_;
     const ProgramConfig config_;
-    const ServiceHost host_;
+    const ProgramEnvironment environment_;
     std::shared_ptr<const Program> binary_;  // the thread's
     BootControl control_;
 

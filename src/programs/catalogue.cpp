@@ -89,12 +89,12 @@ std::string Catalogue::group_mistake(std::string_view name, const Definition& de
 
 // Gives a program the configuration that follows from everything said so far. One that was refused may be served now,
 // or not yet: what it needs may still be said. False when it has been started already; nothing has changed then.
-bool Catalogue::settle(Service& service, const Definition& definition, Mistakes mistakes) const {
+bool Catalogue::settle(ProgramService& service, const Definition& definition, Mistakes mistakes) const {
     const std::string former = service.refusal();
     try {
         const bool configured = service.configure(effective(service.name(), definition.whole()));
         if (configured && !former.empty()) {
-            host_.log(service.name(), "can be served now");
+            environment_.log(service.name(), "can be served now");
         }
         return configured;
     } catch (const ConfigError& error) {
@@ -111,7 +111,7 @@ bool Catalogue::settle(Service& service, const Definition& definition, Mistakes 
         if (!service.refuse(why)) {
             return false;
         }
-        host_.log(service.name(), "is not served: " + why);
+        environment_.log(service.name(), "is not served: " + why);
         return true;
     }
 }
@@ -124,7 +124,7 @@ void Catalogue::adopt_group(std::string_view name, Definition definition, Mistak
         if (mistakes == Mistakes::fail) {
             throw ConfigError(mistake);
         }
-        host_.log(std::string(name), "is a group that cannot be used: " + mistake);
+        environment_.log(std::string(name), "is a group that cannot be used: " + mistake);
     }
     definitions_.insert_or_assign(std::string(name), std::move(definition));
     for (const auto& [one, service] : services_) {
@@ -132,14 +132,14 @@ void Catalogue::adopt_group(std::string_view name, Definition definition, Mistak
     }
 }
 
-Service* Catalogue::adopt(std::string_view name, Definition definition, Mistakes mistakes) {
+ProgramService* Catalogue::adopt(std::string_view name, Definition definition, Mistakes mistakes) {
     require_no_group(name, definition);
     const auto known = services_.find(name);
-    std::unique_ptr<Service> fresh;
+    std::unique_ptr<ProgramService> fresh;
     if (known == services_.end()) {
-        fresh = std::make_unique<Service>(std::string(name), host_);
+        fresh = std::make_unique<ProgramService>(std::string(name), environment_);
     }
-    Service& service = fresh ? *fresh : *known->second;
+    ProgramService& service = fresh ? *fresh : *known->second;
     if (!settle(service, definition, mistakes)) {
         refuse(name, "the program has been started already");
     }
@@ -150,7 +150,7 @@ Service* Catalogue::adopt(std::string_view name, Definition definition, Mistakes
     return &service;
 }
 
-Service* Catalogue::configure(std::string_view name, std::string_view json) {
+ProgramService* Catalogue::configure(std::string_view name, std::string_view json) {
     require_name(name);
     const auto former = definitions_.find(name);
     Definition definition = former == definitions_.end() ? Definition() : former->second;
@@ -163,7 +163,7 @@ Service* Catalogue::configure(std::string_view name, std::string_view json) {
     return nullptr;
 }
 
-std::vector<Service*> Catalogue::library(const std::string& uri, Mistakes mistakes) {
+std::vector<ProgramService*> Catalogue::library(const std::string& uri, Mistakes mistakes) {
     try {
         auto layers = read_library(uri);
         Definitions groups, programs;
@@ -181,7 +181,7 @@ std::vector<Service*> Catalogue::library(const std::string& uri, Mistakes mistak
             definition.base = std::move(layer);
             (definition.is_program() ? programs : groups).emplace(name, std::move(definition));
         }
-        std::vector<Service*> services;
+        std::vector<ProgramService*> services;
         for (auto& [name, definition] : groups) {
             adopt_group(name, std::move(definition), mistakes);
         }
@@ -194,7 +194,7 @@ std::vector<Service*> Catalogue::library(const std::string& uri, Mistakes mistak
     }
 }
 
-Service* Catalogue::find(std::string_view name) const {
+ProgramService* Catalogue::find(std::string_view name) const {
     const auto found = services_.find(name);
     return found == services_.end() ? nullptr : found->second.get();
 }
@@ -204,7 +204,7 @@ std::string Catalogue::why_missing(std::string_view name) const {
                                        : "there is no program " + in_quotes(name);
 }
 
-void Catalogue::for_each(const std::function<void(Service&)>& visit) const {
+void Catalogue::for_each(const std::function<void(ProgramService&)>& visit) const {
     for (const auto& [name, service] : services_) {
         visit(*service);
     }
@@ -230,7 +230,7 @@ void Catalogue::warm() {
         try {
             service->start();
         } catch (const Failure& failure) {
-            host_.log(name, std::string("was not started: ") + failure.what());
+            environment_.log(name, std::string("was not started: ") + failure.what());
         }
     }
 }
@@ -245,7 +245,7 @@ void Catalogue::cold() {
     for (const auto& [name, service] : services_) {
         service->wait_until_cold(*cold_until_);
     }
-    host_.self_requests->close_idle();
+    environment_.self_requests->close_idle();
 }
 
 void Catalogue::end() {

@@ -13,18 +13,18 @@
 
 #include "src/config/config_layer.hpp"
 #include "src/fetch/self_requests.hpp"
-#include "src/programs/service.hpp"
+#include "src/programs/program_service.hpp"
 
 namespace tinykvm::host {
 
 class Catalogue {
   public:
-    explicit Catalogue(const ServiceHost& host)
-        : host_{host.counters, host.log, std::make_shared<SelfRequests>(host.counters)} {}
+    explicit Catalogue(const ProgramEnvironment& environment)
+        : environment_{environment.counters, environment.log, std::make_shared<SelfRequests>(environment.counters)} {}
 
     // Defines a program (an object with a filename or a URI) or a group (with neither), or adds to what was said about
     // it before. Throws ConfigError; nothing has changed then. Returns the program; null for a group.
-    Service* configure(std::string_view name, std::string_view json);
+    ProgramService* configure(std::string_view name, std::string_view json);
 
     // What becomes of a program whose settings are wrong: the whole library fails, or it alone is not served, which the
     // log says.
@@ -32,18 +32,18 @@ class Catalogue {
     // Takes over the definitions of a library. What configure() says about the same names, before or after, counts
     // more. Throws ConfigError or Failure, and is then not to be used any more. Returns the programs, also those that
     // are not served.
-    std::vector<Service*> library(const std::string& uri, Mistakes mistakes = Mistakes::fail);
+    std::vector<ProgramService*> library(const std::string& uri, Mistakes mistakes = Mistakes::fail);
 
     // Null when there is no such program.
-    Service* find(std::string_view name) const;
+    ProgramService* find(std::string_view name) const;
     // Why there is none, for a log.
     std::string why_missing(std::string_view name) const;
 
     // How its programs and chains make requests to Varnish itself.
-    SelfRequests& self_requests() { return *host_.self_requests; }
+    SelfRequests& self_requests() { return *environment_.self_requests; }
 
     // In the order of their names.
-    void for_each(const std::function<void(Service&)>& visit) const;
+    void for_each(const std::function<void(ProgramService&)>& visit) const;
     // The groups whose settings are wrong, and in which way.
     std::map<std::string, std::string> refused_groups() const;
 
@@ -66,17 +66,17 @@ class Catalogue {
     };
     using Definitions = std::map<std::string, Definition, std::less<>>;
 
-    Service* adopt(std::string_view name, Definition definition, Mistakes mistakes);
+    ProgramService* adopt(std::string_view name, Definition definition, Mistakes mistakes);
     void adopt_group(std::string_view name, Definition definition, Mistakes mistakes);
-    bool settle(Service& service, const Definition& definition, Mistakes mistakes) const;
+    bool settle(ProgramService& service, const Definition& definition, Mistakes mistakes) const;
     static std::string group_mistake(std::string_view name, const Definition& definition);
     void require_no_group(std::string_view name, const Definition& definition) const;
     ProgramConfig effective(std::string_view name, const ConfigLayer& own) const;
 
-    const ServiceHost host_;
+    const ProgramEnvironment environment_;
     Definitions definitions_;
-    std::map<std::string, std::unique_ptr<Service>, std::less<>> services_;  // of the programs
-    std::optional<Deadline> cold_until_;                                     // how long cold() waits
+    std::map<std::string, std::unique_ptr<ProgramService>, std::less<>> services_;  // of the programs
+    std::optional<Deadline> cold_until_;                                            // how long cold() waits
 };
 
 }  // namespace tinykvm::host

@@ -121,7 +121,7 @@ VCL_BOOL director_healthy(VRT_CTX, VCL_BACKEND director, VCL_TIME* changed) {
         *changed = 0;
     }
     return guarded(ctx, "healthy", 0U, [&] {
-        const host::Service* service = checked<ProgramBackend>(director->priv)->service;
+        const host::ProgramService* service = checked<ProgramBackend>(director->priv)->service;
         return service == nullptr || service->healthy() ? 1U : 0U;
     });
 }

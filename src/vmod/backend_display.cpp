@@ -11,7 +11,7 @@ namespace tinykvm::vmod {
 
 namespace {
 
-using Activity = host::Service::Activity;
+using Activity = host::ProgramService::Activity;
 
 // "fetch" has no VMs and is always there.
 Activity activity_of(const ProgramBackend& backend) {

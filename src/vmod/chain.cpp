@@ -95,7 +95,7 @@ VarnishRequest ChainRun::plain_request_for(const Link& link) const {
 
 // Who waits in line for a VM holds none: two chains could wait for each other, and one for itself.
 host::Lease ChainRun::vm_for(const Link& link, const host::Request& request) {
-    host::Service& service = *link.backend->service;
+    host::ProgramService& service = *link.backend->service;
     const host::WaitGraph::Id inside_of = request.origin.request;
     if (!previous_) {
         return service.acquire(gone_, inside_of);

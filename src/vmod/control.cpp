@@ -22,10 +22,10 @@ constexpr int most_arguments = 1024;
 constexpr std::size_t longest_argument = 4096;  // as in the configuration
 
 // All of them before anything happens: a pattern may fail half-way.
-std::vector<host::Service*> matching(VclState& state, const char* regex) {
+std::vector<host::ProgramService*> matching(VclState& state, const char* regex) {
     const Pattern pattern(regex);
-    std::vector<host::Service*> services;
-    state.catalogue().for_each([&](host::Service& service) {
+    std::vector<host::ProgramService*> services;
+    state.catalogue().for_each([&](host::ProgramService& service) {
         if (pattern.matches(service.name())) {
             services.push_back(&service);
         }
@@ -37,7 +37,7 @@ std::vector<host::Service*> matching(VclState& state, const char* regex) {
 
 VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex) {
     VCL_INT count = 0;
-    for (host::Service* service : matching(state, regex)) {
+    for (host::ProgramService* service : matching(state, regex)) {
         if (service->unload()) {
             count++;
             Log(ctx).line(SLT_VCL_Log, "tinykvm: " + service->name() + ": unloaded");
@@ -49,7 +49,7 @@ VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex) {
 VCL_STRING program_statistics(VRT_CTX, VclState& state, const char* regex, VCL_INT indentation) {
     std::vector<host::ProgramReport> reports;
     std::map<std::string, std::string> not_served;
-    for (const host::Service* service : matching(state, regex)) {
+    for (const host::ProgramService* service : matching(state, regex)) {
         if (auto report = service->report()) {
             reports.push_back(std::move(*report));
         } else if (!service->refusal().empty()) {

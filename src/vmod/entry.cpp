@@ -244,7 +244,7 @@ VCL_STRING vmod_stats(VRT_CTX, struct vmod_priv* priv, VCL_STRING pattern, VCL_I
 VCL_BOOL vmod_ready(VRT_CTX, struct vmod_priv* priv, VCL_STRING program) {
     CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
     return guarded(ctx, "ready", 0U, [&] {
-        const host::Service* service = state_of(priv).catalogue().find(view(program));
+        const host::ProgramService* service = state_of(priv).catalogue().find(view(program));
         return service != nullptr && service->ready() ? 1U : 0U;
     });
 }

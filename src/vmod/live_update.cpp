@@ -23,7 +23,7 @@ namespace {
 struct UpdateTask {
     static constexpr unsigned expected_magic = 0x7B4D0006;
     unsigned magic;
-    host::Service* service;
+    host::ProgramService* service;
     bool key_is_right;
     std::size_t max_size;
     bool is_max_memory;  // and not what VCL said
@@ -79,7 +79,7 @@ std::vector<std::byte> read_binary(struct busyobj* bo, const UpdateTask& task) {
     return bytes;
 }
 
-void update(VRT_CTX, host::Service& service, std::shared_ptr<const Program> binary) {
+void update(VRT_CTX, host::ProgramService& service, std::shared_ptr<const Program> binary) {
     const std::size_t size = binary->bytes().size();
     service.update(std::move(binary));
     Log(ctx).line(SLT_VCL_Log,

@@ -37,19 +37,19 @@ VclState::~VclState() {
 }
 
 void VclState::configure(VRT_CTX, std::string_view name, std::string_view json) {
-    if (host::Service* service = catalogue_.configure(name, json); service != nullptr) {
+    if (host::ProgramService* service = catalogue_.configure(name, json); service != nullptr) {
         add_backend(ctx, *service);
     }
 }
 
 void VclState::library(VRT_CTX, const std::string& uri, bool strict) {
     using Mistakes = host::Catalogue::Mistakes;
-    for (host::Service* service : catalogue_.library(uri, strict ? Mistakes::fail : Mistakes::refuse)) {
+    for (host::ProgramService* service : catalogue_.library(uri, strict ? Mistakes::fail : Mistakes::refuse)) {
         add_backend(ctx, *service);
     }
 }
 
-void VclState::add_backend(VRT_CTX, host::Service& service) {
+void VclState::add_backend(VRT_CTX, host::ProgramService& service) {
     if (backends_.contains(service.name())) {
         return;
     }

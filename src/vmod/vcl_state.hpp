@@ -18,7 +18,7 @@ struct ProgramBackend {
     static constexpr unsigned expected_magic = 0x7B4D0001;
     unsigned magic = expected_magic;
     std::string name;
-    host::Service* service = nullptr;             // null: it is "fetch"
+    host::ProgramService* service = nullptr;      // null: it is "fetch"
     host::SelfRequests* self_requests = nullptr;  // of "fetch"
     VCL_BACKEND director = nullptr;
 };
@@ -52,7 +52,7 @@ class VclState {
     void discard();
 
   private:
-    void add_backend(VRT_CTX, host::Service& service);
+    void add_backend(VRT_CTX, host::ProgramService& service);
 
     host::Catalogue catalogue_;
     std::map<std::string, std::unique_ptr<ProgramBackend>, std::less<>> backends_;

@@ -37,9 +37,9 @@ Pool::~Pool() {
     close(std::chrono::milliseconds(0));
     const MutexLock lock(mutex_);
     while (!vms_.empty()) {
-        withdrawn_.wait(mutex_);
+        vm_gone_.wait(mutex_);
     }
-    bury();
+    join_withdrawn();
 }
 
 Pool::Occupancy Pool::occupancy() const {
@@ -61,21 +61,21 @@ bool Pool::visit_unless_locked(Occupancy& occupancy, VisitVm each, void* context
 }
 
 // Joins the threads of VMs that have come to their end.
-void Pool::bury() {
-    if (!dead_.empty()) {
-        auto dead = std::exchange(dead_, {});
+void Pool::join_withdrawn() {
+    if (!withdrawn_.empty()) {
+        auto ended = std::exchange(withdrawn_, {});
         const MutexUnlock unlocked(mutex_);
-        dead.clear();
+        ended.clear();
     }
 }
 
 Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) {
     const MutexLock lock(mutex_);
-    bury();
-    if (door_ == Door::closed) {
+    join_withdrawn();
+    if (state_ == State::closed) {
         throw Failure(FailureKind::shutting_down, "the program is being shut down");
     }
-    if (door_ == Door::retired) {
+    if (state_ == State::retired) {
         return {};
     }
     if (RequestVm* vm = take_idle(); vm != nullptr) {
@@ -87,7 +87,7 @@ Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id insi
 
 Lease Pool::try_acquire() {
     const MutexLock lock(mutex_);
-    RequestVm* vm = door_ == Door::open ? take_idle() : nullptr;
+    RequestVm* vm = state_ == State::open ? take_idle() : nullptr;
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
 
@@ -156,7 +156,7 @@ void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
         return;
     }
     // The same address as that of its VMs' home.
-    auto entry = WaitGraph::of_process().begin_wait(static_cast<Home*>(this), vms, inside_of);
+    auto entry = WaitGraph::of_process().begin_wait(static_cast<Observer*>(this), vms, inside_of);
     if (!entry) {
         throw Failure(FailureKind::busy,
                       "all its VMs (concurrency: " + std::to_string(vms) +
@@ -184,9 +184,9 @@ bool Pool::is_promised_a_vm(const Waiter& waiter) const {
 }
 
 void Pool::make_vms_for_waiters() {
-    while (door_ == Door::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
+    while (state_ == State::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
         // Its thread reports here, but not before we let go of the mutex.
-        vms_.push_back(std::make_unique<RequestVm>(program_, *statistics_, static_cast<Home&>(*this)));
+        vms_.push_back(std::make_unique<RequestVm>(program_, *statistics_, static_cast<Observer&>(*this)));
         building_.insert(vms_.back().get());
     }
 }
@@ -203,7 +203,7 @@ void Pool::fail_waiters(const Failure& failure) {
 void Pool::vm_idle(RequestVm& vm) {
     const MutexLock lock(mutex_);
     building_.erase(&vm);
-    if (door_ != Door::open) {
+    if (state_ != State::open) {
         return;
     }
     if (waiters_.empty()) {
@@ -222,10 +222,10 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
     const MutexLock lock(mutex_);
     const bool was_building = building_.erase(&vm) != 0;
     const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& one) { return one.get() == &vm; });
-    dead_.push_back(std::move(*at));
+    withdrawn_.push_back(std::move(*at));
     vms_.erase(at);
-    withdrawn_.notify_all();
-    if (door_ != Door::open) {
+    vm_gone_.notify_all();
+    if (state_ != State::open) {
         return;
     }
     const Failure failure(FailureKind::host_error, "no VM for the program: " + why);
@@ -244,10 +244,10 @@ void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {
 
 void Pool::retire() {
     const MutexLock lock(mutex_);
-    if (door_ != Door::open) {
+    if (state_ != State::open) {
         return;
     }
-    door_ = Door::retired;
+    state_ = State::retired;
     for (Waiter* waiter : waiters_) {
         waiter->sent_away = true;
         waiter->known.end();
@@ -261,35 +261,35 @@ void Pool::retire() {
 // May be repeated, and should: an interrupt that comes before the guest runs may be lost.
 void Pool::dismiss_vms() {
     for (const auto& vm : vms_) {
-        door_ == Door::retired ? vm->retire() : vm->shut_down();
+        state_ == State::retired ? vm->retire() : vm->shut_down();
     }
 }
 
 void Pool::close(std::chrono::milliseconds patience) {
     const Deadline until = Clock::now() + patience;
     const MutexLock lock(mutex_);
-    door_ = Door::closed;
+    state_ = State::closed;
     fail_waiters(Failure(FailureKind::shutting_down, "the program is being shut down"));
     idle_.clear();
     dismiss_vms();
     while (!vms_.empty() && Clock::now() < until) {
         const Deadline next_look = std::min(until, Clock::now() + look_around);
-        while (!vms_.empty() && withdrawn_.wait_until(mutex_, next_look)) {
+        while (!vms_.empty() && vm_gone_.wait_until(mutex_, next_look)) {
         }
         if (!vms_.empty()) {
             dismiss_vms();
         }
     }
-    bury();
+    join_withdrawn();
 }
 
 bool Pool::has_ended() {
     const MutexLock lock(mutex_);
-    if (door_ != Door::open) {
+    if (state_ != State::open) {
         dismiss_vms();
     }
-    bury();
-    return vms_.empty() && dead_.empty();
+    join_withdrawn();
+    return vms_.empty() && withdrawn_.empty();
 }
 
 }  // namespace tinykvm::host

@@ -42,7 +42,7 @@ class Lease {
     RequestVm* vm_ = nullptr;
 };
 
-class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm::Home {
+class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm::Observer {
   public:
     Pool(std::shared_ptr<const BootedProgram> program, std::shared_ptr<ProgramStatistics> statistics);
     // With statistics of its own.
@@ -88,7 +88,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
 
         bool is_done() const { return vm != nullptr || sent_away || failure; }
     };
-    enum class Door { open, retired, closed };
+    enum class State { open, retired, closed };
 
     void vm_idle(RequestVm& vm) override;
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
@@ -102,21 +102,21 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void make_vms_for_waiters() TINYKVM_REQUIRES(mutex_);
     void fail_waiters(const Failure& failure) TINYKVM_REQUIRES(mutex_);
     void dismiss_vms() TINYKVM_REQUIRES(mutex_);
-    void bury() TINYKVM_REQUIRES(mutex_);
+    void join_withdrawn() TINYKVM_REQUIRES(mutex_);
 
     const std::shared_ptr<const BootedProgram> program_;
     const std::shared_ptr<ProgramStatistics> statistics_;
 
     mutable Mutex mutex_;  // taken before the mutex of a VM
-    CondVar withdrawn_;
+    CondVar vm_gone_;
     std::vector<std::unique_ptr<RequestVm>> vms_ TINYKVM_GUARDED_BY(mutex_);
-    // Withdrawn; their threads are about to end.
-    std::vector<std::unique_ptr<RequestVm>> dead_ TINYKVM_GUARDED_BY(mutex_);
+    // Their threads are about to end.
+    std::vector<std::unique_ptr<RequestVm>> withdrawn_ TINYKVM_GUARDED_BY(mutex_);
     // The last one in is the first one out: its memory is warm.
     std::vector<RequestVm*> idle_ TINYKVM_GUARDED_BY(mutex_);
     std::deque<Waiter*> waiters_ TINYKVM_GUARDED_BY(mutex_);
     std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // have never been idle yet
-    Door door_ TINYKVM_GUARDED_BY(mutex_) = Door::open;
+    State state_ TINYKVM_GUARDED_BY(mutex_) = State::open;
 };
 
 }  // namespace tinykvm::host

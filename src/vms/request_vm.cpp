@@ -28,14 +28,14 @@ Counter counter_of_status(int status) {
 
 }  // namespace
 
-RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Home& home)
+RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Observer& observer)
     : program_(std::move(program)),
       counters_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
-      home_(home),
+      observer_(observer),
       spin_time_(program_->config.poll),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
               program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
-              program_->services, &home_}),
+              program_->services, &observer_}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     thread_ = Thread("kvm:" + program_->name, [this] { thread_main(); });
@@ -63,7 +63,7 @@ void RequestVm::retire() {
     closing_ = true;
     changed_.notify_all();
     if (inside_guest_) {
-        fork_->recall();
+        fork_->wake();
     }
 }
 
@@ -187,7 +187,7 @@ void RequestVm::execute(Work work, const IsClientGone& gone) {
         is_inside = inside_guest_;
         runs_here = runs_here_ = !is_inside && Fork::changes_threads_freely();
         if (is_inside && work != Work::request) {
-            fork_->recall();
+            fork_->wake();
         }
     }
     if (runs_here) {
@@ -233,7 +233,7 @@ bool RequestVm::call_inside_guest() {
     const auto begin = Clock::now();
     posted_ = begin;
     if (!post_inside_guest(begin + time_left_)) {
-        fork_->recall();
+        fork_->wake();
         return false;
     }
     spin_permit_.give_back();
@@ -259,7 +259,7 @@ bool RequestVm::call_inside_guest() {
     }
     const bool answered = stop && take_answer();
     if (stop) {
-        fork_->dismiss(answered ? again : std::nullopt);
+        fork_->release_after_call(answered ? again : std::nullopt);
     }
     if (!answered) {
         spin_permit_.give_back();
@@ -277,9 +277,9 @@ std::optional<Stop> RequestVm::listen(Clock::time_point until) {
     for (unsigned i = 1; !guest_left_.load(); ++i) {
         const bool enough = i % 32 == 0 && Clock::now() > until;
         if (enough) {
-            fork_->stop_listening();
+            fork_->disable_mailbox();
         }
-        if (const auto stop = fork_->take_call(calls_); stop || enough) {
+        if (const auto stop = fork_->poll_call(calls_); stop || enough) {
             return stop;
         }
         _mm_pause();
@@ -395,7 +395,7 @@ std::vector<std::string> RequestVm::take_log() {
 void RequestVm::release() {
     // Nobody has asked for what is left. It is not the next client's.
     (void)take_log();
-    Home& home = home_;  // a VM that is idle may be gone at once, with a pool that nobody needs
+    Observer& observer = observer_;  // a VM that is idle may be gone at once, with a pool that nobody needs
     constexpr std::size_t worth_keeping = std::size_t{1} << 20;
     if (kept_body_.capacity() > worth_keeping) {
         kept_body_ = {};
@@ -404,14 +404,14 @@ void RequestVm::release() {
         const MutexLock lock(mutex_);
         life_.move_to(VmState::resetting);
         served_.reset();
-        if (must_reset_ && !inside_guest_ && fork_ && fork_->quick_reset()) {
+        if (must_reset_ && !inside_guest_ && fork_ && fork_->reset_if_quick()) {
             calls_.adopt(program_->registration);
             must_reset_ = ran_ = false;
         }
         if (needs_its_thread()) {
             changed_.notify_all();
             if (inside_guest_) {
-                fork_->recall();
+                fork_->wake();
             }
             return;
         }
@@ -423,7 +423,7 @@ void RequestVm::release() {
         idle_since_ = Clock::now();
         life_.move_to(VmState::idle);
     }
-    home.vm_idle(*this);
+    observer.vm_idle(*this);
 }
 
 // Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.

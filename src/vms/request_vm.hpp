@@ -52,18 +52,18 @@ struct Outcome {
 class RequestVm {
   public:
     // Where a VM belongs. Called on its thread, without its mutex.
-    class Home {
+    class Observer {
       public:
         virtual void vm_idle(RequestVm& vm) = 0;
         // Its thread ends. `why` is empty when that was asked for.
         virtual void vm_withdrawn(RequestVm& vm, const std::string& why) = 0;
 
       protected:
-        ~Home() = default;
+        ~Observer() = default;
     };
 
-    // Starts the thread, which makes the fork and reports to `home`. Throws Failure (host_error).
-    RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Home& home);
+    // Starts the thread, which makes the fork and reports to `observer`. Throws Failure (host_error).
+    RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Observer& observer);
     ~RequestVm();  // joins; the VM must have been told to shut down, or be withdrawn
     RequestVm(const RequestVm&) = delete;
     RequestVm& operator=(const RequestVm&) = delete;
@@ -161,7 +161,7 @@ class RequestVm {
 
     const std::shared_ptr<const BootedProgram> program_;
     MachineStatistics counters_;
-    Home& home_;
+    Observer& observer_;
 
     Mutex mutex_;
     CondVar changed_;

@@ -75,7 +75,7 @@ void RequestVm::thread_main() {
             idle_since_ = Clock::now();
             life_.move_to(VmState::idle);
         }
-        home_.vm_idle(*this);
+        observer_.vm_idle(*this);
         if (enters) {
             wait_inside_guest();
         }
@@ -87,7 +87,7 @@ void RequestVm::thread_main() {
         life_.move_to(VmState::withdrawn);
     }
     GuestOutput::attach(nullptr);
-    home_.vm_withdrawn(*this, why);
+    observer_.vm_withdrawn(*this, why);
 }
 
 // Serves requests until the VM has to be made fit for another one, and does that. False: this VM ends.

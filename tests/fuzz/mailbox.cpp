@@ -27,14 +27,14 @@ void act(Booted& guest, Fork& fork, Input& input) {
         case 0: write_mailbox(fork, 8 * word, input.number<std::uint64_t>(), 8); break;
         case 1: write_mailbox(fork, 4 * (word % 2), input.byte() % 12, 4); break;  // a phase, or who listens
         case 2: write_mailbox(fork, 8 * word, guest.function("echo") + input.byte() - 1, 8); break;
-        case 3: (void)fork.take_call(guest.calls); break;
+        case 3: (void)fork.poll_call(guest.calls); break;
         case 4:
             (void)fork.post(guest.function("echo"), std::array<std::uint64_t, 2>{word, input.byte()}, deadline);
             break;
         case 5: (void)fork.post(guest.function("answer"), std::array<std::uint64_t, 1>{word}, deadline); break;
-        case 6: fork.dismiss(word % 2 != 0 ? std::optional(microseconds(500)) : std::nullopt); break;
-        case 7: fork.stop_listening(); break;
-        case 8: fork.recall(); break;
+        case 6: fork.release_after_call(word % 2 != 0 ? std::optional(microseconds(500)) : std::nullopt); break;
+        case 7: fork.disable_mailbox(); break;
+        case 8: fork.wake(); break;
         default: std::this_thread::sleep_for(microseconds(word)); break;
     }
 }

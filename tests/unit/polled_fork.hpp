@@ -17,7 +17,7 @@ class PolledFork {
   public:
     explicit PolledFork(BootedGuest& guest) : fork(guest.snapshot), guest_(guest) {}
     ~PolledFork() {
-        fork.recall();
+        fork.wake();
         join();
     }
 
@@ -48,12 +48,12 @@ class PolledFork {
     // Through the mailbox until the guest has left. The end, when the mailbox brought it.
     std::optional<Stop> listen_only() {
         while (!left)
-            if (const auto taken = fork.take_call(guest_.calls)) return taken;
+            if (const auto taken = fork.poll_call(guest_.calls)) return taken;
         return std::nullopt;
     }
     std::optional<Stop> listen(std::optional<std::chrono::microseconds> again = {}) {
         const auto taken = listen_only();
-        if (taken) fork.dismiss(again);
+        if (taken) fork.release_after_call(again);
         return taken;
     }
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "src/programs/boot_program.hpp"
-#include "src/programs/service.hpp"
+#include "src/programs/program_service.hpp"
 #include "src/vms/pool.hpp"
 
 namespace tinykvm::host {

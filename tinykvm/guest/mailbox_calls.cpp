@@ -116,7 +116,7 @@ bool MailboxCalls::stays_entered(const kvm::Exit& exit) {
     return true;
 }
 
-// The end of waiting without a call, or of a call that take_call() has concluded.
+// The end of waiting without a call, or of a call that poll_call() has concluded.
 std::optional<Stop> MailboxCalls::leave_without_call(const kvm::Exit& exit) {
     // A KVM that fails before there is a call will do so again when there is one. A guest that left otherwise than
     // from the shim may not even have begun there.
@@ -194,7 +194,7 @@ bool MailboxCalls::hand_over(Phase phase, Deadline deadline) {
     return true;
 }
 
-std::optional<Stop> MailboxCalls::take_call(HostCalls& calls) {
+std::optional<Stop> MailboxCalls::poll_call(HostCalls& calls) {
     if (mailbox_.phase() != Phase::posted) return std::nullopt;
     if (!mutex_.try_lock()) return std::nullopt;
     const MutexLock lock(mutex_, std::adopt_lock);
@@ -244,7 +244,7 @@ std::optional<Stop> MailboxCalls::handle_posted(HostCalls& calls) {
     return stop;
 }
 
-void MailboxCalls::dismiss(std::optional<std::chrono::microseconds> wait_again) {
+void MailboxCalls::release_after_call(std::optional<std::chrono::microseconds> wait_again) {
     const MutexLock lock(mutex_);
     if (wait_ != Wait::concluded) return;  // it has left already, though it was not told to
     // Only the thread that was called can be called again.
@@ -261,7 +261,7 @@ void MailboxCalls::release_locks() {
     parts_.user.release_locks();
 }
 
-void MailboxCalls::recall() {
+void MailboxCalls::wake() {
     // The thread that holds the mutex handles a call, maybe for long, or an exit: the guest does not wait then.
     if (!mutex_.try_lock()) return;
     const MutexLock lock(mutex_, std::adopt_lock);

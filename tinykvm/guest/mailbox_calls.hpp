@@ -1,7 +1,7 @@
 // Calls of a guest that is already entered and waits for them, through its mailbox; see Fork, "Calls without entering".
 //
 // Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
-// guest wants (take_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
+// guest wants (poll_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
 // first thread as ever. The thread that holds the mutex handles what the guest wants; all else of the guest is its own
 // then.
 //
@@ -60,14 +60,14 @@ class MailboxCalls {
 
     bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
     bool post_result(std::int64_t result, Deadline deadline);
-    std::optional<Stop> take_call(HostCalls& calls);
-    void dismiss(std::optional<std::chrono::microseconds> wait_again);
+    std::optional<Stop> poll_call(HostCalls& calls);
+    void release_after_call(std::optional<std::chrono::microseconds> wait_again);
     void release_locks();
 
     // --- Any thread
 
-    void stop_listening() { mailbox_.listen(false); }
-    void recall();
+    void disable_mailbox() { mailbox_.listen(false); }
+    void wake();
 
     // Nothing is left in the mailbox. While the guest stands still.
     void clear() { mailbox_.clear(); }
@@ -100,7 +100,7 @@ class MailboxCalls {
     Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Awaits::call;
     Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
     Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
-    // What take_call() ran into; the other thread throws it.
+    // What poll_call() ran into; the other thread throws it.
     std::exception_ptr call_failure_ TINYKVM_GUARDED_BY(mutex_);
     Deadline call_deadline_ TINYKVM_GUARDED_BY(mutex_);
     int called_on_ TINYKVM_GUARDED_BY(mutex_) = 0;  // the thread of the guest that runs the call

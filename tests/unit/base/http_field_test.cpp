@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "src/vms/vm_life.hpp"
-
 namespace tinykvm::host {
 namespace {
 
@@ -94,25 +92,6 @@ TEST(Field, NamesInVaryAreNames) {
     EXPECT_TRUE(accepted("Vary:*"));
     EXPECT_FALSE(accepted("Vary: " + longest + "x"));
     EXPECT_FALSE(accepted("vary: a, " + longest + "x, b"));
-}
-
-TEST(VmLife, OnlyTheTransitionsOfThePicture) {
-    using enum VmState;
-    const VmState all[] = {building, idle, reserved, running, answered, resetting, withdrawn};
-    const std::pair<VmState, VmState> allowed[] = {
-        {building, idle},    {building, withdrawn},  {idle, reserved},    {idle, withdrawn},
-        {reserved, running}, {reserved, resetting},  {running, answered}, {answered, resetting},
-        {resetting, idle},   {resetting, withdrawn}, {running, reserved}, {answered, running},
-    };
-    for (const VmState from : all) {
-        for (const VmState to : all) {
-            const bool expected =
-                std::find(std::begin(allowed), std::end(allowed), std::pair(from, to)) != std::end(allowed);
-            EXPECT_EQ(may_follow(from, to), expected) << to_string(from) << " to " << to_string(to);
-        }
-    }
-    VmLife life;
-    EXPECT_DEATH(life.move_to(running), "cannot go from building to running");
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ TEST_F(LenientLibraryTest, StillRefusesDocumentsThatAreNone) {
 
 TEST_F(LenientLibraryTest, WhoNeedsARefusedProgramIsToldWhy) {
     load(R"({"p": {"filename": "/x", "concurrency": 0}})");
-    Service& service = *lenient.find("p");
+    ProgramService& service = *lenient.find("p");
     EXPECT_FALSE(service.ready());
     EXPECT_FALSE(service.healthy());
     EXPECT_FALSE(service.unload());

@@ -27,7 +27,8 @@ class CatalogueTest : public testing::Test {
 
 TEST_F(CatalogueTest, ProgramTakesFromItsGroupAndOverrides) {
     EXPECT_EQ(catalogue.configure("images", R"({"concurrency": 7, "max_memory": 100})"), nullptr);
-    const Service* program = catalogue.configure("avif", R"({"filename": "/x", "group": "images", "max_memory": 50})");
+    const ProgramService* program =
+        catalogue.configure("avif", R"({"filename": "/x", "group": "images", "max_memory": 50})");
     ASSERT_NE(program, nullptr);
     EXPECT_EQ(program->config().concurrency, 7U);
     EXPECT_EQ(program->config().max_memory, std::size_t{50} << 20);
@@ -35,14 +36,14 @@ TEST_F(CatalogueTest, ProgramTakesFromItsGroupAndOverrides) {
 }
 
 TEST_F(CatalogueTest, LaterSettingsOfAGroupReachProgramsThatHaveNotStarted) {
-    const Service* program = catalogue.configure("p", R"({"filename": "/x", "verbose": true})");
+    const ProgramService* program = catalogue.configure("p", R"({"filename": "/x", "verbose": true})");
     catalogue.configure("test", R"({"concurrency": 3, "verbose": false})");
     EXPECT_EQ(program->config().concurrency, 3U);
     EXPECT_TRUE(program->config().verbose);
 }
 
 TEST_F(CatalogueTest, SettingsAddUpForOneProgram) {
-    const Service* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
+    const ProgramService* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
     EXPECT_EQ(catalogue.configure("p", R"({"verbose": true})"), program);
     EXPECT_EQ(program->config().concurrency, 2U);
     EXPECT_TRUE(program->config().verbose);
@@ -63,7 +64,7 @@ TEST_F(CatalogueTest, NamesAndGroupsThatCannotBe) {
 }
 
 TEST_F(CatalogueTest, MistakeChangesNothing) {
-    const Service* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
+    const ProgramService* program = catalogue.configure("p", R"({"filename": "/x", "concurrency": 2})");
     EXPECT_NE(refusal("p", R"({"concurrency": 3, "group": "nothing"})"), "accepted");
     EXPECT_EQ(program->config().concurrency, 2U);
     EXPECT_EQ(program->config().group, "test");

@@ -78,7 +78,7 @@ class GenerationsTest : public VtcGuestTest {
 
     static constexpr const char* hello = "hello url= arg=";
     static constexpr const char* counter = "1 1 1 1";
-    Service service{"p", {counters, [](const std::string&, std::string_view) {}}};
+    ProgramService service{"p", {counters, [](const std::string&, std::string_view) {}}};
 };
 
 TEST_F(GenerationsTest, UnloadedProgramBootsAgainForTheNextRequest) {
@@ -226,7 +226,7 @@ TEST_F(GenerationsTest, CatalogueEndsInTime) {
     std::vector<Lease> leases;
     Catalogue catalogue({counters, [](const std::string&, std::string_view) {}});
     for (const char* name : {"a", "b", "c", "d"}) {
-        Service* one =
+        ProgramService* one =
             catalogue.configure(name, R"({"max_boot_time": 300, "filename": ")" + guest_path("hello") + "\"}");
         ASSERT_NE(one, nullptr);
         leases.push_back(one->acquire(nullptr));

@@ -128,7 +128,7 @@ class ReportTest : public VtcGuestTest {
     }
     std::uint64_t total(Counter counter) { return value_of(service.report().value().totals, counter); }
 
-    Service service{"p", {counters, [](const std::string&, std::string_view) {}}};
+    ProgramService service{"p", {counters, [](const std::string&, std::string_view) {}}};
 };
 
 TEST_F(ReportTest, OnlyOfLoadedPrograms) {
@@ -185,7 +185,7 @@ TEST_F(ReportTest, NumbersAreThoseOfTheRequests) {
 TEST_F(ReportTest, PeaksAreThoseOfTheLargestAndLongestRequest) {
     constexpr std::size_t size = std::size_t{3} << 20, few = std::size_t{256} << 10;
     for (const bool ephemeral : {true, false}) {
-        Service one("p", {counters, [](const std::string&, std::string_view) {}});
+        ProgramService one("p", {counters, [](const std::string&, std::string_view) {}});
         ProgramConfig config = guest_config("mirror");
         config.ephemeral = ephemeral;
         config.concurrency = 1;

@@ -51,7 +51,7 @@ TEST(Polling, AGuestThatWaitsAgainServesWithoutAnyExitAndKeepsItsState) {
         ASSERT_TRUE(polled.listen(long_wait));
         EXPECT_EQ(guest.calls.answer, 101 + i);
     }
-    polled.fork.recall();
+    polled.fork.wake();
     polled.join();
     EXPECT_FALSE(polled.stop);
     EXPECT_EQ(polled.fork.statistics().exits, 1u);
@@ -128,7 +128,7 @@ TEST(Polling, AProgramWhoseResultDoesNotComeStandsWhereItStood) {
     PolledFork polled(guest);
     for (const auto wait : {100us, std::chrono::microseconds(long_wait)}) {
         WAIT_OR_SKIP(polled, wait, Fork::Awaits::result);
-        if (wait == long_wait) polled.fork.recall();
+        if (wait == long_wait) polled.fork.wake();
         polled.join();
         EXPECT_FALSE(polled.stop);
         EXPECT_FALSE(polled.post_result(0));
@@ -145,8 +145,8 @@ TEST(Polling, WithoutAListenerCallsLeaveTheGuest) {
     PolledFork polled(guest);
     WAIT_OR_SKIP(polled);
     ASSERT_TRUE(polled.post("note_then_answer", {20, 5}));
-    polled.fork.stop_listening();
-    polled.fork.take_call(guest.calls);  // one may have been posted before
+    polled.fork.disable_mailbox();
+    polled.fork.poll_call(guest.calls);  // one may have been posted before
     eventually("the guest answers or leaves", [&] { return polled.left || guest.calls.answered; });
     polled.join();
     EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
@@ -187,7 +187,7 @@ TEST(Polling, NobodyCalls) {
     EXPECT_EQ(guest.call(polled.fork, "add", {1, 2}), 3u);
     polled.fork.reset();
     ASSERT_TRUE(polled.wait());
-    polled.fork.recall();
+    polled.fork.wake();
     polled.join();
     EXPECT_FALSE(polled.stop);
     polled.fork.reset();
@@ -282,7 +282,7 @@ TEST(Polling, AGuestThatLiesInItsMailboxHarmsOnlyItself) {
                 // "It waits again": a second call, which it may or may not begin.
                 if (polled.post("add", {1, 2}, in_seconds(0.1))) polled.listen();
             }
-            polled.fork.recall();
+            polled.fork.wake();
             polled.join();
             polled.fork.reset();
             ASSERT_EQ(guest.call(polled.fork, "count"), 101u) << kind;
@@ -300,7 +300,7 @@ TEST(Polling, AGuestThatWaitsAgainWithoutAStackCannotBeCalled) {
     ASSERT_TRUE(polled.post("answer_without_stack", {}));
     ASSERT_TRUE(polled.listen(long_wait));
     EXPECT_THROW(polled.post("count", {}), MachineError);
-    polled.fork.recall();
+    polled.fork.wake();
     polled.join();
     polled.fork.reset();
     EXPECT_EQ(guest.call(polled.fork, "count"), 101u);
@@ -314,7 +314,7 @@ TEST(Polling, WhatAHandlerThrowsEndsTheCallOnTheOtherThread) {
     PolledFork polled(guest);
     WAIT_OR_SKIP(polled);
     ASSERT_TRUE(polled.post("add", {1, 2}));
-    while (!polled.left) EXPECT_FALSE(polled.fork.take_call(thrower));
+    while (!polled.left) EXPECT_FALSE(polled.fork.poll_call(thrower));
     polled.join();
     EXPECT_EQ(polled.error, "not today");
     polled.fork.reset();

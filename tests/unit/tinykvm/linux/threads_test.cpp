@@ -366,7 +366,7 @@ TEST(Threads, AreInCallsThroughTheMailbox) {
         ASSERT_TRUE(polled.wait());
         ASSERT_TRUE(polled.post("answer_from_pool", {}));
         polled.listen(test::long_wait);
-        polled.fork.recall();
+        polled.fork.wake();
         polled.join();
         EXPECT_EQ(guest.calls.answer, 103u);
         polled.fork.reset();

@@ -256,7 +256,7 @@ TEST(MemoryLimit, HoldsForCallsThroughTheMailbox) {
             polled.join();
             EXPECT_NE(polled.error.find("max_request_memory"), std::string::npos) << polled.error;
         } else {
-            polled.fork.recall();
+            polled.fork.wake();
             polled.join();
             EXPECT_NE(error_of<OutOfMemory>([&] { guest.call(polled.fork, "gorge_in_heap"); }), "");
         }

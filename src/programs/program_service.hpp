@@ -24,12 +24,12 @@
 
 namespace tinykvm::host {
 
-class Service {
+class ProgramService {
   public:
-    Service(std::string name, const ServiceHost& host);
+    ProgramService(std::string name, const ProgramEnvironment& environment);
     // cold(), and waits some seconds for everything to end, unless that was waited for already. What is left then ends
     // by itself, with its lease if need be.
-    ~Service();
+    ~ProgramService();
 
     const std::string& name() const { return name_; }
     // As configured; main arguments may have been replaced since.
@@ -101,7 +101,7 @@ class Service {
     void retire_pool() TINYKVM_REQUIRES(mutex_);
 
     const std::string name_;
-    const ServiceHost host_;
+    const ProgramEnvironment environment_;
     const std::shared_ptr<ProgramStatistics> statistics_;
     ProgramConfig config_;
     std::string refusal_;

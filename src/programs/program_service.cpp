@@ -1,4 +1,4 @@
-#include "src/programs/service.hpp"
+#include "src/programs/program_service.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -18,20 +18,20 @@ constexpr auto patience_with_boots = std::chrono::seconds(10);
 
 }  // namespace
 
-Service::Service(std::string name, const ServiceHost& host)
+ProgramService::ProgramService(std::string name, const ProgramEnvironment& environment)
     : name_(std::move(name)),
-      host_(host),
-      statistics_(std::make_shared<ProgramStatistics>(host.counters)),
+      environment_(environment),
+      statistics_(std::make_shared<ProgramStatistics>(environment.counters)),
       reaper_("kvm:" + name_) {}
 
-Service::~Service() {
+ProgramService::~ProgramService() {
     cold();
     if (!was_waited_for_) {
         wait_until_cold(Clock::now() + patience_with_vms);
     }
 }
 
-bool Service::configure(ProgramConfig config) {
+bool ProgramService::configure(ProgramConfig config) {
     const MutexLock lock(mutex_);
     if (was_started_) {
         return false;
@@ -41,7 +41,7 @@ bool Service::configure(ProgramConfig config) {
     return true;
 }
 
-bool Service::refuse(std::string why) {
+bool ProgramService::refuse(std::string why) {
     if (!configure({})) {
         return false;
     }
@@ -49,12 +49,12 @@ bool Service::refuse(std::string why) {
     return true;
 }
 
-void Service::set_main_arguments(std::vector<std::string> arguments) {
+void ProgramService::set_main_arguments(std::vector<std::string> arguments) {
     const MutexLock lock(mutex_);
     main_arguments_ = std::move(arguments);
 }
 
-std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary) {
+std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> binary) {
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
@@ -66,11 +66,11 @@ std::shared_ptr<Boot> Service::begin_boot(std::shared_ptr<const Program> binary)
         config.main_arguments = *main_arguments_;
     }
     was_started_ = true;
-    return Boot::begin(name_, std::move(config), std::move(binary), host_);
+    return Boot::begin(name_, std::move(config), std::move(binary), environment_);
 }
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
-std::shared_ptr<Boot> Service::current_boot() {
+std::shared_ptr<Boot> ProgramService::current_boot() {
     const MutexLock lock(mutex_);
     const bool failed_a_while_ago =
         boot_ && boot_->end() == Boot::End::failed && Clock::now() >= boot_->ended_at() + retry_after;
@@ -80,11 +80,11 @@ std::shared_ptr<Boot> Service::current_boot() {
     return boot_;
 }
 
-void Service::start() { (void)current_boot(); }
+void ProgramService::start() { (void)current_boot(); }
 
-void Service::wait_until_booted(const IsClientGone& gone) { (void)await_boot(gone); }
+void ProgramService::wait_until_booted(const IsClientGone& gone) { (void)await_boot(gone); }
 
-std::shared_ptr<Boot> Service::await_boot(const IsClientGone& gone, WaitGraph::Id inside_of) {
+std::shared_ptr<Boot> ProgramService::await_boot(const IsClientGone& gone, WaitGraph::Id inside_of) {
     // One boot usually ends in time by itself. This is for files on disks that hang, and for a program that is unloaded
     // again and again meanwhile.
     const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
@@ -118,23 +118,23 @@ std::shared_ptr<Boot> Service::await_boot(const IsClientGone& gone, WaitGraph::I
     }
 }
 
-bool Service::ready() const {
+bool ProgramService::ready() const {
     const MutexLock lock(mutex_);
     return boot_ && boot_->end() == Boot::End::booted;
 }
 
-bool Service::healthy() const {
+bool ProgramService::healthy() const {
     const MutexLock lock(mutex_);
     return is_healthy();
 }
 
-bool Service::is_healthy() const {
+bool ProgramService::is_healthy() const {
     return refusal_.empty() &&
            (!boot_ || boot_->end() != Boot::End::failed || Clock::now() >= boot_->ended_at() + retry_after);
 }
 
 // Null when the boot is not that of the current generation any more.
-std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
+std::shared_ptr<Pool> ProgramService::pool_of(const std::shared_ptr<Boot>& boot) {
     const MutexLock lock(mutex_);
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
@@ -148,7 +148,7 @@ std::shared_ptr<Pool> Service::pool_of(const std::shared_ptr<Boot>& boot) {
     return pool_;
 }
 
-Lease Service::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
+Lease ProgramService::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
     std::optional<Deadline> until;  // the time of boots is not that in line
     for (;;) {
         const auto begin = Clock::now();
@@ -161,14 +161,14 @@ Lease Service::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
     }
 }
 
-void Service::give_up(const std::shared_ptr<Boot>& boot) {
+void ProgramService::give_up(const std::shared_ptr<Boot>& boot) {
     boot->call_off();
     if (!boot->has_stopped()) {
         reaper_.watch([boot] { return boot->has_stopped(); });
     }
 }
 
-void Service::retire_pool() {
+void ProgramService::retire_pool() {
     if (const std::shared_ptr<Pool> pool = std::exchange(pool_, nullptr)) {
         pool->retire();
         std::erase_if(retired_pools_, [](const auto& one) { return one.expired(); });
@@ -177,21 +177,21 @@ void Service::retire_pool() {
     }
 }
 
-void Service::retire_generation() {
+void ProgramService::retire_generation() {
     if (const std::shared_ptr<Boot> boot = std::exchange(boot_, nullptr)) {
         give_up(boot);
     }
     retire_pool();
 }
 
-bool Service::unload() {
+bool ProgramService::unload() {
     const MutexLock lock(mutex_);
     const bool was_loaded = boot_ && boot_->end() != Boot::End::failed;
     retire_generation();
     return was_loaded;
 }
 
-void Service::update(std::shared_ptr<const Program> binary) {
+void ProgramService::update(std::shared_ptr<const Program> binary) {
     std::shared_ptr<Boot> boot;
     {
         const MutexLock lock(mutex_);
@@ -218,7 +218,7 @@ void Service::update(std::shared_ptr<const Program> binary) {
     live_updates_++;
 }
 
-Service::Activity Service::activity() const {
+ProgramService::Activity ProgramService::activity() const {
     const MutexLock lock(mutex_);
     Activity activity;
     activity.is_healthy = is_healthy();
@@ -242,7 +242,7 @@ Service::Activity Service::activity() const {
     return activity;
 }
 
-bool Service::visit_unless_locked(Pool::Occupancy& occupancy, Pool::VisitVm each, void* context) const noexcept {
+bool ProgramService::visit_unless_locked(Pool::Occupancy& occupancy, Pool::VisitVm each, void* context) const noexcept {
     if (!mutex_.try_lock()) {
         return false;
     }
@@ -250,7 +250,7 @@ bool Service::visit_unless_locked(Pool::Occupancy& occupancy, Pool::VisitVm each
     return !pool_ || pool_->visit_unless_locked(occupancy, each, context);
 }
 
-std::optional<ProgramReport> Service::report() const {
+std::optional<ProgramReport> ProgramService::report() const {
     std::optional<ProgramReport> report;
     {
         const MutexLock lock(mutex_);
@@ -267,7 +267,7 @@ std::optional<ProgramReport> Service::report() const {
     return report;
 }
 
-Lease Service::try_acquire() {
+Lease ProgramService::try_acquire() {
     std::shared_ptr<Pool> pool;
     {
         const MutexLock lock(mutex_);
@@ -276,13 +276,13 @@ Lease Service::try_acquire() {
     return pool ? pool->try_acquire() : Lease();
 }
 
-void Service::warm() {
+void ProgramService::warm() {
     const MutexLock lock(mutex_);
     is_cold_ = false;
     was_waited_for_ = false;
 }
 
-void Service::cold() {
+void ProgramService::cold() {
     const MutexLock lock(mutex_);
     is_cold_ = true;
     if (update_) {
@@ -299,7 +299,7 @@ void Service::cold() {
     }
 }
 
-bool Service::wait_until_cold(Deadline until) {
+bool ProgramService::wait_until_cold(Deadline until) {
     {
         const MutexLock lock(mutex_);
         was_waited_for_ = true;
