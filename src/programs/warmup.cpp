@@ -6,8 +6,8 @@
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
-#include "src/calls/call_plan.hpp"
 #include "src/calls/request_layout.hpp"
+#include "src/vms/program_call.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 
 namespace tinykvm::host {
@@ -31,66 +31,63 @@ class Allowance {
     const Deadline half_time_;
 };
 
+// The machine of a program that boots.
+class BootingMachine final : public Callable {
+  public:
+    explicit BootingMachine(Machine& machine) : machine_(machine) {}
+
+    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
+              Deadline deadline) override {
+        return machine_.call(function, arguments, calls, deadline);
+    }
+    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) override {
+        return machine_.resume(result, calls, deadline);
+    }
+    RequestArea request_area() override { return machine_.request_area(); }
+    GuestMemory& memory() override { return machine_.memory(); }
+
+  private:
+    Machine& machine_;
+};
+
 class WarmUp {
   public:
     WarmUp(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline)
         : machine_(machine),
           calls_(calls),
           deadline_(deadline),
-          headers_(warmup.headers.begin(), warmup.headers.end()) {
+          headers_(warmup.headers.begin(), warmup.headers.end()),
+          program_call_(machine_, calls.registration(), calls, layout_, request_) {
         request_.method = warmup.method;
         request_.url = warmup.url;
         request_.headers = headers_;
         request_.warmup = true;
     }
 
+    // A paused program goes on to where it waits again.
     void answer_one() {
         layout_.begin(machine_.memory(), machine_.request_area(), request_);
         layout_.finish();
         calls_.begin_request(request_);
-        if (calls_.registration().waiting == Registration::Waiting::paused) {
-            resume();
-        } else {
-            call();
+        if (!program_call_.can_call()) {
+            throw Failure(FailureKind::unsupported, "the program has no callback for it");
+        }
+        (void)program_call_.expect_answer(program_call_.call(deadline_));
+        if (calls_.registration().waiting == Registration::Waiting::paused &&
+            !program_call_.return_to_waiting_call(deadline_)) {
+            throw Failure(FailureKind::no_answer, "the program did not wait for another request after its answer");
         }
         calls_.response().reset();
     }
 
   private:
-    void call() {
-        const auto plan = plan_call(calls_.registration(), request_, layout_);
-        if (!plan) {
-            throw Failure(FailureKind::unsupported, "the program has no callback for it");
-        }
-        const GuestAddr function = calls_.registration().callback(plan->callback);
-        require_answer(machine_.call(function, plan->list(), calls_, deadline_));
-    }
-
-    // To the answer, and on to where the program waits again.
-    void resume() {
-        if (!machine_.memory().write(calls_.registration().paused_request, layout_.request())) {
-            throw Failure(FailureKind::invalid_answer, "the request of wait_for_requests_paused is not writable");
-        }
-        require_answer(machine_.resume(0, calls_, deadline_));
-        calls_.begin_return();
-        const Stop stop = machine_.resume(0, calls_, deadline_);
-        if (stop.reason != Stop::Reason::host_call || !calls_.waits()) {
-            throw Failure(FailureKind::no_answer, "the program did not wait for another request after its answer");
-        }
-    }
-
-    void require_answer(const Stop& stop) {
-        if (stop.reason != Stop::Reason::host_call || !calls_.response()) {
-            throw no_answer(stop);
-        }
-    }
-
-    Machine& machine_;
+    BootingMachine machine_;
     GuestCalls& calls_;
     const Deadline deadline_;
     const std::vector<std::string_view> headers_;
     Request request_;
     RequestLayout layout_;
+    ProgramCall program_call_;
 };
 
 }  // namespace

@@ -7,11 +7,12 @@
 #include <thread>
 
 #include "src/config/config.hpp"
+#include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
 
-// The right of one thread to spin. Whoever spins takes a CPU from nobody: spinning threads and requests that are being
-// served are together never more than the CPUs, and half of them at most spin; none does on a machine with one.
+// The right of one thread to spin. A thread that spins takes a CPU from nobody: spinning threads and requests that are
+// being served are together never more than the CPUs, and half of them at most spin; none does on a machine with one.
 //
 // Thread safety: as an atomic flag.
 class SpinPermit {
@@ -60,11 +61,13 @@ class SpinTime {
     explicit SpinTime(Poll poll) : poll_(poll), time_(poll.automatic ? std::chrono::microseconds(0) : poll.time) {}
 
     std::chrono::microseconds get() const { return time_; }
-    // The last gap.
-    void waited(std::chrono::microseconds gap) {
+    void became_idle(Clock::time_point now) { idle_since_ = now; }
+    // The gap since it became idle is over.
+    void request_came(Clock::time_point now) {
         if (!poll_.automatic) {
             return;
         }
+        const auto gap = std::chrono::duration_cast<std::chrono::microseconds>(now - idle_since_);
         time_ = gap > most ? std::chrono::microseconds(0) : std::clamp(2 * gap, least, most);
     }
 
@@ -73,6 +76,7 @@ class SpinTime {
     static constexpr std::chrono::microseconds least{20}, most{200};
     Poll poll_;
     std::chrono::microseconds time_;
+    Clock::time_point idle_since_;
 };
 
 }  // namespace tinykvm::host

@@ -8,9 +8,12 @@ namespace tinykvm::host {
 const char* to_string(VmState state) {
     switch (state) {
         case VmState::building: return "building";
-        case VmState::idle: return "idle";
-        case VmState::reserved: return "reserved";
-        case VmState::running: return "running";
+        case VmState::idle:
+        case VmState::idle_soft: return "idle";
+        case VmState::reserved:
+        case VmState::reserved_soft: return "reserved";
+        case VmState::running:
+        case VmState::running_here: return "running";
         case VmState::answered: return "answered";
         case VmState::resetting: return "resetting";
         case VmState::withdrawn: return "withdrawn";
@@ -19,14 +22,19 @@ const char* to_string(VmState state) {
 }
 
 bool may_follow(VmState from, VmState to) {
+    using enum VmState;
+    const bool is_running = to == running || to == running_here;
     switch (from) {
-        case VmState::building: return to == VmState::idle || to == VmState::withdrawn;
-        case VmState::idle: return to == VmState::reserved || to == VmState::withdrawn;
-        case VmState::reserved: return to == VmState::running || to == VmState::resetting;
-        case VmState::running: return to == VmState::answered || to == VmState::reserved;
-        case VmState::answered: return to == VmState::resetting || to == VmState::running;
-        case VmState::resetting: return to == VmState::idle || to == VmState::withdrawn;
-        case VmState::withdrawn: return false;
+        case building: return to == idle || to == withdrawn;
+        case idle: return to == reserved || to == withdrawn;
+        case idle_soft: return to == reserved_soft || to == withdrawn;
+        case reserved: return is_running || to == resetting;
+        case reserved_soft: return to == reserved || to == resetting;
+        case running:
+        case running_here: return to == answered || to == reserved;
+        case answered: return is_running || to == resetting;
+        case resetting: return to == idle || to == idle_soft || to == withdrawn;
+        case withdrawn: return false;
     }
     return false;
 }

@@ -18,30 +18,37 @@ Poll automatic() {
     return poll;
 }
 
+// A request comes after such a gap.
+void wait(SpinTime& time, std::chrono::microseconds gap) {
+    const Clock::time_point now = Clock::now();
+    time.became_idle(now);
+    time.request_came(now + gap);
+}
+
 TEST(SpinTimeTest, StaysAsConfigured) {
     Poll poll;
     poll.automatic = false;
     poll.time = 50us;
     SpinTime time(poll);
     EXPECT_EQ(time.get(), 50us);
-    time.waited(1us);
+    wait(time, 1us);
     EXPECT_EQ(time.get(), 50us);
-    time.waited(1s);
+    wait(time, 1s);
     EXPECT_EQ(time.get(), 50us);
 }
 
 TEST(SpinTimeTest, FollowsTheGapsBetweenRequests) {
     SpinTime time(automatic());
     EXPECT_EQ(time.get(), 0us);
-    time.waited(30us);
+    wait(time, 30us);
     EXPECT_EQ(time.get(), 60us);
-    time.waited(1us);
+    wait(time, 1us);
     EXPECT_EQ(time.get(), 20us);
-    time.waited(150us);
+    wait(time, 150us);
     EXPECT_EQ(time.get(), 200us);
-    time.waited(200us);
+    wait(time, 200us);
     EXPECT_EQ(time.get(), 200us);
-    time.waited(201us);  // nobody needs it so soon
+    wait(time, 201us);  // nobody needs it so soon
     EXPECT_EQ(time.get(), 0us);
 }
 

@@ -1,0 +1,34 @@
+// A guest that stands still in a host call and can be called there: a fork within the time of its request, or the
+// machine of a program that is warmed up. What calls programs for requests (ProgramCall) needs to know no more of
+// either.
+//
+// Thread safety: one thread at a time, that which runs the guest.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "tinykvm/host_calls.hpp"
+#include "tinykvm/machine.hpp"
+#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::host {
+
+class Callable {
+  public:
+    // Calls `function` in the guest with up to six integer arguments. Returns when `calls` stops the guest, the program
+    // exits or the function returns. Throws GuestFault, Timeout, OutOfMemory, or what `calls` throws.
+    virtual Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
+                      Deadline deadline) = 0;
+    // Lets the program go on after the host call, with `result` as the call's value. Otherwise like call().
+    virtual Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) = 0;
+    // Where requests of such calls can be laid out, in memory().
+    virtual RequestArea request_area() = 0;
+    virtual GuestMemory& memory() = 0;
+
+  protected:
+    ~Callable() = default;  // nobody owns one as such
+};
+
+}  // namespace tinykvm::host

@@ -1,0 +1,308 @@
+#include "src/vms/conversation.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
+#include "src/vms/failure_record.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+constexpr auto second_chance_time = std::chrono::seconds(1);
+// Entering a guest takes 10 to 100 us, copying so much about as long.
+constexpr std::size_t request_piece_size = std::size_t{256} << 10;
+
+Counter counter_of_status(int status) {
+    switch (status / 100) {
+        case 2: return Counter::program_status_2xx;
+        case 3: return Counter::program_status_3xx;
+        case 4: return Counter::program_status_4xx;
+        default: return Counter::program_status_5xx;
+    }
+}
+
+// Has it no body, and a status that would have one?
+bool lacks_body(const Response& response) {
+    return response.body_size == 0 && response.status / 100 == 2 && response.status != 204 && response.status != 205;
+}
+
+// How many bytes of a body are kept for a second chance; 0: there is none that would need them.
+std::size_t kept_body_limit(const BootedProgram& program) {
+    const bool has_handler = program.registration.callback(abi::Callback::on_error) != 0;
+    const auto& attempts = program.config.on_error;
+    const bool keeps = std::any_of(attempts.begin(), attempts.end(), [&](ProgramConfig::OnError attempt) {
+        return attempt == ProgramConfig::OnError::original || has_handler;
+    });
+    return keeps ? program.config.max_request_memory : 0;
+}
+
+}  // namespace
+
+Conversation::Conversation(ProgramFork& fork, VmSlot& slot, const Request& request, std::vector<std::byte> buffer)
+    : fork_(fork),
+      slot_(slot),
+      request_(request),
+      time_(fork.program().config.max_request_time),
+      guest_(fork, slot, time_),
+      program_call_(guest_, fork.program().registration, fork.calls(), fork.layout(), request_),
+      kept_body_(kept_body_limit(fork.program()), std::move(buffer)),
+      // The layout alone changes memory.
+      leftover_(fork.calls().is_ephemeral() ? Leftover::spoiled : Leftover::nothing) {}
+
+void Conversation::lay_out() { fork_.layout().begin(guest_.memory(), guest_.request_area(), request_); }
+
+std::size_t Conversation::body_room() const {
+    return program_call_.takes_body_in_pieces() ? SIZE_MAX : fork_.layout().room();
+}
+
+void Conversation::keep_body(std::span<const std::byte> data) {
+    fork_.statistics().add(Counter::input_bytes, data.size());
+    if (!kept_body_.append(data)) {
+        fork_.calls().note("the body of the request is too long to be kept for a second chance");
+    }
+}
+
+bool Conversation::append_body(std::span<const std::byte>& data) {
+    RequestLayout& layout = fork_.layout();
+    if (!program_call_.takes_body_in_pieces()) {
+        layout.append_body(std::exchange(data, {}));
+        return false;
+    }
+    if (outcome_.answered || piece_failure_) {
+        data = {};  // nobody wants the rest
+        return false;
+    }
+    const std::size_t size = std::min<std::size_t>(data.size(), request_piece_size - layout.request().content_len);
+    layout.append_body(data.first(size));
+    data = data.subspan(size);
+    return layout.request().content_len == request_piece_size;
+}
+
+void Conversation::start() {
+    if (started_at_) {
+        return;
+    }
+    fork_.layout().finish();
+    fork_.statistics().add(Counter::requests, 1);
+    started_at_ = Clock::now();
+    leftover_ = leftover_ == Leftover::nothing ? Leftover::kept : leftover_;
+    fork_.calls().begin_request(request_);
+}
+
+VmState Conversation::perform(GuestWork work) {
+    if (work == GuestWork::request) {
+        return answer_with([this] {
+            if (piece_failure_) {
+                std::rethrow_exception(std::exchange(piece_failure_, nullptr));
+            }
+            if (!outcome_.answered) {  // else it was before the end of the body
+                set_answer(program_call_.expect_answer(program_call_.call(time_.deadline())));
+            }
+        });
+    }
+    try {
+        if (work == GuestWork::body_piece) {
+            // The program may answer before the end of the body.
+            const Stop stop = program_call_.call_with_piece(time_.deadline());
+            if (stop.reason != Stop::Reason::returned) {
+                set_answer(program_call_.expect_answer(stop));
+            }
+        } else {
+            response_pieces_.make_next(guest_, fork_.calls(), time_.deadline());
+            if (response_pieces_.is_complete()) {
+                fork_.end_locks();
+            }
+        }
+    } catch (...) {
+        piece_failure_ = std::current_exception();
+        leftover_ = Leftover::spoiled;
+    }
+    fork_.statistics().note_request_time(time_.spent());
+    if (work == GuestWork::response_piece) {
+        return VmState::answered;
+    }
+    fork_.layout().next_body_piece();
+    return VmState::reserved;
+}
+
+VmState Conversation::perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown) {
+    return answer_with([&] {
+        if (thrown) {
+            std::rethrow_exception(thrown);
+        }
+        set_answer(program_call_.expect_answer(program_call_.go_on(*stop, time_.deadline())));
+    });
+}
+
+// `answer` answers the request, or throws what ended it; there may be a second chance then.
+template <typename Answer>
+VmState Conversation::answer_with(Answer answer) {
+    try {
+        answer();
+    } catch (...) {
+        record_failure(std::current_exception());
+        const Failure& first = outcome_.failures.back();
+        if (is_program_failure(first.kind()) && first.kind() != FailureKind::unsupported) {
+            answer_after_failure(std::string(to_string(first.kind())) + ": " + first.what());
+        }
+    }
+    complete_request();
+    return VmState::answered;
+}
+
+void Conversation::set_answer(Response response) {
+    outcome_.response = std::move(response);
+    outcome_.answered = true;
+}
+
+void Conversation::complete_inside(Response response, Clock::time_point begin) {
+    set_answer(std::move(response));
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    time_.spend(time);
+    fork_.statistics().add(Counter::cpu_time, static_cast<std::uint64_t>(time.count()));
+    complete_request();
+}
+
+// Everything that has to be true before the client can see its answer.
+void Conversation::complete_request() {
+    const Response& response = outcome_.response;
+    MachineStatistics& statistics = fork_.statistics();
+    outcome_.log = fork_.take_log();
+    statistics.note_request_time(time_.spent());
+    if (!outcome_.answered || !response.stream || response.body_size == 0) {
+        fork_.end_locks();
+    }
+    const bool is_ephemeral = fork_.calls().is_ephemeral();
+    leftover_ = !outcome_.failures.empty() || (is_ephemeral && !request_.soft_reset) ? Leftover::spoiled
+                : is_ephemeral                                                       ? Leftover::soft
+                                                                                     : Leftover::kept;
+    if (outcome_.answered) {
+        statistics.add(counter_of_status(response.status), 1);
+        if (!response.stream) {
+            statistics.add(Counter::output_bytes, response.body_size);
+        }
+    }
+}
+
+Outcome Conversation::take_outcome() { return std::exchange(outcome_, {}); }
+
+// --- Second chances
+
+void Conversation::answer_after_failure(const std::string& what) {
+    for (const auto attempt : fork_.program().config.on_error) {
+        if (outcome_.answered && !lacks_body(outcome_.response)) {
+            return;
+        }
+        if (attempt == ProgramConfig::OnError::handler) {
+            outcome_.answered = answer_by_handler(what);
+        } else if (!kept_body_.empty()) {
+            if (outcome_.answered) {
+                fork_.calls().note("the error handler answered without a body: the client gets that of the request");
+            }
+            answer_with_kept_body();
+        }
+    }
+}
+
+// The VM is reset, and the error handler gets the request as it came. False when it failed, too, or there is none.
+bool Conversation::answer_by_handler(const std::string& what) {
+    if (fork_.program().registration.callback(abi::Callback::on_error) == 0) {
+        return false;
+    }
+    try {
+        fork_.reset();
+        fork_.statistics().note_request_time(time_.spent());
+        time_ = TimeBudget(second_chance_time);
+        lay_out();
+        RequestLayout& layout = fork_.layout();
+        layout.append_body(kept_body_.bytes());
+        const GuestAddr text = layout.add_string(printable(what));
+        layout.finish();
+        fork_.calls().begin_request(request_);
+        const abi::Request& request = layout.request();
+        const CallPlan handler{abi::Callback::on_error, {request.url, request.arg, text, layout.request_address()}, 4};
+        set_answer(program_call_.expect_answer(program_call_.call(handler, time_.deadline())));
+        return true;
+    } catch (...) {
+        record_failure(std::current_exception());
+        return false;
+    }
+}
+
+void Conversation::answer_with_kept_body() {
+    Response response;
+    response.status = 200;
+    response.content_type = request_.content_type;
+    response.body_size = kept_body_.bytes().size();
+    // What else the client said about its form is still true.
+    for (const std::string_view line : request_.headers) {
+        if (is_field(line, "Content-Encoding")) {
+            response.headers.emplace_back(line);
+        }
+    }
+    answers_with_kept_body_ = true;
+    set_answer(std::move(response));
+}
+
+void Conversation::record_failure(const std::exception_ptr& thrown) {
+    const bool is_second = !outcome_.failures.empty();
+    outcome_.failures.push_back(failure_of({.thrown = thrown,
+                                            .interrupted = slot_.interrupted(),
+                                            .is_error_handler = is_second,
+                                            .time_allowed = fork_.program().config.max_request_time}));
+    MachineStatistics& statistics = fork_.statistics();
+    const FailureKind kind = outcome_.failures.back().kind();
+    if (is_program_failure(kind) && !is_second) {
+        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - *started_at_);
+        statistics.add(Counter::exception_time, static_cast<std::uint64_t>(time.count()));
+    }
+    if (kind == FailureKind::timed_out) {
+        statistics.add(Counter::program_timeout, 1);
+    } else if (is_program_failure(kind)) {
+        statistics.add(Counter::program_exception, 1);
+    }
+}
+
+// --- The body of the answer
+
+bool Conversation::needs_response_piece(const Response& response, std::size_t offset) {
+    if (!response.stream || !response_pieces_.needs_next(response, offset)) {
+        return false;
+    }
+    response_pieces_.request_next(response);
+    return true;
+}
+
+void Conversation::expect_response_piece() {
+    if (piece_failure_) {
+        record_failure(std::exchange(piece_failure_, nullptr));
+        fork_.end_locks();
+        throw Failure(outcome_.failures.back());
+    }
+    fork_.statistics().add(Counter::output_bytes, response_pieces_.piece_size());
+}
+
+std::span<const std::byte> Conversation::body(const Response& response, std::size_t offset) {
+    if (response.stream) {
+        return response_pieces_.readable(fork_.fork().memory(), offset);
+    }
+    if (offset >= response.body_size) {
+        return {};
+    }
+    if (answers_with_kept_body_) {
+        return kept_body_.bytes().subspan(offset);
+    }
+    const auto piece = fork_.fork().memory().readable(response.body + offset, response.body_size - offset);
+    if (piece.empty()) {
+        throw Failure(FailureKind::invalid_answer, "the body is not readable any more");
+    }
+    return piece;
+}
+
+}  // namespace tinykvm::host

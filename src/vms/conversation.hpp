@@ -1,0 +1,111 @@
+// One request and its answer: made when a request is begun in a VM, gone when the VM is given back.
+//
+// It lays the request out, calls the program, gives it a second chance when it fails, and has the answer in the end.
+// Which thread runs the guest, and how it is entered, is the business of GuestRunner.
+//
+// Thread safety: one thread at a time, that whose turn it is (src/vms/vm_life.hpp). A RequestVm owns it; borrows the
+// fork and the slot, and until the request is answered what the request refers to.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/base/failure.hpp"
+#include "src/calls/request.hpp"
+#include "src/calls/response.hpp"
+#include "src/vms/kept_body.hpp"
+#include "src/vms/program_call.hpp"
+#include "src/vms/program_fork.hpp"
+#include "src/vms/response_pieces.hpp"
+#include "src/vms/time_budget.hpp"
+#include "src/vms/timed_fork.hpp"
+#include "src/vms/vm_life.hpp"
+#include "src/vms/vm_slot.hpp"
+
+namespace tinykvm::host {
+
+// What became of a request.
+struct Outcome {
+    bool answered = false;
+    Response response;              // when answered
+    std::vector<Failure> failures;  // what went wrong, in order; a second chance may still have answered
+    std::vector<std::string> log;   // lines the program (or we about it) logged
+};
+
+// What the guest runs for.
+enum class GuestWork {
+    request,
+    body_piece,     // of the request, for a program that takes it in pieces
+    response_piece  // of the answer
+};
+
+class Conversation {
+  public:
+    // `buffer`: see KeptBody.
+    Conversation(ProgramFork& fork, VmSlot& slot, const Request& request, std::vector<std::byte> buffer);
+    Conversation(const Conversation&) = delete;
+    Conversation& operator=(const Conversation&) = delete;
+
+    // --- For the holder of the lease, in this order
+    // Everything but the body. Throws Failure (too_large, host_error).
+    void lay_out();
+    // How many more bytes of body the request may have.
+    std::size_t body_room() const;
+    // What there is of the body, to be kept for a second chance.
+    void keep_body(std::span<const std::byte> data);
+    // The same, to be laid out: takes it from the front of `data`. True: the guest has to take a piece of the body
+    // before there can be more.
+    bool append_body(std::span<const std::byte>& data);
+    // The guest is about to hear of the request; may be repeated.
+    void start();
+    Outcome take_outcome();
+    // Has the guest to make a piece of the answer before there is something at `offset`?
+    bool needs_response_piece(const Response& response, std::size_t offset);
+    // The guest was run for it. Throws Failure when it could not be made.
+    void expect_response_piece();
+    // See RequestVm::body().
+    std::span<const std::byte> body(const Response& response, std::size_t offset);
+    Leftover leftover() const { return leftover_; }
+    std::vector<std::byte> take_buffer() { return kept_body_.take_buffer(); }
+
+    // --- For the thread that runs the guest; nothing of that throws. Returns the state that follows.
+    VmState perform(GuestWork work);
+    // The guest was called inside, where it waited, and left like this: on to the answer.
+    VmState perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown);
+
+    // --- For a call inside the guest (GuestRunner::run_inside)
+    ProgramCall& program_call() { return program_call_; }
+    TimeBudget& time() { return time_; }
+    // The guest has answered, and ran since `begin`.
+    void complete_inside(Response response, Clock::time_point begin);
+
+  private:
+    template <typename Answer>
+    VmState answer_with(Answer answer);
+    void complete_request();
+    void set_answer(Response response);
+    void record_failure(const std::exception_ptr& thrown);
+    void answer_after_failure(const std::string& what);
+    bool answer_by_handler(const std::string& what);
+    void answer_with_kept_body();
+
+    ProgramFork& fork_;
+    VmSlot& slot_;
+    const Request request_;
+    TimeBudget time_;
+    TimedFork guest_;
+    ProgramCall program_call_;
+    ResponsePieces response_pieces_;
+    KeptBody kept_body_;
+    bool answers_with_kept_body_ = false;
+    Outcome outcome_;
+    std::optional<Clock::time_point> started_at_;  // the guest has heard of the request
+    std::exception_ptr piece_failure_;             // of the last piece of either body
+    Leftover leftover_;
+};
+
+}  // namespace tinykvm::host

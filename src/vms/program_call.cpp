@@ -1,0 +1,131 @@
+#include "src/vms/program_call.hpp"
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "src/base/failure.hpp"
+#include "src/base/guest_text.hpp"
+
+namespace tinykvm::host {
+
+bool ProgramCall::takes_body_in_pieces() const {
+    return !is_paused() && registration_.callback(abi::Callback::request) == 0 &&
+           registration_.callback(abi::Callback::stream_post) != 0;
+}
+
+Stop ProgramCall::call(Deadline deadline) {
+    if (is_paused()) {
+        write_paused_request();
+        return go_on(guest_.resume(0, calls_, deadline), deadline);
+    }
+    const auto planned = plan();
+    if (!planned) {
+        throw Failure(FailureKind::unsupported,
+                      "the program has no callback for " + printable(request_.method, 20) +
+                          (layout_.request().content_len != 0 ? " with a body" : " without a body"));
+    }
+    return go_on(call(*planned, deadline), deadline);
+}
+
+Stop ProgramCall::call(const CallPlan& planned, Deadline deadline) {
+    body_bytes_sent_ = layout_.request().content_len;
+    return guest_.call(registration_.callback(planned.callback), planned.list(), calls_, deadline);
+}
+
+// With the piece that is laid out. At the end of the body that is nothing, and may be for the callback that answers.
+Stop ProgramCall::call_with_piece(Deadline deadline) { return give_rest(call(*plan(), deadline), deadline); }
+
+// Where a paused program finds it.
+void ProgramCall::write_paused_request() {
+    const GuestAddr wanted_at = calls_.registration().paused_request;
+    if (!guest_.memory().write(wanted_at, layout_.request())) {
+        throw Failure(FailureKind::invalid_answer,
+                      "the request of wait_for_requests_paused at " + hex(wanted_at) + " is not writable");
+    }
+}
+
+// Has a program that takes the body in pieces returned for the next one? It is also called for the end of the body.
+bool ProgramCall::wants_more(const Stop& stop) const {
+    return stop.reason == Stop::Reason::returned && takes_body_in_pieces() && body_bytes_sent_ != 0;
+}
+
+// Where another callback answers, the one for the pieces returns how many bytes it took. Otherwise what it returns
+// means nothing.
+bool ProgramCall::has_taken_all(const Stop& stop) const {
+    return registration_.callback(abi::Callback::post) == 0 || stop.values[0] == body_bytes_sent_;
+}
+
+// Of the piece with which the guest was called, and stopped like this.
+Stop ProgramCall::give_rest(Stop stop, Deadline deadline) {
+    while (wants_more(stop) && !has_taken_all(stop)) {
+        const auto taken = static_cast<std::int64_t>(stop.values[0]);
+        if (taken <= 0 || static_cast<std::uint64_t>(taken) > body_bytes_sent_) {
+            throw Failure(FailureKind::invalid_answer, "the callback for pieces of the body returned " +
+                                                           std::to_string(taken) + " for " +
+                                                           std::to_string(body_bytes_sent_) +
+                                                           " bytes; it returns how many of them it took, at least one");
+        }
+        layout_.skip_body(static_cast<std::size_t>(taken));
+        stop = call(*plan(), deadline);
+    }
+    return stop;
+}
+
+Stop ProgramCall::go_on(Stop stop, Deadline deadline) {
+    stop = give_rest(stop, deadline);
+    while (wants_more(stop)) {
+        layout_.next_body_piece();
+        stop = call_with_piece(deadline);
+    }
+    return stop;
+}
+
+bool ProgramCall::return_to_waiting_call(Deadline deadline) {
+    calls_.begin_return();
+    const Stop stop = guest_.resume(0, calls_, deadline);
+    return stop.reason == Stop::Reason::host_call && calls_.waits();
+}
+
+std::optional<Response> ProgramCall::answer(const Stop& stop) const {
+    if (stop.reason != Stop::Reason::host_call || !calls_.response()) {
+        return std::nullopt;
+    }
+    return std::move(calls_.response());
+}
+
+Response ProgramCall::expect_answer(const Stop& stop) const {
+    std::optional<Response> response = answer(stop);
+    if (!response) {
+        throw no_answer(stop);
+    }
+    return *std::move(response);
+}
+
+bool ProgramCall::post(Fork& fork, Deadline deadline) {
+    try {
+        if (is_paused()) {
+            write_paused_request();
+            return fork.post_result(0, deadline);
+        }
+        const auto planned = plan();
+        if (!planned || !fork.post(registration_.callback(planned->callback), planned->list(), deadline)) {
+            return false;
+        }
+        body_bytes_sent_ = layout_.request().content_len;
+        return true;
+    } catch (const std::exception&) {
+        return false;  // the same happens again where it can be said
+    }
+}
+
+bool ProgramCall::lay_out_end_of_body(const Stop& stop) {
+    if (!wants_more(stop) || !has_taken_all(stop)) {
+        return false;
+    }
+    layout_.next_body_piece();
+    return true;
+}
+
+}  // namespace tinykvm::host

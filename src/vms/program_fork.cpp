@@ -1,0 +1,97 @@
+#include "src/vms/program_fork.hpp"
+
+#include <string_view>
+#include <utility>
+
+namespace tinykvm::host {
+
+ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, const void* pool)
+    : program_(std::move(program)),
+      statistics_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
+      calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
+              program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
+              program_->services, pool}),
+      output_([this](std::string_view line) { calls_.note(line); }) {
+    output_.log_output(program_->config.standard_output);
+}
+
+void ProgramFork::replace(std::unique_ptr<Fork> fork) {
+    counted_ = {};
+    const MutexLock lock(fork_mutex_);
+    fork_ = std::move(fork);
+}
+
+void ProgramFork::reset() {
+    calls_.adopt(program_->registration);
+    if (fork_) {
+        try {
+            fork_->reset();
+            count_fork();
+            return;
+        } catch (const std::exception& error) {
+            calls_.note(std::string("the VM could not be reset and is replaced: ") + error.what());
+        }
+        count_fork();
+        replace(nullptr);  // first: the host may not have room for two
+    }
+    replace(std::make_unique<Fork>(program_->snapshot));
+    statistics_.add(Counter::forks, 1);
+}
+
+bool ProgramFork::reset_if_quick() {
+    if (!fork_ || !fork_->reset_if_quick()) {
+        return false;
+    }
+    calls_.adopt(program_->registration);
+    return true;
+}
+
+void ProgramFork::destroy() { replace(nullptr); }
+
+void ProgramFork::interrupt() noexcept {
+    const MutexLock lock(fork_mutex_);
+    if (fork_) {
+        fork_->interrupt();
+    }
+}
+
+void ProgramFork::wake() {
+    const MutexLock lock(fork_mutex_);
+    if (fork_) {
+        fork_->wake();
+    }
+}
+
+void ProgramFork::end_locks() {
+    if (fork_ && calls_.is_ephemeral()) {
+        fork_->release_locks();
+    }
+}
+
+void ProgramFork::count_fork() {
+    const Statistics now = fork_->statistics();
+    statistics_.add(Counter::exits, now.exits - counted_.exits);
+    statistics_.add(Counter::guest_faults, now.guest_faults - counted_.guest_faults);
+    statistics_.add(Counter::kvm_calls, now.kvm_calls - counted_.kvm_calls);
+    statistics_.add(Counter::resets, now.resets - counted_.resets);
+    statistics_.add(Counter::pages_restored, now.pages_restored - counted_.pages_restored);
+    statistics_.set_memory(now.pages_dirtied * page_size);
+    statistics_.note_request_memory(now.memory_peak);
+    counted_ = now;
+}
+
+void ProgramFork::count() {
+    count_fork();
+    // Of a VM that is not reset after requests: all they have changed so far is there for the next one, and counts for
+    // it.
+    if (!calls_.is_ephemeral()) {
+        statistics_.note_request_memory(fork_->memory().changes().peak_bytes());
+    }
+}
+
+std::vector<std::string> ProgramFork::take_log() {
+    output_.flush();
+    return calls_.take_log();
+}
+
+}  // namespace tinykvm::host
