@@ -59,6 +59,40 @@ std::string why_no_x86_program(std::span<const std::byte> bytes) {
     return {};
 }
 
+bool is_in_file(const GElf_Phdr& ph, std::uint64_t file_size) {
+    return ph.p_offset <= file_size && ph.p_filesz <= file_size - ph.p_offset;
+}
+
+// Are these bytes of the file among those that the header loads?
+bool holds(const GElf_Phdr& ph, std::uint64_t offset, std::uint64_t size) {
+    return offset >= ph.p_offset && offset - ph.p_offset < ph.p_filesz && size <= ph.p_filesz - (offset - ph.p_offset);
+}
+
+Protection protection_of(const GElf_Phdr& ph) {
+    return {(ph.p_flags & PF_R) != 0, (ph.p_flags & PF_W) != 0, (ph.p_flags & PF_X) != 0};
+}
+
+// What is wrong with a PT_LOAD by itself; empty: nothing.
+std::string why_not_loadable(const GElf_Phdr& ph, std::uint64_t file_size, bool position_independent) {
+    if (!is_in_file(ph, file_size)) return "is beyond the end of the file (truncated?)";
+    if (ph.p_filesz > ph.p_memsz) return "has more bytes in the file than in memory";
+    if (ph.p_memsz == 0) return "";
+    if (ph.p_vaddr >= x86::user_end || ph.p_memsz > x86::user_end - ph.p_vaddr) return "is outside the address space";
+    if (!position_independent && ph.p_vaddr < x86::user_begin) return "is below 64 KiB";
+    if (ph.p_vaddr % page_size != ph.p_offset % page_size) return "is not aligned to pages like its bytes in the file";
+    return "";
+}
+
+// What a PT_INTERP names; empty when that is no name. Messages quote it, so there are no control characters in it.
+std::string interpreter_path(std::span<const std::byte> file, const GElf_Phdr& ph) {
+    if (!is_in_file(ph, file.size()) || ph.p_filesz < 2 || ph.p_filesz > max_interpreter_path) return "";
+    const char* text = reinterpret_cast<const char*>(file.data()) + ph.p_offset;
+    if (text[ph.p_filesz - 1] != '\0') return "";
+    const std::string path = text;
+    const bool is_text = std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    return is_text ? path : "";
+}
+
 }  // namespace
 
 std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
@@ -114,47 +148,32 @@ void Program::read_headers() {
     position_independent_ = header.e_type == ET_DYN;
     entry_ = header.e_entry;
     header_count_ = static_cast<std::uint16_t>(count);
-    const std::uint64_t size = bytes_.size();
     for (std::size_t i = 0; i < count; ++i) {
-        GElf_Phdr ph;
-        if (!gelf_getphdr(elf.get(), static_cast<int>(i), &ph))
-            fail("malformed program header " + std::to_string(i) + ": " + elf_errmsg(-1));
-        const bool in_file = ph.p_offset <= size && ph.p_filesz <= size - ph.p_offset;
         const std::string which = "program header " + std::to_string(i);
+        GElf_Phdr ph;
+        if (!gelf_getphdr(elf.get(), static_cast<int>(i), &ph)) {
+            fail("malformed " + which + ": " + elf_errmsg(-1));
+        }
         switch (ph.p_type) {
-            case PT_LOAD: {
-                if (!in_file) fail(which + " is beyond the end of the file (truncated?)");
-                if (ph.p_filesz > ph.p_memsz) fail(which + " has more bytes in the file than in memory");
+            case PT_LOAD:
+                if (const std::string why = why_not_loadable(ph, bytes_.size(), position_independent_); !why.empty()) {
+                    fail(which + " " + why);
+                }
                 if (ph.p_memsz == 0) break;
-                if (ph.p_vaddr >= x86::user_end || ph.p_memsz > x86::user_end - ph.p_vaddr)
-                    fail(which + " is outside the address space");
-                if (!position_independent_ && ph.p_vaddr < x86::user_begin) fail(which + " is below 64 KiB");
-                if (ph.p_vaddr % page_size != ph.p_offset % page_size)
-                    fail(which + " is not aligned to pages like its bytes in the file");
-                if (!segments_.empty() && ph.p_vaddr < segments_.back().address + segments_.back().memory_size)
+                if (!segments_.empty() && ph.p_vaddr < segments_.back().address + segments_.back().memory_size) {
                     fail(which + " overlaps the one before or is out of order");
+                }
                 if (segments_.size() == max_segments) fail("more than 64 segments");
-                const Protection protection{(ph.p_flags & PF_R) != 0, (ph.p_flags & PF_W) != 0,
-                                            (ph.p_flags & PF_X) != 0};
-                segments_.push_back({ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz, protection});
-                if (header.e_phoff >= ph.p_offset && header.e_phoff - ph.p_offset < ph.p_filesz &&
-                    count * sizeof(Elf64_Phdr) <= ph.p_filesz - (header.e_phoff - ph.p_offset))
+                segments_.push_back({ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz, protection_of(ph)});
+                if (holds(ph, header.e_phoff, count * sizeof(Elf64_Phdr))) {
                     headers_address_ = ph.p_vaddr + (header.e_phoff - ph.p_offset);
+                }
                 break;
-            }
-            case PT_INTERP: {
-                if (!in_file || ph.p_filesz < 2 || ph.p_filesz > max_interpreter_path)
-                    fail("the name of its interpreter is malformed");
-                const char* text = reinterpret_cast<const char*>(bytes_.data()) + ph.p_offset;
-                if (text[ph.p_filesz - 1] != '\0') fail("the name of its interpreter is malformed");
-                interpreter_ = text;
-                if (std::any_of(interpreter_.begin(), interpreter_.end(),
-                                [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
-                    fail("the name of its interpreter is malformed");  // and would be in the log
-                if (interpreter_.empty() || interpreter_[0] != '/')
-                    fail("the name of its interpreter is not an absolute path");
+            case PT_INTERP:
+                interpreter_ = interpreter_path(bytes_, ph);
+                if (interpreter_.empty()) fail("the name of its interpreter is malformed");
+                if (interpreter_[0] != '/') fail("the name of its interpreter is not an absolute path");
                 break;
-            }
             case PT_GNU_STACK: executable_stack_ = (ph.p_flags & PF_X) != 0; break;
             default: break;
         }
