@@ -290,7 +290,7 @@ void Conversation::expect_response_piece() {
 
 std::span<const std::byte> Conversation::body(const Response& response, std::size_t offset) {
     if (response.stream) {
-        return response_pieces_.readable(fork_.fork().memory(), offset);
+        return response_pieces_.readable(fork_.get().memory(), offset);
     }
     if (offset >= response.body_size) {
         return {};
@@ -298,7 +298,7 @@ std::span<const std::byte> Conversation::body(const Response& response, std::siz
     if (answers_with_kept_body_) {
         return kept_body_.bytes().subspan(offset);
     }
-    const auto piece = fork_.fork().memory().readable(response.body + offset, response.body_size - offset);
+    const auto piece = fork_.get().memory().readable(response.body + offset, response.body_size - offset);
     if (piece.empty()) {
         throw Failure(FailureKind::invalid_answer, "the body is not readable any more");
     }

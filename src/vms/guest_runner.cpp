@@ -75,7 +75,7 @@ bool GuestRunner::call_inside() {
         return false;  // it has left meanwhile, and may be at work
     }
     ProgramCall& call = conversation_->program_call();
-    Fork& fork = fork_.fork();
+    Fork& fork = fork_.get();
     guest_left_ = false;
     answered_inside_ = false;
     called_at_ = Clock::now();
@@ -110,7 +110,7 @@ bool GuestRunner::call_inside() {
 
 // Until the guest stops in the mailbox, or leaves, or it has taken too long.
 std::optional<Stop> GuestRunner::listen(Clock::time_point until) {
-    Fork& fork = fork_.fork();
+    Fork& fork = fork_.get();
     for (unsigned i = 1; !guest_left_.load(); ++i) {
         const bool enough = i % 32 == 0 && Clock::now() > until;
         if (enough) {
@@ -130,7 +130,7 @@ bool GuestRunner::prepare_to_wait(Leftover leftover) {
         return false;
     }
     try {
-        if (fork_.fork().prepare_wait(fork_.waits_paused() ? Fork::Awaits::result : Fork::Awaits::call, time)) {
+        if (fork_.get().prepare_wait(fork_.waits_paused() ? Fork::Awaits::result : Fork::Awaits::call, time)) {
             return true;
         }
     } catch (const std::exception&) {
@@ -144,7 +144,7 @@ void GuestRunner::wait_inside() {
     std::optional<Stop> stop;
     std::exception_ptr thrown;
     try {
-        stop = fork_.fork().wait_for_call(fork_.calls());
+        stop = fork_.get().wait_for_call(fork_.calls());
     } catch (...) {
         thrown = std::current_exception();
     }

@@ -32,7 +32,7 @@ class ProgramFork {
     RequestLayout& layout() { return layout_; }
 
     bool exists() const { return fork_ != nullptr; }
-    Fork& fork() { return *fork_; }
+    Fork& get() { return *fork_; }
 
     // Makes it equal to the snapshot: by resetting the fork, or by a new one when there is none or that fails. Throws
     // what making a fork throws; there is none then.

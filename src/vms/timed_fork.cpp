@@ -21,18 +21,18 @@ class TimedFork::Run {
 Stop TimedFork::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
                      Deadline deadline) {
     const Run run(*this);
-    return fork_.fork().call(function, arguments, calls, deadline);
+    return fork_.get().call(function, arguments, calls, deadline);
 }
 
 Stop TimedFork::call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
                             Deadline deadline) {
     const Run run(*this);
-    return fork_.fork().call_on_top(function, arguments, calls, deadline);
+    return fork_.get().call_on_top(function, arguments, calls, deadline);
 }
 
 Stop TimedFork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     const Run run(*this);
-    return fork_.fork().resume(result, calls, deadline);
+    return fork_.get().resume(result, calls, deadline);
 }
 
 }  // namespace tinykvm::host

@@ -17,8 +17,8 @@ class TimedFork final : public Callable {
   public:
     TimedFork(ProgramFork& fork, VmSlot& slot, TimeBudget& time) : fork_(fork), slot_(slot), time_(time) {}
 
-    GuestMemory& memory() override { return fork_.fork().memory(); }
-    RequestArea request_area() override { return fork_.fork().request_area(); }
+    GuestMemory& memory() override { return fork_.get().memory(); }
+    RequestArea request_area() override { return fork_.get().request_area(); }
 
     // As those of Fork. They throw Failure with the reason, too, when the run was interrupted before.
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
