@@ -18,8 +18,6 @@
 
 // Of a member: it is read and written only by a thread that holds the mutex.
 #define TINYKVM_GUARDED_BY(mutex) TINYKVM_THREAD_ATTRIBUTE(guarded_by(mutex))
-// Of a mutex: it is taken first when both are held.
-#define TINYKVM_ACQUIRED_BEFORE(...) TINYKVM_THREAD_ATTRIBUTE(acquired_before(__VA_ARGS__))
 // Of a function, what its caller holds and what it must not hold, and what the function takes or gives back.
 #define TINYKVM_REQUIRES(...) TINYKVM_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define TINYKVM_EXCLUDES(...) TINYKVM_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
