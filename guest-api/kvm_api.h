@@ -751,7 +751,7 @@ static inline struct shared_memory_info shared_memory_area(void) {
     return area;
 }
 
-/* Pieces of it, one behind the other, for good; NULL when it is used up. In main(), so that all requests know of them,
+/* Pieces of it, one after the other, for good; NULL when it is used up. In main(), so that all requests know of them,
  * and in one source file, because each counts for itself.
  *     static uint64_t* counter;
  *     counter = SHM_ALLOC_TYPE(uint64_t);     a type

@@ -113,7 +113,7 @@ func fetch(number uintptr, url string, options *FetchOptions) (*FetchResponse, e
 	return response, nil
 }
 
-// take copies memory that the host has mapped, with a zero behind it, and gives it back: also of an empty body there is
+// take copies memory that the host has mapped, with a zero after it, and gives it back: also of an empty body there is
 // that zero.
 func take(data *byte, length uint32) []byte {
 	if data == nil {

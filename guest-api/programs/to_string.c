@@ -50,7 +50,7 @@ static size_t normalise(const char* url, const char* unwanted, char* out) {
         return 0;
     }
     for (const char* at = url + path; *at != '\0';) {
-        const char* text = at + 1; /* behind the '?' or '&' */
+        const char* text = at + 1; /* after the '?' or '&' */
         struct parameter parameter = {text, strcspn(text, "&"), strcspn(text, "&=")};
         at = text + parameter.length;
         if (parameter.length == 0 || is_listed(&parameter, unwanted)) {

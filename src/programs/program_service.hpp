@@ -2,7 +2,7 @@
 // unloaded, to boot again for the next request, or be replaced by a new binary, which boots beside it.
 //
 // One boot and its pool are a generation. A request is served by one generation: those that run when theirs is replaced
-// finish there, those that still wait for a boot or a VM get the new one. What is left of the old one goes behind them,
+// finish there, those that still wait for a boot or a VM get the new one. What is left of the old one goes after them,
 // watched by the reaper.
 //
 // Thread safety: any thread, except configure(), refuse() and the destructor.

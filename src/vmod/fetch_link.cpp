@@ -74,7 +74,7 @@ host::HttpResponse fetch_from_server(const FetchLink& link, std::vector<std::str
     request.max_body = link.limits.max_request_memory;
     request.max_redirects = max_redirects;
     request.keep_https = true;
-    // A name in front of an '@' mostly is what a client has put behind the host that VCL meant.
+    // A name in front of an '@' mostly is what a client has put after the host that VCL meant.
     request.check_url = [&link](const host::HttpUrl& one) {
         if (one.has_credentials) {
             throw host::HttpFailure(

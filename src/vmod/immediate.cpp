@@ -42,7 +42,7 @@ bool fits_in_workspace(VRT_CTX, const std::string& program, const Answer& answer
     return false;
 }
 
-// With a zero byte behind it.
+// A zero byte follows it.
 char* copy_to_workspace(VRT_CTX, Answer& answer) {
     const std::size_t size = answer.response().body_size;
     auto* text = static_cast<char*>(WS_Alloc(ctx->ws, static_cast<unsigned>(size) + 1));

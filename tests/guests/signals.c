@@ -46,7 +46,7 @@ static void jump_out(int signal, siginfo_t* info, void* context) {
     siglongjmp(back, signal);
 }
 
-// Lets the program go on behind the two bytes of `ud2`.
+// Lets the program go on after the two bytes of `ud2`.
 static void skip(int signal, siginfo_t* info, void* context) {
     detailed(signal, info, context);
     ((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] += 2;

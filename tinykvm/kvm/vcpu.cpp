@@ -24,7 +24,7 @@ static_assert(sizeof(kvm_dirty_gfn) == 16);
 
 namespace {
 
-// The ring behind what else the kernel shares.
+// The dirty ring comes after what else the kernel shares with us.
 constexpr std::size_t ring_offset = std::size_t{KVM_DIRTY_LOG_PAGE_OFFSET} * 4096;
 // Entries KVM keeps for itself: 64, and as many as Intel's page modification log has.
 constexpr std::size_t ring_reserved = 64 + 512;
@@ -46,7 +46,7 @@ Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
     int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, 0);
     if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
     fd_ = FileDescriptor(fd);
-    // One mapping, with a gap nobody touches: mappings of a process make its new VMs dearer.
+    // One mapping, with a gap nobody touches: mappings of a process make its new VMs more expensive.
     shared_ = Mapping("cannot map a virtual CPU", ring_offset + vm.dirty_ring_entries() * sizeof(RingEntry),
                       PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 

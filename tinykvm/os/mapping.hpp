@@ -27,7 +27,7 @@ class Mapping {
         return *this;
     }
 
-    // Gives `front` bytes at the beginning back, and what is behind the `size` bytes that follow them.
+    // Gives `front` bytes at the beginning back, and what comes after the `size` bytes that follow them.
     void trim(std::size_t front, std::size_t size);
 
     std::byte* data() const { return begin_; }

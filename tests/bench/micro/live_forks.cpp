@@ -1,4 +1,4 @@
-// Whether making a fork becomes dearer the more of them live, and what a fork that has nothing to do keeps
+// Whether making a fork becomes more expensive the more of them live, and what a fork that has nothing to do keeps
 // resident.
 #include <sys/resource.h>
 

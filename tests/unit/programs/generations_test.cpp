@@ -1,4 +1,4 @@
-// Programs that are unloaded, boot again and are replaced while requests run, wait and come (D30).
+// Programs that are unloaded, boot again and are replaced while requests run, wait and come.
 #include <atomic>
 #include <filesystem>
 #include <future>

@@ -1,4 +1,4 @@
-// Clients that are too slow with a body, in made-up time (P6).
+// Clients that are too slow with a body, in made-up time.
 #include "src/vmod/body_pace.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Request VMs and their pool, with real forks (A11, A12, D30, P13, P21).
+// Request VMs and their pool, with real forks.
 #include <array>
 #include <future>
 #include <mutex>

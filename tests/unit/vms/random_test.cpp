@@ -1,4 +1,4 @@
-// The random bits of requests: nobody else has them, whatever VM serves and however it came to be (P1, P2).
+// The random bits of requests: nobody else has them, whatever VM serves and however it came to be.
 #include <set>
 #include <vector>
 

@@ -115,7 +115,7 @@ TEST_F(EdgeTest, EveryPointerWithEveryLength) {
                     }
                     const auto begin = Clock::now();
                     attempt(number, arguments);
-                    // Work is bounded by the deadline (D4), with room for a busy machine.
+                    // Work is bounded by the deadline, with room for a busy machine.
                     ASSERT_LT(Clock::now() - begin, std::chrono::seconds(60))
                         << entry->name << " " << fd << " " << std::hex << pointer << " " << length;
                     if (!guest.process.state().files.find(3) || number == SYS_brk) reset();

@@ -1,4 +1,4 @@
-// Descriptors and what is behind them: a model, wrong kinds, positions, pipes, writing.
+// Descriptors and the files they refer to: a model, wrong kinds, positions, pipes, writing.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-// The mmap family against a model with content checks (D23, D25), and its bounds (D4, D6).
+// The mmap family against a model with content checks, and its bounds.
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -281,7 +281,7 @@ TEST_F(FileMappingsTest, AreLimited) {
     EXPECT_GT(made, 100);
 }
 
-// What is behind the part that was mapped is not in the copy: SQLite, for one, then maps the file anew.
+// What comes after the part that was mapped is not in the copy: SQLite, for one, then maps the file anew.
 TEST_F(FileMappingsTest, CannotGrow) {
     const auto at = static_cast<GuestAddr>(map("long", page_size, PROT_READ));
     EXPECT_EQ(guest.call(SYS_mremap, {at, page_size, 2 * page_size, MREMAP_MAYMOVE}), -ENOMEM);

@@ -150,7 +150,7 @@ TEST_F(StateTest, AssignmentSetsEverythingBack) {
     }
 }
 
-// The master and siblings see nothing of it either (C12).
+// The master and siblings see nothing of it either.
 TEST_F(StateTest, CopiesAreIndependent) {
     linux_abi::ProcessState sibling = snapshot;
     mess_up();

@@ -1,4 +1,4 @@
-// Waiting ends when it should (P13, B9, D11); the clock page and the vDSO tell the time.
+// Waiting ends when it should; the clock page and the vDSO tell the time.
 #include <dlfcn.h>
 #include <elf.h>
 #include <linux/futex.h>
