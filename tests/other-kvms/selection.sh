@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2034 # check reads these
 
 # Unit tests that enter no guest, and those that do.
-without_vm='base/* config/* fetch/* source/* vmod/* calls/numbers_test calls/regex_test'
+without_vm='base/* config/* fetch/* source/* vmod/* calls/call_plan_test calls/call_table_test calls/header_edit_test'
+without_vm+=' calls/numbers_test calls/regex_test'
 with_vm='calls/fetch_calls_test calls/response_test programs/* tinykvm/* vms/*'
 
 # Where the machine has a KVM of its own, only the tests in which one KVM differs from another: what guests execute, their
