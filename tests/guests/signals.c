@@ -86,8 +86,10 @@ static void raising(void) {
     printf("ignored: ");
     signal(SIGUSR1, SIG_IGN);
     printf("%d\n", raise(SIGUSR1));
-    printf("wrong number: %d %s\n", kill(getpid(), 65), strerror(errno));
-    printf("wrong process: %d %s\n", kill(12345678, SIGTERM), strerror(errno));
+    int refused = kill(getpid(), 65);
+    printf("wrong number: %d %s\n", refused, strerror(errno));
+    refused = kill(12345678, SIGTERM);
+    printf("wrong process: %d %s\n", refused, strerror(errno));
     printf("nothing to send: %d\n", kill(getpid(), 0));
 }
 
@@ -137,7 +139,8 @@ static void masks(void) {
     struct sigaction action;
     sigaction(SIGUSR1, NULL, &action);
     printf("reset: %d\n", action.sa_handler == SIG_DFL);
-    printf("SIGKILL cannot be caught: %d %s\n", sigaction(SIGKILL, &action, NULL), strerror(errno));
+    const int refused = sigaction(SIGKILL, &action, NULL);
+    printf("SIGKILL cannot be caught: %d %s\n", refused, strerror(errno));
 }
 
 static void stacks(void) {
@@ -151,7 +154,8 @@ static void stacks(void) {
     raise(SIGUSR1);
     printf("not asked for: %d\n", on_other_stack);
     const stack_t small = {.ss_sp = other_stack, .ss_size = 100};
-    printf("too small: %d %s\n", sigaltstack(&small, NULL), strerror(errno));
+    const int refused = sigaltstack(&small, NULL);
+    printf("too small: %d %s\n", refused, strerror(errno));
 }
 
 static void faults(void) {

@@ -260,7 +260,8 @@ static void *suspended(void *unused) {
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &all, 0);
     target = gettid();
-    printf("sigsuspend: %d %s\n", sigsuspend(&none), strerror(errno));
+    const int result = sigsuspend(&none);
+    printf("sigsuspend: %d %s\n", result, strerror(errno));
     pthread_sigmask(SIG_SETMASK, 0, &none);
     printf("blocked again: %d\n", sigismember(&none, SIGUSR1));
     return unused;
@@ -324,7 +325,8 @@ static void signals(void) {
     sigaction(SIGSEGV, &fatal, 0);
     start(&thread, fault, 0);
     pthread_join(thread, 0);
-    printf("tgkill of nobody: %ld %s\n", syscall(SYS_tgkill, getpid(), 999999, SIGUSR1), strerror(errno));
+    const long nobody = syscall(SYS_tgkill, getpid(), 999999, SIGUSR1);
+    printf("tgkill of nobody: %ld %s\n", nobody, strerror(errno));
 }
 
 // --- ends
