@@ -60,8 +60,6 @@ class Fork {
     // Host calls of a program that kvm_api.h compiled are posted while a thread listens, and are handled by the
     // thread that calls poll_call(); everything else the guest does leaves it and is handled by wait_for_call().
 
-    using Awaits = tinykvm::Awaits;  // a call as by call(), or a result as by resume()
-
     // Between calls: the next wait_for_call() enters a guest that waits for at most `wait` until it leaves by
     // itself. False when this host cannot (guests have no time-stamp counter), or a result is awaited by a program that
     // does not call the host as kvm_api.h does; nothing has changed then.

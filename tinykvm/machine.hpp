@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "tinykvm/callable.hpp"
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/options.hpp"
@@ -20,7 +21,7 @@ namespace tinykvm {
 
 class Guest;
 
-class Machine {
+class Machine final : public Callable {
   public:
     // Loads `program` and lays out its memory. Throws LoadError, OutOfMemory or MachineError.
     Machine(std::shared_ptr<const Program> program, Options options);
@@ -37,13 +38,14 @@ class Machine {
 
     // Calls `function` as Fork::call() does. Afterwards the program stands where it stood, with the registers it had;
     // what the call changed in memory and in the process stays.
-    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
+    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
+              Deadline deadline) override;
     // Lets the program go on after that host call, with `result` as its value. Otherwise like run().
-    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
+    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) override;
     // Where requests of such calls can be laid out. Nothing of it gets into the snapshot.
-    RequestArea request_area();
+    RequestArea request_area() override;
 
-    GuestMemory& memory();
+    GuestMemory& memory() override;
     const Statistics& statistics() const;
 
     // May be called by any thread while another one is in run(): that ends soon with Interrupted.

@@ -20,6 +20,8 @@ struct PathRule {
     bool writable = false;     // may be opened for writing, created, truncated, renamed and removed
     bool prefix = true;        // a directory: everything below it too; false: this very path only
     bool symlink = false;      // the guest sees virtual_path as a symbolic link to real_path (a guest path)
+
+    bool operator==(const PathRule&) const = default;
 };
 
 struct Options {

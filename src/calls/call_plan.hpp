@@ -11,7 +11,6 @@
 #include <string_view>
 
 #include "src/calls/registration.hpp"
-#include "src/calls/request.hpp"
 #include "src/calls/request_layout.hpp"
 
 namespace tinykvm::host {
@@ -28,10 +27,5 @@ struct CallPlan {
 // For a request of this method that is laid out; nullopt: the program has no callback for such a request.
 std::optional<CallPlan> plan_call(const Registration& registration, std::string_view method,
                                   const LaidOutRequest& request);
-
-inline std::optional<CallPlan> plan_call(const Registration& registration, const Request& request,
-                                         const RequestLayout& layout) {
-    return plan_call(registration, request.method, layout.laid_out());
-}
 
 }  // namespace tinykvm::host

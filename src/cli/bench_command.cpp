@@ -111,12 +111,12 @@ Statistics counts_of(const Fork& fork, const std::function<void()>& round) {
 std::optional<Row> measure_entered(WaitingProgram& program, bool reset) {
     constexpr std::chrono::seconds wait{60};
     Fork fork(program.snapshot());
-    if (!fork.prepare_wait(Fork::Awaits::call, wait)) return std::nullopt;
+    if (!fork.prepare_wait(Awaits::call, wait)) return std::nullopt;
     std::atomic<bool> waits{true}, end{false};
     std::thread runner([&] {
         while (fork.wait_for_call(program.calls()) && !end) {
             fork.reset();
-            fork.prepare_wait(Fork::Awaits::call, wait);
+            fork.prepare_wait(Awaits::call, wait);
             waits = true;
         }
     });

@@ -8,25 +8,11 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "src/base/checksum.hpp"
 #include "src/fetch/host_rules.hpp"
 #include "tinykvm/options.hpp"
-
-namespace tinykvm {
-
-// With names for all members, so that a new one cannot be forgotten.
-inline bool operator==(const PathRule& a, const PathRule& b) {
-    const auto members = [](const PathRule& rule) {
-        const auto& [virtual_path, real_path, writable, prefix, symlink] = rule;
-        return std::tie(virtual_path, real_path, writable, prefix, symlink);
-    };
-    return members(a) == members(b);
-}
-
-}  // namespace tinykvm
 
 namespace tinykvm::host {
 

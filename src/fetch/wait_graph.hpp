@@ -47,8 +47,8 @@ class WaitGraph {
     static WaitGraph& of_process();
 
     // A self-request that needs all that is done on behalf of it to be answered. `pool` is whose VM is held meanwhile
-    // (null: none is), `inside_of` the self-request that waits for it in turn (0: none does). Throws Failure
-    // (host_error) when there are no random numbers.
+    // (null: none is), `inside_of` the self-request that waits for it in turn (0: none does). Throws
+    // MachineError when there are no random numbers.
     Entry begin_self_request(const void* pool, Id inside_of);
 
     // A wait for one of the `vms` VMs of a pool, for the sake of a self-request. Nullopt: it would be hopeless.

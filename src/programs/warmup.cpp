@@ -31,25 +31,6 @@ class Allowance {
     const Deadline half_time_;
 };
 
-// The machine of a program that boots.
-class BootingMachine final : public Callable {
-  public:
-    explicit BootingMachine(Machine& machine) : machine_(machine) {}
-
-    Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
-              Deadline deadline) override {
-        return machine_.call(function, arguments, calls, deadline);
-    }
-    Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) override {
-        return machine_.resume(result, calls, deadline);
-    }
-    RequestArea request_area() override { return machine_.request_area(); }
-    GuestMemory& memory() override { return machine_.memory(); }
-
-  private:
-    Machine& machine_;
-};
-
 class WarmUp {
   public:
     WarmUp(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline)
@@ -81,7 +62,7 @@ class WarmUp {
     }
 
   private:
-    BootingMachine machine_;
+    Machine& machine_;
     GuestCalls& calls_;
     const Deadline deadline_;
     const std::vector<std::string_view> headers_;

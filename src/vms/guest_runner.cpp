@@ -130,7 +130,7 @@ bool GuestRunner::prepare_to_wait(Leftover leftover) {
         return false;
     }
     try {
-        if (fork_.get().prepare_wait(fork_.waits_paused() ? Fork::Awaits::result : Fork::Awaits::call, time)) {
+        if (fork_.get().prepare_wait(fork_.waits_paused() ? Awaits::result : Awaits::call, time)) {
             return true;
         }
     } catch (const std::exception&) {

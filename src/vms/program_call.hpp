@@ -14,7 +14,7 @@
 #include "src/calls/request.hpp"
 #include "src/calls/request_layout.hpp"
 #include "src/calls/response.hpp"
-#include "src/vms/callable.hpp"
+#include "tinykvm/callable.hpp"
 #include "tinykvm/fork.hpp"
 
 namespace tinykvm::host {
@@ -56,7 +56,7 @@ class ProgramCall {
 
   private:
     bool is_paused() const { return registration_.waiting == Registration::Waiting::paused; }
-    std::optional<CallPlan> plan() const { return plan_call(registration_, request_, layout_); }
+    std::optional<CallPlan> plan() const { return plan_call(registration_, request_.method, layout_.laid_out()); }
     bool wants_more(const Stop& stop) const;
     bool has_taken_all(const Stop& stop) const;
     Stop give_rest(Stop stop, Deadline deadline);

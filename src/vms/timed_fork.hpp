@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <span>
 
-#include "src/vms/callable.hpp"
 #include "src/vms/program_fork.hpp"
 #include "src/vms/time_budget.hpp"
 #include "src/vms/vm_slot.hpp"
+#include "tinykvm/callable.hpp"
 
 namespace tinykvm::host {
 

@@ -40,7 +40,7 @@ void act(Booted& guest, Fork& fork, Input& input) {
 }
 
 void converse(Booted& guest, Fork& fork, Input& input) {
-    if (!fork.prepare_wait(Fork::Awaits::call, microseconds(500))) return;
+    if (!fork.prepare_wait(Awaits::call, microseconds(500))) return;
     std::thread runner([&] {
         try {
             (void)fork.wait_for_call(guest.calls);

@@ -22,7 +22,7 @@ class PolledFork {
     }
 
     // False: this host cannot.
-    bool wait(std::chrono::microseconds time = long_wait, Fork::Awaits awaits = Fork::Awaits::call) {
+    bool wait(std::chrono::microseconds time = long_wait, Awaits awaits = Awaits::call) {
         if (!fork.prepare_wait(awaits, time)) return false;
         runner_ = std::thread([this] {
             try {

@@ -19,10 +19,10 @@ struct stat;
 namespace tinykvm::linux_abi {
 
 class FileTable;
-struct GuestRange;
+struct IoVector;
 struct OpenFile;
 struct SyscallContext;
-using GuestRanges = std::span<const GuestRange>;
+using IoVectors = std::span<const IoVector>;
 
 struct FileKind {
     // What mmap shows of a file.
@@ -34,10 +34,10 @@ struct FileKind {
 
     // Data goes into (comes from) ranges of guest memory. `position` is that of pread (pwrite); null means the position
     // of the file itself, which moves on. Called only when the file was opened for reading (writing). Null: EBADF.
-    using Transfer = std::int64_t(SyscallContext&, OpenFile&, GuestRanges, std::uint64_t* position);
+    using Transfer = std::int64_t(SyscallContext&, OpenFile&, IoVectors, std::uint64_t* position);
     Transfer *read = nullptr, *write = nullptr;
     // recv and send, with MSG_DONTWAIT and MSG_NOSIGNAL as flags. Null: ENOTSOCK.
-    using Message = std::int64_t(SyscallContext&, OpenFile&, GuestRanges, int flags);
+    using Message = std::int64_t(SyscallContext&, OpenFile&, IoVectors, int flags);
     Message *receive = nullptr, *send = nullptr;
     // lseek, with one of Linux' values of `whence`. Null: the file has no position; ESPIPE, also of pread and pwrite.
     std::int64_t (*seek)(OpenFile&, std::int64_t offset, int whence) = nullptr;

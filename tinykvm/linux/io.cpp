@@ -21,12 +21,12 @@ int check_transfer(const OpenFile& file, const std::uint64_t* position, bool ope
     return opened_for_it ? 0 : EBADF;
 }
 
-std::int64_t read_into(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t* position) {
+std::int64_t read_into(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
     if (const int error = check_transfer(file, position, file.readable())) return -error;
     return file.kind->read ? file.kind->read(call, file, ranges, position) : -EBADF;
 }
 
-std::int64_t write_from(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t* position) {
+std::int64_t write_from(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
     if (const int error = check_transfer(file, position, file.writes())) return -error;
     return file.kind->write ? file.kind->write(call, file, ranges, position) : -EBADF;
 }
@@ -36,8 +36,8 @@ std::int64_t plain(SyscallContext& call, FileKind::Transfer* transfer, bool posi
     if (positioned && position > max_offset) return -EINVAL;
     OpenFile* file = call.file(0);
     if (!file) return -EBADF;
-    const GuestRange range{call.args[1], std::min(call.args[2], max_transfer)};
-    return transfer(call, *file, GuestRanges(&range, 1), positioned ? &position : nullptr);
+    const IoVector range{call.args[1], std::min(call.args[2], max_transfer)};
+    return transfer(call, *file, IoVectors(&range, 1), positioned ? &position : nullptr);
 }
 
 std::int64_t vectored(SyscallContext& call, FileKind::Transfer* transfer, bool positioned) {
@@ -45,7 +45,7 @@ std::int64_t vectored(SyscallContext& call, FileKind::Transfer* transfer, bool p
     if (positioned && position > max_offset) return -EINVAL;
     OpenFile* file = call.file(0);
     if (!file) return -EBADF;
-    std::vector<GuestRange> ranges;
+    std::vector<IoVector> ranges;
     if (const int error = read_vectors(call, call.args[1], call.args[2], ranges)) return -error;
     if (file->kind->empty_vectors_succeed && total_size(ranges) == 0) return 0;
     return transfer(call, *file, ranges, positioned ? &position : nullptr);
@@ -65,8 +65,8 @@ std::int64_t message(SyscallContext& call, FileKind::Message* FileKind::*operati
     if (!transfer) return -ENOTSOCK;
     const int flags = call.int_arg(3);
     if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) return -EOPNOTSUPP;
-    const GuestRange range{call.args[1], std::min(call.args[2], max_transfer)};
-    return transfer(call, *file, GuestRanges(&range, 1), flags);
+    const IoVector range{call.args[1], std::min(call.args[2], max_transfer)};
+    return transfer(call, *file, IoVectors(&range, 1), flags);
 }
 
 }  // namespace

@@ -8,10 +8,10 @@ namespace {
 
 // Is the same in both directions: `piece_at` returns the host's memory of guest addresses, `move` does the work.
 template <typename PieceAt, typename Move>
-std::int64_t transfer(SyscallContext& call, std::span<const GuestRange> ranges, PieceAt piece_at, Move move) {
+std::int64_t transfer(SyscallContext& call, std::span<const IoVector> ranges, PieceAt piece_at, Move move) {
     std::int64_t done = 0;
     bool first = true;
-    for (const GuestRange& range : ranges) {
+    for (const IoVector& range : ranges) {
         std::uint64_t at = range.address, left = range.size;
         while (left > 0) {
             if (!first) call.waiter.check();
@@ -31,7 +31,7 @@ std::int64_t transfer(SyscallContext& call, std::span<const GuestRange> ranges, 
 
 }  // namespace
 
-std::int64_t fill_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Producer& produce) {
+std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, const Producer& produce) {
     return transfer(
         call, ranges,
         [&](GuestAddr at, std::size_t size) {
@@ -42,33 +42,33 @@ std::int64_t fill_guest(SyscallContext& call, std::span<const GuestRange> ranges
         produce);
 }
 
-std::int64_t drain_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Consumer& consume) {
+std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges, const Consumer& consume) {
     return transfer(
         call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); }, consume);
 }
 
 std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
-    const GuestRange range{address, std::min(size, max_transfer)};
+    const IoVector range{address, std::min(size, max_transfer)};
     return fill_guest(call, std::span(&range, 1), produce);
 }
 
 std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Consumer& consume) {
-    const GuestRange range{address, std::min(size, max_transfer)};
+    const IoVector range{address, std::min(size, max_transfer)};
     return drain_guest(call, std::span(&range, 1), consume);
 }
 
-std::uint64_t total_size(std::span<const GuestRange> ranges) {
+std::uint64_t total_size(std::span<const IoVector> ranges) {
     std::uint64_t total = 0;
-    for (const GuestRange& range : ranges) total += range.size;
+    for (const IoVector& range : ranges) total += range.size;
     return total;
 }
 
-int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges) {
+int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<IoVector>& ranges) {
     if (count > max_vectors) return EINVAL;
     ranges.resize(count);
-    if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(GuestRange))) return EFAULT;
+    if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(IoVector))) return EFAULT;
     std::uint64_t total = 0;
-    for (GuestRange& range : ranges) {
+    for (IoVector& range : ranges) {
         if (range.size > static_cast<std::uint64_t>(INT64_MAX)) return EINVAL;
         range.size = std::min(range.size, max_transfer - total);
         total += range.size;

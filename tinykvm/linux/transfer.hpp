@@ -24,15 +24,15 @@ std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t s
 std::int64_t drain_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Consumer& consume);
 
 // struct iovec of a guest.
-struct GuestRange {
+struct IoVector {
     std::uint64_t address = 0, size = 0;
 };
-std::uint64_t total_size(std::span<const GuestRange> ranges);
+std::uint64_t total_size(std::span<const IoVector> ranges);
 // Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut
 // off). 0 or an errno.
-int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<GuestRange>& ranges);
+int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<IoVector>& ranges);
 
-std::int64_t fill_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Producer& produce);
-std::int64_t drain_guest(SyscallContext& call, std::span<const GuestRange> ranges, const Consumer& consume);
+std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, const Producer& produce);
+std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges, const Consumer& consume);
 
 }  // namespace tinykvm::linux_abi

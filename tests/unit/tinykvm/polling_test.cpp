@@ -88,7 +88,7 @@ TEST(Polling, AProgramThatStandsInAHostCallGoesOnBehindIt) {
     PolledFork polled(guest);
     for (int i = 0; i < 50; ++i) {
         const std::uint64_t exits = polled.fork.statistics().exits;
-        WAIT_OR_SKIP(polled, long_wait, Fork::Awaits::result);
+        WAIT_OR_SKIP(polled, long_wait, Awaits::result);
         EXPECT_FALSE(polled.post("add", {1, 2}));
         ASSERT_TRUE(polled.post_result(0));
         ASSERT_TRUE(polled.listen());
@@ -110,7 +110,7 @@ TEST(Polling, AProgramThatIsTooSlowToLeaveStandsInItsCall) {
     BootedGuest guest("worker");
     PolledFork polled(guest);
     for (int i = 0; i < 3; ++i) {
-        WAIT_OR_SKIP(polled, long_wait, Fork::Awaits::result);
+        WAIT_OR_SKIP(polled, long_wait, Awaits::result);
         ASSERT_TRUE(polled.post_result(0));
         ASSERT_TRUE(polled.listen_only());
         polled.fork.interrupt();  // as the watchdog does
@@ -127,7 +127,7 @@ TEST(Polling, AProgramWhoseResultDoesNotComeStandsWhereItStood) {
     BootedGuest guest("worker");
     PolledFork polled(guest);
     for (const auto wait : {100us, std::chrono::microseconds(long_wait)}) {
-        WAIT_OR_SKIP(polled, wait, Fork::Awaits::result);
+        WAIT_OR_SKIP(polled, wait, Awaits::result);
         if (wait == long_wait) polled.fork.wake();
         polled.join();
         EXPECT_FALSE(polled.stop);
@@ -202,7 +202,7 @@ TEST(Polling, AGuestThatCouldNotEvenWaitHasNothingOfTheCallBefore) {
         EXPECT_EQ(guest.call(polled.fork, "vector"), 11u);
         EXPECT_EQ(guest.call(polled.fork, "set_vector", {0xBAD}), 0xBADu);
         polled.fork.reset();
-        if (!polled.fork.prepare_wait(Fork::Awaits::call, long_wait)) GTEST_SKIP() << "no time-stamp counter here";
+        if (!polled.fork.prepare_wait(Awaits::call, long_wait)) GTEST_SKIP() << "no time-stamp counter here";
         polled.fork.interrupt();
         EXPECT_FALSE(polled.fork.wait_for_call(guest.calls));
     }

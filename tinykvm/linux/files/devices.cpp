@@ -10,27 +10,27 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-std::int64_t read_nothing(SyscallContext&, OpenFile&, GuestRanges, std::uint64_t*) { return 0; }
+std::int64_t read_nothing(SyscallContext&, OpenFile&, IoVectors, std::uint64_t*) { return 0; }
 
-std::int64_t read_zeros(SyscallContext& call, OpenFile&, GuestRanges ranges, std::uint64_t*) {
+std::int64_t read_zeros(SyscallContext& call, OpenFile&, IoVectors ranges, std::uint64_t*) {
     return fill_guest(call, ranges, [](std::span<std::byte> piece) {
         std::memset(piece.data(), 0, piece.size());
         return static_cast<std::int64_t>(piece.size());
     });
 }
 
-std::int64_t read_random(SyscallContext& call, OpenFile&, GuestRanges ranges, std::uint64_t*) {
+std::int64_t read_random(SyscallContext& call, OpenFile&, IoVectors ranges, std::uint64_t*) {
     return fill_guest(call, ranges, [](std::span<std::byte> piece) {
         fill_random(piece);
         return static_cast<std::int64_t>(piece.size());
     });
 }
 
-std::int64_t discard(SyscallContext&, OpenFile&, GuestRanges ranges, std::uint64_t*) {
+std::int64_t discard(SyscallContext&, OpenFile&, IoVectors ranges, std::uint64_t*) {
     return static_cast<std::int64_t>(total_size(ranges));
 }
 
-std::int64_t refuse_data(SyscallContext&, OpenFile&, GuestRanges ranges, std::uint64_t*) {
+std::int64_t refuse_data(SyscallContext&, OpenFile&, IoVectors ranges, std::uint64_t*) {
     return total_size(ranges) == 0 ? 0 : -ENOSPC;
 }
 

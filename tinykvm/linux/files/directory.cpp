@@ -117,7 +117,7 @@ std::int64_t list(const SyscallContext& call, OpenFile& file, std::span<std::byt
     return size == 0 ? list_made_up(file, others, room) : size;
 }
 
-std::int64_t refuse_reading(SyscallContext&, OpenFile&, GuestRanges, std::uint64_t*) { return -EISDIR; }
+std::int64_t refuse_reading(SyscallContext&, OpenFile&, IoVectors, std::uint64_t*) { return -EISDIR; }
 
 // Positions are those that getdents64 handed out; any other does no harm.
 std::int64_t seek(OpenFile& file, std::int64_t offset, int whence) {

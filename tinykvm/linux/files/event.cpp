@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint64_t largest_count = ~std::uint64_t{0} - 1;
 
-std::int64_t read_event(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t read_event(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     if (total_size(ranges) < sizeof(std::uint64_t)) return -EINVAL;
     if (file.counter == 0) {
         if (file.non_blocking()) return -EAGAIN;
@@ -38,7 +38,7 @@ std::int64_t read_event(SyscallContext& call, OpenFile& file, GuestRanges ranges
     return result;
 }
 
-std::int64_t write_event(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t write_event(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     if (total_size(ranges) < sizeof(std::uint64_t)) return -EINVAL;
     std::uint64_t value = 0;
     std::size_t done = 0;

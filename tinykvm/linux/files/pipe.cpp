@@ -26,9 +26,9 @@ constexpr std::size_t atomic_size = 4096;  // PIPE_BUF: so little is written at 
 bool may_wait(const OpenFile& file, int flags) { return !file.non_blocking() && !(flags & MSG_DONTWAIT); }
 
 // What is left of the ranges after their first `done` bytes.
-std::vector<GuestRange> remaining(GuestRanges ranges, std::uint64_t done) {
-    std::vector<GuestRange> rest;
-    for (GuestRange range : ranges) {
+std::vector<IoVector> remaining(IoVectors ranges, std::uint64_t done) {
+    std::vector<IoVector> rest;
+    for (IoVector range : ranges) {
         const std::uint64_t skipped = std::min(range.size, done);
         done -= skipped;
         if (range.size > skipped) rest.push_back({range.address + skipped, range.size - skipped});
@@ -58,7 +58,7 @@ std::int64_t open_pipe(SyscallContext& call, int flags) {
 
 }  // namespace
 
-std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags) {
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
     if (total_size(ranges) == 0) return 0;
     Pipe& pipe = call.state.files.incoming(file);
     if (pipe.bytes.empty()) {
@@ -78,7 +78,7 @@ std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges,
     return result;
 }
 
-std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags) {
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
     // A write that waits for room has put some of its bytes in already.
     const std::uint64_t before = call.again ? call.again->done : 0;
     const std::uint64_t total = total_size(ranges);
@@ -98,7 +98,7 @@ std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges
         if (!waits) return -EAGAIN;
         return call.park({.what = Wait::For::files, .done = before}, interrupted(before));
     }
-    const std::vector<GuestRange> rest = remaining(ranges, before);
+    const std::vector<IoVector> rest = remaining(ranges, before);
     const std::int64_t put = drain_guest(call, rest, [&](std::span<const std::byte> piece) {
         const std::size_t size = std::min(piece.size(), pipe_capacity - pipe.bytes.size());
         pipe.bytes.append(reinterpret_cast<const char*>(piece.data()), size);
@@ -112,11 +112,11 @@ std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges
     return call.park({.what = Wait::For::files, .done = done}, interrupted(done));
 }
 
-std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     return read_pipe(call, file, ranges, 0);
 }
 
-std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     return write_pipe(call, file, ranges, 0);
 }
 

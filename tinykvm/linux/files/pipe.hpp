@@ -7,11 +7,11 @@ namespace tinykvm::linux_abi {
 
 // From the pipe a file reads, and into the one it writes. `flags`: MSG_DONTWAIT and MSG_NOSIGNAL, as of recv() and
 // send().
-std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags);
-std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, int flags);
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags);
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags);
 // The same as operations of a kind; no position.
-std::int64_t read_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*);
-std::int64_t write_pipe(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*);
+std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*);
+std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*);
 std::int64_t available_in_pipe(const SyscallContext& call, const OpenFile& file);
 
 short reader_readiness(const Pipe& pipe);

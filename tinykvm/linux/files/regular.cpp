@@ -11,7 +11,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-std::int64_t read_host(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t* position) {
+std::int64_t read_host(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
     std::uint64_t& offset = position ? *position : file.offset;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
         const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
@@ -21,7 +21,7 @@ std::int64_t read_host(SyscallContext& call, OpenFile& file, GuestRanges ranges,
     });
 }
 
-std::int64_t write_host(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t* position) {
+std::int64_t write_host(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
     if (!file.writable) return -EBADF;
     std::uint64_t& offset = position ? *position : file.offset;
     const bool append = file.flags & O_APPEND;

@@ -14,7 +14,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-std::int64_t read_input(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t read_input(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     if (!call.options.host_stdin || total_size(ranges) == 0) return 0;
     // The call waits for the first byte only, and takes along what else is there.
     if (host_input_events() == 0) {
@@ -46,7 +46,7 @@ int input_status(const SyscallContext&, const OpenFile&, struct stat& status) {
     return 0;
 }
 
-std::int64_t write_output(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t*) {
+std::int64_t write_output(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
     return drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
         if (call.options.output)
             call.options.output(file.output_fd, {reinterpret_cast<const char*>(piece.data()), piece.size()});

@@ -9,7 +9,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-std::int64_t read_text(SyscallContext& call, OpenFile& file, GuestRanges ranges, std::uint64_t* position) {
+std::int64_t read_text(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
     std::uint64_t& offset = position ? *position : file.offset;
     const std::string& text = *file.text;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {

@@ -1,6 +1,5 @@
-// A guest that stands still in a host call and can be called there: a fork within the time of its request, or the
-// machine of a program that is warmed up. What calls programs for requests (ProgramCall) needs to know no more of
-// either.
+// A guest that stands still in a host call and can be called there: the Machine of a program before it is frozen, or a
+// fork. What calls programs for requests needs to know no more of either.
 //
 // Thread safety: one thread at a time, that which runs the guest.
 #pragma once
@@ -8,12 +7,13 @@
 #include <cstdint>
 #include <span>
 
-#include "tinykvm/host_calls.hpp"
-#include "tinykvm/machine.hpp"
-#include "tinykvm/memory/guest_memory.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/types.hpp"
 
-namespace tinykvm::host {
+namespace tinykvm {
+
+class GuestMemory;
+class HostCalls;
 
 class Callable {
   public:
@@ -31,4 +31,4 @@ class Callable {
     ~Callable() = default;  // nobody owns one as such
 };
 
-}  // namespace tinykvm::host
+}  // namespace tinykvm
