@@ -68,6 +68,13 @@ class Exits {
     std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& at, std::string reason);
     std::optional<Stop> stop_after(const linux_abi::Outcome& outcome, std::string reason, const Registers& at) const;
 
+    // First what changes with each call: it shares cache lines with what changes beside it in Guest.
+    bool orderly_ = true;
+    bool mid_instruction_ = false;
+    // The last page fault that access rights do not explain, and how often it came.
+    GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
+    int spurious_count_ = 0;
+
     kvm::Vcpu& vcpu_;
     const x86::Platform& platform_;
     GuestMemory& memory_;
@@ -76,12 +83,6 @@ class Exits {
     TimeSlices& slices_;
     Statistics& statistics_;
     const std::atomic<bool>& interrupted_;
-
-    bool orderly_ = true;
-    bool mid_instruction_ = false;
-    // The last page fault that access rights do not explain, and how often it came.
-    GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
-    int spurious_count_ = 0;
 };
 
 }  // namespace tinykvm

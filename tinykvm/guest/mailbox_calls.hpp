@@ -91,21 +91,23 @@ class MailboxCalls {
     void stand_in_call(bool called_out) TINYKVM_REQUIRES(mutex_);
     void leave() noexcept TINYKVM_REQUIRES(mutex_);
 
-    Parts parts_;
-    const SnapshotContents* snapshot_;
-    x86::Mailbox mailbox_;
-
+    // First what both threads change with each call: each cache line of it goes from one CPU to the other.
     Mutex mutex_;
     Wait wait_ TINYKVM_GUARDED_BY(mutex_) = Wait::none;
     Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Awaits::call;
-    Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
-    Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
+    int called_on_ TINYKVM_GUARDED_BY(mutex_) = 0;  // the thread of the guest that runs the call
+    Deadline call_deadline_ TINYKVM_GUARDED_BY(mutex_);
     // What poll_call() ran into; the other thread throws it.
     std::exception_ptr call_failure_ TINYKVM_GUARDED_BY(mutex_);
-    Deadline call_deadline_ TINYKVM_GUARDED_BY(mutex_);
-    int called_on_ TINYKVM_GUARDED_BY(mutex_) = 0;  // the thread of the guest that runs the call
     // Makes the guest leave: at the call's deadline, or when it waits too long.
     std::optional<kvm::Watch> watch_ TINYKVM_GUARDED_BY(mutex_);
+
+    Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
+    Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
+
+    Parts parts_;
+    const SnapshotContents* snapshot_;
+    x86::Mailbox mailbox_;
 };
 
 }  // namespace tinykvm
