@@ -8,15 +8,19 @@
 
 namespace tinykvm {
 
-// Returns when `is_so()`. Throws when it is not for five minutes, which fails the test and does not hang it.
+// Returns when `is_so()`, which is asked again after each pause; without a pause this thread spins. Throws when it is
+// not so for five minutes, which fails the test and does not hang it.
 template <typename Condition>
-void eventually(const std::string& what, Condition is_so) {
+void eventually(const std::string& what, Condition is_so,
+                std::chrono::milliseconds pause = std::chrono::milliseconds(1)) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(5);
     while (!is_so()) {
         if (std::chrono::steady_clock::now() >= limit) {
             throw std::runtime_error("waited for five minutes in vain: " + what);
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        if (pause.count() > 0) {
+            std::this_thread::sleep_for(pause);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "booted_guest.hpp"
+#include "tests/unit/eventually.hpp"
 
 namespace tinykvm::test {
 
@@ -21,7 +22,7 @@ class PolledFork {
         join();
     }
 
-    // False: this host cannot.
+    // Has the guest wait for calls, on a thread of this object. False: this host cannot.
     bool wait(std::chrono::microseconds time = long_wait, Awaits awaits = Awaits::call) {
         if (!fork.prepare_wait(awaits, time)) return false;
         runner_ = std::thread([this] {
@@ -45,11 +46,12 @@ class PolledFork {
         forget();
         return fork.post_result(result, patience());
     }
-    // Through the mailbox until the guest has left. The end, when the mailbox brought it.
+    // Takes calls through the mailbox until the guest stops there, or has left; nullopt when it has left.
     std::optional<Stop> listen_only() {
-        while (!left)
-            if (const auto taken = fork.poll_call(guest_.calls)) return taken;
-        return std::nullopt;
+        std::optional<Stop> taken;
+        const auto ends = [&] { return left || (taken = fork.poll_call(guest_.calls)); };
+        eventually("a guest that was called stops in the mailbox or leaves", ends, std::chrono::milliseconds(0));
+        return taken;
     }
     std::optional<Stop> listen(std::optional<std::chrono::microseconds> again = {}) {
         const auto taken = listen_only();

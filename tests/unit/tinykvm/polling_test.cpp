@@ -97,7 +97,7 @@ TEST(Polling, AProgramThatStandsInAHostCallGoesOnBehindIt) {
         EXPECT_EQ(polled.stop->reason, Stop::Reason::host_call);
         EXPECT_EQ(polled.fork.statistics().exits, exits + 1);
         if (i % 2) {
-            // Behind the answer, too.
+            // It also goes on after its answer.
             const Stop end = polled.fork.resume(0, guest.calls, test::patience());
             EXPECT_EQ(end.reason, Stop::Reason::exited);
             EXPECT_EQ(end.exit_status, 42);
@@ -314,7 +314,11 @@ TEST(Polling, WhatAHandlerThrowsEndsTheCallOnTheOtherThread) {
     PolledFork polled(guest);
     WAIT_OR_SKIP(polled);
     ASSERT_TRUE(polled.post("add", {1, 2}));
-    while (!polled.left) EXPECT_FALSE(polled.fork.poll_call(thrower));
+    const auto has_left = [&] {
+        EXPECT_FALSE(!polled.left && polled.fork.poll_call(thrower));
+        return polled.left.load();
+    };
+    eventually("the guest whose call fails leaves", has_left, std::chrono::milliseconds(0));
     polled.join();
     EXPECT_EQ(polled.error, "not today");
     polled.fork.reset();
