@@ -14,14 +14,14 @@ namespace tinykvm::host {
 class Digest {
   public:
     enum class Algorithm { sha256, md5 };
-    // Throws Failure (host_error) when the library cannot do it.
+    // Throws Failure (host_error) when OpenSSL cannot compute it.
     explicit Digest(Algorithm algorithm);
     ~Digest();
     Digest(Digest&&) noexcept;
     Digest& operator=(Digest&&) noexcept;
 
     void add(std::span<const std::byte> bytes);
-    // Of all bytes, in hexadecimal digits, lower case. Nothing may be added afterwards.
+    // The checksum of all bytes that were added, in lower-case hexadecimal digits. Nothing may be added afterwards.
     std::string finish();
 
   private:
@@ -29,7 +29,7 @@ class Digest {
     std::unique_ptr<Context> context_;
 };
 
-// What a file must have; an empty one is not asked for.
+// The checksums that a file must have; an empty one is not checked.
 struct Checksums {
     std::string sha256, md5;  // hexadecimal digits, lower case
 
@@ -37,22 +37,22 @@ struct Checksums {
     bool operator==(const Checksums&) const = default;
 };
 
-// Checks bytes while they come along.
+// Checks bytes as they arrive.
 class Verification {
   public:
     explicit Verification(const Checksums& expected);
 
     void add(std::span<const std::byte> bytes);
-    // What does not match, as `its sha256 is "...", not "..."`; nothing when all do. Ends the object's use but for
-    // sha256().
+    // Says what does not match, as `its sha256 is "...", not "..."`; empty when everything matches. After this only
+    // sha256() may be called.
     std::string finish();
-    // After finish(): of these bytes, whether it was asked for or not.
+    // The SHA-256 of the bytes, also when none was expected. Valid after finish().
     const std::string& sha256() const { return found_sha256_; }
 
   private:
     const Checksums expected_;
     Digest sha256_;
-    std::optional<Digest> md5_;  // computed when it is asked for
+    std::optional<Digest> md5_;  // computed when one is expected
     std::string found_sha256_;
 };
 

@@ -8,7 +8,7 @@ namespace tinykvm::host {
 
 enum class Counter {
     program_notfound,
-    program_exception,  // crashes, memory, no or invalid answers; every one of them, second chances too
+    program_exception,  // crashes, memory, no or invalid answers; those of second chances count, too
     program_timeout,
     exception_time,  // microseconds requests took before they failed in one of these ways
     program_status_2xx,
@@ -31,7 +31,7 @@ enum class Counter {
     queue_timeouts,
     fetch_time,            // microseconds programs and chains waited for what they fetched
     self_requests,         // requests to Varnish itself that were asked for, with those that failed
-    self_requests_failed,  // those without a response; the last one
+    self_requests_failed,  // those without a response; this has to be the last counter
 };
 inline constexpr std::size_t counter_count = static_cast<std::size_t>(Counter::self_requests_failed) + 1;
 

@@ -40,7 +40,7 @@ bool is_program_failure(FailureKind kind) {
     return false;
 }
 
-Failure no_answer(const Stop& stop) {
+Failure failure_for(const Stop& stop) {
     std::string what;
     switch (stop.reason) {
         case Stop::Reason::host_call: what = "the program stopped without an answer"; break;

@@ -17,11 +17,11 @@ enum class FailureKind {
     no_answer,
     invalid_answer,
     unsupported,  // no callback for such a request
-    // The request's.
+    // The fault of the request or its client.
     too_large,
-    too_slow,  // its body
+    too_slow,  // its body came too slowly
     client_gone,
-    // The host's.
+    // The host's fault.
     busy,           // no VM became free in time
     not_ready,      // the program did not boot
     host_error,     // out of memory, descriptors, KVM
@@ -46,7 +46,7 @@ class Failure : public Error {
     std::string report_;
 };
 
-// For a guest that stopped in another way than with an answer.
-Failure no_answer(const Stop& stop);
+// The failure of a request whose guest stopped in another way than with an answer.
+Failure failure_for(const Stop& stop);
 
 }  // namespace tinykvm::host

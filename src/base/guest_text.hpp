@@ -15,7 +15,7 @@ using tinykvm::printable;
 inline constexpr std::size_t max_log_line = 2048;  // bytes of one line; the rest is cut
 inline constexpr std::size_t max_log_lines = 64;   // of one request; more are counted, not kept
 
-// 0x7F0001000
+// A number in hexadecimal, such as 0x7F0001000.
 std::string hex(unsigned long long value);
 
 }  // namespace tinykvm::host

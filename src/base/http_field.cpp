@@ -24,7 +24,7 @@ bool is_content_range(std::string_view value) {
         return false;
     }
     value.remove_prefix(unit.size());
-    // A number of at most 18 digits, which no integer of 64 bits minds, and what has to follow it.
+    // Takes a number of at most 18 digits, which always fits into 64 bits, and the text that has to follow it.
     const auto number = [&value](std::string_view next) -> std::int64_t {
         constexpr std::size_t most_digits = 18;
         std::int64_t result = -1;

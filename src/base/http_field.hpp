@@ -15,10 +15,10 @@ inline constexpr std::size_t max_field_bytes = 8192;  // "Name: value"
 // Varnish keeps the length of a name with the colon in a char, and ends the process when that is negative
 // (http_IsHdr()).
 inline constexpr std::size_t max_field_name_bytes = 126;
-inline constexpr std::size_t max_fields = 64;  // a program may add to a message
+inline constexpr std::size_t max_fields = 64;  // so many fields a program may add to a message
 inline constexpr std::size_t max_fields_bytes = 32768;
 
-// Of RFC 9110.
+// A token as RFC 9110 defines it.
 bool is_token(std::string_view text);
 // A token of at most max_field_name_bytes.
 bool is_field_name(std::string_view text);
@@ -31,12 +31,12 @@ bool same_name(std::string_view a, std::string_view b);  // without regard to ca
 struct HttpField {
     std::string_view name, value;  // value without the white space around it
 
-    // Nullopt: the line has no colon. Nothing else is checked.
+    // Nullopt when the line has no colon. Nothing else is checked.
     static std::optional<HttpField> split(std::string_view line);
     bool is(std::string_view other) const { return same_name(name, other); }
 };
 
-// What is before the colon of a line, or all of it; it need not be a valid name.
+// What is before the colon of a line, or the whole line when it has none. It need not be a valid name.
 std::string_view name_of(std::string_view line);
 // Has the line that name?
 inline bool is_field(std::string_view line, std::string_view name) { return same_name(name_of(line), name); }

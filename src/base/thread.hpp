@@ -1,6 +1,6 @@
-// A thread with a stack of known size, which is not for signals of the process we live in, other than those of its own
-// doing. Boots and request VMs run on such threads, not on those of the server we are embedded in, whose stacks may be
-// small.
+// A thread with a stack of known size. It blocks the signals of the process we live in, except those that its own
+// faults raise. Boots and request VMs run on such threads, not on those of the server we are embedded in, whose stacks
+// may be small.
 //
 // Thread safety: one owner. Must be joined or detached before it is destroyed, else the destructor joins.
 #pragma once

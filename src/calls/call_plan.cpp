@@ -22,7 +22,7 @@ std::optional<CallPlan> plan_call(const Registration& registration, std::string_
     const GuestAddr data = fields.content != 0 ? fields.content : fields.content_type + fields.content_type_len;
     const std::array<std::uint64_t, 6> arguments = {fields.url, fields.arg,         fields.content_type,
                                                     data,       fields.content_len, request.body_offset};
-    // The first of them; what a callback does not take is 0.
+    // A plan with the first `count` arguments; those that the callback does not take are 0.
     const auto plan = [&](abi::Callback callback, std::size_t count) {
         CallPlan result{callback, arguments, count};
         std::fill(result.arguments.begin() + static_cast<std::ptrdiff_t>(count), result.arguments.end(), 0);

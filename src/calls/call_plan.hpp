@@ -24,7 +24,7 @@ struct CallPlan {
     bool operator==(const CallPlan&) const = default;
 };
 
-// For a request of this method that is laid out; nullopt: the program has no callback for such a request.
+// The plan for a request of this method that is laid out; nullopt when the program has no callback for such a request.
 std::optional<CallPlan> plan_call(const Registration& registration, std::string_view method,
                                   const LaidOutRequest& request);
 

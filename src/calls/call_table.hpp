@@ -1,4 +1,4 @@
-// Every call of the guest interface: its number, its name, who answers it, and when it is allowed.
+// Every call of the guest interface: its number, its name, what answers it, and when it is allowed.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct CallTable {
         GuestCalls::Handler handler;  // null: known, but not in this version
         unsigned when;
     };
-    // Null for a number nobody knows.
+    // Null for an unknown number.
     static const Entry* find(std::uint32_t number);
 };
 

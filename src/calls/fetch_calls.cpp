@@ -21,7 +21,7 @@ constexpr std::size_t max_url = 8192;
 constexpr std::size_t max_interface = 64;
 constexpr unsigned max_redirects = 10;
 
-// An argument that is none, as the value of the call.
+// Thrown when an argument of the guest is wrong. The call returns the negated errno value.
 struct BadArgument {
     int error;
 };
@@ -165,7 +165,7 @@ Fetch read_fetch(const HostCall& call, const GuestMemory& memory, const abi::Fet
     return fetch;
 }
 
-// New memory of the program with `text` and a zero after it.
+// Puts `text`, with a zero after it, into new memory of the program.
 GuestAddr place(GuestMemory& memory, std::string_view text) {
     const std::size_t size = page_ceil(text.size() + 1);
     const auto address = memory.find_free(size);
@@ -183,7 +183,7 @@ GuestAddr place(GuestMemory& memory, std::string_view text) {
     throw BadArgument{EMSGSIZE};
 }
 
-// Of the program's own memory, with a zero after it where there is room for one.
+// Puts `text` into a buffer of the program, with a zero after it where there is room for one.
 void fill(GuestMemory& memory, const Target& target, std::string_view text, const char* what) {
     if (text.size() > target.size) {
         throw HttpFailure(FailureKind::host_error, EMSGSIZE,
@@ -284,7 +284,8 @@ HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, co
         rules.check_address(url, address);
     };
     const FetchTime time(environment.services.counters);
-    return HttpClient().fetch(request);  // a connection of its own: nobody else's was checked by these rules
+    return HttpClient().fetch(
+        request);  // a connection of its own: those of other programs were not checked by these rules
 }
 
 }  // namespace
@@ -316,7 +317,7 @@ HostCallResult GuestCalls::run_fetch(const HostCall& call, GuestMemory& memory, 
         const std::size_t left = std::min<std::size_t>(memory.limits().bytes - used, UINT32_MAX - page_size);
         const bool fills = wanted.content.kind == Target::Kind::prepared;
         const std::size_t room = fills ? wanted.content.size : left;
-        // After its answer nobody is known to wait for the request: a HEAD has all it wants by then.
+        // After its answer it is not certain that anything waits for the request still: a HEAD has everything by then.
         const SelfRequestOrigin origin{origin_.depth, phase_ == Phase::request ? origin_.request : 0};
         const HttpResponse response = from_varnish || wanted.url.starts_with('/')
                                           ? fetch_from_varnish(environment_, origin, call, wanted, room)

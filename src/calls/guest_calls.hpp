@@ -28,11 +28,11 @@ class GuestCalls final : public HostCalls {
   public:
     struct Environment {
         std::uint64_t max_memory = 0, max_request_memory = 0;  // bytes
-        bool verbose = false;                                  // unknown calls are worth a line
+        bool verbose = false;                                  // unknown calls are logged
         bool ephemeral = true, control_ephemeral = false;      // may the program change that?
         const HostRules* allowed_hosts = nullptr;              // borrowed; null: none
         GuestServices services = {};
-        const void* pool = nullptr;  // whose VM this is, or what stands for a boot (src/fetch/wait_graph.hpp)
+        const void* pool = nullptr;  // the pool of this VM, or what stands for a boot (src/fetch/wait_graph.hpp)
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
@@ -44,7 +44,8 @@ class GuestCalls final : public HostCalls {
         streaming   // it has answered, and is asked for the body of that piece by piece
     };
     void begin_boot(std::function<void(std::string_view)> log);
-    // The request is borrowed. What was logged since take_log() stays: by a first attempt, or while the VM was made.
+    // The request is borrowed. Lines that were logged since take_log() stay: they are of a first attempt, or of making
+    // the VM.
     void begin_request(const Request& request);
     void begin_return() {
         phase_ = Phase::returning;

@@ -1,5 +1,5 @@
-// What guests write to their standard output and what the library says about them, on its way to the log of
-// whoever runs them. Forks share the callbacks of their program, so the way goes over the running thread.
+// What guests write to their standard output and what the library says about them, on its way to a log. Forks share the
+// callbacks of their program, so what they get goes to the GuestOutput that is attached to the running thread.
 //
 // Thread safety: a GuestOutput belongs to the thread it is attached to.
 #pragma once
@@ -19,11 +19,11 @@ class GuestOutput {
 
     // Where output and log lines of guests on this thread go from now on; null: nowhere.
     static void attach(GuestOutput* output);
-    // Makes the callbacks of `options` send to what is attached. `log` only for programs that want it.
+    // Makes the callbacks of `options` send to what is attached. `log`: also what the library logs on request.
     static void connect(Options& options, bool log);
 
     void log_output(bool enabled) { log_output_ = enabled; }
-    // Lines without an end become lines.
+    // Ends a line that has no end yet.
     void flush();
     // The last line of the program, for messages about its end.
     const std::string& last_line() const { return last_line_; }

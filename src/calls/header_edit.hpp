@@ -1,5 +1,5 @@
 // The header of a message as a program sees and changes it through the sys_http_ calls. The message itself is
-// untouched: changes are collected, and whoever owns the message applies them when the program is done.
+// untouched: changes are collected, and the owner of the message applies them when the program is done.
 //
 // Thread safety: one thread at a time. Borrows the original lines.
 #pragma once
@@ -33,9 +33,10 @@ class HeaderEdit {
     // All fields, as they are now.
     std::vector<std::string> lines() const;
 
-    // Where the field is now among all, from 1; or -EINVAL (not a field a message may have) or -ENOSPC.
+    // Adds a field. Returns its place among all, from 1; or -EINVAL (not a field a message may have) or -ENOSPC.
     long append(std::string_view line);
-    // The same. A bare name unsets: where the first of that name was, 0 when there was none.
+    // Sets a field, and returns the same. A bare name unsets all fields of that name, and returns the place of the
+    // first, 0 when there was none.
     long set(std::string_view line);
 
     std::vector<HeaderChange> take_changes() { return std::move(changes_); }

@@ -151,7 +151,7 @@ RegexMatch::Result RegexMatch::find(std::string_view subject, std::size_t from, 
     }
 }
 
-// An empty one for a group that took no part, or is not there.
+// Where a group matched; empty when it took no part in the match or does not exist.
 RegexMatch::Group RegexMatch::group(unsigned number) const {
     if (number > regex_.groups_) {
         return {0, 0};
@@ -189,7 +189,7 @@ RegexMatch::Result RegexMatch::substitute(std::string_view subject, std::string_
     do {
         const Result found = find(subject, from, options);
         if (found == Result::no_match && options != 0 && from < subject.size()) {
-            // Nothing more where the last, empty match was: go on after the next byte.
+            // There is no other match where the last, empty one was: go on after the next byte.
             from++;
             options = 0;
             continue;

@@ -48,7 +48,7 @@ class Regex {
     std::uint32_t groups_ = 0;
 };
 
-// Everything one call does with an expression: as many matches as it likes, with the work of one.
+// Everything that one call does with an expression. All its matches together may take as much work as one.
 class RegexMatch {
   public:
     enum class Result {
@@ -92,7 +92,7 @@ class RegexMatch {
     std::uint64_t steps_left_, steps_between_looks_;
     std::chrono::nanoseconds end_of_time_;  // CPU time of this thread
     Deadline deadline_;
-    Deadline look_at_;  // not before
+    Deadline look_at_;  // the clock need not be read before this
 };
 
 // The expressions of a program by their handles, 0, 1, ... The same pattern compiled again has the same handle, and is
@@ -101,7 +101,7 @@ class RegexSet {
   public:
     // The handle of a pattern that is there, used once more; nullopt when it is not.
     std::optional<int> use(std::string_view pattern);
-    // Its handle; nullopt when there are too many.
+    // Adds an expression, and returns its handle; nullopt when there are too many, or they are too large.
     std::optional<int> add(std::shared_ptr<const Regex> regex);
     bool free(std::uint32_t handle);
     // Null when there is none.

@@ -104,7 +104,7 @@ HostCallResult GuestCalls::regex_subst(const HostCall& call, GuestMemory& memory
     const auto subject = memory.read_string(subject_at, max_regex_subject + 1);
     const auto replacement = memory.read_string(replacement_at, max_regex_subject + 1);
     if (!subject || !replacement) {
-        // Not readable, or without an end for so long.
+        // One of them is not readable, or has no end for so long.
         return error(memory.is_readable(subject_at, 1) && memory.is_readable(replacement_at, 1) ? E2BIG : EFAULT);
     }
     if (room == 0) {
@@ -133,7 +133,7 @@ HostCallResult GuestCalls::regex_copyto(const HostCall& call, GuestMemory&) {
     if (from == nullptr || to == nullptr) {
         return error(EINVAL);
     }
-    const std::vector<std::string> lines = from->lines();  // as they are now, should they be added to themselves
+    const std::vector<std::string> lines = from->lines();  // a copy: lines may be added to the same message
     std::size_t bytes = 0;
     for (const std::string& line : lines) {
         bytes += line.size();

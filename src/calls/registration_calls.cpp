@@ -82,7 +82,7 @@ HostCallResult GuestCalls::get_meminfo(const HostCall& call, GuestMemory& memory
 }
 
 HostCallResult GuestCalls::log(const HostCall& call, GuestMemory& memory) {
-    // A byte more than is shown: that is how a line that is cut is known.
+    // Takes one byte more than is shown, so that printable() notices when the line is cut.
     const std::uint64_t size = std::min<std::uint64_t>(call.args[1], max_log_line + 1);
     const auto text = memory.read_bytes(call.args[0], size);
     if (!text) {

@@ -103,7 +103,7 @@ HostCallResult GuestCalls::http_method(const HostCall& call, GuestMemory& memory
     return copy_out(request_->method, call.args[0], call.args[1], memory);
 }
 
-// The length alone when there is no buffer, 0 when it is too small.
+// Returns the length of the text, also when there is no buffer to copy it to; 0 when the buffer is too small.
 HostCallResult GuestCalls::copy_out(std::string_view text, GuestAddr out, std::uint64_t room, GuestMemory& memory) {
     if (out != 0) {
         if (text.size() > room) {

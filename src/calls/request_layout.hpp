@@ -39,14 +39,14 @@ class RequestLayout {
     void append_body(std::span<const std::byte> data);
     // What is appended next takes the place of the body so far, which was a piece of a longer one.
     void next_body_piece();
-    // So much of this piece was taken; the rest is a piece of its own.
+    // The program has taken so much of this piece; the rest becomes a piece of its own.
     void skip_body(std::size_t size);
     // How many bytes of the body there were before this piece.
     std::size_t body_offset() const { return body_offset_; }
     // Writes everything but the body, with fresh random bits. No body may be appended afterwards.
     void finish();
 
-    // After everything else; for the error handler's text.
+    // Adds a string after everything else: the text for the error handler.
     GuestAddr add_string(std::string_view text);
 
     const abi::Request& request() const { return request_; }

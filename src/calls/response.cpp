@@ -50,7 +50,7 @@ std::string read_content_type(const GuestMemory& memory, GuestAddr address, std:
     return *std::move(text);
 }
 
-// Takes the place of what was said before; but several fields of one name are several.
+// The first field of a name replaces those the message has of it; more of the same name are added.
 void set_field(std::vector<HeaderChange>& changes, std::string line) {
     const bool is_first = std::none_of(changes.begin(), changes.end(), [&](const HeaderChange& change) {
         return is_field(change.line, name_of(line));

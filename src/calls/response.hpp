@@ -23,9 +23,9 @@ struct Cacheability {
 };
 
 struct Response {
-    int status = 0;                              // 200 ... 599
-    std::string content_type;                    // may be empty
-    std::vector<std::string> headers;            // "Name: value", no framing fields; what others said, before changes
+    int status = 0;                    // 200 ... 599
+    std::string content_type;          // may be empty
+    std::vector<std::string> headers;  // "Name: value", no framing fields; those that are not the program's own
     std::vector<HeaderChange> request_changes;   // in the order in which they were made
     std::vector<HeaderChange> response_changes;  // those of the extra part last
     std::optional<Cacheability> cacheability;    // nullopt: the program said nothing
@@ -42,7 +42,7 @@ struct Response {
     static constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
 };
 
-// Ten years, not a number and less than nothing become what a cache can work with.
+// Makes any number a time that a cache can work with: at least 0, at most ten years, and 0 for NaN.
 double sane_seconds(double seconds);
 
 // Takes the arguments of sys_backend_response: status, content type, body, extra. What may not be delivered

@@ -6,7 +6,7 @@ enum { page = 4096, most_pages = 1024 };
 static char memory[most_pages * page] __attribute__((aligned(4096)));
 static const char type[] = "text/plain", body[] = "Hello";
 
-// The URL's role is taken by the number of pages to write to.
+// In the place of the URL is the number of pages to write to.
 static void on_get(const char* pages, const char* unused) {
     (void)unused;
     for (unsigned long i = 0; i < (unsigned long)pages && i < most_pages; i++) {

@@ -33,7 +33,7 @@ Number parse_number(const std::string& text, Number least, Number most, const ch
 struct OptionParser::Parser : CLI::App {
     explicit Parser(const std::string& command) : CLI::App("", command) { allow_extras(); }
 
-    // What CLI11 could not place: operands, and options that nobody has declared.
+    // What CLI11 could not place: operands, and options that were not declared.
     std::vector<std::string> operands() const {
         std::vector<std::string> result;
         for (const auto& [kind, word] : missing_) {
@@ -77,7 +77,7 @@ std::optional<std::vector<std::string>> OptionParser::parse(std::span<char* cons
     } catch (const CLI::ParseError& error) {
         // "--name: 1 required TEXT missing", or "name was given ..." for a flag with a value.
         const std::string what = error.what(), name = what.substr(0, what.find_first_of(": "));
-        if (what.ends_with(" missing")) throw Usage{"a value is missing behind", name};
+        if (what.ends_with(" missing")) throw Usage{"a value is missing after", name};
         throw Usage{"no value belongs to", "--" + name};
     }
     std::map<const CLI::Option*, std::size_t> given;

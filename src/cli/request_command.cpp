@@ -253,7 +253,7 @@ class Client {
         return found == headers_.end() ? nullptr : &*found;
     }
 
-    // As every request that comes to Varnish has it.
+    // Adds a header that every request to Varnish has.
     void add_unless_given(const std::string& name, const std::string& value) {
         headers_.assign(lines_.begin(), lines_.end());
         if (find(name) == nullptr) lines_.push_back(name + ": " + value);
@@ -280,7 +280,7 @@ class Client {
     host::Request request_;
 };
 
-// Of VMs that are gone, so that their last resets are counted as well.
+// The VMs are gone when this is called, so that their last resets are counted as well.
 void print_summary(std::vector<double> times, const host::ProgramReport& report) {
     std::sort(times.begin(), times.end());
     const auto count = static_cast<double>(times.size());

@@ -52,7 +52,7 @@ PathRule allowed_path(const std::string& text) {
     return rule;
 }
 
-// Where the shell would find it; empty when nowhere.
+// The path at which the shell would find the program; empty when there is none.
 std::string find_program(const std::string& name) {
     if (name.find('/') != std::string::npos) return ::access(name.c_str(), F_OK) == 0 ? name : "";
     const char* path = std::getenv("PATH");

@@ -15,7 +15,7 @@ namespace tinykvm::host {
 inline constexpr char address_ranges_allowed[] =
     "a range [\"0xBEGIN\", MiB] or [\"0xBEGIN\", \"0xEND\"], or an object of at most 64 named ranges";
 
-// Says what is wrong, or nothing.
+// Says what is wrong; empty when nothing is.
 std::string read_address_ranges(const nlohmann::json& value, std::vector<GuestRange>& ranges);
 
 // What is wrong with the settings together, as "key ...: value ...: why"; empty: nothing.

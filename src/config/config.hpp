@@ -27,7 +27,7 @@ struct Poll {
 // Requests a program answers before it is frozen.
 struct Warmup {
     unsigned num_requests = 0;
-    bool exact = false;  // else num_requests is how many in a row must be no faster than one before
+    bool exact = false;  // false: until num_requests in a row were no faster than the fastest
     std::string url = "/", method = "GET";
     std::vector<std::string> headers;  // "Name: value"
 
@@ -50,7 +50,7 @@ struct ProgramConfig {
 
     std::string group = "test";
     std::string filename;
-    std::string key;  // of live updates; empty: none fits
+    std::string key;  // of live updates; empty: no key is right
     std::string uri;  // empty: the program is at filename; else it is kept there, if there is a filename
     Checksums checksums;
     std::vector<Download> downloads;
@@ -63,7 +63,7 @@ struct ProgramConfig {
     std::size_t max_request_memory = std::size_t{64} << 20;
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
     std::size_t shared_memory = 0;
-    std::size_t address_space = std::size_t{3} << 30;  // as it was said: effective_address_space() is what counts
+    std::size_t address_space = std::size_t{3} << 30;  // as configured; effective_address_space() is what counts
     unsigned max_threads = 64;
     std::vector<GuestRange> remapping, executable_remapping, blackout_area;
     bool relocate_fixed_mmap = false;
@@ -91,7 +91,7 @@ struct ProgramConfig {
 
     bool operator==(const ProgramConfig&) const = default;
 
-    // Room for what may be used.
+    // There is always room for the memory that may be used.
     std::size_t effective_address_space() const { return std::max(address_space, max_memory); }
 };
 

@@ -13,15 +13,15 @@ namespace tinykvm::host {
 
 class ConfigErrorContext {
   public:
-    // A library as a whole: whatever loads it says its name.
+    // For a library as a whole; the code that loads it adds its name.
     ConfigErrorContext() = default;
-    // The object of a program or group, whose name begins the message.
+    // For the object of a program or group, whose name begins the message.
     explicit ConfigErrorContext(std::string_view name);
 
     // Throw ConfigError.
     [[noreturn]] void about_text(const std::string& what) const;
     [[noreturn]] void about_key(std::string_view key, const std::string& what) const;
-    // With what is allowed, and with a reason unless that says it all.
+    // The message also says what is allowed, and the reason when there is one.
     [[noreturn]] void about_value(const Setting& setting, const nlohmann::json& value,
                                   const std::string& reason = {}) const;
 

@@ -170,7 +170,7 @@ void ConfigLayer::take(std::string_view name, std::string_view key, json value) 
 
 std::map<std::string, ConfigLayer, std::less<>> parse_library(std::string_view text) {
     const ConfigErrorContext context;
-    std::map<std::string, std::string> mistakes;  // that only show while the text is read
+    std::map<std::string, std::string> mistakes;  // that can only be noticed while the text is read
     const json library = parse_json(text, context, [&](const std::string& key, const std::string& program) {
         if (program.empty()) {
             context.about_text("\"" + printable(key, 80) + "\" is there twice");

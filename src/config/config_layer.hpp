@@ -30,7 +30,7 @@ class ConfigLayer {
     const std::string& group() const { return group_; }
     // Does it say where a program is? Else it is a group, or adds to what was said elsewhere.
     bool defines_program() const { return defines_program_; }
-    // `newer` on top of this.
+    // Puts `newer` on top of this layer.
     void add(ConfigLayer newer);
 
   private:

@@ -18,7 +18,7 @@ using nlohmann::json;
 // No setting needs more; copying and printing a value are recursive, on a server's stack.
 constexpr int max_depth = 32;
 
-// 64.0 is a whole number, wherever one is wanted. Numbers larger than these have no exact value.
+// Makes a whole number of one like 64.0. Beyond most_exact a number has no exact value.
 void make_whole(json& value) {
     constexpr double most_exact = std::uint64_t{1} << 53;
     if (!value.is_number_float()) {

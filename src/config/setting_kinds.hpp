@@ -14,7 +14,7 @@ namespace tinykvm::host {
 // Is the value of the setting's kind, and within its range?
 bool is_allowed(const Setting& setting, const nlohmann::json& value);
 
-// Stores a value that is allowed. Returns what else is wrong with it, or nothing.
+// Stores a value that is allowed. Returns what else is wrong with it; empty when nothing is.
 std::string store(const Setting& setting, const nlohmann::json& value, ProgramConfig& config);
 
 // "a whole number from 1 to 255", for messages and the page.

@@ -220,7 +220,7 @@ constexpr Setting rows[] = {
      .kind = Kind::boolean,
      .member = &ProgramConfig::transparent_hugepages,
      .fallback = "false",
-     .meaning = "Ask the host for transparent huge pages of 2 MiB behind the memory of the program and of requests "
+     .meaning = "Ask the host for transparent huge pages of 2 MiB for the memory of the program and of requests "
                 "(`/sys/kernel/mm/transparent_hugepage/enabled` must not be `never`). The host gives them where it "
                 "can; memory becomes resident in steps of up to 2 MiB then, of which limits still count the pages "
                 "of 4 KiB that were changed."},
@@ -228,7 +228,7 @@ constexpr Setting rows[] = {
      .kind = Kind::boolean,
      .member = &ProgramConfig::hugepages,
      .fallback = "false",
-     .meaning = "Use reserved huge pages (`/proc/sys/vm/nr_hugepages`) behind the program's memory while it boots: "
+     .meaning = "Use reserved huge pages (`/proc/sys/vm/nr_hugepages`) for the program's memory while it boots: "
                 "`hugepage_arena_size` of them, or `max_memory` when that is not set."},
     {.key = "hugepage_arena_size",
      .kind = Kind::mebibytes,
@@ -336,7 +336,7 @@ constexpr Setting rows[] = {
      .meaning = "Wait for the next request inside the guest, spinning, for so long after the last one: a request "
                 "is then handed over in a microsecond instead of the time it takes to wake a thread and enter a "
                 "VM. `auto` spins only while requests follow each other closely. At most half of the machine's "
-                "CPUs spin, and requests behind each other are as isolated as without. For programs that answer in "
+                "CPUs spin, and requests after each other are as isolated as without. For programs that answer in "
                 "well under a tenth of a millisecond."},
     {.key = "on_error",
      .kind = Kind::choices,

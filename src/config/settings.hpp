@@ -42,7 +42,7 @@ struct Setting {
     struct Range {
         double least = 0, most = 0;
     };
-    // Stores a value that is of the right kind; returns what else is wrong with it, or nothing.
+    // Stores a value that is of the right kind; returns what else is wrong with it; empty when nothing is.
     using Reader = std::string (*)(const nlohmann::json& value, ProgramConfig& config);
     // Where the value goes. A setting that is more than one plain value has a reader instead.
     using Member =
@@ -60,7 +60,7 @@ struct Setting {
     std::string_view meaning = {};   // Markdown
 };
 
-// In the order of the page.
+// All settings, in the order of the page.
 std::span<const Setting> settings();
 
 // The configuration page, Markdown.

@@ -26,17 +26,19 @@ std::string_view name_at(std::string_view text) {
     return {};
 }
 
-// Its value, or the reason why there is none in `why`.
-std::string value_of(std::string_view name, std::string& why) {
+// Appends the value of the variable to `text`. Says why there is none; empty when there is one.
+std::string append_value(std::string& text, std::string_view name) {
     if (name == "PWD") {
         std::error_code error;
-        const std::filesystem::path path = std::filesystem::current_path(error);
-        why = error ? "$PWD: the working directory is not known: " + error.message() : "";
-        return path.string();
+        text += std::filesystem::current_path(error).string();
+        return error ? "$PWD: the working directory is not known: " + error.message() : std::string();
     }
     const char* const home = std::getenv("HOME");
-    why = home == nullptr || *home == '\0' ? "$HOME: HOME is not in the environment of this process" : "";
-    return home == nullptr ? "" : home;
+    if (home == nullptr || *home == '\0') {
+        return "$HOME: HOME is not in the environment of this process";
+    }
+    text += home;
+    return {};
 }
 
 std::string replace_in_text(std::string& text) {
@@ -51,10 +53,8 @@ std::string replace_in_text(std::string& text) {
             result += '$';
             continue;
         }
-        std::string why;
-        result += value_of(name, why);
-        if (!why.empty()) {
-            return why;
+        if (std::string problem = append_value(result, name); !problem.empty()) {
+            return problem;
         }
         left.remove_prefix(name.size());
     }
@@ -76,8 +76,8 @@ std::string replace_variables(json& value) {
         if (value.is_object() && key == "uri") {
             continue;
         }
-        if (std::string why = replace_variables(part); !why.empty()) {
-            return why;
+        if (std::string problem = replace_variables(part); !problem.empty()) {
+            return problem;
         }
     }
     return {};

@@ -104,7 +104,7 @@ std::string text_of(const sockaddr& address) {
     return text;
 }
 
-// One way to write an address, whatever way it was written; empty for what is none.
+// The address in its canonical form, however it was written; empty when the text is no address.
 std::string canonical_address(const std::string& text) {
     in6_addr six{};
     in_addr four{};
@@ -214,9 +214,9 @@ void HostRules::check_address(const HttpUrl& url, const sockaddr& address) const
         if (!rule.matches(url)) {
             continue;
         }
-        const bool is_said = rule.match == HostRule::Match::name &&
-                             (rule.host == text || (rule.host == "localhost" && is_loopback(address)));
-        if (is_said || rule.allows_private || is_public_address(address)) {
+        const bool is_named = rule.match == HostRule::Match::name &&
+                              (rule.host == text || (rule.host == "localhost" && is_loopback(address)));
+        if (is_named || rule.allows_private || is_public_address(address)) {
             return;
         }
     }

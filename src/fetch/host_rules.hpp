@@ -1,4 +1,4 @@
-// Which hosts a program may fetch from: the setting `allowed_hosts`. No rules: none.
+// Which hosts a program may fetch from: the setting `allowed_hosts`. Without rules it may fetch from none.
 //
 // Names are checked before anything is looked up, addresses before they are connected to: a name that is allowed does
 // not lead to the machine itself or into private networks unless its rule says that it may.
@@ -22,12 +22,13 @@ struct HostRule {
     enum class Match { name, subdomains, any };
 
     Match match = Match::name;
-    std::string host;                   // a name or an address; of subdomains ".example.com"; in lower case
-    std::optional<std::uint16_t> port;  // unless said: 80 and 443
+    std::string host;                   // in lower case: a name, an address, or ".example.com" for subdomains
+    std::optional<std::uint16_t> port;  // nullopt: 80 and 443
     bool allows_private = false;        // addresses that are not public
     bool may_ignore_name = false;       // certificates for other names, when the program wants that
 
-    // "example.com", "example.com:8080", "*.example.com", "*", "192.0.2.1", "[2001:db8::1]:80". Nullopt: it is none.
+    // "example.com", "example.com:8080", "*.example.com", "*", "192.0.2.1", "[2001:db8::1]:80". Nullopt when the text
+    // is no such rule.
     static std::optional<HostRule> parse(std::string_view text);
     bool matches(const HttpUrl& url) const;
     bool operator==(const HostRule&) const = default;

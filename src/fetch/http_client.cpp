@@ -31,7 +31,7 @@ struct ListDeleter {
 };
 using List = std::unique_ptr<curl_slist, ListDeleter>;
 
-// libcurl is never told that nobody needs it any more: others in this process may.
+// libcurl is never cleaned up: other code in this process may still use it.
 void require_library() {
     static const CURLcode result = [] {
         // OpenSSL would clean up when the process exits, while other threads still use it.
@@ -58,13 +58,14 @@ std::string part(CURLU* url, CURLUPart which, unsigned flags = 0) {
     return result;
 }
 
-// Other bytes have no business in a host name, and what would become of them is not certain enough for checks.
+// Other bytes do not belong into a host name, and it is not certain enough for our checks what libcurl would make of
+// them.
 bool is_host_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == ':';
 }
 
 struct ParsedUrl {
-    Url handle;  // what is connected to is what was checked
+    Url handle;  // the transfer uses the very URL that was checked
     HttpUrl parts;
 };
 
@@ -275,7 +276,7 @@ void HttpClient::Exchange::take_header(std::string_view line) {
         line.remove_suffix(1);
     }
     if (line.starts_with("HTTP/")) {
-        response_->headers.clear();  // of an interim response
+        response_->headers.clear();  // those were of an interim response
         response_->status_line = line;
     } else if (std::string why; parse_field(line, why)) {
         response_->headers.emplace_back(line);
@@ -326,13 +327,13 @@ void HttpClient::Exchange::set_headers(const Target& target) {
             continue;
         }
         if (parts->value.empty() && parts->is("Host")) {
-            continue;  // the URL's
+            continue;  // the host of the URL is sent
         }
         has_type |= parts->is("Content-Type");
         // In curl's list a name with nothing after its colon takes a header away; with a semicolon it is empty.
         append(parts->value.empty() ? std::string(parts->name) + ";" : line);
     }
-    append("Expect:");  // would make it wait before it sends a body
+    append("Expect:");  // without this curl may wait before it sends a body
     if (!has_type) {
         append("Content-Type:");
     }
@@ -351,7 +352,7 @@ void HttpClient::Exchange::set_up(const Target& target) {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // who gives up does not wait for a name server
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a cancelled transfer does not wait for a name server
 #endif
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -538,7 +539,7 @@ HttpResponse HttpClient::fetch(const HttpRequest& request) {
         }
         other_origin |= !next_url.parts.same_origin(url.parts);
         url = std::move(next_url);
-        // As browsers do, and RFC 9110 15.4 allows.
+        // A POST becomes a GET here, as browsers do it and RFC 9110 15.4 allows it.
         const bool was_post = method == "POST" && (response.status == 301 || response.status == 302);
         if ((response.status == 303 && method != "HEAD") || was_post) {
             method = "GET";

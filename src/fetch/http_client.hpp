@@ -3,7 +3,7 @@
 // Only http and https, HTTP/1.1. No proxy (whatever the environment says), no cookies, no .netrc, no signals. Every
 // wait ends at the deadline, and soon after `cancelled` says so.
 //
-// Thread safety: any thread; one exchange at a time each.
+// Thread safety: any thread; each does one exchange at a time.
 #pragma once
 
 #include <sys/socket.h>
@@ -72,15 +72,15 @@ struct HttpRequest {
 
     unsigned max_redirects = 0;  // 0: a redirect is a response like any other
     bool keep_https = false;     // a redirect from https to http is refused (EACCES)
-    // Of TLS, for the URL's own host; others that it redirects to are verified.
+    // How TLS is verified for the URL's own host; hosts that it redirects to are always verified.
     bool verify_peer = true;  // false: any certificate will do, for any name
     bool verify_host = true;  // false: the certificate may be for another name
     bool fast_open = false;   // TCP
     std::string interface;    // name or address to connect from
 
-    // Each may throw, and nothing is sent then. Called for the URL and for each redirect, before a connection is made;
+    // Called for the URL and for each redirect, before a connection is made. May throw, and nothing is sent then.
     std::function<void(const HttpUrl&)> check_url;
-    // and for each address, before it is connected to.
+    // Called for each address, before it is connected to. May throw, and nothing is sent then.
     std::function<void(const HttpUrl&, const sockaddr&)> check_address;
 };
 
@@ -98,14 +98,14 @@ struct HttpResponse {
 
 class HttpClient {
   public:
-    // Connections that stay open for the next request: at most that many. They are shared by all requests made with
-    // this client, so those must have the same checks.
+    // At most `kept_connections` stay open for the next requests. They are shared by all requests made with this
+    // client, so those must have the same checks.
     explicit HttpClient(std::size_t kept_connections = 0);
     ~HttpClient();
     HttpClient(const HttpClient&) = delete;
     HttpClient& operator=(const HttpClient&) = delete;
 
-    // Waits for the response. Any status is one. Throws HttpFailure, and what the functions of the request throw.
+    // Waits for the response, whatever its status is. Throws HttpFailure, and what the functions of the request throw.
     HttpResponse fetch(const HttpRequest& request);
     void close_idle();
 

@@ -38,7 +38,7 @@ bool is_percent_encoded(std::string_view text) {
     return true;
 }
 
-// Of file:///path or file://localhost/path; nullopt when it is not such a URI.
+// The path of file:///path or file://localhost/path; nullopt when it is not such a URI.
 std::optional<std::string> path_of(std::string_view uri) {
     uri.remove_prefix(file_scheme.size());
     if (uri.starts_with("localhost/")) {
@@ -58,7 +58,7 @@ std::optional<std::string> path_of(std::string_view uri) {
     throw Failure(kind, printable(request.uri, 300) + ": " + why);
 }
 
-// A file that was written anew has another one of these, for all practical purposes.
+// A file that was written again has another version, for all practical purposes.
 std::string version_of(const struct stat& status) {
     return std::to_string(status.st_dev) + "." + std::to_string(status.st_ino) + "." + std::to_string(status.st_size) +
            "." + std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
@@ -117,7 +117,8 @@ ResourceAnswer read_remote(const ResourceRequest& request) {
     http.answer_by = request.answer_by;
     http.cancelled = request.cancelled;
     std::size_t done = 0;
-    http.max_body = std::numeric_limits<std::int64_t>::max();  // the limit is ours, and has a name
+    http.max_body =
+        std::numeric_limits<std::int64_t>::max();  // take_body checks the limit, with a message that names it
     http.take_body = [&](std::string_view piece) {
         done += piece.size();
         if (done > request.limit.bytes) {

@@ -17,10 +17,10 @@ namespace tinykvm::host {
 inline constexpr std::string_view allowed_uris =
     "a string of the form file:///path, http://host/path or https://host/path";
 
-// What is wrong with a URI that is to be read, or nothing.
+// What is wrong with a URI that is to be read; empty when nothing is.
 [[nodiscard]] std::string uri_problem(const std::string& uri);
 
-// Which state of a resource some bytes are. What its source does not say is empty.
+// The version of a resource, as its server names it. What the server does not say is empty.
 struct ResourceVersion {
     std::string etag, last_modified;
 
@@ -29,17 +29,18 @@ struct ResourceVersion {
 
 struct ResourceRequest {
     std::string uri;
-    ResourceVersion have;  // nothing is read when it is this one still
+    ResourceVersion have;  // nothing is read while the resource still has this version
     SizeLimit limit{0};
     Deadline deadline{};
     Deadline answer_by = Deadline::max();  // when a server must have begun to answer
-    std::function<bool()> cancelled;       // asked every now and then; null: never
-    // Gets the bytes in order, also those of an answer that turns out to be none. May throw to end it.
+    std::function<bool()> cancelled;       // asked now and then; null: never cancelled
+    // Gets the bytes in order, also those of a response that turns out to be an error. May throw, which ends the
+    // reading.
     std::function<void(std::string_view)> take;
 };
 
 struct ResourceAnswer {
-    bool unchanged = false;  // the version the caller has
+    bool unchanged = false;  // the resource still has the version of the request
     ResourceVersion version;
 };
 

@@ -6,8 +6,8 @@
 namespace tinykvm::host {
 
 struct SelfRequestOrigin {
-    unsigned depth = 0;         // how many
-    WaitGraph::Id request = 0;  // the innermost one, which waits for it; 0: none does
+    unsigned depth = 0;         // how many self-requests it is inside of
+    WaitGraph::Id request = 0;  // the innermost of them, which waits for this request; 0: none waits
 };
 
 }  // namespace tinykvm::host

@@ -21,7 +21,7 @@ constexpr std::string_view origin_header = "X-Tinykvm-Depth";
 constexpr std::size_t most_kept_connections = 16;
 constexpr long most_concurrent = 10000;
 
-// Tells our own header from one that somebody made up. The same for all configurations, so that a loop may go
+// Tells our own header from one that a client made up. It is the same for all configurations, because a loop may go
 // through several.
 const std::string& secret() {
     // Never destroyed: there may still be requests while the process exits.

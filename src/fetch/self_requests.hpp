@@ -33,10 +33,10 @@ struct SelfRequest {
     std::vector<std::string> headers;  // "Name: value"; Host is that of the prefix unless said
     std::span<const std::byte> body;   // borrowed
     bool with_body = false;            // is there one, even if it is empty?
-    unsigned max_redirects = 0;        // followed as long as they stay with Varnish; 0: not
+    unsigned max_redirects = 0;        // so many are followed, as long as they lead to Varnish
 
     SelfRequestOrigin origin;    // that of the request it is made for
-    const void* pool = nullptr;  // whose VM waits for the response; null: none does
+    const void* pool = nullptr;  // the pool of the VM that waits for the response; null: no VM waits
     Deadline deadline{};
     std::function<bool()> cancelled;  // asked at least every 100 ms; null: never
     std::size_t max_body = std::size_t{64} << 20;
@@ -53,11 +53,11 @@ class SelfRequests {
     // the URL is. Throws ConfigError.
     void configure(const std::string& unix_socket, const std::string& http_prefix, long max_concurrent);
 
-    // Waits for the response. Any status is one. Throws HttpFailure; beyond those of HttpClient: ENOTCONN (not
+    // Waits for the response, whatever its status is. Throws HttpFailure; beyond those of HttpClient: ENOTCONN (not
     // configured), EAGAIN (the maximum is reached), ELOOP (the depth is).
     HttpResponse fetch(const SelfRequest& request);
 
-    // Connections kept for the next request go.
+    // Closes the connections that were kept for the next requests.
     void close_idle();
 
   private:
@@ -82,7 +82,7 @@ struct GuestServices {
     CounterSink* counters = nullptr;
 };
 
-// Counts the time from its beginning to its end as spent on fetches. Null: nobody counts.
+// Counts the time from its beginning to its end as spent on fetches. Null: nothing is counted.
 class FetchTime {
   public:
     explicit FetchTime(CounterSink* counters) : counters_(counters), begin_(Clock::now()) {}
@@ -95,8 +95,8 @@ class FetchTime {
     const Clock::time_point begin_;
 };
 
-// What the header of ours in a request says. Nullopt: it is another header. Only what this process wrote counts; a
-// client that makes it up is inside of nothing, like any other.
+// What our header in a request says; nullopt when the line is another header. Only a header that this process wrote
+// counts: a request with one that a client made up is inside of no self-request.
 std::optional<SelfRequestOrigin> self_request_origin(std::string_view header_line);
 
 }  // namespace tinykvm::host

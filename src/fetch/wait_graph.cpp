@@ -75,9 +75,9 @@ void WaitGraph::forget_waits(const void* pool) {
     std::erase_if(waits_, [pool](const auto& one) { return one.second.pool == pool; });
 }
 
-// Begins with the assumption that no self-request will be answered, and takes it back for those that have nobody
-// waiting in vain on their behalf, until nothing changes. What is left waits for itself. There are no more rounds than
-// pools: each but the last lets go of a VM that somebody had waited for in vain.
+// Begins with the assumption that no self-request will be answered, and takes it back for those on whose behalf no
+// request waits in vain, until nothing changes. What is left waits for itself. There are no more rounds than pools:
+// each round but the last frees a VM that a request had seemed to wait for in vain.
 bool WaitGraph::is_hopeless(const Wait& wait) const {
     std::set<Id> stuck;
     for (const auto& [id, request] : self_requests_) {
@@ -103,7 +103,7 @@ std::set<WaitGraph::Id> WaitGraph::unanswerable(const std::set<Id>& candidates, 
         if (!has_all(held, wait)) {
             continue;
         }
-        // With it all that it is inside of.
+        // All self-requests that a stuck one is inside of are stuck, too.
         for (Id id = wait.inside_of; candidates.contains(id) && stuck.insert(id).second;) {
             id = self_requests_.at(id).inside_of;
         }
@@ -119,7 +119,7 @@ WaitGraph::HeldVms WaitGraph::vms_held(const std::set<Id>& by) const {
     return held;
 }
 
-// Are there none left to wait for?
+// Are all VMs held that the wait could be for?
 bool WaitGraph::has_all(const HeldVms& held, const Wait& wait) {
     const auto found = held.find(wait.pool);
     return found != held.end() && found->second >= wait.vms;

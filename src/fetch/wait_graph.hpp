@@ -1,12 +1,12 @@
 // Finds requests that wait for a VM which cannot become free before they have been answered: a program asks Varnish for
 // what it answers itself, directly or through other programs, and all its VMs are held by requests that do so.
 //
-// It knows the self-requests under way, each of which may hold a VM of a pool and may be inside of another one, and who
-// waits for a VM on behalf of one. A wait is hopeless when every VM of its pool is held by a self-request for whose
-// response a hopeless wait would have to end. Requests of clients are nobody's hope and are not in the graph at all, so
-// they cost nothing here.
+// It knows the self-requests under way, each of which may hold a VM of a pool and may be inside of another one, and the
+// requests that wait for a VM on behalf of one. A wait is hopeless when every VM of its pool is held by a self-request
+// for whose response a hopeless wait would have to end. A request that is inside of no self-request keeps none of them
+// waiting in vain, so it is not in the graph and costs nothing here.
 //
-// Thread safety: any thread. Its lock is the last one that anybody takes.
+// Thread safety: any thread. Its mutex is taken after all others.
 #pragma once
 
 #include <cstddef>
@@ -22,17 +22,17 @@ namespace tinykvm::host {
 
 class WaitGraph {
   public:
-    // Of a self-request under way. It is random, so that nobody who has not seen it can name it. 0: none.
+    // Identifies a self-request under way. It is random, so that a client cannot guess it. 0: none.
     using Id = std::uint64_t;
 
-    // Something under way, until this object is gone.
+    // A self-request or a wait that is in the graph until this object is destroyed.
     class Entry {
       public:
         Entry() = default;
         Entry(Entry&& other) noexcept { *this = std::move(other); }
         Entry& operator=(Entry&& other) noexcept;
         ~Entry() { end(); }
-        // Of a self-request.
+        // The Id of a self-request; that of a wait means nothing outside of the graph.
         Id id() const { return id_; }
         void end();
 
@@ -43,18 +43,18 @@ class WaitGraph {
         Id id_ = 0;
     };
 
-    // That of all configurations: a loop may go through several.
+    // The one graph of all configurations, because a loop may go through several.
     static WaitGraph& of_process();
 
-    // A self-request that needs all that is done on behalf of it to be answered. `pool` is whose VM is held meanwhile
-    // (null: none is), `inside_of` the self-request that waits for it in turn (0: none does). Throws
-    // MachineError when there are no random numbers.
+    // Adds a self-request, which can be answered when everything done on its behalf is. `pool` is the pool of the VM
+    // that is held meanwhile (null: none is), `inside_of` the self-request that waits for it in turn (0: none does).
+    // Throws MachineError when there are no random numbers.
     Entry begin_self_request(const void* pool, Id inside_of);
 
-    // A wait for one of the `vms` VMs of a pool, for the sake of a self-request. Nullopt: it would be hopeless.
-    // A boot is a pool of one VM that is held until it has booted.
+    // Adds a wait for one of the `vms` VMs of a pool, on behalf of a self-request. Nullopt when it would be hopeless. A
+    // boot is a pool of one VM that is held until it has booted.
     std::optional<Entry> begin_wait(const void* pool, std::size_t vms, Id inside_of);
-    // Nobody waits for these VMs any more, even if he does not know yet.
+    // Removes all waits for VMs of this pool: they are over, even if the threads that waited have not noticed yet.
     void forget_waits(const void* pool);
 
   private:

@@ -1,7 +1,7 @@
-// One boot of a program, on a thread of its own: under way, then booted or failed, or called off by whoever does not
-// want it any more.
+// One boot of a program, on a thread of its own: under way, then booted or failed, or called off because it is not
+// wanted any more.
 //
-// Thread safety: any thread. Lives as long as somebody holds it, the thread among them.
+// Thread safety: any thread. Shared pointers keep it alive, one of which its thread has.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ struct ProgramEnvironment {
     CounterSink& counters;
     // One or more lines about a program that belong to no request. Any thread.
     void (*log)(const std::string& program, std::string_view lines);
-    // Of the configuration; null: none can be made.
+    // How programs make requests to Varnish itself; null: they cannot.
     std::shared_ptr<SelfRequests> self_requests = nullptr;
 };
 
@@ -29,25 +29,27 @@ class Boot {
   public:
     enum class End { booted, failed, called_off };
 
-    // `binary` null: the program is read from the file of its configuration. Throws Failure (host_error) when there is
-    // no thread to be had.
+    // `binary` null: the program is read from the file of its configuration. Throws Failure (host_error) when no thread
+    // can be started.
     static std::shared_ptr<Boot> begin(const std::string& name, ProgramConfig config,
                                        std::shared_ptr<const Program> binary, const ProgramEnvironment& environment);
 
-    // Waits for the end, or until then: nullopt. A boot that is called off ends at once for who waits.
+    // Waits for the end; nullopt when there is none until then. Those that wait for a boot see its end as soon as it is
+    // called off.
     std::optional<End> wait(Deadline until) const;
     std::optional<End> end() const;
 
-    // Nothing changes when it is over already; may be repeated.
+    // Ends a boot that is not over; may be repeated.
     void call_off();
-    // For one that was called off: makes it stop, and says whether its thread is done with it. To be repeated.
+    // For a boot that was called off: makes it stop, and says whether its thread is done with it. Has to be repeated
+    // until it is.
     bool has_stopped();
 
     // What its self-requests hold, for the graph of waits.
     const void* vm() const { return &control_; }
-    // When it has booted.
+    // The program, when it has booted.
     const std::shared_ptr<const BootedProgram>& program() const { return program_; }
-    // When it has failed: why, and when.
+    // Why it has failed, and when it has ended.
     const std::string& failure() const { return failure_; }
     Clock::time_point ended_at() const { return ended_at_; }
 
@@ -60,7 +62,7 @@ class Boot {
     const std::string name_;
     const ProgramConfig config_;
     const ProgramEnvironment environment_;
-    std::shared_ptr<const Program> binary_;  // the thread's
+    std::shared_ptr<const Program> binary_;  // used by the thread alone
     BootControl control_;
 
     mutable Mutex mutex_;

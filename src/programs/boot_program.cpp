@@ -15,7 +15,7 @@
 
 namespace tinykvm::host {
 
-// Known to its control as long as it runs.
+// Makes a machine known to its control as long as it runs.
 class RunningMachine {
   public:
     RunningMachine(BootControl& control, Machine& machine) : control_(control) {
@@ -115,7 +115,7 @@ std::string seconds_text(std::chrono::microseconds time) {
     return (text.back() == '.' ? text.substr(0, text.size() - 1) : text) + " s";
 }
 
-// Attached to the thread as long as it boots.
+// Attaches output to this thread as long as the program boots.
 struct AttachedOutput {
     explicit AttachedOutput(GuestOutput& output) { GuestOutput::attach(&output); }
     ~AttachedOutput() { GuestOutput::attach(nullptr); }

@@ -22,7 +22,8 @@ namespace tinykvm::host {
 // Thread safety: any thread.
 class BootControl {
   public:
-    // The boot ends soon with a Failure. To be repeated until it has: the program may not run yet, or not any more.
+    // Makes the boot end soon, with a Failure. Has to be repeated until it has ended: the program may be about to run
+    // only.
     void cancel();
     bool cancelled();
 

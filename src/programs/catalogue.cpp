@@ -14,7 +14,7 @@ namespace tinykvm::host {
 namespace {
 
 constexpr std::string_view built_in_group = "test";
-constexpr auto patience = std::chrono::seconds(5);  // with what is still in use
+constexpr auto patience = std::chrono::seconds(5);  // for VMs that are still in use
 
 std::string in_quotes(std::string_view name) { return "\"" + printable(name, 80) + "\""; }
 
@@ -63,8 +63,8 @@ ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own
     return config;
 }
 
-// A library may say that a name is that of a program after configure() had taken it for a group, if nobody did
-// anything with the group.
+// A library may say that a name is that of a program after configure() had taken it for a group, as long as nothing
+// uses the group.
 void Catalogue::require_no_group(std::string_view name, const Definition& definition) const {
     const auto former = definitions_.find(name);
     if (former == definitions_.end() || former->second.is_program()) {
@@ -78,7 +78,7 @@ void Catalogue::require_no_group(std::string_view name, const Definition& defini
     }
 }
 
-// Empty: it can be used.
+// What is wrong with a group; empty: it can be used.
 std::string Catalogue::group_mistake(std::string_view name, const Definition& definition) {
     const ConfigLayer whole = definition.whole();
     if (whole.mistake().empty() && !whole.group().empty()) {

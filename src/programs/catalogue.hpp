@@ -1,6 +1,6 @@
 // The programs and groups of one configuration (one VCL).
 //
-// Thread safety: configure() and library() while nobody else uses the object; the rest from any thread.
+// Thread safety: configure() and library() while no other thread uses the object; the rest from any thread.
 #pragma once
 
 #include <functional>
@@ -42,17 +42,17 @@ class Catalogue {
     // How its programs and chains make requests to Varnish itself.
     SelfRequests& self_requests() { return *environment_.self_requests; }
 
-    // In the order of their names.
+    // Visits the programs in the order of their names.
     void for_each(const std::function<void(ProgramService&)>& visit) const;
     // The groups whose settings are wrong, and in which way.
     std::map<std::string, std::string> refused_groups() const;
 
-    // Also starts the programs that are configured so.
+    // The VCL is warm. Starts the programs that are configured so.
     void warm();
     // Waits some seconds for VMs in use, all of them together; there should be none. When it is cold already it has had
     // that time.
     void cold();
-    // All programs go. Waits like cold(), and no longer: what is left then ends by itself.
+    // Ends all programs. Waits like cold(), and no longer: what is left then ends by itself.
     void end();
 
   private:

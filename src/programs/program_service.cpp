@@ -13,7 +13,7 @@ namespace {
 constexpr auto retry_after = std::chrono::seconds(1);
 constexpr auto look_around = std::chrono::milliseconds(100);
 constexpr auto patience_with_vms = std::chrono::seconds(5);
-// What a boot takes outside of its guest: reading files, making the snapshot.
+// For what a boot does outside of its guest: reading files, making the snapshot.
 constexpr auto patience_with_boots = std::chrono::seconds(10);
 
 }  // namespace
@@ -91,8 +91,8 @@ std::shared_ptr<Boot> ProgramService::await_boot(const IsClientGone& gone, WaitG
     for (;;) {
         const std::shared_ptr<Boot> boot = current_boot();
         std::optional<Boot::End> end = boot->end();
-        std::optional<WaitGraph::Entry> known;
-        if (!end && inside_of != 0 && !(known = WaitGraph::of_process().begin_wait(boot->vm(), 1, inside_of))) {
+        std::optional<WaitGraph::Entry> graph_entry;
+        if (!end && inside_of != 0 && !(graph_entry = WaitGraph::of_process().begin_wait(boot->vm(), 1, inside_of))) {
             throw Failure(
                 FailureKind::not_ready,
                 "the program asks Varnish for what it answers itself, directly or through other programs, while "
@@ -149,7 +149,7 @@ std::shared_ptr<Pool> ProgramService::pool_of(const std::shared_ptr<Boot>& boot)
 }
 
 Lease ProgramService::acquire(const IsClientGone& gone, WaitGraph::Id inside_of) {
-    std::optional<Deadline> until;  // the time of boots is not that in line
+    std::optional<Deadline> until;  // waiting for a boot does not count as waiting in line
     for (;;) {
         const auto begin = Clock::now();
         const std::shared_ptr<Boot> boot = await_boot(gone, inside_of);

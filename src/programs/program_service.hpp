@@ -27,16 +27,16 @@ namespace tinykvm::host {
 class ProgramService {
   public:
     ProgramService(std::string name, const ProgramEnvironment& environment);
-    // cold(), and waits some seconds for everything to end, unless that was waited for already. What is left then ends
-    // by itself, with its lease if need be.
+    // Calls cold(), and waits some seconds for everything to end, unless that was waited for already. What is left then
+    // ends by itself, with its lease if need be.
     ~ProgramService();
 
     const std::string& name() const { return name_; }
-    // As configured; main arguments may have been replaced since.
+    // The configuration; main arguments may have been replaced since.
     const ProgramConfig& config() const { return config_; }
-    // Before the program was started; false afterwards.
+    // Takes a configuration. False, and nothing has changed, when the program was started already.
     bool configure(ProgramConfig config);
-    // The program cannot be served as it is configured: whoever needs it fails with the reason. False when it was
+    // The program cannot be served as it is configured: requests for it fail with the reason. False when it was
     // started.
     bool refuse(std::string why);
     // Why not; empty: it can be.
@@ -83,11 +83,11 @@ class ProgramService {
     // What it has done since it was configured, all generations together. Nothing while it is not loaded.
     std::optional<ProgramReport> report() const;
 
-    // cold: request VMs and all threads go, boots under way are given up; a booted program stays. warm: they may
-    // come again.
+    // cold: request VMs and all threads end, boots under way are given up; a booted program stays. warm: there may be
+    // VMs and boots again.
     void warm();
     void cold();
-    // After cold(): have they gone? Waits for it until then.
+    // After cold(): waits until they have ended; false when some have not until then.
     bool wait_until_cold(Deadline until);
 
   private:

@@ -23,7 +23,7 @@ struct Reaper::Watched {
     Mutex mutex;
     CondVar news;
     std::vector<std::function<bool()>> things TINYKVM_GUARDED_BY(mutex);
-    std::size_t examined TINYKVM_GUARDED_BY(mutex) = 0;  // taken out of `things` by who looks at them
+    std::size_t examined TINYKVM_GUARDED_BY(mutex) = 0;  // taken out of `things` by a thread that looks at them
     std::size_t arrivals TINYKVM_GUARDED_BY(mutex) = 0;
     bool has_thread TINYKVM_GUARDED_BY(mutex) = false;
 
@@ -76,7 +76,7 @@ void Reaper::watch(std::function<bool()> has_ended) {
         Thread(name_, [watched = watched_] { watched->work(); }).detach();
         watched_->has_thread = true;
     } catch (const Failure&) {
-        // No thread to be had: whoever comes next tries again, and who waits looks himself.
+        // No thread can be started: the next call tries again, and wait() looks by itself.
     }
 }
 

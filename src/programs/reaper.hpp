@@ -1,5 +1,5 @@
-// Sees things to their end that nobody should have to wait for: a boot that was called off, VMs that are still in use
-// when their program is replaced. Its thread exists only while there are such things.
+// Sees things to their end that no request should have to wait for: a boot that was called off, VMs that are still in
+// use when their program is replaced. Its thread exists only while there are such things.
 //
 // Thread safety: any thread, except the destructor.
 #pragma once
@@ -28,7 +28,7 @@ class Reaper {
   private:
     struct Watched;
     const std::string name_;
-    const std::shared_ptr<Watched> watched_;  // its thread's, too
+    const std::shared_ptr<Watched> watched_;  // shared with its thread
 };
 
 }  // namespace tinykvm::host

@@ -14,7 +14,7 @@ namespace tinykvm::host {
 
 namespace {
 
-// Without `exact`: most requests, for each of num_requests.
+// Without `exact` there are at most so many requests for each of num_requests.
 constexpr unsigned most_rounds = 100;
 
 // What is beyond num_requests must not make a program fail that would load without it: it ends with half of the time

@@ -75,7 +75,7 @@ class Selection {
     }
 
   private:
-    // Than all before it: then it is the one to be kept.
+    // Is the member better than all before it, and so the one to keep?
     bool is_better(std::string_view path) {
         const std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
         const auto rank = static_cast<std::size_t>(std::find(names_.begin(), names_.end(), name) - names_.begin());
@@ -103,8 +103,8 @@ class TarStream {
     TarStream(std::unique_ptr<Decoder> decoder, const std::function<void()>& check, std::size_t max_bytes)
         : decoder_(std::move(decoder)), check_(check), max_bytes_(max_bytes) {}
 
-    // In this call libarchive may keep what it takes: a header, with all there may be to it, such as long names and the
-    // map of a file's holes.
+    // From now on libarchive may keep what it takes: it reads a header with everything that belongs to it, such as long
+    // names and the map of a file's holes.
     void may_be_kept() { kept_ = 0; }
     void is_passed_over() { kept_.reset(); }
 
@@ -143,7 +143,7 @@ class TarStream {
     const std::size_t max_bytes_;
     std::vector<std::byte> piece_ = std::vector<std::byte>(piece_bytes);
     std::size_t bytes_ = 0;
-    std::optional<std::size_t> kept_;  // bytes of this call; nothing: it keeps none
+    std::optional<std::size_t> kept_;  // bytes since may_be_kept(); nullopt: it keeps none
     std::exception_ptr failure_;
 };
 
@@ -224,7 +224,7 @@ class Tar {
     std::unique_ptr<archive, ArchiveDeleter> reader_;
 };
 
-// Of a compressed tar; null for what is none.
+// The decoder of a compressed tar; null when the archive is none.
 std::unique_ptr<Decoder> tar_decoder(std::span<const std::byte> archive, std::size_t max_memory) {
     if (text_of(archive).starts_with(xz_magic)) {
         return xz_decoder(archive, max_memory);

@@ -23,7 +23,8 @@ struct ArchiveLimits {
     std::size_t max_unpacked = std::size_t{4} << 30;  // bytes of a tar
     std::size_t max_members = 10000;
 
-    // Of a decoder's dictionary or window: what `xz -9` and `zstd --ultra -20` ask for, or as much as the program.
+    // The memory of a decoder's dictionary or window: what `xz -9` and `zstd --ultra -20` ask for, or as much as the
+    // program.
     std::size_t max_decoder_memory() const { return std::max(program.bytes, std::size_t{72} << 20); }
 };
 
@@ -31,16 +32,16 @@ struct ArchiveLimits {
 struct ArchivedFile {
     std::string_view path;
     std::uint64_t size;  // as the archive says
-    // Its next bytes; less than there is room for: these were the last.
+    // Reads the next bytes of its content. Fewer than there is room for are the last ones.
     std::function<std::size_t(std::span<std::byte> room)> read;
 };
 
-// By its first bytes.
+// Is this an archive, by its first bytes?
 bool is_archive(std::span<const std::byte> bytes);
 
 // The ELF file among the regular files: the one whose name (without folders) is the first of `names` that any has, or
-// else the only one. `check` is called every now and then and may throw to end it. Throws Failure (host_error) with
-// what is wrong with the archive.
+// else the only one. `check` is called now and then, and may throw, which ends the search. Throws Failure (host_error)
+// with what is wrong with the archive.
 std::vector<std::byte> unpack_program(std::span<const std::byte> archive, const std::vector<std::string>& names,
                                       const std::function<void()>& check, const ArchiveLimits& limits = {});
 

@@ -13,16 +13,16 @@ class Decoder {
   public:
     virtual ~Decoder() = default;
 
-    // The next bytes. Less than there is room for: these were the last. Throws Failure (host_error): "the archive ..."
-    // and what is wrong with it.
+    // Reads the next bytes. Fewer than there is room for are the last ones. Throws Failure (host_error): "the archive
+    // ..." and what is wrong with it.
     virtual std::size_t read(std::span<std::byte> room) = 0;
 };
 
-// `packed` outlives the decoder. What asks for more memory than `max_memory` bytes to be unpacked (dictionary, window)
-// is refused before any is taken.
+// `packed` outlives the decoder. Data that needs more than `max_memory` bytes to be unpacked (dictionary, window) is
+// refused before any memory is taken.
 std::unique_ptr<Decoder> xz_decoder(std::span<const std::byte> packed, std::size_t max_memory);
 std::unique_ptr<Decoder> zstd_decoder(std::span<const std::byte> packed, std::size_t max_memory);
-// Of deflated data without a header, as in a zip. Takes 0.1 MiB.
+// For deflated data without a header, as in a zip. It takes 0.1 MiB.
 std::unique_ptr<Decoder> deflate_decoder(std::span<const std::byte> packed);
 
 }  // namespace tinykvm::host

@@ -11,7 +11,7 @@ class DeflateDecoder final : public Decoder {
   public:
     explicit DeflateDecoder(std::span<const std::byte> packed) {
         isal_inflate_init(&state_);
-        // It does not write there.
+        // The decoder only reads there, although its pointer is not one to const.
         state_.next_in = const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(packed.data()));
         state_.avail_in = static_cast<std::uint32_t>(packed.size());
     }

@@ -35,7 +35,7 @@ constexpr auto patience_with_servers = std::chrono::seconds(5);  // when there i
 }
 [[noreturn]] void fail_with_errno(const std::string& path) { fail(path, std::strerror(errno)); }
 
-// "/a/b" with (".", ".x") is "/a/.b.x".
+// A hidden file beside `path`: for "/a/b" and ".x" it is "/a/.b.x".
 std::string beside(const std::string& path, const char* suffix) {
     const std::size_t name = path.rfind('/') + 1;
     return path.substr(0, name) + "." + path.substr(name) + suffix;
@@ -128,7 +128,7 @@ class IncomingFile {
     }
 
   private:
-    // False: somebody else has it, or had it until now.
+    // False: another thread or process has the lock, or had it until now.
     bool try_to_lock() {
         file_ = FileDescriptor(
             ::open(name_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR));
@@ -147,9 +147,9 @@ class IncomingFile {
             return false;
         }
         if (::lstat(name_.c_str(), &there) != 0 || there.st_ino != own.st_ino || there.st_dev != own.st_dev) {
-            return false;  // the one who had it before has given it its place
+            return false;  // the last holder of the lock has just given the file its place
         }
-        if (::ftruncate(file_.get(), 0) != 0) {  // of one who died
+        if (::ftruncate(file_.get(), 0) != 0) {  // what a process that died has left
             fail_with_errno(name_);
         }
         return true;
@@ -160,7 +160,8 @@ class IncomingFile {
     bool published_ = false;
 };
 
-// Opened without following a link. Null, and the reason, when there is none we would use.
+// A file, opened without following a link. `file` is null, and `why_not` says why, when there is none that we would
+// use.
 struct TrustedFile {
     FileDescriptor file;
     std::string why_not;
@@ -182,7 +183,7 @@ struct TrustedFile {
     }
 };
 
-// The copy there is before anything is fetched.
+// The copy that exists before anything is fetched.
 struct ExistingCopy {
     FileDescriptor file;  // null: there is none that can be used
     std::string why_not;
@@ -212,7 +213,8 @@ ExistingCopy look_at(const LocalCopy& copy, const CancellableDeadline& until) {
     return {problem.empty() ? std::move(trusted.file) : FileDescriptor(), problem, verification.sha256()};
 }
 
-// The note beside the copy: of which URI it is which version. Whatever is wrong with it, there is none then.
+// Reads the note beside the copy, which says of which URI it is which version. A note with anything wrong in it counts
+// as none.
 ResourceVersion noted_version(const LocalCopy& copy, const ExistingCopy& existing) {
     const TrustedFile trusted(beside(copy.path, ".version"), false);
     std::array<char, max_note_bytes> text;
@@ -272,7 +274,7 @@ FileDescriptor fetch(const LocalCopy& copy, const CancellableDeadline& until, co
     if (const std::string problem = verification.finish(); !problem.empty()) {
         throw WrongChecksum(FailureKind::not_ready, uri + ": " + problem);
     }
-    // Before the file has its place: from then on somebody else may have the lock.
+    // This is done before the file has its place, because from then on another process may have the lock.
     try {
         note_version(copy, answer.version, verification.sha256(), until);
     } catch (const Failure& failure) {

@@ -1,9 +1,9 @@
 // A file that is the copy of what is at a URI, and is still there when that cannot be read.
 //
-// The file is replaced as a whole: it is written beside its place, checked, made durable and renamed; who has the old
-// one open keeps it. What version it is stands in a small file beside it; without that, or when the copy is not what
-// that is about, everything is fetched again. Several may update one copy at a time, in one process or in several: one
-// of them fetches.
+// The file is replaced as a whole: it is written beside its place, checked, made durable and renamed; a process that
+// has the old one open keeps it. A small file beside it says which version it is; without that file, or when it is
+// about another copy, everything is fetched again. Several threads and processes may update one copy at the same time:
+// one of them fetches.
 //
 // Folders that are missing are made. They may be shared with others (/tmp): no link is followed to the copy, and a copy
 // that others could have written is not used unless its checksum says that it is what it should be.
@@ -24,7 +24,7 @@
 
 namespace tinykvm::host {
 
-// Until when something may take, and whether it is still wanted. The functions may be called by any thread.
+// Until when an operation may go on, and whether it is still wanted. The functions may be called by any thread.
 struct CancellableDeadline {
     Deadline deadline{};
     std::function<bool()> cancelled;  // null: never
@@ -39,9 +39,9 @@ struct LocalCopy {
     Checksums expected;
 
     using Log = std::function<void(std::string_view)>;
-    // Makes the file what is at the URI, or leaves it as it is when that cannot be had, and logs which. The file, open
-    // for reading: with this one nothing can come in between. Throws Failure when neither is possible, or when what is
-    // at the URI has not the expected checksums; the file is then as before.
+    // Makes the file what is at the URI, or leaves it as it is when that cannot be had, and logs which. Returns the
+    // file, open for reading, so that it cannot be replaced before it is read. Throws Failure when neither is possible,
+    // or when what is at the URI has not the expected checksums; the file is then as before.
     FileDescriptor update(const CancellableDeadline& until, const SizeLimit& limit, const Log& log) const;
 };
 

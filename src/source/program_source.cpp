@@ -74,7 +74,7 @@ class Source {
         return read_file(file);
     }
 
-    // There is nowhere to keep it.
+    // Without a filename there is no place to keep what is fetched.
     std::vector<std::byte> fetch_once() const {
         std::vector<std::byte> bytes;
         ResourceRequest request;

@@ -1,4 +1,4 @@
-// From where a program is configured to be, to a program that can be loaded: fetched, kept, checked, unpacked.
+// Obtains a program that can be loaded from where its configuration says: it is fetched, kept, checked and unpacked.
 //
 // Thread safety: any thread. Takes as long as the network does: not for threads that serve requests.
 #pragma once

@@ -17,10 +17,10 @@ namespace tinykvm::host {
 
 namespace {
 
-// Of the records that are read, as in APPNOTE.TXT 4.3: sizes without the parts of variable length.
+// The records that are read, as in APPNOTE.TXT 4.3; their sizes are without the parts of variable length.
 constexpr std::uint32_t end_signature = 0x06054B50, entry_signature = 0x02014B50, local_signature = 0x04034B50;
 constexpr std::size_t end_size = 22, entry_size = 46, local_size = 30, max_comment = 65535;
-constexpr std::size_t most_deflated = 1032;  // to so many bytes a byte can unpack
+constexpr std::size_t most_deflated = 1032;  // to at most so many bytes a byte can unpack
 
 enum Method : std::uint16_t { stored = 0, deflated = 8 };
 
@@ -40,7 +40,7 @@ class Record {
     }
 
     template <typename Number>
-    Number number(std::size_t offset) const {  // little endian, like us
+    Number number(std::size_t offset) const {  // little endian, like this machine
         Number value;
         std::memcpy(&value, bytes_.data() + offset, sizeof value);
         return value;
@@ -57,7 +57,7 @@ struct Entry {
     bool regular;
 };
 
-// The last record that looks like one: a comment may follow it.
+// Finds the last record that looks like the end of a zip; a comment may follow it.
 std::size_t find_end(std::span<const std::byte> bytes) {
     for (std::size_t back = end_size; back <= std::min(bytes.size(), end_size + max_comment); back++) {
         std::uint32_t signature;

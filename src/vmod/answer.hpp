@@ -15,9 +15,9 @@ namespace tinykvm::vmod {
 
 class Answer {
   public:
-    // `program` is whose answer it is.
+    // `program` is the name of the one that answered.
     Answer(std::string program, host::Lease lease, host::Response response);
-    // Not of a VM.
+    // An answer of no VM, with its body.
     Answer(std::string program, host::Response response, std::string body);
 
     const std::string& program() const { return program_; }
@@ -44,7 +44,7 @@ class Answer {
     std::string program_;
     host::Lease lease_;
     host::Response response_;
-    std::string outside_;  // the body, unless there is a VM
+    std::string own_body_;  // the body, unless there is a VM
 };
 
 template <typename Take>

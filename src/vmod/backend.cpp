@@ -1,12 +1,12 @@
 #include "src/vmod/backend.hpp"
 
 #include <memory>
-#include <stdexcept>
 #include <utility>
 
 #include "src/vmod/backend_display.hpp"
 #include "src/vmod/cacheability.hpp"
 #include "src/vmod/delivery.hpp"
+#include "src/vmod/errors.hpp"
 #include "src/vmod/guard.hpp"
 #include "src/vmod/header.hpp"
 #include "src/vmod/log.hpp"
@@ -17,9 +17,9 @@ namespace tinykvm::vmod {
 
 namespace {
 
-// What vcl_backend_error begins with.
+// Sets the status and reason that vcl_backend_error begins with.
 void set_error(struct busyobj* bo, host::FailureKind kind) {
-    bo->err_reason = nullptr;  // the usual one of the status
+    bo->err_reason = nullptr;  // the usual reason of the status
     switch (kind) {
         case host::FailureKind::unsupported: bo->err_code = 501; return;
         case host::FailureKind::too_slow: bo->err_code = 408; return;
@@ -41,7 +41,7 @@ void set_error(struct busyobj* bo, host::FailureKind kind) {
 
 bool is_head(const struct busyobj* bo) { return view(http_GetMethod(bo->bereq)) == "HEAD"; }
 
-// Varnish delivers a 304 that nobody asked for, when it is a pass.
+// May the answer be a 304? Varnish delivers one of a pass also to clients that did not ask for it.
 bool is_conditional(const struct busyobj* bo) {
     return http_GetHdr(bo->bereq, H_If_None_Match, nullptr) != 0 ||
            http_GetHdr(bo->bereq, H_If_Modified_Since, nullptr) != 0;
@@ -51,7 +51,8 @@ bool is_conditional(const struct busyobj* bo) {
 void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     const host::Response& response = delivery.response();
     const bool has_no_length = response.status == 204 || response.status == 304;
-    const bool has_no_body = has_no_length || response.status == 205;  // RFC 9110: no content, which needs saying
+    const bool has_no_body =
+        has_no_length || response.status == 205;  // RFC 9110: no content, which the length has to say
     http_PutResponse(bo->beresp, "HTTP/1.1", static_cast<std::uint16_t>(response.status), nullptr);
     const bool has_known_size = response.body_size != host::Response::unknown_size;
     if (!has_no_length && (has_known_size || has_no_body)) {
@@ -64,7 +65,7 @@ void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     add_headers(bo->beresp, response);
     apply_changes(bo->bereq, response.request_changes);
     if (WS_Overflowed(bo->ws)) {
-        throw std::length_error("workspace_backend is too small for the headers of the response");
+        throw NoRoom("workspace_backend is too small for the headers of the response");
     }
 
     const bool sends_body = !has_no_body && !is_head(bo) && response.body_size != 0;
@@ -72,11 +73,11 @@ void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
         delivery.drop_body(log);
     }
     if ((sends_body || response.cacheability) && !delivery.push_filter(bo->vfc)) {
-        throw std::length_error("workspace_backend is too small");
+        throw NoRoom("workspace_backend is too small");
     }
     const ssize_t length = !sends_body ? 0 : has_known_size ? static_cast<ssize_t>(response.body_size) : -1;
     if (tinykvm_open_connection(bo, length, &delivery) != 0) {
-        throw std::length_error("workspace_backend is too small");
+        throw NoRoom("workspace_backend is too small");
     }
 }
 

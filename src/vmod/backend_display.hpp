@@ -7,7 +7,7 @@
 
 namespace tinykvm::vmod {
 
-// Of struct vdi_methods; priv of the director is a ProgramBackend.
+// Methods of struct vdi_methods; priv of the director is a ProgramBackend.
 vdi_list_f director_list;
 vdi_panic_f director_panic;
 

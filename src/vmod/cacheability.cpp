@@ -14,13 +14,13 @@ namespace {
 
 std::string whole_seconds(double seconds) { return std::to_string(static_cast<unsigned long>(std::ceil(seconds))); }
 
-// Those of which Varnish takes a time from Cache-Control (RFC2616_Ttl).
+// Does Varnish take a time from Cache-Control for this status? (RFC2616_Ttl)
 bool has_time_of_its_own(int status) {
     constexpr int all[] = {200, 203, 204, 300, 301, 302, 304, 307, 404, 410, 414};
     return std::find(std::begin(all), std::end(all), status) != std::end(all);
 }
 
-// Is the value still what the header made it?
+// Makes the value exact, if it is still what the header made it.
 void refine(float& value, double wanted) {
     if (value == static_cast<float>(std::ceil(wanted))) {
         value = static_cast<float>(wanted);

@@ -9,9 +9,8 @@
 
 namespace tinykvm::vmod {
 
-// Says it in a Cache-Control header, from which Varnish computes beresp.ttl and beresp.grace for
-// vcl_backend_response to see and change. A program that says nothing, in its own headers neither, is not
-// cached.
+// Says it in a Cache-Control header, from which Varnish computes beresp.ttl and beresp.grace for vcl_backend_response
+// to see and change. The response of a program that says nothing, not even in its own headers, is not cached.
 void add_cache_control(struct http* beresp, const host::Response& response);
 
 // Has it a header about caching?

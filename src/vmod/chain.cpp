@@ -1,9 +1,9 @@
 #include "src/vmod/chain.hpp"
 
 #include <iterator>
-#include <stdexcept>
 #include <utility>
 
+#include "src/vmod/errors.hpp"
 #include "src/vmod/fetch_link.hpp"
 #include "src/vmod/log.hpp"
 #include "src/vmod/origin_headers.hpp"
@@ -66,7 +66,7 @@ class ChainRun {
     const host::IsClientGone gone_;
     std::optional<Answer> previous_;  // of the link before; its VM is held until the next one has the body
     std::vector<host::HeaderChange> request_changes_;
-    std::vector<std::string> source_headers_;  // of what the chain began with fetching
+    std::vector<std::string> source_headers_;  // of what the chain fetched first
     std::string second_chance_;                // the program that failed and still answered, if one did
     std::optional<host::FailureKind> failure_;
 };
@@ -93,7 +93,7 @@ VarnishRequest ChainRun::plain_request_for(const Link& link) const {
     return request;
 }
 
-// Who waits in line for a VM holds none: two chains could wait for each other, and one for itself.
+// A chain that waits in line for a VM holds none: two chains could wait for each other, and one for itself.
 host::Lease ChainRun::vm_for(const Link& link, const host::Request& request) {
     host::ProgramService& service = *link.backend->service;
     const host::WaitGraph::Id inside_of = request.origin.request;
@@ -112,7 +112,8 @@ host::Lease ChainRun::vm_for(const Link& link, const host::Request& request) {
     return service.acquire(gone_, inside_of);
 }
 
-// The same for programs that take bodies in pieces: whether theirs has to be kept outside is a matter of chance.
+// The limit is the same for programs that take bodies in pieces, because it is a matter of chance whether their body
+// has to be copied out of its VM.
 void ChainRun::require_room(std::size_t size, const Link& link) {
     if (size >= link.backend->service->config().max_request_memory) {
         throw host::Failure(host::FailureKind::too_large,
@@ -235,7 +236,7 @@ ChainResult ChainRun::run() {
 Links& links_of_task(VRT_CTX, const void* id) {
     struct vmod_priv* priv = VRT_priv_task(ctx, id);
     if (priv == nullptr) {
-        throw std::length_error("the workspace is too small");
+        throw NoRoom("the workspace is too small");
     }
     if (priv->priv == nullptr) {
         priv->priv = new TaskLinks();

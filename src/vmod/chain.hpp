@@ -1,5 +1,6 @@
 // Programs that answer a request one after the other: what one answers is POSTed to the next, and the answer of the
-// last is the response. One program alone is a chain of one link; whatever runs programs for Varnish does it here.
+// last is the response. One program alone is a chain of one link; everything that runs programs for Varnish does it
+// here.
 //
 // Thread safety: the thread of the task.
 #pragma once
@@ -28,11 +29,11 @@ struct Link {
 };
 using Links = std::vector<Link>;
 
-// What VCL has queued before the call that runs it.
+// How many links VCL may queue before the call that runs them.
 inline constexpr std::size_t max_queued_links = 16;
 
-// Links that belong to the current task (and are gone with it, or when it is rolled back) under the address of
-// something. Throws std::length_error when there is no workspace for a new entry.
+// The links that belong to the current task, stored under the address `id`. They are gone with the task, or when it is
+// rolled back. Throws NoRoom when there is no workspace for a new entry.
 Links& links_of_task(VRT_CTX, const void* id);
 Links* find_links_of_task(VRT_CTX, const void* id);  // null: there are none
 
@@ -45,7 +46,7 @@ enum class ChainInput {
 struct ChainResult {
     const std::string* program = nullptr;  // the one that answered or failed
     std::optional<Answer> answer;          // none: it failed, and the log says how
-    bool over_threshold = false;           // the answer is an error to the one who asked
+    bool over_threshold = false;           // the status of the answer is an error to the caller
     host::FailureKind failure = host::FailureKind::host_error;
 };
 

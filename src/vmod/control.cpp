@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "src/programs/statistics_json.hpp"
+#include "src/vmod/errors.hpp"
 #include "src/vmod/log.hpp"
 #include "src/vmod/pattern.hpp"
 #include "src/vmod/varnish_request.hpp"
@@ -21,7 +21,7 @@ constexpr VCL_INT most_indentation = 16;
 constexpr int most_arguments = 1024;
 constexpr std::size_t longest_argument = 4096;  // as in the configuration
 
-// All of them before anything happens: a pattern may fail half-way.
+// Finds all of them before anything happens, because a pattern may fail half-way.
 std::vector<host::ProgramService*> matching(VclState& state, const char* regex) {
     const Pattern pattern(regex);
     std::vector<host::ProgramService*> services;
@@ -71,15 +71,15 @@ VCL_STRING program_statistics(VRT_CTX, VclState& state, const char* regex, VCL_I
 void set_main_arguments(const ProgramBackend& backend, VCL_STRANDS arguments) {
     const std::string whose = "\"" + backend.service->name() + "\": ";
     if (arguments->n > most_arguments) {
-        throw std::runtime_error(whose + std::to_string(arguments->n) + " arguments are more than " +
-                                 std::to_string(most_arguments));
+        throw VclError(whose + std::to_string(arguments->n) + " arguments are more than " +
+                       std::to_string(most_arguments));
     }
     std::vector<std::string> texts;
     for (int i = 0; i < arguments->n; i++) {
         const std::string_view text = view(arguments->p[i]);
         if (text.size() > longest_argument) {
-            throw std::runtime_error(whose + "an argument of " + std::to_string(text.size()) +
-                                     " bytes is longer than " + std::to_string(longest_argument));
+            throw VclError(whose + "an argument of " + std::to_string(text.size()) + " bytes is longer than " +
+                           std::to_string(longest_argument));
         }
         texts.emplace_back(text);
     }

@@ -82,7 +82,8 @@ void Counters::add(host::Counter counter, std::uint64_t amount) noexcept {
     if (amount == 0) {
         return;
     }
-    // Said before the look at `current`, so that release() either sees it or is seen.
+    // This comes before reading `current`: either release() sees it and waits, or this thread sees that the counters
+    // have gone.
     ++adding;
     if (struct VSC_VMOD_KVM* segment = current; segment != nullptr) {
         __atomic_fetch_add(field(segment, counter), amount, __ATOMIC_RELAXED);

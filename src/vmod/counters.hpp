@@ -1,6 +1,6 @@
 // The VSC counters, one set for all VCLs.
 //
-// Thread safety: add() from any thread at any time; nothing is counted while nobody holds a reference.
+// Thread safety: add() from any thread at any time; nothing is counted while there is no reference.
 #pragma once
 
 #include "src/base/counter_sink.hpp"

@@ -88,7 +88,7 @@ enum vfp_status Delivery::pull(const Log& log, void* to, ssize_t* size) {
         copied_ += part;
         is_ended = copied_ == response().body_size;
         if (response().stream) {
-            break;  // what the program made so far goes on before it makes more
+            break;  // Varnish sends what the program has made before it makes more
         }
     }
     *size = static_cast<ssize_t>(done);

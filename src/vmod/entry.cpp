@@ -1,11 +1,11 @@
 // The functions VCL calls. Each only checks, converts and hands on.
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 #include "src/vmod/backend.hpp"
 #include "src/vmod/chain.hpp"
 #include "src/vmod/control.hpp"
+#include "src/vmod/errors.hpp"
 #include "src/vmod/guard.hpp"
 #include "src/vmod/immediate.hpp"
 #include "src/vmod/live_update.hpp"
@@ -20,8 +20,8 @@ namespace {
 
 constexpr char fetch_is_not_first[] = "tinykvm: \"fetch\" with a path or URL is only possible as the first of a chain";
 
-// What was queued in this task, which is no longer queued then, and the program that is called. Nullopt: there is no
-// such program, which is logged and counted.
+// Takes the links that were queued in this task, and adds the program that is called. Nullopt when there is no such
+// program, which is logged and counted.
 std::optional<Links> chain_to(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_STRING url, VCL_STRING argument,
                               VCL_INT error_threshold = Link::no_threshold) {
     VclState& state = state_of(priv);
@@ -107,7 +107,7 @@ VCL_BOOL vmod_start(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_BOO
             try {
                 backend->service->wait_until_booted();
             } catch (const host::Failure& failure) {
-                throw std::runtime_error("\"" + backend->service->name() + "\": " + failure.what());
+                throw VclError("\"" + backend->service->name() + "\": " + failure.what());
             }
         }
         return 1U;
@@ -224,7 +224,7 @@ VCL_BOOL vmod_live_update_file(VRT_CTX, struct vmod_priv* priv, VCL_STRING progr
         try {
             live_update_from_file(ctx, *backend, filename);
         } catch (const Error& error) {
-            throw std::runtime_error("\"" + backend->service->name() + "\": " + error.what());
+            throw VclError("\"" + backend->service->name() + "\": " + error.what());
         }
         return 1U;
     });

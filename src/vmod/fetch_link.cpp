@@ -39,7 +39,7 @@ std::vector<std::string> headers_to_send(const host::FetchOptions& options, cons
     return lines;
 }
 
-// A server that may be reached by everybody does not decide what is asked of those that may not.
+// A server at a public address must not decide, by redirects, what is asked of servers at private ones.
 class PublicRedirects {
   public:
     explicit PublicRedirects(std::string first_host) : first_host_(std::move(first_host)) {}
@@ -74,7 +74,7 @@ host::HttpResponse fetch_from_server(const FetchLink& link, std::vector<std::str
     request.max_body = link.limits.max_request_memory;
     request.max_redirects = max_redirects;
     request.keep_https = true;
-    // A name in front of an '@' mostly is what a client has put after the host that VCL meant.
+    // A URL with a user is mostly one in which a client has put an '@' after the host that VCL meant.
     request.check_url = [&link](const host::HttpUrl& one) {
         if (one.has_credentials) {
             throw host::HttpFailure(

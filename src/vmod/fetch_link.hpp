@@ -24,12 +24,13 @@ struct FetchLink {
     const std::string& url;
     std::string_view options;      // host::FetchOptions, as JSON
     const host::Request& request;  // whose headers may be forwarded, and at which depth it is
-    // Of the program that gets the body: its max_request_memory, and its max_request_time unless the options say.
+    // The configuration of the program that gets the body, for its max_request_memory, and its max_request_time unless
+    // the options say.
     const host::ProgramConfig& limits;
     const host::IsClientGone& gone;
 };
 
-// Waits for the response; any status is one. Throws host::Failure.
+// Waits for the response, whatever its status is. Throws host::Failure.
 Answer fetch_for_chain(host::SelfRequests& self_requests, const FetchLink& link);
 
 }  // namespace tinykvm::vmod

@@ -1,11 +1,11 @@
 #include "src/vmod/header.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "src/base/http_field.hpp"
+#include "src/vmod/errors.hpp"
 
 namespace tinykvm::vmod {
 
@@ -14,12 +14,10 @@ namespace {
 constexpr std::string_view too_few_headers = "http_max_hdr is too small";
 constexpr std::string_view too_small_workspace = "the workspace is too small";
 
-// Content-Length, Connection, Accept-Ranges, Age, Via, X-Varnish, and what VCL may want to say.
+// Room that is left for Content-Length, Connection, Accept-Ranges, Age, Via, X-Varnish, and what VCL may set.
 constexpr std::size_t headers_of_others = 8, bytes_of_others = 1024;
 
-[[noreturn]] void no_room(std::string_view what) {
-    throw std::length_error("no room for a header: " + std::string(what));
-}
+[[noreturn]] void no_room(std::string_view what) { throw NoRoom("no room for a header: " + std::string(what)); }
 
 }  // namespace
 

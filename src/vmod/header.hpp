@@ -10,11 +10,11 @@
 
 namespace tinykvm::vmod {
 
-// All of these throw std::length_error when the message has no room (http_max_hdr or workspace).
+// All of these throw NoRoom when the message has no room (http_max_hdr or workspace).
 void add_header(struct http* message, std::string_view line);
 void unset_header(struct http* message, std::string_view name);
 void apply_changes(struct http* message, std::span<const host::HeaderChange> changes);
-// Content type, extra headers and header changes of a response, each over what the message has of them.
+// Content type, extra headers and header changes of a response, each replaces what the message has of it.
 void add_headers(struct http* message, const host::Response& response);
 
 // Would add_headers() find room, and what Varnish adds to a message later as well? Changes nothing. Empty: yes;

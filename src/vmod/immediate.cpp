@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "src/vmod/cacheability.hpp"
+#include "src/vmod/errors.hpp"
 #include "src/vmod/header.hpp"
 #include "src/vmod/log.hpp"
 
@@ -47,7 +47,7 @@ char* copy_to_workspace(VRT_CTX, Answer& answer) {
     const std::size_t size = answer.response().body_size;
     auto* text = static_cast<char*>(WS_Alloc(ctx->ws, static_cast<unsigned>(size) + 1));
     if (text == nullptr) {
-        throw std::length_error("the workspace is too small");
+        throw NoRoom("the workspace is too small");
     }
     std::size_t done = 0;
     answer.for_each_piece([&](std::span<const std::byte> piece) {

@@ -1,11 +1,11 @@
 #include "src/vmod/live_update.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "src/vmod/errors.hpp"
 #include "src/vmod/guard.hpp"
 #include "src/vmod/log.hpp"
 #include "src/vmod/request_body.hpp"
@@ -13,6 +13,7 @@
 #include "src/vmod/update_key.hpp"
 #include "src/vmod/varnish_request.hpp"
 #include "src/vmod/vcl_state.hpp"
+#include "tinykvm/errors.hpp"
 #include "tinykvm/program.hpp"
 
 namespace tinykvm::vmod {
@@ -26,7 +27,7 @@ struct UpdateTask {
     host::ProgramService* service;
     bool key_is_right;
     std::size_t max_size;
-    bool is_max_memory;  // and not what VCL said
+    bool is_max_memory;  // max_size is max_memory, not what VCL said
 };
 
 const struct vmod_priv_methods task_methods[1] = {[] {
@@ -37,9 +38,9 @@ const struct vmod_priv_methods task_methods[1] = {[] {
 }()};
 
 // Why there is no update: the log hears all of it, the client only what is safe to tell.
-struct Refusal : std::runtime_error {
+struct Refusal : Error {
     Refusal(std::uint16_t its_status, const char* its_answer, const std::string& reason)
-        : std::runtime_error(reason), status(its_status), answer(its_answer) {}
+        : Error(reason), status(its_status), answer(its_answer) {}
 
     std::uint16_t status;
     const char* answer;
@@ -100,7 +101,7 @@ void update_from_body(VRT_CTX, const UpdateTask& task) {
                       "the request is a " + std::string(method) + ", not a POST"};
     }
     std::vector<std::byte> bytes = read_binary(bo, task);
-    // To itself it is the file it replaces, but that is not what is wrong.
+    // The binary has the name of the file it replaces, which is not what is wrong when it cannot be loaded.
     const std::string& filename = task.service->config().filename;
     const std::string name = filename.empty() ? task.service->name() : filename;
     std::shared_ptr<const Program> binary;
@@ -182,7 +183,7 @@ VCL_BACKEND live_update_for_task(VRT_CTX, VCL_BACKEND director, const ProgramBac
     struct vmod_priv* priv = VRT_priv_task(ctx, director);
     auto* task = static_cast<UpdateTask*>(WS_Alloc(ctx->ws, sizeof(UpdateTask)));
     if (priv == nullptr || task == nullptr) {
-        throw std::length_error("workspace_backend is too small");
+        throw NoRoom("workspace_backend is too small");
     }
     const std::size_t most = program_size_limit(backend.service->config().max_memory).bytes;
     const bool is_max_memory = max_size <= 0 || static_cast<std::size_t>(max_size) >= most;

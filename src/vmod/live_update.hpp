@@ -1,4 +1,4 @@
-// Programs replaced by a new binary while they serve requests: POSTed by somebody who knows the key, or from a file.
+// Programs replaced by a new binary while they serve requests: from a POST with the right key, or from a file.
 #pragma once
 
 #include "src/vmod/varnish.hpp"
@@ -8,7 +8,8 @@ namespace tinykvm::vmod {
 struct ProgramBackend;
 class VclState;
 
-// Of the one director that each VCL has for this. What it does is said for each task by live_update_for_task().
+// The methods of the one director that each VCL has for this. What it does is said for each task by
+// live_update_for_task().
 const struct vdi_methods* live_update_methods();
 
 // Returns `director`, with what it shall do in this fetch.

@@ -13,7 +13,8 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-// The client's cookies were not sent, so those of the response are for nobody. Varnish makes its own of the others.
+// The client's cookies were not sent, so those of the response are for no client. The other headers Varnish makes
+// itself.
 constexpr std::string_view not_passed_on[] = {"Accept-Ranges", "Alt-Svc", "Content-Range", "Content-Type",
                                               "Set-Cookie",    "Via",     "X-Varnish"};
 constexpr std::string_view about_bytes[] = {"Content-Digest", "Content-Encoding", "Content-MD5",

@@ -11,7 +11,7 @@
 
 namespace tinykvm::vmod {
 
-// Is it about the response, rather than about the connection, or this Varnish, or somebody whose request this was not?
+// Is the header about the response, and not about the connection, the other Varnish or the client that seemed to ask?
 // The content type is not among the headers here (host::Response).
 bool is_passed_on(std::string_view line);
 
@@ -19,8 +19,8 @@ bool is_passed_on(std::string_view line);
 // checksums. A strong ETag becomes a weak one.
 std::vector<std::string> headers_of_source(const std::vector<std::string>& lines);
 
-// Adds those the response does not have itself. How long it is good for it says as a whole or not at all; `Vary` is
-// what both say.
+// Adds those the response does not have itself. Headers about its lifetime come all from one of the two; `Vary` is what
+// both say.
 void inherit(host::Response& response, const std::vector<std::string>& source);
 
 }  // namespace tinykvm::vmod

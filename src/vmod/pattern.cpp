@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
+#include "src/vmod/errors.hpp"
 #include "tinykvm/printable.hpp"
 
 namespace tinykvm::vmod {
@@ -16,7 +16,7 @@ constexpr struct vre_limits limits = {100000, 1000};
 // The stack PCRE2 compiles with grows with groups inside of each other, and with groups that call each other, (?1),
 // also side by side; workers have 80 KiB. All parentheses count: what is a group, only PCRE2 knows for certain.
 constexpr auto most_groups = 32;
-// Of the expression, in a message: the reason must have its place in a line of the log (vsl_reclen).
+// How much of the expression a message shows: the reason must have its place in a line of the log (vsl_reclen).
 constexpr std::size_t most_shown = 100;
 
 std::string error_text(int error) {
@@ -38,13 +38,12 @@ Pattern::Pattern(const char* text) {
     const std::string shown = "the regular expression \"" + printable(text, most_shown) + "\" ";
     const std::string_view all = text;
     if (const auto groups = std::count(all.begin(), all.end(), '('); groups > most_groups) {
-        throw std::runtime_error(shown + "has " + std::to_string(groups) + " groups, more than " +
-                                 std::to_string(most_groups));
+        throw VclError(shown + "has " + std::to_string(groups) + " groups, more than " + std::to_string(most_groups));
     }
     int error = 0, offset = 0;
     compiled_ = VRE_compile(text, 0, &error, &offset, 0);
     if (compiled_ == nullptr) {
-        throw std::runtime_error(shown + "is wrong at byte " + std::to_string(offset) + ": " + error_text(error));
+        throw VclError(shown + "is wrong at byte " + std::to_string(offset) + ": " + error_text(error));
     }
 }
 
@@ -63,7 +62,7 @@ bool Pattern::matches(std::string_view text) const {
         return true;
     }
     if (result != VRE_ERROR_NOMATCH) {
-        throw std::runtime_error("the regular expression cannot be matched: " + error_text(result));
+        throw VclError("the regular expression cannot be matched: " + error_text(result));
     }
     return false;
 }

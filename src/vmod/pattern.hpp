@@ -10,14 +10,14 @@ namespace tinykvm::vmod {
 
 class Pattern {
   public:
-    // An empty or null text matches everything. Throws std::runtime_error that says what is wrong with it, and where;
+    // An empty or null text matches everything. Throws VclError that says what is wrong with it, and where;
     // more than 32 groups are, too, because the text may be a client's.
     explicit Pattern(const char* text);
     ~Pattern();
     Pattern(const Pattern&) = delete;
     Pattern& operator=(const Pattern&) = delete;
 
-    // Throws std::runtime_error when finding out takes too many steps.
+    // Throws VclError when finding out takes too many steps.
     bool matches(std::string_view text) const;
 
   private:

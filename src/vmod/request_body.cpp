@@ -13,9 +13,9 @@ namespace tinykvm::vmod {
 
 namespace {
 
-constexpr auto patience_without_pieces = std::chrono::seconds(5);  // on top of that with slow ones
+constexpr auto patience_without_pieces = std::chrono::seconds(5);  // in addition to that of BodyPace
 
-// Handed through Varnish's iterators, which exceptions must not cross.
+// What is handed through Varnish's iterators. Exceptions must not cross them, so a failure waits here.
 struct BodyReader {
     const TakePiece& take;
     std::optional<host::Failure> failure;
@@ -69,8 +69,8 @@ void read_request_body(struct busyobj* bo, host::RequestVm& vm) {
     }
     host::BodyPace pace(Clock::now());
     const auto is_too_slow = [&pace] { return pace.is_too_slow(Clock::now()); };
-    // Reading may also go on without a piece to show for it: the length of a chunk may have any number of zeros. That
-    // ends with the connection; with HTTP/2 others use it, too, so it comes later.
+    // Reading may also go on without a piece to show for it: the length of a chunk may have any number of zeros. Only
+    // closing the connection ends that; with HTTP/2 other requests use it, too, so it is closed later.
     const auto is_stuck = [&pace] { return pace.is_too_slow(Clock::now() - patience_without_pieces); };
     const bool is_here = bo->bereq_body != nullptr || bo->req->req_body_status == BS_CACHED;
     const host::IsClientGone give_up = is_here ? host::IsClientGone() : is_stuck;

@@ -1,9 +1,9 @@
 #include "src/vmod/text_reply.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 
+#include "src/vmod/errors.hpp"
 #include "src/vmod/header.hpp"
 #include "src/vmod/varnish_request.hpp"
 
@@ -11,7 +11,7 @@ namespace tinykvm::vmod {
 
 namespace {
 
-// In the workspace of the fetch.
+// The text of a reply, in the workspace of the fetch.
 struct Text {
     static constexpr unsigned expected_magic = 0x7B4D0005;
     unsigned magic;
@@ -61,7 +61,7 @@ void reply_with_text(struct busyobj* bo, std::uint16_t status, std::string_view 
     }
     if (!fits || WS_Overflowed(bo->ws) ||
         tinykvm_open_connection(bo, sends_body ? static_cast<ssize_t>(text.size()) : 0, nullptr) != 0) {
-        throw std::length_error("workspace_backend is too small");
+        throw NoRoom("workspace_backend is too small");
     }
 }
 

@@ -1,6 +1,6 @@
 // An answer to a fetch that we give ourselves, with a short text as its body: for directors that are no programs.
 //
-// In the thread of the fetch.
+// Thread safety: the thread of the fetch.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace tinykvm::vmod {
 
-// For gethdrs, which then returns 0. It is never cached. Throws std::length_error when the workspace is full.
+// Called by gethdrs, which then returns 0. It is never cached. Throws NoRoom when the workspace is full.
 void reply_with_text(struct busyobj* bo, std::uint16_t status, std::string_view text);
 
 // The finish method of such directors.

@@ -23,7 +23,7 @@ bool describes_body(std::string_view line) {
            host::same_name(name, "Expect");
 }
 
-// A field as the message to a client would have it; empty when it would not.
+// The value of a field as the message to a client would have it; empty when it would not have the field.
 std::string value_in(const host::Response& response, std::string_view name, std::string value) {
     const auto look = [&](std::string_view line) {
         std::string why;
@@ -133,7 +133,7 @@ void VarnishRequest::ask_for_body() {
 host::IsClientGone client_gone(VRT_CTX) {
     const struct sess* session = nullptr;
     if (ctx->bo != nullptr) {
-        // What may be cached is of use to others, too.
+        // A response that may be cached is of use to other clients, too.
         const struct objcore* object = ctx->bo->fetch_objcore;
         session = object != nullptr && (object->flags & OC_F_PRIVATE) != 0 ? ctx->bo->sp : nullptr;
     } else if (ctx->req != nullptr) {

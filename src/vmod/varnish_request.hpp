@@ -1,4 +1,4 @@
-// Varnish's request as the api's request: the current one of a VRT context, or the one a backend was given.
+// Varnish's request as a host::Request: the current one of a VRT context, or the one a backend was given.
 //
 // Borrows strings of the workspace: they live as long as the task.
 #pragma once
@@ -18,7 +18,7 @@ namespace tinykvm::vmod {
 
 class VarnishRequest {
   public:
-    // Of a fetch: method, URL (unless `url` is not empty), headers, content type.
+    // The request of a fetch: method, URL (unless `url` is not empty), headers, content type.
     VarnishRequest(const struct http* message, std::string_view url, std::string_view argument);
     // A GET of its own, with the headers of the current request if there is one.
     static VarnishRequest get(VRT_CTX, std::string_view url, std::string_view argument);
@@ -29,7 +29,7 @@ class VarnishRequest {
 
     // The answer to a HEAD is the header of that to a GET.
     void ask_for_body();
-    // Nobody waits for a fetch in the background, not even the self-request that was the reason for it.
+    // No request waits for a fetch in the background, not even the self-request that was the reason for it.
     void forget_who_waits() { request_.origin.request = 0; }
 
     VarnishRequest(VarnishRequest&&) = default;  // the request refers to the vectors, which keep their memory
@@ -42,7 +42,7 @@ class VarnishRequest {
     VarnishRequest() = default;
     void take_headers(const struct http* message);
 
-    std::vector<std::string> own_lines_;  // of those below that are not in the workspace
+    std::vector<std::string> own_lines_;  // the lines of headers_ that are not in the workspace
     std::vector<std::string_view> headers_;
     host::Request request_;
 };

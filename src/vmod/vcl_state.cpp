@@ -1,9 +1,8 @@
 #include "src/vmod/vcl_state.hpp"
 
-#include <stdexcept>
-
 #include "src/vmod/backend.hpp"
 #include "src/vmod/counters.hpp"
+#include "src/vmod/errors.hpp"
 #include "src/vmod/fetch_link.hpp"
 #include "src/vmod/guard.hpp"
 #include "src/vmod/live_update.hpp"
@@ -17,7 +16,7 @@ namespace {
 void add_director(VRT_CTX, ProgramBackend& backend) {
     backend.director = VRT_AddDirector(ctx, director_methods(), &backend, "%s", backend.name.c_str());
     if (backend.director == nullptr) {
-        throw std::runtime_error("no director for program \"" + backend.name + "\"");
+        throw VclError("no director for program \"" + backend.name + "\"");
     }
 }
 
@@ -57,7 +56,7 @@ void VclState::add_backend(VRT_CTX, host::ProgramService& service) {
         updater_ = VRT_AddDirector(ctx, live_update_methods(), this, "live_update");
     }
     if (updater_ == nullptr) {
-        throw std::runtime_error("no director for live updates");
+        throw VclError("no director for live updates");
     }
     auto backend = std::make_unique<ProgramBackend>();
     backend->name = service.name();

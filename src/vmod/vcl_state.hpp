@@ -28,13 +28,13 @@ class VclState {
     static constexpr unsigned expected_magic = 0x7B4D0002;
     unsigned magic = expected_magic;
 
-    // Throws std::runtime_error when there is no director to be had.
+    // Throws VclError when Varnish gives it no director.
     explicit VclState(VRT_CTX);
     ~VclState();  // after discard()
     VclState(const VclState&) = delete;
     VclState& operator=(const VclState&) = delete;
 
-    // Throws host::ConfigError, or std::runtime_error when there is no director to be had.
+    // Throws host::ConfigError, or VclError when Varnish gives it no director.
     void configure(VRT_CTX, std::string_view name, std::string_view json);
     // The same for the programs of a library; also throws host::Failure. Not strict: programs whose settings are wrong
     // are not served, and nothing is thrown for them.

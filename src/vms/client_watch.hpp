@@ -7,14 +7,14 @@
 
 namespace tinykvm::host {
 
-// Asked now and then while somebody waits: has the client gone? Null: there always is one.
+// Asked now and then while a request waits or runs: has its client gone? Null: no client can go.
 using IsClientGone = std::function<bool()>;
 
 // While it lives, `leave` is called, again and again, once `gone` has said yes. Both are borrowed and called on a
 // thread of their own, never after the destructor has returned. A null `gone` costs nothing.
 class ClientWatch {
   public:
-    // Does nothing when there is no thread to be had.
+    // Does nothing when no thread can be started.
     ClientWatch(const IsClientGone& gone, const std::function<void()>& leave) noexcept;
     ClientWatch(const IsClientGone&&, const std::function<void()>&) = delete;  // temporary ones would be gone at once
     ClientWatch(const IsClientGone&, const std::function<void()>&&) = delete;

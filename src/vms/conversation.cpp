@@ -32,7 +32,7 @@ bool lacks_body(const Response& response) {
     return response.body_size == 0 && response.status / 100 == 2 && response.status != 204 && response.status != 205;
 }
 
-// How many bytes of a body are kept for a second chance; 0: there is none that would need them.
+// How many bytes of a body are kept for a second chance; 0: no second chance needs them.
 std::size_t kept_body_limit(const BootedProgram& program) {
     const bool has_handler = program.registration.callback(abi::Callback::on_error) != 0;
     const auto& attempts = program.config.on_error;
@@ -52,7 +52,7 @@ Conversation::Conversation(ProgramFork& fork, VmSlot& slot, const Request& reque
       guest_(fork, slot, time_),
       program_call_(guest_, fork.program().registration, fork.calls(), fork.layout(), request_),
       kept_body_(kept_body_limit(fork.program()), std::move(buffer)),
-      // The layout alone changes memory.
+      // Laying out the request changes memory before the guest runs.
       leftover_(fork.calls().is_ephemeral() ? Leftover::spoiled : Leftover::nothing) {}
 
 void Conversation::lay_out() { fork_.layout().begin(guest_.memory(), guest_.request_area(), request_); }
@@ -75,7 +75,7 @@ bool Conversation::append_body(std::span<const std::byte>& data) {
         return false;
     }
     if (outcome_.answered || piece_failure_) {
-        data = {};  // nobody wants the rest
+        data = {};  // the program needs no more of it
         return false;
     }
     const std::size_t size = std::min<std::size_t>(data.size(), request_piece_size - layout.request().content_len);
@@ -101,7 +101,7 @@ VmState Conversation::perform(GuestWork work) {
             if (piece_failure_) {
                 std::rethrow_exception(std::exchange(piece_failure_, nullptr));
             }
-            if (!outcome_.answered) {  // else it was before the end of the body
+            if (!outcome_.answered) {  // the program may have answered before the end of the body
                 set_answer(program_call_.expect_answer(program_call_.call(time_.deadline())));
             }
         });
@@ -240,7 +240,7 @@ void Conversation::answer_with_kept_body() {
     response.status = 200;
     response.content_type = request_.content_type;
     response.body_size = kept_body_.bytes().size();
-    // What else the client said about its form is still true.
+    // The encoding of the body is still that of the request.
     for (const std::string_view line : request_.headers) {
         if (is_field(line, "Content-Encoding")) {
             response.headers.emplace_back(line);

@@ -33,7 +33,7 @@ struct Outcome {
     bool answered = false;
     Response response;              // when answered
     std::vector<Failure> failures;  // what went wrong, in order; a second chance may still have answered
-    std::vector<std::string> log;   // lines the program (or we about it) logged
+    std::vector<std::string> log;   // lines that the program logged, or the host about it
 };
 
 // What the guest runs for.
@@ -55,26 +55,26 @@ class Conversation {
     void lay_out();
     // How many more bytes of body the request may have.
     std::size_t body_room() const;
-    // What there is of the body, to be kept for a second chance.
+    // Keeps a part of the body for a second chance.
     void keep_body(std::span<const std::byte> data);
-    // The same, to be laid out: takes it from the front of `data`. True: the guest has to take a piece of the body
-    // before there can be more.
+    // Lays out a part of the body, which is taken from the front of `data`. True: the guest has to take a piece of the
+    // body before there can be more.
     bool append_body(std::span<const std::byte>& data);
-    // The guest is about to hear of the request; may be repeated.
+    // The guest is about to be called for the request; may be repeated.
     void start();
     Outcome take_outcome();
     // Has the guest to make a piece of the answer before there is something at `offset`?
     bool needs_response_piece(const Response& response, std::size_t offset);
-    // The guest was run for it. Throws Failure when it could not be made.
+    // The guest was run for the piece. Throws Failure when it could not be made.
     void expect_response_piece();
     // See RequestVm::body().
     std::span<const std::byte> body(const Response& response, std::size_t offset);
     Leftover leftover() const { return leftover_; }
     std::vector<std::byte> take_buffer() { return kept_body_.take_buffer(); }
 
-    // --- For the thread that runs the guest; nothing of that throws. Returns the state that follows.
+    // --- For the thread that runs the guest. These do not throw, and return the state that follows.
     VmState perform(GuestWork work);
-    // The guest was called inside, where it waited, and left like this: on to the answer.
+    // The guest was called inside, where it waited, and left with this stop or this exception. Goes on to the answer.
     VmState perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown);
 
     // --- For a call inside the guest (GuestRunner::run_inside)
@@ -103,7 +103,7 @@ class Conversation {
     KeptBody kept_body_;
     bool answers_with_kept_body_ = false;
     Outcome outcome_;
-    std::optional<Clock::time_point> started_at_;  // the guest has heard of the request
+    std::optional<Clock::time_point> started_at_;  // when the guest was first called for the request
     std::exception_ptr piece_failure_;             // of the last piece of either body
     Leftover leftover_;
 };

@@ -14,7 +14,7 @@ namespace tinykvm::host {
 struct FailedRun {
     std::exception_ptr thrown;
     std::optional<FailureKind> interrupted;  // why the guest was interrupted, if it was
-    bool is_error_handler = false;           // it was the second chance of the request
+    bool is_error_handler = false;           // this was the second chance of the request
     std::chrono::microseconds time_allowed{0};
 };
 

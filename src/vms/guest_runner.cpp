@@ -37,11 +37,10 @@ void GuestRunner::perform() { slot_.end_run(conversation_->perform(work_)); }
 void GuestRunner::run_here(const IsClientGone& gone) {
     const std::function<void()> leave = [this] { slot_.interrupt(FailureKind::client_gone); };
     const ClientWatch watch(gone, leave);
-    const std::uint64_t begin = thread_microseconds();
+    const CountedCpuTime counted(fork_.statistics());
     GuestOutput::attach(&fork_.output());
     stack_.run([this] { perform(); });
     GuestOutput::attach(nullptr);
-    fork_.statistics().add(Counter::cpu_time, thread_microseconds() - begin);
 }
 
 void GuestRunner::reset_here() {
@@ -68,7 +67,7 @@ void GuestRunner::run_inside(const IsClientGone& gone) {
     }
 }
 
-// True when the request is answered. Otherwise the VM's thread is on it, or will be.
+// True when the request is answered. Otherwise the VM's thread serves it, now or soon.
 bool GuestRunner::call_inside() {
     const MutexLock mailbox(mailbox_mutex_);
     if (!slot_.thread_is_inside()) {
@@ -100,7 +99,7 @@ bool GuestRunner::call_inside() {
     }
     if (!response) {
         spin_permit_.give_back();
-        return false;  // the thread goes on, or says what is wrong
+        return false;  // the VM's thread goes on, or reports what is wrong
     }
     conversation_->complete_inside(*std::move(response), called_at_);
     answered_inside_ = true;
@@ -108,7 +107,7 @@ bool GuestRunner::call_inside() {
     return true;
 }
 
-// Until the guest stops in the mailbox, or leaves, or it has taken too long.
+// Listens until the guest stops in the mailbox, or leaves, or has taken too long.
 std::optional<Stop> GuestRunner::listen(Clock::time_point until) {
     Fork& fork = fork_.get();
     for (unsigned i = 1; !guest_left_.load(); ++i) {
@@ -134,7 +133,7 @@ bool GuestRunner::prepare_to_wait(Leftover leftover) {
             return true;
         }
     } catch (const std::exception&) {
-        // The next request meets it, too.
+        // The next request meets the same error, and reports it.
     }
     spin_permit_.give_back();
     return false;
@@ -155,7 +154,7 @@ void GuestRunner::wait_inside() {
         fork_.count();
         slot_.left_guest();
         if (!thrown && (!stop || answered_inside_)) {
-            return;  // nobody called, or the holder has the answer
+            return;  // there was no call, or the holder has the answer
         }
         conversation_->time().spend(Clock::now() - called_at_);
     }

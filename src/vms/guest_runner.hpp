@@ -3,7 +3,7 @@
 // run_here       on the thread of the lease's holder, on a stack of the VM's: threads of a server may have small ones.
 // run_on_thread  on the VM's thread, where a vCPU that changes threads is expensive (kernels before 6.13). The request
 //                changes hands twice.
-// run_inside     nobody enters the guest: the VM's thread is inside it already, where the guest spins and waits for a
+// run_inside     no thread enters the guest: the VM's own is inside it already, where the guest spins and waits for a
 //                call (`poll`). The holder brings the call through shared memory, and looks for the answer there.
 //
 // Thread safety: see the groups below. A RequestVm owns it; borrows the slot and the fork.

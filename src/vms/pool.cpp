@@ -33,7 +33,7 @@ Pool::Pool(std::shared_ptr<const BootedProgram> program, CounterSink& counters)
     : Pool(std::move(program), std::make_shared<ProgramStatistics>(counters)) {}
 
 Pool::~Pool() {
-    // Nobody holds a lease any more, so every thread ends.
+    // There are no more leases, so every thread ends.
     close(std::chrono::milliseconds(0));
     const MutexLock lock(mutex_);
     while (!vms_.empty()) {
@@ -101,16 +101,16 @@ RequestVm* Pool::take_idle() {
     return vm;
 }
 
-// Null: sent away.
+// Null: the request is sent away, because the pool is retired.
 RequestVm* Pool::wait_in_line(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) {
     const auto begin = Clock::now();
     Waiter me;
-    require_hope(me, inside_of);
+    refuse_hopeless_wait(me, inside_of);
     join_line(me);
     try {
         make_vms_for_waiters();
     } catch (...) {
-        if (vms_.empty()) {  // else one of them serves us in time
+        if (vms_.empty()) {  // else one of them will serve this request
             leave_line(me);
             throw;
         }
@@ -127,7 +127,7 @@ RequestVm* Pool::wait_in_line(Deadline until, const IsClientGone& gone, WaitGrap
                                                       " ms); " + std::to_string(vms_.size()) + " in use, " +
                                                       std::to_string(waiters_.size() - 1) + " other requests waiting");
         } else if (Clock::now() >= until) {
-            me.served.wait_until(mutex_, Clock::now() + look_around);  // it is being built
+            me.served.wait_until(mutex_, Clock::now() + look_around);  // its VM is being built
         }
         if (gone && !me.is_done()) {
             bool left = false;
@@ -150,12 +150,12 @@ RequestVm* Pool::wait_in_line(Deadline until, const IsClientGone& gone, WaitGrap
     throw Failure(*me.failure);
 }
 
-void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
+void Pool::refuse_hopeless_wait(Waiter& waiter, WaitGraph::Id inside_of) {
     const unsigned vms = program_->config.concurrency;
     if (inside_of == 0) {
         return;
     }
-    // The same address as that of its VMs' home.
+    // The same address as that of the observer of its VMs, which stands for the pool in the graph.
     auto entry = WaitGraph::of_process().begin_wait(static_cast<Observer*>(this), vms, inside_of);
     if (!entry) {
         throw Failure(FailureKind::busy,
@@ -163,12 +163,12 @@ void Pool::require_hope(Waiter& waiter, WaitGraph::Id inside_of) {
                           ") wait for requests to Varnish that need another one: the program asks for what it answers "
                           "itself, directly or through other programs; give it more concurrency");
     }
-    waiter.known = *std::move(entry);
+    waiter.graph_entry = *std::move(entry);
     waiter.is_inside = true;
 }
 
-// First come, first served; but requests that others wait for, who may hold VMs of this pool, are before those of
-// clients.
+// First come, first served; but requests inside of self-requests, for which VMs of this pool may wait, go before those
+// of clients.
 void Pool::join_line(Waiter& waiter) {
     const auto is_of_client = [](const Waiter* one) { return !one->is_inside; };
     waiters_.insert(waiter.is_inside ? std::find_if(waiters_.begin(), waiters_.end(), is_of_client) : waiters_.end(),
@@ -185,7 +185,7 @@ bool Pool::is_promised_a_vm(const Waiter& waiter) const {
 
 void Pool::make_vms_for_waiters() {
     while (state_ == State::open && building_.size() < waiters_.size() && vms_.size() < program_->config.concurrency) {
-        // Its thread reports here, but not before we let go of the mutex.
+        // Its thread reports to this pool, but not before the mutex is free.
         vms_.push_back(std::make_unique<RequestVm>(program_, *statistics_, static_cast<Observer&>(*this)));
         building_.insert(vms_.back().get());
     }
@@ -194,7 +194,7 @@ void Pool::make_vms_for_waiters() {
 void Pool::fail_waiters(const Failure& failure) {
     for (Waiter* waiter : waiters_) {
         waiter->failure = failure;
-        waiter->known.end();
+        waiter->graph_entry.end();
         waiter->served.notify_one();
     }
     waiters_.clear();
@@ -214,7 +214,7 @@ void Pool::vm_idle(RequestVm& vm) {
     waiters_.pop_front();
     vm.reserve();
     first->vm = &vm;
-    first->known.end();
+    first->graph_entry.end();
     first->served.notify_one();
 }
 
@@ -250,7 +250,7 @@ void Pool::retire() {
     state_ = State::retired;
     for (Waiter* waiter : waiters_) {
         waiter->sent_away = true;
-        waiter->known.end();
+        waiter->graph_entry.end();
         waiter->served.notify_one();
     }
     waiters_.clear();

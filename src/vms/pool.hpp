@@ -1,7 +1,7 @@
 // The request VMs of a program: made when they are first needed, at most `concurrency` of them; requests that
 // find none wait in line.
 //
-// Thread safety: any thread. Lives as long as somebody holds a lease.
+// Thread safety: any thread. Each lease keeps its pool alive.
 #pragma once
 
 #include <cstddef>
@@ -56,13 +56,13 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     // One that is free right now; an empty lease when there is none, or others wait.
     Lease try_acquire();
 
-    // Another pool takes over: who waits is sent away, free VMs go, and the others when they are given back.
+    // Another pool takes over: requests that wait are sent away, free VMs end, and the others when they are given back.
     void retire();
-    // Ends everything: who waits fails, guests that run are interrupted, free VMs go. Waits at most `patience`
-    // for VMs that somebody holds; those end when they are given back.
+    // Ends everything: requests that wait fail, guests that run are interrupted, free VMs end. Waits at most `patience`
+    // for VMs that are leased; those that still are end when they are given back.
     void close(std::chrono::milliseconds patience);
-    // For one that is retired or closed: have all VMs gone, and their threads? To be asked now and then, because it
-    // also repeats interrupts that came too early.
+    // For a pool that is retired or closed: have all VMs and their threads ended? It has to be asked now and then,
+    // because it also repeats interrupts that came too early.
     bool has_ended();
 
     // For tests and displays.
@@ -83,8 +83,8 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
         RequestVm* vm = nullptr;
         bool sent_away = false;
         std::optional<Failure> failure;
-        bool is_inside = false;  // of a self-request
-        WaitGraph::Entry known;  // of such a wait; ends when a VM is given, not when that is noticed
+        bool is_inside = false;        // of a self-request
+        WaitGraph::Entry graph_entry;  // for such a wait; ends when a VM is given, not when that is noticed
 
         bool is_done() const { return vm != nullptr || sent_away || failure; }
     };
@@ -95,7 +95,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
 
     RequestVm* take_idle() TINYKVM_REQUIRES(mutex_);  // null: there is none, or others wait
     RequestVm* wait_in_line(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) TINYKVM_REQUIRES(mutex_);
-    void require_hope(Waiter& waiter, WaitGraph::Id inside_of);
+    void refuse_hopeless_wait(Waiter& waiter, WaitGraph::Id inside_of);
     void join_line(Waiter& waiter) TINYKVM_REQUIRES(mutex_);
     void leave_line(Waiter& waiter) TINYKVM_REQUIRES(mutex_);
     bool is_promised_a_vm(const Waiter& waiter) const TINYKVM_REQUIRES(mutex_);
@@ -115,7 +115,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     // The last one in is the first one out: its memory is warm.
     std::vector<RequestVm*> idle_ TINYKVM_GUARDED_BY(mutex_);
     std::deque<Waiter*> waiters_ TINYKVM_GUARDED_BY(mutex_);
-    std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // have never been idle yet
+    std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // those that were never idle yet
     State state_ TINYKVM_GUARDED_BY(mutex_) = State::open;
 };
 

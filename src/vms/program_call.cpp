@@ -34,10 +34,11 @@ Stop ProgramCall::call(const CallPlan& planned, Deadline deadline) {
     return guest_.call(registration_.callback(planned.callback), planned.list(), calls_, deadline);
 }
 
-// With the piece that is laid out. At the end of the body that is nothing, and may be for the callback that answers.
+// Calls the program with the piece that is laid out. At the end of the body the piece is empty, and the call may be one
+// of the callback that answers.
 Stop ProgramCall::call_with_piece(Deadline deadline) { return give_rest(call(*plan(), deadline), deadline); }
 
-// Where a paused program finds it.
+// Writes the request to where a paused program wants it.
 void ProgramCall::write_paused_request() {
     const GuestAddr wanted_at = calls_.registration().paused_request;
     if (!guest_.memory().write(wanted_at, layout_.request())) {
@@ -57,7 +58,7 @@ bool ProgramCall::has_taken_all(const Stop& stop) const {
     return registration_.callback(abi::Callback::post) == 0 || stop.values[0] == body_bytes_sent_;
 }
 
-// Of the piece with which the guest was called, and stopped like this.
+// Calls the guest, which was called with a piece and stopped like this, until it has taken all of that piece.
 Stop ProgramCall::give_rest(Stop stop, Deadline deadline) {
     while (wants_more(stop) && !has_taken_all(stop)) {
         const auto taken = static_cast<std::int64_t>(stop.values[0]);
@@ -98,7 +99,7 @@ std::optional<Response> ProgramCall::answer(const Stop& stop) const {
 Response ProgramCall::expect_answer(const Stop& stop) const {
     std::optional<Response> response = answer(stop);
     if (!response) {
-        throw no_answer(stop);
+        throw failure_for(stop);
     }
     return *std::move(response);
 }
@@ -116,7 +117,7 @@ bool ProgramCall::post(Fork& fork, Deadline deadline) {
         body_bytes_sent_ = layout_.request().content_len;
         return true;
     } catch (const std::exception&) {
-        return false;  // the same happens again where it can be said
+        return false;  // the same happens again in an ordinary call, which reports it
     }
 }
 

@@ -32,7 +32,7 @@ void ProgramFork::reset() {
             calls_.note(std::string("the VM could not be reset and is replaced: ") + error.what());
         }
         count_fork();
-        replace(nullptr);  // first: the host may not have room for two
+        replace(nullptr);  // destroyed first: the host may not have room for two
     }
     replace(std::make_unique<Fork>(program_->snapshot));
     statistics_.add(Counter::forks, 1);
@@ -82,8 +82,8 @@ void ProgramFork::count_fork() {
 
 void ProgramFork::count() {
     count_fork();
-    // Of a VM that is not reset after requests: all they have changed so far is there for the next one, and counts for
-    // it.
+    // A VM that is not reset after requests keeps all that they have changed so far, which counts for the next one,
+    // too.
     if (!calls_.is_ephemeral()) {
         statistics_.note_request_memory(fork_->memory().changes().peak_bytes());
     }

@@ -45,8 +45,8 @@ class ProgramFork {
     void interrupt() noexcept;
     void wake();
 
-    // Ends the locks of files before anybody can see the answer, or its last piece: the next request may be in another
-    // VM. Not of a program that is not ephemeral; there they are state like any other.
+    // Ends the locks of files. It is called before the client can see the answer, or its last piece, because the next
+    // request may be in another VM. Those of a program that is not ephemeral stay: they are state like any other.
     void end_locks();
     // Adds what the fork has done since the last time to the statistics.
     void count();

@@ -1,5 +1,5 @@
 // What one program has done, for displays: each request VM counts by itself, so that they do not slow each other down,
-// and the program's totals are their sum, with what those counted that are gone. Everything goes to the process's
+// and the program's totals are their sum, with what VMs counted that are gone. Everything goes to the process's
 // counters as well.
 //
 // Thread safety: any thread.
@@ -20,7 +20,7 @@
 
 namespace tinykvm::host {
 
-// By Counter.
+// Indexed by Counter.
 using CounterValues = std::array<std::uint64_t, counter_count>;
 
 inline std::uint64_t value_of(const CounterValues& values, Counter counter) {
@@ -67,7 +67,7 @@ class ProgramStatistics final : public CounterSink {
     ProgramStatistics(const ProgramStatistics&) = delete;
     ProgramStatistics& operator=(const ProgramStatistics&) = delete;
 
-    // What belongs to no machine.
+    // Counts what belongs to no machine.
     void add(Counter counter, std::uint64_t amount) noexcept override;
 
     // Fills in totals, peaks and machines.
@@ -83,7 +83,7 @@ class ProgramStatistics final : public CounterSink {
     std::set<const MachineStatistics*> machines_ TINYKVM_GUARDED_BY(mutex_);
 };
 
-// Of one request VM. Must go before its program's statistics.
+// The statistics of one request VM. They must be destroyed before those of its program.
 class MachineStatistics final : public CounterSink {
   public:
     MachineStatistics(ProgramStatistics& program, std::uint64_t memory_capacity, std::uint64_t snapshot_memory);

@@ -26,7 +26,7 @@ void RequestVm::shut_down() {
 
 void RequestVm::begin(const Request& request) {
     if (slot_.begin() && !request.soft_reset) {
-        // On the time of the client, which is why requests with soft_reset are best the only ones of a program.
+        // The client waits for this, which is why requests with soft_reset are best the only ones of a program.
         runner_.reset_here();
     }
     conversation_.emplace(fork_, slot_, request, std::exchange(body_buffer_, {}));
@@ -58,11 +58,11 @@ std::span<const std::byte> RequestVm::body(const Response& response, std::size_t
 }
 
 void RequestVm::release() {
-    (void)take_log();  // nobody has asked for what is left, and it is not the next client's
+    (void)take_log();  // lines that were not asked for must not reach the next client
     end_conversation();
     Observer& observer = observer_;
     if (slot_.release(leftover_)) {
-        observer.vm_idle(*this);  // not a member of this VM any more: it may be gone
+        observer.vm_idle(*this);  // not the member: this VM may be gone already
     }
 }
 
@@ -84,15 +84,18 @@ void RequestVm::thread_main() {
     GuestOutput::attach(&fork_.output());
     std::string why;
     leftover_ = Leftover::spoiled;  // there is no fork yet
-    bool alive = reset_after_request(why, false);
-    while (alive) {
-        const bool enters = runner_.prepare_to_wait(leftover_);
-        slot_.become_idle(enters, leftover_);
-        observer_.vm_idle(*this);
-        if (enters) {
-            runner_.wait_inside();
-        }
-        alive = serve_until_used(why);
+    try {
+        reset_after_request(false);
+        do {
+            const bool enters = runner_.prepare_to_wait(leftover_);
+            slot_.become_idle(enters, leftover_);
+            observer_.vm_idle(*this);
+            if (enters) {
+                runner_.wait_inside();
+            }
+        } while (serve_until_used());
+    } catch (const std::exception& error) {
+        why = error.what();
     }
     fork_.destroy();
     slot_.withdraw();
@@ -100,44 +103,34 @@ void RequestVm::thread_main() {
     observer_.vm_withdrawn(*this, why);
 }
 
-// Runs the guest for requests until the VM has to be made fit for another one, and does that. False: this VM ends.
-bool RequestVm::serve_until_used(std::string& why) {
+// Runs the guest for requests until the VM has to be made fit for another one, and does that. False: this VM was told
+// to end. Throws what making it fit throws.
+bool RequestVm::serve_until_used() {
     for (;;) {
         const VmSlot::Task task = slot_.await_task();
-        const std::uint64_t begin = thread_microseconds();
-        bool is_fit = false;
+        const CountedCpuTime counted(fork_.statistics());
         switch (task) {
             case VmSlot::Task::end: return false;
             case VmSlot::Task::run_guest: runner_.perform(); break;
-            case VmSlot::Task::reset: is_fit = reset_after_request(why, false); break;
-            case VmSlot::Task::reset_last: (void)reset_after_request(why, true); break;
-        }
-        fork_.statistics().add(Counter::cpu_time, thread_microseconds() - begin);
-        if (task != VmSlot::Task::run_guest) {
-            return is_fit;
+            case VmSlot::Task::reset: reset_after_request(false); return true;
+            case VmSlot::Task::reset_last: reset_after_request(true); return false;
         }
     }
 }
 
-// False, and the reason, when this VM has come to its end. The last request is undone as well: only then it is known
-// what it has taken.
-bool RequestVm::reset_after_request(std::string& why, bool is_last) {
-    try {
-        const bool ran = leftover_ == Leftover::kept || leftover_ == Leftover::soft;
-        if (ran && fork_.waits_paused() && !is_last) {
-            return_to_waiting_call();
-        }
-        if (leftover_ == Leftover::spoiled) {
-            fork_.reset();
-        } else {
-            fork_.count();
-        }
-        leftover_ = leftover_ == Leftover::soft ? Leftover::soft : Leftover::nothing;
-        return true;
-    } catch (const std::exception& error) {
-        why = error.what();
-        return false;
+// Throws what making a fork throws: then this VM has come to its end. The last request is undone as well, because only
+// then it is known what it has taken.
+void RequestVm::reset_after_request(bool is_last) {
+    const bool ran = leftover_ == Leftover::kept || leftover_ == Leftover::soft;
+    if (ran && fork_.waits_paused() && !is_last) {
+        return_to_waiting_call();
     }
+    if (leftover_ == Leftover::spoiled) {
+        fork_.reset();
+    } else {
+        fork_.count();
+    }
+    leftover_ = leftover_ == Leftover::soft ? Leftover::soft : Leftover::nothing;
 }
 
 // A paused program that is not reset goes on after its response, to where it waits for the next request.
@@ -151,7 +144,7 @@ void RequestVm::return_to_waiting_call() {
             return;
         }
     } catch (const std::exception&) {
-        // A VM that is reset waits as well.
+        // The VM is reset instead, after which it waits as well.
     }
     leftover_ = Leftover::spoiled;
 }

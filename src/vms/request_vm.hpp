@@ -29,7 +29,8 @@ namespace tinykvm::host {
 
 class RequestVm {
   public:
-    // Where a VM belongs. Called without any mutex of the VM's, by its thread or by that of its holder.
+    // What a VM reports to, which is its pool. Called without any mutex of the VM's, by its thread or by that of its
+    // holder.
     class Observer {
       public:
         virtual void vm_idle(RequestVm& vm) = 0;
@@ -52,7 +53,7 @@ class RequestVm {
     MachineStatistics& statistics() { return fork_.statistics(); }
     // What it does now. For a process that panics: waits for no mutex; nullopt when that of the VM is held.
     std::optional<VmState> state_unless_locked() noexcept { return slot_.state_unless_locked(); }
-    // Ends the thread as soon as nobody holds the VM.
+    // Ends the thread as soon as the VM is not leased.
     void retire() { slot_.retire(); }
     // The same, and interrupts a guest that runs. May be repeated.
     void shut_down();
@@ -81,8 +82,8 @@ class RequestVm {
   private:
     void end_conversation();
     void thread_main();
-    bool serve_until_used(std::string& why);
-    bool reset_after_request(std::string& why, bool is_last);
+    bool serve_until_used();
+    void reset_after_request(bool is_last);
     void return_to_waiting_call();
 
     Observer& observer_;

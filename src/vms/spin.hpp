@@ -1,4 +1,4 @@
-// How long it pays to wait by spinning, and who may.
+// How long it pays to wait by spinning, and which threads may.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,9 @@
 
 namespace tinykvm::host {
 
-// The right of one thread to spin. A thread that spins takes a CPU from nobody: spinning threads and requests that are
-// being served are together never more than the CPUs, and half of them at most spin; none does on a machine with one.
+// The right of one thread to spin. Spinning takes no CPU from other work: spinning threads and requests that are being
+// served are together never more than the CPUs, and at most half as many threads spin as there are CPUs; with one CPU
+// none does.
 //
 // Thread safety: as an atomic flag.
 class SpinPermit {
@@ -43,7 +44,7 @@ class SpinPermit {
     std::atomic<bool> held_{false};
 };
 
-// Lives as long as a request that somebody works on.
+// Lives as long as a request is being served.
 class ServedRequest {
   public:
     ServedRequest() { SpinPermit::served_.fetch_add(1); }
@@ -52,8 +53,8 @@ class ServedRequest {
     ServedRequest& operator=(const ServedRequest&) = delete;
 };
 
-// How long a VM waits inside its guest for the next request. With `auto` it follows the gaps between requests: as
-// long as they are short it is worth it, and a VM that nobody needs does not spin at all.
+// How long a VM waits inside its guest for the next request. With `auto` it follows the gaps between requests: as long
+// as they are short it is worth it, and a VM that gets no requests does not spin at all.
 //
 // Thread safety: one thread at a time.
 class SpinTime {

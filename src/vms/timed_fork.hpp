@@ -20,7 +20,7 @@ class TimedFork final : public Callable {
     GuestMemory& memory() override { return fork_.get().memory(); }
     RequestArea request_area() override { return fork_.get().request_area(); }
 
-    // As those of Fork. They throw Failure with the reason, too, when the run was interrupted before.
+    // The same calls as those of Fork. They throw Failure with the reason, too, when the run was interrupted before.
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
               Deadline deadline) override;
     Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);

@@ -118,7 +118,8 @@ bool VmSlot::release(Leftover leftover) {
     return true;
 }
 
-// Before the next request: to reset, to go back to where a paused program waits, to enter the guest, or to end.
+// Has the VM's thread to do something before the next request: to reset, to go back to where a paused program waits, to
+// enter the guest, or to end?
 bool VmSlot::needs_thread(Leftover leftover, bool is_soft) const {
     const bool ran = leftover == Leftover::kept || leftover == Leftover::soft;
     const bool enters = spin_time_.get().count() > 0 && thread_place_ == ThreadPlace::outside && !is_soft;

@@ -29,7 +29,7 @@ class VmSlot {
     // --- For the pool, any thread
     // Hands out a VM that is idle; any other state is a mistake of ours and ends the process.
     void reserve();
-    // Ends the thread as soon as nobody holds the VM.
+    // Ends the thread as soon as the VM is not leased.
     void retire();
     // Ends what the guest is doing, if it runs; may be lost in the instant before that, so it has to be repeated.
     void interrupt(FailureKind why);
@@ -42,12 +42,13 @@ class VmSlot {
     Way begin_run(bool is_request);
     // Waits until the VM's thread has run the guest. Looks for the client, and interrupts the guest when it has gone.
     void await_thread(const IsClientGone& gone);
-    // The guest that was called inside has its call, and may be interrupted. How long it may wait for another one.
+    // The guest that was called inside has its call, and may be interrupted. Returns how long it may wait for another
+    // one.
     std::chrono::microseconds called_inside();
     // It has answered. It may be called again, or its thread is to leave it.
     void answered_inside(bool may_be_called_again);
-    // Gives the VM back. True: it is idle, and may be gone at once with a pool that nobody needs. False: its thread
-    // makes it fit first.
+    // Gives the VM back. True: it is idle, and may be gone at once together with its pool. False: its thread makes it
+    // fit first.
     bool release(Leftover leftover);
 
     // --- For the thread that runs the guest
@@ -59,7 +60,7 @@ class VmSlot {
 
     // --- For the VM's thread
     void become_idle(bool enters, Leftover leftover);
-    // The guest was left in which the thread waited for calls.
+    // The thread has left the guest in which it waited for calls.
     void left_guest();
     enum class Task { run_guest, reset, reset_last, end };
     Task await_task();
@@ -84,7 +85,7 @@ class VmSlot {
     bool guest_runs_ TINYKVM_GUARDED_BY(mutex_) = false;
     std::optional<FailureKind> interrupted_ TINYKVM_GUARDED_BY(mutex_);  // of this lease
     SpinTime spin_time_ TINYKVM_GUARDED_BY(mutex_);
-    std::optional<ServedRequest> served_ TINYKVM_GUARDED_BY(mutex_);  // while somebody holds the VM
+    std::optional<ServedRequest> served_ TINYKVM_GUARDED_BY(mutex_);  // while the VM is leased
 };
 
 }  // namespace tinykvm::host
