@@ -1,5 +1,5 @@
-// System calls of a guest, with arguments that nobody would think of. An input is bytes for the guest's data, and then
-// calls: the number, and for each argument what kind it is.
+// System calls of a guest, with arguments of every kind. An input is bytes for the guest's data, and then calls: the
+// number, and for each argument what kind it is.
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// What a fuzzer thought of, taken apart byte by byte. After the end come zeros.
+// The input of a fuzzer, taken apart byte by byte. After the end come zeros.
 #pragma once
 
 #include <algorithm>

@@ -25,7 +25,7 @@ void act(Booted& guest, Fork& fork, Input& input) {
     const std::size_t word = what / 16;
     switch (what % 10) {
         case 0: write_mailbox(fork, 8 * word, input.number<std::uint64_t>(), 8); break;
-        case 1: write_mailbox(fork, 4 * (word % 2), input.byte() % 12, 4); break;  // a phase, or who listens
+        case 1: write_mailbox(fork, 4 * (word % 2), input.byte() % 12, 4); break;  // a phase, or which side listens
         case 2: write_mailbox(fork, 8 * word, guest.function("echo") + input.byte() - 1, 8); break;
         case 3: (void)fork.poll_call(guest.calls); break;
         case 4:

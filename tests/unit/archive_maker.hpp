@@ -1,4 +1,4 @@
-// Archives as others make them, and as nobody should.
+// Makes archives as other programs do, and archives that are wrong.
 #pragma once
 
 #include <archive.h>
@@ -56,7 +56,7 @@ inline std::string make_archive(ArchiveKind kind, const std::vector<ArchiveMembe
     return result;
 }
 
-// As .zst, of whatever it is.
+// Any bytes, compressed as .zst.
 inline std::string compress(const std::string& text) {
     std::string result(text.size() + 1000, '\0');
     std::size_t used = 0;

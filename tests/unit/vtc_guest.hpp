@@ -1,4 +1,4 @@
-// What the tests of src/ share: programs of tests/vtc, booted, and counters that can be looked at.
+// What the tests of src/ share: booted programs of tests/vtc, and counters that can be read.
 #pragma once
 
 #include <gtest/gtest.h>

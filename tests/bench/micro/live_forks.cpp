@@ -16,7 +16,7 @@ namespace tinykvm::bench {
 
 namespace {
 
-// Resident memory of this process that nobody shares, in KiB.
+// Resident memory of this process that is not shared, in KiB.
 double resident_kib() {
     std::ifstream rollup("/proc/self/smaps_rollup");
     double total = 0, value = 0;

@@ -21,7 +21,7 @@ void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);
 
-// Of the build, where the programs are that benchmarks run in guests.
+// The folder of the build with the programs that benchmarks run in guests.
 inline const std::string build_folder = TINYKVM_BUILD_DIR;
 
 template <typename Work>

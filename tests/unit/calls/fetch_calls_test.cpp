@@ -64,7 +64,7 @@ TEST_F(FetchTest, HostOfAFieldIsSentAndOpensNoDoor) {
                (request.starts_with("GET /away") ? elsewhere : "/here") + "\r\n\r\n";
     });
     const auto vms = pool(config({host_of(server), "localhost:" + std::to_string(other.port())}));
-    // Where it leads on the same server it is still sent, but no other server gets it.
+    // A redirect on the same server still gets the header, but no other server does.
     EXPECT_EQ(get(*vms, server.url("/"), "field:Host: name.example"), "200 200 [] 1 x");
     EXPECT_EQ(get(*vms, server.url("/away"), "field:host: name.example"), "200 200 [] 5 other");
     for (const std::string& request : server.requests()) {

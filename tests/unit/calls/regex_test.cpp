@@ -46,7 +46,7 @@ TEST(Regex, MatchSaysWhere) {
     EXPECT_EQ(match("\xFF", "\xFE\xFF"), Result::match) << "bytes, not characters";
 }
 
-// As many groups, each calling the next.
+// So many groups, each of which calls the next one.
 std::string calls_of_each_other(int count) {
     std::string pattern = "(?<=(?1))";
     for (int i = 0; i < count; i++) {

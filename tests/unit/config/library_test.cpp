@@ -23,7 +23,7 @@ struct NoCounters final : CounterSink {
 
 class LibraryTest : public testing::Test {
   protected:
-    // Where a library with this text is.
+    // Writes a library with this text, and returns its URI.
     std::string library(const std::string& text, const std::string& name = "library.json") {
         const std::string path = testing::TempDir() + name + "." + std::to_string(getpid());
         std::ofstream(path) << text;

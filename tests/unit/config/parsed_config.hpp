@@ -9,7 +9,7 @@
 
 namespace tinykvm::host::test {
 
-// What is said about it; "accepted": nothing.
+// What is wrong with a configuration, as ConfigError says it; "accepted" when nothing is.
 inline std::string complaint(std::string_view json) {
     try {
         (void)ConfigLayer::parse("p", json);

@@ -13,7 +13,7 @@
 namespace tinykvm::host {
 namespace {
 
-// Of a header; nullopt: it is none of ours.
+// The depth that a header line says; nullopt when it is another header.
 std::optional<unsigned> self_request_depth(std::string_view line) {
     const auto origin = self_request_origin(line);
     return origin ? std::optional(origin->depth) : std::nullopt;
@@ -112,7 +112,7 @@ TEST_F(SelfRequestsTest, ThroughThePrefix) {
     expect_counts(8, 5);
 }
 
-// Of a VCL that is being loaded, while a program that boots asks already.
+// As when a VCL is loaded while a program of it boots and makes requests already.
 TEST_F(SelfRequestsTest, MayBeConfiguredAnewMeanwhile) {
     HttpServer server([this](const std::string& request) {
         if (!request.starts_with("GET /on ")) {

@@ -44,7 +44,7 @@ TEST_F(WaitGraphTest, AllVmsHeldByNestedRequests) {
 TEST_F(WaitGraphTest, HopeIsWhateverElseMayEnd) {
     const auto first = graph.begin_self_request(&a, 0), second = graph.begin_self_request(&a, 0);
     auto wait_of_first = graph.begin_wait(&a, 2, first.id());
-    ASSERT_TRUE(wait_of_first);  // the second may be answered by somebody else
+    ASSERT_TRUE(wait_of_first);  // the second may be answered without it
     EXPECT_FALSE(graph.begin_wait(&a, 2, second.id()));
     wait_of_first->end();  // it has got one
     EXPECT_TRUE(graph.begin_wait(&a, 2, second.id()));
@@ -59,7 +59,7 @@ TEST_F(WaitGraphTest, TwoThatHoldWhatTheOtherNeeds) {
     EXPECT_TRUE(graph.begin_wait(&c, 1, of_b.id()));
 }
 
-// Also between many of them it is found without delay: what waits for any VM waits for this one, too.
+// A wait among many is found to be hopeless without delay, too: each wait for any VM waits for this one.
 TEST_F(WaitGraphTest, ManyThatHoldWhatTheNextOneNeeds) {
     constexpr std::size_t programs = 500;
     std::vector<char> pools(programs);
@@ -87,8 +87,8 @@ TEST_F(WaitGraphTest, WhatIsOverIsForgotten) {
     EXPECT_TRUE(graph.begin_wait(&a, 1, id));
 }
 
-// Of many chains that share pools no one is refused unless the others wait as well, and one that is refused lets the
-// others on: all come to an end.
+// Of many chains that share pools none is refused unless the others wait as well, and one that is refused lets the
+// others go on: all come to an end.
 TEST_F(WaitGraphTest, AnyNumberOfThreads) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; t++) {

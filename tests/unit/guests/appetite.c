@@ -53,7 +53,7 @@ static int step(uint64_t kind, uint64_t pages) {
     }
     case 7: return sbrk(-(intptr_t)(pages * page)) != (void *)-1;
     case 8: fill(heap, pages, 1); return 1;
-    case 9: fill(heap, pages, 0); return 1;                          // as it was, and nobody was told
+    case 9: fill(heap, pages, 0); return 1;                          // as it was, without a system call
     case 10: fill(heap + (heap_pages - pages) * page, pages, 1); return 1;  // other pages than 8
     case 11: return madvise(heap, pages * page, MADV_DONTNEED) == 0;
     case 12: {  // moves the last one
@@ -84,7 +84,7 @@ static void gorge_in_heap(void) {
     fill(heap, heap_pages, 1);
     answer(heap_pages);
 }
-// More than the limit, for a moment in which nobody looks.
+// Writes more than the limit for a moment, without leaving the guest.
 static void gorge_and_wipe(uint64_t pages) {
     fill(heap, pages, 1);
     fill(heap, pages, 0);

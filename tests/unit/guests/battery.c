@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
-// The cross-request battery (PITFALLS group A): `dirty` leaves its mark on everything a request can change, in a way
-// the tag chooses; `inspect` answers with a digest of everything a request can see. Whatever was dirtied before, the
-// digest is that of a first-ever request.
+// The cross-request battery: `dirty` leaves its mark on everything a request can change, in a way the tag chooses;
+// `inspect` answers with a digest of everything a request can see. Whatever was dirtied before, the digest is that of a
+// first-ever request.
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -108,7 +108,7 @@ static void spin_for_ever(int index) {
 }
 static void crash(int index) {
     static volatile int *volatile nowhere;
-    if (index == 0) *nowhere = 1; /* who is there also after leave() */
+    if (index == 0) *nowhere = 1; /* the thread that is there also after leave() */
     pause();
 }
 static void answer_from(int index) {

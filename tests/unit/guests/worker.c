@@ -181,7 +181,7 @@ static void answer_without_stack(void) {
                      :: "a"(10L), "D"(page - 8192), "S"(4 * 4096L), "d"(1L), [host] "r"(host), [answer] "i"(CALL_ANSWER)
                      : "rcx", "r11", "memory");
 }
-/* Behind an answer that nobody sees yet. */
+/* Makes host calls before it answers. */
 static void note_then_answer(uint64_t notes, uint64_t value) {
     for (uint64_t i = 0; i < notes; ++i) host_call(CALL_NOTE, i, value);
     answer(value);

@@ -51,7 +51,7 @@ class GenerationsTest : public VtcGuestTest {
         const Outcome outcome = lease->run(nullptr);
         return outcome.answered ? body_of(*lease, outcome) : to_string(outcome.failures.at(0).kind());
     }
-    // Of the process's virtual machines and our threads.
+    // How many threads this process has, with those of its VMs.
     static std::size_t threads() {
         std::size_t count = 0;
         for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -221,7 +221,8 @@ TEST_F(GenerationsTest, ColdGivesUpAnUpdate) {
     EXPECT_TRUE(service.wait_until_cold(soon()));
 }
 
-// What is in use for ever costs the end of a catalogue its time once, and ends with its lease all the same.
+// VMs that are in use for ever keep the end of a catalogue waiting once, not once for each, and still end with their
+// lease.
 TEST_F(GenerationsTest, CatalogueEndsInTime) {
     std::vector<Lease> leases;
     Catalogue catalogue({counters, [](const std::string&, std::string_view) {}});

@@ -101,7 +101,7 @@ TEST_F(WarmupTest, NothingOfTheRequestsIsInTheSnapshot) {
     EXPECT_EQ(counters[Counter::requests], 1u);
 }
 
-// The program goes on as if nobody had called: registers, too.
+// The program goes on as if it had not been called, with the registers it had.
 TEST_F(WarmupTest, ManyRequestsNeedNoMoreStackOrMemory) {
     ProgramConfig config = warm_config("request");
     config.warmup.num_requests = 2000;

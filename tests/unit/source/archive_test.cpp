@@ -87,7 +87,7 @@ TEST_P(ArchiveTest, WhatIsTooLargeIsRefusedWhileItIsUnpacked) {
     const std::string bomb = make_archive(GetParam(), {{"zeros", zeros}, {"prog", elf}});
     EXPECT_LT(bomb.size(), std::size_t{100000});
     EXPECT_EQ(unpack(bomb), elf);
-    // Nothing of a zip is unpacked that is not the program.
+    // Only the program in a zip is unpacked.
     EXPECT_EQ(unpack(bomb, {"prog"}, {.max_unpacked = 1000000}),
               GetParam() == ArchiveKind::zip ? elf : "the archive unpacks to more than 1000000 bytes");
     EXPECT_EQ(unpack(make_archive(GetParam(), {{"prog", elf + zeros}}), {"prog"}, {.program = {1000000}}),
@@ -158,8 +158,8 @@ TEST(Zip, WhatItSaysAboutItselfIsNotBelieved) {
     EXPECT_EQ(unpack("PK\3\4"), "the archive is damaged: it ends too early");
 }
 
-// By how many MiB the memory of a process grows at most while it does this. In a child, where nothing was freed before
-// that could be taken again.
+// By how many MiB the memory of a process grows at most while it does this. That is measured in a child, where no
+// memory was freed before that could be used again.
 std::size_t peak_of(const std::function<void()>& work) {
     int result[2];
     if (::pipe(result) != 0) return 0;
@@ -195,7 +195,7 @@ TEST_P(ArchiveTest, BombsTakeNoMemory) {
     EXPECT_EQ(unpack(program, {"prog"}, limits), "the archive has a program larger than 8 MiB (max_memory)");
     EXPECT_LT(peak_of([&] { (void)unpack(text, {"prog"}, limits); }), most_mebibytes);
     EXPECT_LT(peak_of([&] { (void)unpack(program, {"prog"}, limits); }), most_mebibytes);
-    // Of several programs the better one takes the place of the other.
+    // A program with a better name takes the place of one that was found before.
     const std::string large = elf + zeros.substr(0, limit - 1000);
     const std::string several = make_archive(GetParam(), {{"x", large}, {"y", large}, {"prog", large}});
     EXPECT_EQ(unpack(several, {"prog"}, limits), large);

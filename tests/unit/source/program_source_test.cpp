@@ -80,7 +80,7 @@ class SourceTest : public testing::Test {
     }
     void TearDown() override { std::filesystem::remove_all(folder); }
 
-    // What became of it: "", or the failure.
+    // Updates the copy, and returns "" or the failure.
     std::string update(const LocalCopy& copy, Deadline deadline = Clock::now() + seconds(60),
                        std::function<bool()> cancelled = nullptr) {
         log.clear();
@@ -236,7 +236,7 @@ TEST_F(SourceTest, CopyWithAWrongChecksumIsNoCopy) {
     origin.status = 200;
     EXPECT_EQ(update(copy), "");
     EXPECT_EQ(content(path), "first");
-    // Not even if the server says that it is the right one.
+    // A forged copy is not used even if the server says that it is up to date.
     write(path, "forged");
     EXPECT_EQ(update(copy), "");
     EXPECT_EQ(content(path), "first");
@@ -480,7 +480,7 @@ TEST_F(ProgramSourceTest, DownloadsHaveTheirChecksums) {
                   ": its sha256 is \"a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e\", not \"" +
                   std::string(64, '0') + "\"");
     EXPECT_EQ(content(folder + "/b"), "");
-    // Nor is one used that is there already.
+    // A copy that is there already is not used either.
     write(folder + "/b", "first");
     origin.status = 500;
     EXPECT_TRUE(contains(obtain(), "no copy at " + folder + "/b can be used (its sha256 is \"a7937b64")) << obtain();
@@ -498,7 +498,7 @@ TEST_F(ProgramSourceTest, NothingIsReadThatIsLargerThanItsMemory) {
     EXPECT_EQ(obtain(), path + ": the archive has a program larger than 2 MiB (max_memory)");
     config.uri = origin.url();
     EXPECT_EQ(obtain(), elf);
-    // What was there stays, and is used.
+    // The copy that was there stays, and is used.
     origin.become(large, "\"2\"");
     EXPECT_EQ(obtain(), elf);
     EXPECT_TRUE(contains(log, origin.url() + ": larger than 2 MiB (max_memory)")) << log;

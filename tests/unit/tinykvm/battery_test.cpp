@@ -1,5 +1,5 @@
-// The cross-request battery (PITFALLS group A): whatever a request did, the next one sees what a first-ever request
-// sees. TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated
+// The cross-request battery: whatever a request did, the next one sees what a first-ever request sees.
+// TINYKVM_BATTERY_PAIRS sets the number of pairs, over all modes (10,000; 100,000 on demand; fewer on emulated
 // machines).
 #include <sys/stat.h>
 
@@ -144,8 +144,8 @@ TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
     RecordProperty("pairs", n);
 }
 
-// Through the mailbox ("Calls without entering"): what a request of any kind left behind, no later one sees, however
-// that is called. Fewer pairs, because two threads that spin are slow beside other work.
+// Through the mailbox ("Calls without entering"): no request sees what any request before it has left, however it is
+// called. Fewer pairs, because two threads that spin are slow beside other work.
 TEST_P(Battery, ARequestInAGuestThatWaitsNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     const auto look_entered = [&](PolledFork& polled) {
@@ -201,7 +201,7 @@ TEST_P(Battery, RecycledMemoryIsTheSnapshotByteForByte) {
     }
 }
 
-// A2: the directory a request changed to is gone before the next one looks.
+// The directory a request changed to is gone before the next one looks.
 TEST_P(Battery, WorkingDirectoryIsTheSnapshots) {
     BootedGuest guest("battery", options_);
     Fork fork(guest.snapshot);

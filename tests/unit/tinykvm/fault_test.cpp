@@ -150,7 +150,7 @@ TEST(Fault, SignalsRaisedAreHandled) {
     EXPECT_EQ(guest.call(fork, "raise_signal", {SIGTERM}), static_cast<std::uint64_t>(SIGTERM));
 }
 
-// A21, A20: no page of the system block but the mailbox can be written, those of the tables not even be read.
+// No page of the system block but the mailbox can be written, those of the tables not even be read.
 TEST(Fault, SystemBlockCannotBeTouched) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);
@@ -213,7 +213,7 @@ TEST(Deadline, EndsEverythingThatDoesNotEnd) {
     EXPECT_EQ(fork.statistics().rebuilds, 0u);
 }
 
-// A11: stopped at random instants, then used again at once.
+// Stopped at random instants, then used again at once.
 TEST(Deadline, AForkStoppedAnywhereServesTheNextCall) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);

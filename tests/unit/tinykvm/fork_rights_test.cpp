@@ -16,8 +16,8 @@ namespace {
 using test::BootedGuest;
 using test::error_of;
 
-// What the program had given up before it waited, no fork may do: its page tables say so, or when a request changed
-// something there, the host's mappings.
+// No fork has rights that the program had given up before it waited: its page tables see to that, or the host's
+// mappings, when a request has changed something there.
 TEST(ForkMemory, HasTheRightsItHadWhenTheProgramWaited) {
     constexpr std::uint64_t mprotect = 10, mmap = 9, munmap = 11, block = std::uint64_t{2} << 20;
     constexpr std::uint64_t data = 0xC3C3C3C3C3C3C3C3;
@@ -137,7 +137,7 @@ class ForkRights : public testing::Test {
     std::int64_t protect(GuestAddr at, std::size_t size, int protection) {
         return linux_call(SYS_mprotect, {at, size, static_cast<std::uint64_t>(protection)});
     }
-    // Of worker's mixed_memory.
+    // The address of a page of worker's mixed_memory.
     GuestAddr page(int n) const { return mixed + static_cast<GuestAddr>(n) * page_size; }
 
     static constexpr GuestAddr closed = 0x5000001000;
@@ -212,10 +212,10 @@ TEST_F(ForkRights, MappingsOfARequestHaveTheirs) {
     for (int round = 0; round < 2; ++round) {
         expect_read_only(map(0, 3 * page_size, PROT_READ) + page_size, "small");
         expect_read_only(map(0, std::size_t{6} << 20, PROT_READ) + (std::size_t{4} << 20), "large");
-        // At the place of what was writable.
+        // A mapping takes the place of a writable page.
         EXPECT_EQ(map(page(0), page_size, PROT_READ, MAP_FIXED), page(0));
         expect_read_only(page(0), "replaced");
-        // Where nobody may map, so it is elsewhere.
+        // Nothing can be mapped there, so the mapping is placed elsewhere.
         const GuestAddr moved = map(closed, 8 * page_size, PROT_READ, MAP_FIXED);
         EXPECT_NE(moved, closed);
         expect_read_only(moved, "moved");
@@ -225,10 +225,10 @@ TEST_F(ForkRights, MappingsOfARequestHaveTheirs) {
         expect_answers(closed, false, "closed");
         EXPECT_EQ(protect(closed, page_size, PROT_READ | PROT_WRITE), -ENOMEM);
         expect_refused("write_to", closed, "closed");
-        // Behind shared memory that does not end with its block.
+        // After shared memory that does not end with its block.
         const GuestAddr shared_end = fork.memory().shared().end;
-        expect_answers(shared_end, false, "behind shared memory");
-        expect_refused("read_from", shared_end, "behind shared memory");
+        expect_answers(shared_end, false, "after shared memory");
+        expect_refused("read_from", shared_end, "after shared memory");
         EXPECT_EQ(guest.call(fork, "write_to", {shared_end - 8, 5}), 1u);
         fork.reset();
         // mremap takes its source's rights along.

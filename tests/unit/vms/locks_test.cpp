@@ -24,7 +24,7 @@ class LocksTest : public VtcGuestTest {
         return config;
     }
 
-    // What a request finds while another one has its answer, and has not given its VM back.
+    // What a request finds of the locks of another one, which is answered and has not given its VM back.
     std::string found_beside(Pool& pool, const std::string& how) {
         Lease lease = pool.acquire(soon(), nullptr);
         Request request;
@@ -51,7 +51,7 @@ TEST_F(LocksTest, EndWithTheAnswer) {
     vms->close(std::chrono::seconds(300));
 }
 
-// Also of one that is called inside its guest.
+// Locks of a program that is called inside its guest end with the answer as well.
 TEST_F(LocksTest, EndWithTheAnswerWhenVmsPoll) {
     ProgramConfig polling = config();
     polling.poll.time = std::chrono::microseconds(500000);

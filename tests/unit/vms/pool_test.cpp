@@ -52,7 +52,7 @@ TEST_F(PoolTest, WhoDoesNotWaitGetsAFreeVmOrNone) {
     Lease held = vms->try_acquire();
     ASSERT_TRUE(held);
     EXPECT_FALSE(vms->try_acquire());
-    // It does not overtake those who wait in line.
+    // It does not overtake requests that wait in line.
     auto first = std::async(std::launch::async, [&] { return vms->acquire(soon(), nullptr); });
     eventually("a request is in line", [&] { return vms->occupancy().waiting != 0; });
     held.give_back();
@@ -86,7 +86,7 @@ TEST_F(PoolTest, LineIsFirstComeFirstServed) {
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
 }
 
-// Else the requests of clients would hold all VMs before it is the turn of one that another request waits for.
+// Otherwise requests of clients could hold all VMs before it is the turn of a request that another one waits for.
 TEST_F(PoolTest, RequestsInsideOfOthersAreBeforeThoseOfClients) {
     const auto vms = pool(guest_config("hello"));
     Lease held = vms->acquire(soon(), nullptr);
@@ -176,7 +176,7 @@ TEST_F(PoolTest, LeaseGivenBackUnusedOrHalfUsed) {
     EXPECT_EQ(get(*vms, "/"), "200 1 1 1 1");
 }
 
-// A11: stopped at arbitrary instants by its deadline, a VM serves the next request as if nothing had happened.
+// Stopped at arbitrary instants by its deadline, a VM serves the next request as if nothing had happened.
 TEST_F(PoolTest, TimedOutVmIsAsGoodAsNew) {
     const auto vms = pool(guest_config("rogue"));
     (void)get(*vms, "/warm");
@@ -201,7 +201,7 @@ TEST_F(PoolTest, TimedOutVmIsAsGoodAsNew) {
     EXPECT_EQ(stopped, rounds(300));
 }
 
-// A12, A1: whatever VM and thread a request meets, memory and thread-local storage are new.
+// Whatever VM and thread a request meets, memory and thread-local storage are new.
 TEST_F(PoolTest, EveryRequestSeesTheProgramAsItBooted) {
     ProgramConfig config = guest_config("counter");
     config.concurrency = 4;

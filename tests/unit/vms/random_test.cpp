@@ -1,4 +1,4 @@
-// The random bits of requests: nobody else has them, whatever VM serves and however it came to be.
+// The random bits of requests: no other request has the same, whatever VM serves it and however that was made.
 #include <set>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// How long a VM waits inside its guest, and who may spin. Values: this needs no KVM.
+// How long a VM waits inside its guest, and which threads may spin. Values: this needs no KVM.
 #include "src/vms/spin.hpp"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ TEST(SpinTimeTest, FollowsTheGapsBetweenRequests) {
     EXPECT_EQ(time.get(), 200us);
     wait(time, 200us);
     EXPECT_EQ(time.get(), 200us);
-    wait(time, 201us);  // nobody needs it so soon
+    wait(time, 201us);  // requests are too rare for it
     EXPECT_EQ(time.get(), 0us);
 }
 

@@ -30,7 +30,7 @@ static long on_stream_post(const char *url, const char *arg, const char *type, c
     memcpy(body + offset, data, len);
     if (len == 0)
         backend_response(201, type, strlen(type), body, offset);
-    return 0; /* nobody asks */
+    return 0; /* the host ignores it */
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* Takes a lock of /data/file, and answers with who had one: "free", or "locked". The argument says how:
+/* Takes a lock of /data/file, and answers with what was locked before: "free", or "locked". The argument says how:
  *   record, whole   answers at once, with the lock (fcntl, flock)
  *   stream          the same, in two pieces
  *   crash           does not answer

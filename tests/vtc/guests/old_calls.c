@@ -193,7 +193,7 @@ static void everywhere(void)
     get_meminfo(info);
     check("max_memory", (long)info[0], 200 << 20);
     check("max_reqmem", (long)info[1], 32 << 20);
-    check("what is behind meminfo", (long)info[4], 12345);
+    check("what is after meminfo", (long)info[4], 12345);
     check("a limit that reqmem is above", info[3] > (32 << 20) || info[3] > info[2], 0);
     check("the size of shared memory", (long)(shared.end - shared.begin), 1 << 20);
     ((volatile char *)shared.begin)[0] = 1;
@@ -269,7 +269,7 @@ static void fetches(void)
     check("the content's length", quarter(operation, 40), 5);
     check("the type's length", quarter(operation, 44), 12);
     check("the type", strcmp(operation + 48, "text/fetched"), 0);
-    check("what is behind the fetch", (long)word(operation, 176), 0x5555555555555555);
+    check("what is after the fetch", (long)word(operation, 176), 0x5555555555555555);
 
     static const char body[] = "posted";
     const void *at = body;
@@ -397,7 +397,7 @@ int main(int argc, char **argv)
         for (;;) {
             memset(request, 0x55, sizeof request);
             wait_for_requests_paused(request);
-            check("what is behind the request", (long)word(request, 104), 0x5555555555555555);
+            check("what is after the request", (long)word(request, 104), 0x5555555555555555);
             on_request(request);
         }
     register_func(1, on_get);

@@ -1,6 +1,6 @@
 /* Looks for its host in every way it knows: by the names of /proc, /sys and /dev, past links, through descriptors of
  * directories, by file systems of the kernel at other places, and with system calls. Answers "closed", or what it
- * found. The argument, if any, is the process id of somebody on the host. As an ordinary program (tinykvm run) it prints
+ * found. The argument, if any, is the id of a process of the host. As an ordinary program (tinykvm run) it prints
  * the answer. */
 #define _GNU_SOURCE
 #include <dirent.h>

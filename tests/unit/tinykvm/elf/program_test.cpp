@@ -1,4 +1,4 @@
-// Reading ELF files: what is right loads, everything else is a LoadError that says what is wrong (PITFALLS B14-B16).
+// Reading ELF files: what is right loads, everything else is a LoadError that says what is wrong.
 #include "tinykvm/program.hpp"
 
 #include <elf.h>
@@ -72,7 +72,7 @@ TEST(Program, EachDefectIsNamed) {
         const char* says;
     } const cases[] = {
         {"magic", [](Image& i) { i.header.e_ident[0] = 'X'; }, "not an ELF file"},
-        // What a header says is read in its own class and byte order, or not at all.
+        // A header of another class or byte order is not read.
         {"class",
          [](Image& i) {
              i.header.e_ident[EI_CLASS] = ELFCLASS32;

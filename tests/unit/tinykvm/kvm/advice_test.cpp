@@ -1,4 +1,4 @@
-// What users are told whose /dev/kvm cannot be opened.
+// What users are told when /dev/kvm cannot be opened.
 #include "tinykvm/kvm/advice.hpp"
 
 #include <gtest/gtest.h>

@@ -30,7 +30,7 @@ const std::uint64_t pointers[] = {~std::uint64_t{0},
                                   LinuxProcess::arena + 3};
 const std::uint64_t lengths[] = {0, 1, 4095, 4096, std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0}};
 
-// For calls that must end by themselves.
+// The time in which calls must end by themselves.
 constexpr auto enough = std::chrono::seconds(20);
 
 // Ends at once what would block, and makes every kind of descriptor available.
@@ -161,14 +161,14 @@ TEST_F(EdgeTest, EveryNumberWithRandomArguments) {
     }
 }
 
-// D1: every futex operation, also the private and the realtime ones.
+// Every futex operation, also the private and the realtime ones.
 TEST_F(EdgeTest, EveryFutexOperation) {
     guest.patience = std::chrono::milliseconds(1);
     for (std::uint64_t operation = 0; operation < 512; ++operation)
         for (std::uint64_t pointer : pointers) attempt(SYS_futex, {pointer, operation, 1, pointer, pointer, 1});
 }
 
-// D19: the number is the whole register; garbage above it is no call.
+// The number is the whole register; garbage above it is no call.
 TEST_F(EdgeTest, NumbersBeyondTheTableDoNotExist) {
     for (std::uint64_t high : {std::uint64_t{1} << 16, std::uint64_t{1} << 32, std::uint64_t{1} << 63})
         EXPECT_EQ(attempt(SYS_getpid | high, {}), -ENOSYS);
@@ -200,7 +200,6 @@ TEST_F(EdgeTest, TransfersStopAtAHole) {
     EXPECT_EQ(attempt(SYS_write, {6, end - 7, 100}), 7);
 }
 
-// B7, D8
 TEST_F(EdgeTest, NoLengthAndEnormousLength) {
     struct Vector {
         std::uint64_t address, size;
@@ -219,7 +218,6 @@ TEST_F(EdgeTest, NoLengthAndEnormousLength) {
               static_cast<std::int64_t>(LinuxProcess::arena_size));
 }
 
-// B3
 TEST_F(EdgeTest, VectorCounts) {
     guest.patience = enough;
     for (std::uint64_t count :
@@ -236,7 +234,6 @@ TEST_F(EdgeTest, VectorCounts) {
     EXPECT_EQ(attempt(SYS_readv, {3, LinuxProcess::arena, 2}), -EINVAL);
 }
 
-// D2
 TEST_F(EdgeTest, PollCounts) {
     guest.patience = enough;
     constexpr int first = descriptors - 1, count = 256 - first;  // those that are not open yet
@@ -252,7 +249,6 @@ TEST_F(EdgeTest, PollCounts) {
     EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena, 65535, 0}), -EINVAL);
 }
 
-// B13
 TEST_F(EdgeTest, AffinityHonoursTheBufferSize) {
     guest.patience = enough;
     for (std::uint64_t size : {0, 1, 7, 9, 12}) {

@@ -57,7 +57,7 @@ TEST_F(FilesTest, OutputGoesWhereItShould) {
     EXPECT_EQ(read(0, 10), "");  // standard input is at its end
 }
 
-// They have a position, but it never moves, and there is no file of the host whose size could be asked for.
+// Devices have a position, but it never moves, and there is no file of the host whose size could be asked for.
 TEST_F(FilesTest, DevicesAreAlwaysAtPositionZero) {
     for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
         const auto fd = static_cast<std::uint64_t>(guest.open(path, O_RDWR));
@@ -67,7 +67,7 @@ TEST_F(FilesTest, DevicesAreAlwaysAtPositionZero) {
     }
 }
 
-// B11: what is scattered arrives in one piece.
+// What is scattered arrives in one piece.
 TEST_F(FilesTest, AMegabyteOfScatteredPages) {
     std::string expected;
     std::vector<std::uint64_t> vector;
@@ -121,7 +121,7 @@ TEST_F(FilesTest, WritingAppendingTruncating) {
     EXPECT_EQ(guest.open("/data/new", O_RDWR | O_CREAT | O_EXCL), -EEXIST);
 }
 
-// B4: every descriptor call on every kind; where it does not fit, an error and no byte of the buffer changed.
+// Every descriptor call on every kind; where it does not fit, an error and no byte of the buffer changed.
 TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
     const auto file = guest.open("/data/file", O_RDONLY), directory = guest.open("/data", O_RDONLY | O_DIRECTORY);
     ASSERT_EQ(guest.call(SYS_pipe2, {arena, O_NONBLOCK}), 0);
@@ -184,7 +184,7 @@ TEST_F(FilesTest, WrongKindsLeaveBuffersAlone) {
     }
 }
 
-// B5, B6: failing path calls change nothing; succeeding ones define every byte.
+// Failing path calls change nothing; succeeding ones define every byte.
 TEST_F(FilesTest, PathCallsLeaveBuffersAlone) {
     for (const char* path : {"/data/missing", "/nothing", "/data/file/below", ""}) {
         guest.fill(arena, 8192);
@@ -270,8 +270,7 @@ TEST_F(FilesTest, PipesEnd) {
     EXPECT_EQ(guest.outcome.signal, SIGPIPE);
 }
 
-// C9: a random sequence against a model of descriptions; and the host's descriptors come back.
-// Who waits for an epoll in another loop must not find it ready when it has nothing to report.
+// A loop that waits for the epoll of another loop must not find it ready when it has nothing to report.
 TEST_F(FilesTest, AnEpollIsReadyWhenItReports) {
     const auto set = static_cast<std::uint64_t>(guest.call(SYS_epoll_create1, {0}));
     const auto event = static_cast<std::uint64_t>(guest.call(SYS_eventfd2, {1, EFD_NONBLOCK}));
@@ -309,6 +308,7 @@ TEST_F(FilesTest, AnEdgeOfTheHostsInputIsSeenEachTime) {
     for (int fd : {before, pipe[0], pipe[1]}) ::close(fd);
 }
 
+// A random sequence of calls against a model of descriptions; all descriptors of the host are closed in the end.
 TEST_F(FilesTest, DescriptorsFollowAModel) {
     const std::size_t host_before = test::host_descriptors();
     {
@@ -395,7 +395,6 @@ TEST_F(FilesTest, DescriptorsFollowAModel) {
     EXPECT_EQ(test::host_descriptors(), host_before);
 }
 
-// D7
 TEST_F(FilesTest, DescriptorsAreLimitedAndReusable) {
     for (int i = 3; i < 256; ++i) ASSERT_EQ(guest.open("/data/file", O_RDONLY), i);
     EXPECT_EQ(guest.open("/data/file", O_RDONLY), -EMFILE);
@@ -413,7 +412,7 @@ TEST_F(FilesTest, DescriptorsAreLimitedAndReusable) {
     }
 }
 
-// A5, C4: flags belong to the guest's description; the host's never change.
+// Flags belong to the guest's description; the host's never change.
 TEST_F(FilesTest, StatusFlagsNeverReachTheHost) {
     const auto fd = guest.open("/data/file", O_RDWR);
     const int host = guest.process.state().files.find(static_cast<int>(fd))->host->fd();
@@ -485,7 +484,7 @@ TEST_F(FilesTest, StandardStreamsHaveNames) {
     EXPECT_EQ(guest.bytes(arena, 10), "/data/file");
 }
 
-// P7: what a guest can cause without end is not logged without end, and cannot forge lines.
+// What a guest can cause without end is not logged without end, and cannot forge lines.
 TEST_F(FilesTest, TheLogIsBoundedAndClean) {
     std::vector<std::string> lines;
     guest.options.log = [&](std::string_view line) { lines.emplace_back(line); };
@@ -514,7 +513,7 @@ TEST_F(FilesTest, SystemCallsAreLoggedOnDemand) {
     EXPECT_EQ(lines[3], "system call 450 = -1 ENOSYS");
 }
 
-// C8: only the documented operations.
+// Only the documented operations.
 TEST_F(FilesTest, FcntlAndIoctlAreAShortList) {
     const auto fd = static_cast<std::uint64_t>(guest.open("/data/file", O_RDONLY));
     const std::set<int> known{F_DUPFD, F_GETFD,  F_SETFD,  F_GETFL,         F_SETFL,      F_GETLK,

@@ -52,8 +52,8 @@ std::string link_target(LinuxProcess& process, const std::string& path) {
     return size < 0 ? "error " + std::to_string(size) : process.bytes(arena, static_cast<std::size_t>(size));
 }
 
-// What every call that names a file has to say about one; empty when that is that there is none, or that nothing can be
-// changed there.
+// What every call that names a file tells about this one. Empty when each says that there is none, or that nothing can
+// be changed there.
 std::string traces_of(LinuxProcess& process, std::uint64_t directory, const std::string& path) {
     std::string traces;
     const auto expect_none = [&](const char* what, std::int64_t result) {
@@ -249,7 +249,8 @@ TEST_F(HostWindowTest, KindOfFileSystemDecidesNotItsPlace) {
         ::umount2((folder / name).c_str(), MNT_DETACH);
 }
 
-// What may be called for a path that is refused takes names only; an ordinary file costs what it did before.
+// For a path that is refused only system calls that take names are made; an ordinary file costs no more calls than
+// without these checks.
 TEST_F(HostWindowTest, HostCallsOfAPath) {
     Folder folder;
     folder.write("file", "text");
@@ -432,7 +433,7 @@ TEST_F(HostWindowTest, TextsAreAboutTheGuest) {
     EXPECT_EQ(boot.size(), 37U);
 }
 
-// As on Linux: whoever reads a text line by line meets no line that a name made.
+// As on Linux, a name cannot make a line of its own in a text that is read line by line.
 TEST_F(HostWindowTest, NamesMakeNoLinesOfTheirOwn) {
     Folder folder;
     folder.write("a\nb", "text");

@@ -128,7 +128,7 @@ TEST_F(MemoryCallsTest, TheHeapGrowsAndShrinksCleanly) {
         ASSERT_FALSE(guest.memory.regions().overlaps(page_ceil(wanted), page_ceil(wanted) + page_size));
         end = wanted;
     }
-    // Not into anything else, not beyond all bounds.
+    // A heap grows neither into another mapping nor beyond its limit.
     const auto now = static_cast<std::int64_t>(end);
     ASSERT_EQ(mmap(start + 0x200000, page_size, rw, anonymous | MAP_FIXED),
               static_cast<std::int64_t>(start + 0x200000));
@@ -189,7 +189,7 @@ TEST_F(MemoryCallsTest, SizesThatWrapAreRefused) {
     }
 }
 
-// D4: the largest accepted ranges take no time.
+// The largest accepted ranges take no time.
 TEST_F(MemoryCallsTest, EnormousRangesAreCheap) {
     const std::uint64_t huge = std::uint64_t{1} << 46;
     const auto begin = Clock::now();
@@ -254,7 +254,7 @@ TEST_F(FileMappingsTest, ShowTheFileAndZeroesBehindIt) {
     EXPECT_EQ(guest.bytes(part, 100000), folder.read("long").substr(65536, 100000));
     guest.fill(part, 1000);
     EXPECT_NE(folder.read("long")[65536], static_cast<char>(LinuxProcess::pattern)) << "private";
-    EXPECT_GT(map("short", page_size, PROT_READ, MAP_PRIVATE, 1 << 20), 0) << "wholly behind the end";
+    EXPECT_GT(map("short", page_size, PROT_READ, MAP_PRIVATE, 1 << 20), 0) << "wholly after the end";
 }
 
 TEST_F(FileMappingsTest, SharedOnesAreForReading) {
@@ -269,7 +269,7 @@ TEST_F(FileMappingsTest, SharedOnesAreForReading) {
     EXPECT_EQ(guest.call(SYS_mmap, {0, page_size, PROT_READ, MAP_PRIVATE, 99, 0}), -EBADF);
 }
 
-// D6: copies count as memory; what does not fit is refused before anything happened.
+// Copies count as memory; what does not fit is refused before anything happened.
 TEST_F(FileMappingsTest, AreLimited) {
     const std::size_t before = guest.memory.changed_bytes();
     EXPECT_EQ(map("enormous", std::uint64_t{1} << 30, PROT_READ), -ENOMEM);

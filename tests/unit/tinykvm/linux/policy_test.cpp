@@ -1,5 +1,4 @@
-// Which files a guest gets at (PITFALLS group C): a denial costs no host call, nothing leads out of the
-// rules.
+// Which files a guest gets at: a denial costs no host call, nothing leads out of the rules.
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -130,7 +129,7 @@ std::vector<std::int64_t> every_path_call(LinuxProcess& guest, const std::string
     return results;
 }
 
-// C2: nothing allowed. There is nothing but what is made for guests, and the host's file system hears of no call.
+// Nothing allowed. There is nothing but what is made for guests, and the host's file system hears of no call.
 TEST_F(PolicyTest, WithoutRulesThereAreNoFilesAndNoHostCalls) {
     LinuxProcess bare;
     const char* paths[] = {"/etc/passwd", "etc/passwd", "/proc/1", "/proc/self/mem", "/dev/kvm", "/dev/null/x"};
@@ -157,7 +156,7 @@ TEST_F(PolicyTest, TheRecorderOfHostCallsWorks) {
     EXPECT_EQ(without_file_calls([&] { return process.open("/ro/file", O_RDONLY) >= 0 ? 1 : 2; }), -SIGSYS);
 }
 
-// C1: every combination of open flags, on a read-only path: writing is refused before the host hears of it.
+// Every combination of open flags, on a read-only path: writing is refused before the host hears of it.
 TEST_F(PolicyTest, OpenFlagsOnReadOnlyPaths) {
     LinuxProcess& process = guest();
     const int bits[] = {O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK, O_NOFOLLOW, O_SYNC};
@@ -284,7 +283,7 @@ TEST_F(PolicyTest, LinksCannotLeaveTheRules) {
     EXPECT_EQ(content("/alias/../file"), "0123456789");
     EXPECT_EQ(content("/single"), "0123456789");
     EXPECT_EQ(content("/ro/to_writable"), "0123456789");
-    // A file cannot be made behind a link that leads out of what may be written.
+    // No file is made where a link leads that points out of what may be written.
     std::filesystem::create_symlink(outside / "made", writable / "trap");
     EXPECT_LT(guest().open("/rw/trap", O_WRONLY | O_CREAT), 0);
     EXPECT_LT(guest().open("/rw/trap", O_WRONLY | O_CREAT | O_TRUNC), 0);
@@ -297,7 +296,7 @@ TEST_F(PolicyTest, LinksCannotLeaveTheRules) {
     EXPECT_EQ(outside.read("secret"), "secret");
 }
 
-// C3: what the policy judges is what the call means.
+// What the policy judges is what the call means.
 TEST_F(PolicyTest, EveryWayToNameAFile) {
     LinuxProcess& process = guest();
     const auto directory = static_cast<std::uint64_t>(process.open("/ro/sub", O_RDONLY | O_DIRECTORY));
@@ -361,7 +360,7 @@ TEST_F(PolicyTest, BuiltInDevicesNeedNoRule) {
     EXPECT_NE(maps.find("[stack]"), maps.npos);
 }
 
-// C7: while another thread swaps a file and a link to the outside as fast as it can, no read shows the
+// While another thread swaps a file and a link to the outside as fast as it can, no read shows the
 // outside.
 TEST_F(PolicyTest, SwappingUnderTheGuestNeverLeadsOut) {
     const auto target = writable / "target";

@@ -122,7 +122,7 @@ TEST_F(SignalsTest, AFaultCannotBeIgnored) {
     EXPECT_EQ(guest.outcome.signal, SIGFPE);
 }
 
-// D20: bad stacks end the guest, nothing else.
+// Bad stacks end the guest, nothing else.
 TEST_F(SignalsTest, FramesNeedAStack) {
     for (std::uint64_t stack :
          {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{100}, std::uint64_t{4096}, ~std::uint64_t{0},
@@ -167,7 +167,7 @@ TEST_F(SignalsTest, AMaskForACallEndsWhenItsSignalFindsNoStack) {
     EXPECT_EQ(guest.process.state().thread.blocked, linux_abi::signal_bit(SIGUSR1) | linux_abi::signal_bit(SIGUSR2));
 }
 
-// A signal that does nothing ends no call, also one that has waited behind the mask.
+// A signal that does nothing ends no call, not even one that was blocked for a while.
 TEST_F(SignalsTest, WhatIsIgnoredDoesNotInterrupt) {
     guest.process.state().thread.blocked = linux_abi::signal_bit(SIGCHLD);
     ASSERT_EQ(send(SIGCHLD), 0);
@@ -189,7 +189,7 @@ TEST_F(SignalsTest, FramesStayOnTheAlternateStack) {
     EXPECT_TRUE(guest.untouched(arena, 0x10000)) << "nothing below the alternate stack was written";
 }
 
-// A17, P14, P16: a program may return to anything, but only with what user mode may have.
+// A program may return to anything, but only with what user mode may have.
 TEST_F(SignalsTest, AForgedFrameIsCleaned) {
     install(SIGUSR1);
     give_registers();

@@ -1,5 +1,4 @@
-// The process state is a value: setting a process back by assignment leaves nothing of what it did (PITFALLS
-// A1-A5, A13, C12).
+// The process state is a value: setting a process back by assignment leaves nothing of what it did.
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -163,7 +162,6 @@ TEST_F(StateTest, CopiesAreIndependent) {
     EXPECT_EQ(sibling.files.limit(), 256u);
 }
 
-// A4
 TEST_F(StateTest, ANonBlockingPipeStaysOneAfterAThousandResets) {
     guest.patience = std::chrono::milliseconds(500);
     for (int i = 0; i < 1000; ++i) {
@@ -232,7 +230,7 @@ TEST_F(StateTest, CopyingIsCheap) {
     EXPECT_LT(each, 100) << "microseconds";
 }
 
-// A2: the folder of the first-ever request, deleted meanwhile.
+// The folder of the first-ever request, deleted meanwhile.
 TEST_F(StateTest, ADeletedWorkingDirectoryIsGoneForEverybodyAlike) {
     folder.write("sub/here", "");
     folder.write("other/here", "");

@@ -48,7 +48,7 @@ TEST_F(ThreadsTest, EachFlagDoesWhatItSays) {
     EXPECT_EQ(guest.get<std::int32_t>(arena + 8), 4);
     EXPECT_EQ(guest.pointers.fs_base, 0x1111u);
 
-    // The first one runs: with the thread pointer of who made it, as nobody asked for another.
+    // The first one runs. It has the thread pointer of the thread that made it, because no other was asked for.
     guest.registers.rbx = 5;
     guest.vectors.image[0] = std::byte{1};
     const Registers main = guest.registers;
@@ -102,7 +102,7 @@ TEST_F(ThreadsTest, WhatIsNoThreadIsRefused) {
     EXPECT_EQ(clone3(~std::uint64_t{0}), -E2BIG);
     EXPECT_EQ(guest.call(SYS_clone3, {0xdead0000, 88}), -EFAULT);
     arguments[0] = thread_flags;
-    arguments[11] = 1;  // behind what is known
+    arguments[11] = 1;  // after the fields that are known
     EXPECT_EQ(clone3(96), -E2BIG);
     arguments[4] = SIGCHLD;
     EXPECT_EQ(clone3(), -EINVAL) << "threads send no signal when they end";
@@ -180,7 +180,7 @@ TEST_F(ThreadsTest, FutexesWakeInOrderAndMoveToOthers) {
     EXPECT_EQ(guest.call(SYS_futex, {first, FUTEX_CMP_REQUEUE, 1, 10, second, 7}), -EAGAIN);
     EXPECT_EQ(guest.call(SYS_futex, {first, FUTEX_CMP_REQUEUE, 1, 10, second, 1}), 3) << "one woken, two moved";
     EXPECT_EQ(guest.call(SYS_futex, {first, FUTEX_WAKE, 10}), 0);
-    // Adds 3 to the second word; it was 2, so who waits there is woken too.
+    // Adds 3 to the second word; it was 2, so the thread that waits there is woken, too.
     const std::uint64_t operation = std::uint64_t{FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 2)} & 0xffffffff;
     EXPECT_EQ(guest.call(SYS_futex, {first, FUTEX_WAKE_OP, 1, 1, second, operation}), 1);
     EXPECT_EQ(guest.get<std::int32_t>(second), 5);
@@ -249,7 +249,7 @@ TEST(Threads, EveryRequestSeesTheThreadsOfTheSnapshot) {
     const View expected = look(guest, fresh);
     ASSERT_EQ(expected.size(), 6u);
     EXPECT_EQ(expected[0].first >> 48, 3u);
-    EXPECT_EQ(expected[4].first, 8u) << "the number of a new thread: behind those of the snapshot";
+    EXPECT_EQ(expected[4].first, 8u) << "the number of a new thread: after those of the snapshot";
     EXPECT_EQ(expected[5].first, 6u);
     Fork fork(guest.snapshot);
     std::mt19937_64 random(11);

@@ -99,7 +99,6 @@ TEST(WaitingTest, DeadlinesMayBeFarAwayOrPast) {
     EXPECT_EQ(guest.call(SYS_getpid), linux_abi::process_id) << "what does not wait is not refused";
 }
 
-// B9
 TEST(WaitingTest, TimesAreCheckedBeforeTheyAreUsed) {
     LinuxProcess guest;
     const GuestAddr zero = guest.put_value(std::uint64_t{0}, arena + 0x100);

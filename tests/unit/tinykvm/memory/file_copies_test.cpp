@@ -60,7 +60,7 @@ class MappedFile : public testing::Test {
         return linux_call(fork,
                           {SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, static_cast<std::uint64_t>(fd)});
     }
-    // The same for a request that cannot copy it: tried again until the file was not changed for a while.
+    // Maps the file for a request that must share the copy: it tries again until the file was not changed for a while.
     GuestAddr map_shared(Fork& fork, std::size_t size = 3 * MiB + 1000) {
         const Deadline deadline = patience();
         for (;;) {
@@ -85,7 +85,7 @@ TEST_F(MappedFile, TakesNoMemoryOfTheRequestUntilItIsWritten) {
     const GuestAddr at = map_shared(fork);
     EXPECT_LT(fork.memory().changed_bytes(), MiB / 2);
     EXPECT_EQ(fork.memory().read_bytes(at, 3 * MiB + 1000), std::string(3 * MiB + 1000, 'a'));
-    EXPECT_EQ(guest_->call(fork, "read_from", {at + 3 * MiB + 1024}), 0u) << "behind its end";
+    EXPECT_EQ(guest_->call(fork, "read_from", {at + 3 * MiB + 1024}), 0u) << "after its end";
     const std::size_t before = fork.memory().changed_bytes();
     for (int page = 0; page < 10; ++page) guest_->call(fork, "write_to", {at + page * page_size, 1});
     EXPECT_GE(fork.memory().changed_bytes(), before + 10 * page_size);
@@ -138,7 +138,7 @@ TEST_F(MappedFile, BelongsToTheRequestThatWrites) {
     EXPECT_FALSE(one.memory().is_readable(at, 1));
 }
 
-// Who changes, truncates or removes the file changes nothing for a request, and harms nobody.
+// Changing, truncating or removing the file changes nothing for a request, and does no harm.
 TEST_F(MappedFile, IsAsItWasWhenItWasMapped) {
     boot();
     Fork fork(guest_->snapshot);

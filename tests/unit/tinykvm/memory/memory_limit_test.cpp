@@ -104,7 +104,7 @@ std::vector<std::pair<std::string, std::function<Meal(std::uint64_t)>>> peaks() 
     };
 }
 
-// What resets keep.
+// How much memory resets may keep.
 std::vector<std::pair<std::string, std::size_t>> kept_amounts() {
     return {{"everything", std::numeric_limits<std::size_t>::max()}, {"nothing", 0}, {"some", MiB}};
 }
@@ -218,7 +218,7 @@ TEST(MemoryLimit, IsWhatTheHostNeedsWhenAGuestWritesWithoutEnd) {
     }
 }
 
-// Also what is as it was before anybody looks, if it is more than the slack.
+// More than the slack counts even when it is as before again by the time the limit is checked.
 TEST(MemoryLimit, HoldsForMemoryThatIsWrittenAndWiped) {
     for (const std::size_t limit : {9 * MiB, 16 * MiB}) {
         Guest guest(limit);

@@ -1,5 +1,5 @@
-// What a guest may do with its memory is what its page tables and the host's mapping behind a page allow together. It
-// must be what Regions says, whatever was mapped, protected and undone.
+// What a guest may do with its memory is what its page tables and the host's mapping of a page allow together. It must
+// be what Regions says, whatever was mapped, protected and undone.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -108,10 +108,10 @@ void expect_rights(const GuestMemory& memory, GuestAddr begin, GuestAddr end, bo
     Rights(memory, whose).expect_to_be_those_of_regions(begin, end, exact_execute, when);
 }
 
-// A program that has mapped, protected, executed and given back, with shared memory and addresses nobody gets.
+// A program that has mapped, protected, executed and unmapped memory, with shared memory and closed addresses.
 class MemoryRights : public testing::TestWithParam<bool> {
   protected:
-    static constexpr int pages = 1200, last = pages + 1024;  // blocks of small pages, and large ones behind them
+    static constexpr int pages = 1200, last = pages + 1024;  // blocks of small pages, and large ones after them
     static constexpr GuestAddr end = base + (last + 600) * page_size;
     static constexpr GuestAddr closed_begin = base + (pages + 300) * page_size,
                                closed_end = closed_begin + 3 * page_size;
@@ -146,7 +146,7 @@ class MemoryRights : public testing::TestWithParam<bool> {
         booted.finish();
         return booted.make_image();
     }
-    // It is followed by addresses of the same block that nobody may use.
+    // Shared memory is followed by addresses of the same block that must not be accessible.
     void expect_shared(const GuestMemory& memory, const std::string& when) const {
         expect_rights(memory, shared_.begin - 2 * page_size, shared_.end + 2 * page_size, true, when + ", shared");
     }
@@ -194,7 +194,8 @@ TEST_P(MemoryRights, AreThoseOfRegions) {
         fork.reset();
         ASSERT_TRUE(fork.regions() == original);
         expect_rights(fork, base, end, false, "reset after round " + std::to_string(round));
-        // What the host alone would hold back is a trace of the request that had mapped it.
+        // Page tables alone have to be right as well: what only the host held back would be a trace of the last
+        // request.
         expect_rights(fork, base, end, false, "tables reset after round " + std::to_string(round), Of::tables);
         if (HasFailure()) return;
     }
@@ -222,7 +223,7 @@ TEST(MemoryReset, TakesBackMappingsWithoutAccess) {
     }
 }
 
-// Addresses keep their place in a VM, but nobody can tell what requests before had mapped by what there is room for.
+// Addresses keep their place in a VM, but the room that is left does not tell what earlier requests had mapped.
 TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
     constexpr GuestAddr far = GuestAddr{1} << 34, distance = std::size_t{1} << 30, block = 2 * MiB;
     kvm::Vm vm;
@@ -252,7 +253,7 @@ TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
             EXPECT_EQ(fork.map(far, 100 * MiB, rw), ENOMEM);
             EXPECT_EQ(map_blocks(fork, 4 * far, 1000), room - 1);
         },
-        // Mappings in which nobody can see anything, where an earlier request could.
+        // Mappings without any access, where an earlier request had access.
         [&, fresh = 0](GuestMemory& fork) mutable {
             int changes = 0;
             while (changes < 1000 && fork.map(far + 2 * changes * page_size, page_size, none) == 0 &&
@@ -322,7 +323,7 @@ TEST(MemoryLimits, MappingsOfTheHostThatARequestMakes) {
     EXPECT_EQ(fork.unmap(base, page_size), 0);
 }
 
-// A change that the host refuses half-way: nobody knows what is mapped then, and nobody looks at it.
+// A change that the host refuses half-way: what is mapped then is not known, so the VM is not used any more.
 TEST(MemoryReset, IsForANewVmWhenTheHostFailedInAChange) {
     constexpr std::size_t pages = 64;
     kvm::Vm vm, vm1;

@@ -195,7 +195,7 @@ TEST(Memory, LimitOfAForkCountsWhatDiffers) {
     for (int i = 16; i < 24; ++i) ASSERT_TRUE(fork.write(base + i * page_size, "third", 5));  // others than before
     EXPECT_THROW((void)fork.write(base + 30 * page_size, "third", 5), OutOfMemory);
     fork.reset();
-    // Zeroes written over the image behind a changed protection are a change and must stay.
+    // Zeroes written over the image after its protection was changed are a change and must stay.
     const std::vector<char> zero(page_size);
     ASSERT_EQ(fork.protect(base, page_size, ro), 0);
     ASSERT_EQ(fork.protect(base, page_size, rw), 0);
