@@ -9,6 +9,7 @@
 #include <string>
 
 #include "src/cli/command.hpp"
+#include "tinykvm/os/address_sanitizer.hpp"
 #include "tinykvm/printable.hpp"
 
 namespace tinykvm::cli {
@@ -64,7 +65,7 @@ int run(const Command& command, std::span<char* const> arguments) {
 // Nobody but root may look into the memory of a process that runs guests: not by attaching to it, not by its entries
 // in /proc, not in a core file.
 void hide_memory() {
-#ifndef __SANITIZE_ADDRESS__  // LeakSanitizer attaches to its own process
+#ifndef TINYKVM_ADDRESS_SANITIZER  // LeakSanitizer attaches to its own process
     ::prctl(PR_SET_DUMPABLE, 0);
 #endif
 }

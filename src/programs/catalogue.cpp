@@ -36,7 +36,7 @@ ConfigLayer Catalogue::Definition::whole() const {
     return layer;
 }
 
-ProgramConfig Catalogue::effective(std::string_view name, const ConfigLayer& own) const {
+ProgramConfig Catalogue::effective_config(std::string_view name, const ConfigLayer& own) const {
     if (!own.mistake().empty()) {
         throw ConfigError(own.mistake());
     }
@@ -89,10 +89,10 @@ std::string Catalogue::group_mistake(std::string_view name, const Definition& de
 
 // Gives a program the configuration that follows from everything said so far. One that was refused may be served now,
 // or not yet: what it needs may still be said. False when it has been started already; nothing has changed then.
-bool Catalogue::settle(ProgramService& service, const Definition& definition, Mistakes mistakes) const {
+bool Catalogue::reconfigure(ProgramService& service, const Definition& definition, Mistakes mistakes) const {
     const std::string former = service.refusal();
     try {
-        const bool configured = service.configure(effective(service.name(), definition.whole()));
+        const bool configured = service.configure(effective_config(service.name(), definition.whole()));
         if (configured && !former.empty()) {
             environment_.log(service.name(), "can be served now");
         }
@@ -116,7 +116,7 @@ bool Catalogue::settle(ProgramService& service, const Definition& definition, Mi
     }
 }
 
-void Catalogue::adopt_group(std::string_view name, Definition definition, Mistakes mistakes) {
+void Catalogue::define_group(std::string_view name, Definition definition, Mistakes mistakes) {
     const auto former = definitions_.find(name);
     const bool was_refused =
         former != definitions_.end() && !former->second.is_program() && !group_mistake(name, former->second).empty();
@@ -128,11 +128,11 @@ void Catalogue::adopt_group(std::string_view name, Definition definition, Mistak
     }
     definitions_.insert_or_assign(std::string(name), std::move(definition));
     for (const auto& [one, service] : services_) {
-        settle(*service, definitions_.find(one)->second, mistakes);  // unless it was started
+        (void)reconfigure(*service, definitions_.find(one)->second, mistakes);  // unless it was started
     }
 }
 
-ProgramService* Catalogue::adopt(std::string_view name, Definition definition, Mistakes mistakes) {
+ProgramService* Catalogue::define_program(std::string_view name, Definition definition, Mistakes mistakes) {
     require_no_group(name, definition);
     const auto known = services_.find(name);
     std::unique_ptr<ProgramService> fresh;
@@ -140,7 +140,7 @@ ProgramService* Catalogue::adopt(std::string_view name, Definition definition, M
         fresh = std::make_unique<ProgramService>(std::string(name), environment_);
     }
     ProgramService& service = fresh ? *fresh : *known->second;
-    if (!settle(service, definition, mistakes)) {
+    if (!reconfigure(service, definition, mistakes)) {
         refuse(name, "the program has been started already");
     }
     if (fresh) {
@@ -157,9 +157,9 @@ ProgramService* Catalogue::configure(std::string_view name, std::string_view jso
     ConfigLayer layer = ConfigLayer::parse(name, json);
     definition.own.add(std::move(layer));
     if (definition.is_program()) {
-        return adopt(name, std::move(definition), Mistakes::fail);
+        return define_program(name, std::move(definition), Mistakes::fail);
     }
-    adopt_group(name, std::move(definition), Mistakes::fail);
+    define_group(name, std::move(definition), Mistakes::fail);
     return nullptr;
 }
 
@@ -183,10 +183,10 @@ std::vector<ProgramService*> Catalogue::library(const std::string& uri, Mistakes
         }
         std::vector<ProgramService*> services;
         for (auto& [name, definition] : groups) {
-            adopt_group(name, std::move(definition), mistakes);
+            define_group(name, std::move(definition), mistakes);
         }
         for (auto& [name, definition] : programs) {
-            services.push_back(adopt(name, std::move(definition), mistakes));
+            services.push_back(define_program(name, std::move(definition), mistakes));
         }
         return services;
     } catch (const ConfigError& error) {

@@ -66,12 +66,12 @@ class Catalogue {
     };
     using Definitions = std::map<std::string, Definition, std::less<>>;
 
-    ProgramService* adopt(std::string_view name, Definition definition, Mistakes mistakes);
-    void adopt_group(std::string_view name, Definition definition, Mistakes mistakes);
-    bool settle(ProgramService& service, const Definition& definition, Mistakes mistakes) const;
+    ProgramService* define_program(std::string_view name, Definition definition, Mistakes mistakes);
+    void define_group(std::string_view name, Definition definition, Mistakes mistakes);
+    bool reconfigure(ProgramService& service, const Definition& definition, Mistakes mistakes) const;
     static std::string group_mistake(std::string_view name, const Definition& definition);
     void require_no_group(std::string_view name, const Definition& definition) const;
-    ProgramConfig effective(std::string_view name, const ConfigLayer& own) const;
+    ProgramConfig effective_config(std::string_view name, const ConfigLayer& own) const;
 
     const ProgramEnvironment environment_;
     Definitions definitions_;

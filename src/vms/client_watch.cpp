@@ -72,7 +72,7 @@ class ClientWatcher {
         while (!stop_) {
             for (ClientWatch* watch = first_; watch != nullptr; watch = watch->next_) {
                 if (!watch->is_new_ && watch->gone_()) {
-                    watch->leave_();
+                    watch->on_gone_();
                 }
                 watch->is_new_ = false;
             }
@@ -94,8 +94,8 @@ class ClientWatcher {
     std::optional<Thread> thread_ TINYKVM_GUARDED_BY(mutex_);
 };
 
-ClientWatch::ClientWatch(const IsClientGone& gone, const std::function<void()>& leave) noexcept
-    : gone_(gone), leave_(leave) {
+ClientWatch::ClientWatch(const IsClientGone& gone, const std::function<void()>& on_gone) noexcept
+    : gone_(gone), on_gone_(on_gone) {
     is_watched_ = gone_ && ClientWatcher::instance().add(*this);
 }
 

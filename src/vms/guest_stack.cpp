@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/os/address_sanitizer.hpp"
 #include "tinykvm/types.hpp"
 
 extern "C" void tinykvm_call_on_stack(void (*function)(void*), void* argument, void* top);
@@ -27,7 +28,7 @@ GuestStack::GuestStack()
 }
 
 void GuestStack::call(void (*function)(void*), void* argument) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TINYKVM_ADDRESS_SANITIZER
     function(argument);  // AddressSanitizer wants to know about stacks; the threads of its tests have large ones
 #else
     tinykvm_call_on_stack(function, argument, stack_.data() + page_size + stack_size);

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "tests/unit/linux_process.hpp"
+#include "tinykvm/os/address_sanitizer.hpp"
 
 namespace tinykvm {
 namespace {
@@ -193,7 +194,7 @@ TEST_F(StateTest, HostDescriptorsComeBack) {
 
 // Copying and assigning make no system call (but for memory).
 TEST_F(StateTest, CopyingMakesNoSystemCall) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TINYKVM_ADDRESS_SANITIZER
     GTEST_SKIP() << "the sanitizer's allocator makes system calls of its own";
 #endif
     const pid_t child = ::fork();

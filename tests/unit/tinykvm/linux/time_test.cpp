@@ -15,6 +15,7 @@
 #include "tests/unit/linux_process.hpp"
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/vdso/vdso.hpp"
+#include "tinykvm/os/address_sanitizer.hpp"
 
 namespace tinykvm {
 namespace {
@@ -171,7 +172,7 @@ std::int64_t host_time(clockid_t clock) {
 class VdsoTest : public testing::Test {
   protected:
     static void SetUpTestSuite() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TINYKVM_ADDRESS_SANITIZER
         return;  // it has its shadow where guests have the clock page
 #endif
         page = ::mmap(reinterpret_cast<void*>(x86::clock_page), page_size, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE,
