@@ -1,5 +1,5 @@
-// Is this compiled with AddressSanitizer? Defines TINYKVM_ADDRESS_SANITIZER then. g++ says so with a macro, clang++ with
-// a feature.
+// Is this compiled with AddressSanitizer? Defines TINYKVM_ADDRESS_SANITIZER then. g++ says so with a macro, clang++
+// with a feature.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__)
