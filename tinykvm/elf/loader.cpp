@@ -10,7 +10,7 @@ namespace tinykvm::elf {
 namespace {
 
 void check(int error, const Program& program) {
-    if (error != 0) throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(error));
+    if (error != 0) throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(-error));
 }
 
 void load_segment(GuestMemory& memory, const Program& program, const Program::Segment& segment, std::uint64_t bias) {

@@ -89,7 +89,7 @@ std::optional<Stop> Exits::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
     if (stop)
         statistics_.pages_dirtied = memory_.own_bytes() / page_size;
     else
-        writes_.bound();
+        writes_.shorten_ring();
     return stop;
 }
 
@@ -160,7 +160,7 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     const int thread = process.state().thread.id;
     const linux_abi::Outcome outcome = process.system_call(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
-    if (!process.alone()) slices_.others_may_be_ready(process.state().thread.id != thread);
+    if (!process.is_single_threaded()) slices_.others_may_be_ready(process.state().thread.id != thread);
 
     Registers same = before;
     same.rax = registers.rax;
@@ -176,7 +176,7 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
 
 // The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time.
 std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
-    if (!slices_.acknowledge_end() || user_.process().alone()) return std::nullopt;
+    if (!slices_.acknowledge_end() || user_.process().is_single_threaded()) return std::nullopt;
     const Registers before = user_.registers();
     const auto outcome = slices_.switch_thread(deadline);
     return outcome ? stop_after(*outcome, "", before) : std::nullopt;

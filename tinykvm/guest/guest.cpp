@@ -79,7 +79,7 @@ Guest::Guest(const SnapshotContents& snapshot)
       process_(memory_, options_, snapshot.process) {
     prepare_vcpu();
     user_.begin_at(snapshot);
-    writes_.bound();  // here, not while a request waits
+    writes_.shorten_ring();  // here, not while a request waits
 }
 
 Guest::~Guest() = default;
@@ -103,11 +103,11 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
     interrupted_.store(false);
     slices_.begin_run();
     vcpu_.acknowledge();
-    if (!process_.alone()) slices_.begin_slice();
+    if (!process_.is_single_threaded()) slices_.begin_slice();
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     const kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();
-    writes_.bound();
+    writes_.shorten_ring();
     for (;;) {
         const kvm::Exit exit = vcpu_.run();
         exits_.note(exit);
@@ -127,7 +127,7 @@ void Guest::interrupt() noexcept {
 
 Stop Guest::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline) {
     exits_.require_whole_instruction();
-    user_.turn_to_thread(snapshot_->process.thread.id);
+    user_.switch_to_thread(snapshot_->process.thread.id);
     Registers registers = call_registers(function, arguments);
     if (user_.leave_vectors_to_shim()) {
         registers.rip = x86::call_entry();
@@ -150,7 +150,7 @@ Stop Guest::call_on_top(GuestAddr function, std::span<const std::uint64_t> argum
     registers.rsp = user_.make_call_stack(waiting.rsp);
     user_.enter(registers);
     const Stop stop = run(&calls, deadline);
-    if (stop.reason != Stop::Reason::exited) user_.turn_to_thread(thread);
+    if (stop.reason != Stop::Reason::exited) user_.switch_to_thread(thread);
     vcpu_.set_system_registers(waiting_system);
     vcpu_.set_registers(waiting);
     if (!vcpu_.set_vector_state(waiting_vectors)) throw MachineError("KVM refuses the vector registers it gave");

@@ -42,7 +42,7 @@ bool MailboxCalls::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
         registers = resumed_ = user.registers();
         if (registers.rip != x86::host_call_end()) return false;
     } else {
-        user.turn_to_thread(snapshot_->process.thread.id);
+        user.switch_to_thread(snapshot_->process.thread.id);
     }
     awaits_ = awaits;
     registers.rip = x86::wait_entry(user.leave_vectors_to_shim());
@@ -53,7 +53,7 @@ bool MailboxCalls::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
     parts_.vcpu.acknowledge();
     parts_.exits.set_orderly(false);
     mailbox_.listen(false);
-    parts_.writes.bound();
+    parts_.writes.shorten_ring();
     wait_in_shim(wait);
     return true;
 }
@@ -123,10 +123,10 @@ std::optional<Stop> MailboxCalls::leave_without_call(const kvm::Exit& exit) {
     const bool called_out = rings(exit, x86::doorbell_host_call);
     const bool orderly = called_out || rings(exit, x86::doorbell_leave);
     parts_.exits.set_orderly(orderly);
-    if (orderly || wait_ == Wait::concluded) parts_.user.vectors_are_loaded();
-    if (wait_ == Wait::concluded) {
+    if (orderly || wait_ == Wait::completed) parts_.user.vectors_are_loaded();
+    if (wait_ == Wait::completed) {
         stand_in_call(called_out);
-        return conclusion_;
+        return completed_stop_;
     }
     if (awaits_ == Awaits::result) parts_.user.enter(resumed_);
     return std::nullopt;
@@ -155,7 +155,7 @@ void MailboxCalls::leave() noexcept {
 
 bool MailboxCalls::post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline) {
     const MutexLock lock(mutex_);
-    if ((wait_ != Wait::waiting && wait_ != Wait::concluded) || awaits_ != Awaits::call) return false;
+    if ((wait_ != Wait::waiting && wait_ != Wait::completed) || awaits_ != Awaits::call) return false;
     const GuestAddr stack = parts_.user.make_call_stack(snapshot_->registers.rsp);
     x86::Mailbox::Words words{};
     std::copy_n(arguments.begin(), std::min(arguments.size(), words.size()), words.begin());
@@ -190,7 +190,7 @@ bool MailboxCalls::hand_over(Phase phase, Deadline deadline) {
     wait_ = Wait::called;
     const linux_abi::Process& process = parts_.user.process();
     called_on_ = process.state().thread.id;
-    if (!process.alone()) parts_.slices.begin_slice();
+    if (!process.is_single_threaded()) parts_.slices.begin_slice();
     return true;
 }
 
@@ -207,7 +207,7 @@ std::optional<Stop> MailboxCalls::poll_call(HostCalls& calls) {
     try {
         const auto stop = handle_posted(calls);
         if (!stop) return std::nullopt;
-        conclusion_ = *stop;
+        completed_stop_ = *stop;
     } catch (...) {
         call_failure_ = std::current_exception();
         mailbox_.set_phase(Phase::leave);
@@ -215,8 +215,8 @@ std::optional<Stop> MailboxCalls::poll_call(HostCalls& calls) {
     }
     watch_.reset();
     parts_.slices.stop();
-    wait_ = Wait::concluded;
-    return conclusion_;
+    wait_ = Wait::completed;
+    return completed_stop_;
 }
 
 // Handles the call that was taken. How that stops the guest; nullopt: it goes on with the result.
@@ -246,7 +246,7 @@ std::optional<Stop> MailboxCalls::handle_posted(HostCalls& calls) {
 
 void MailboxCalls::release_after_call(std::optional<std::chrono::microseconds> wait_again) {
     const MutexLock lock(mutex_);
-    if (wait_ != Wait::concluded) return;  // it has left already, though it was not told to
+    if (wait_ != Wait::completed) return;  // it has left already, though it was not told to
     // Only the thread that was called can be called again.
     if (wait_again && parts_.user.process().state().thread.id == called_on_ && !parts_.interrupted.load()) {
         wait_in_shim(*wait_again);

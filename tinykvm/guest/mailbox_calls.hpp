@@ -78,7 +78,7 @@ class MailboxCalls {
         none,       // not in wait_for_call(), or about to leave it
         waiting,    // there was no call yet
         called,     // the call runs
-        concluded,  // it has ended in the mailbox, where the guest stays until it is told more
+        completed,  // it has ended in the mailbox, where the guest stays until it is told more
     };
 
     void wait_in_shim(std::chrono::microseconds wait) TINYKVM_REQUIRES(mutex_);
@@ -102,8 +102,8 @@ class MailboxCalls {
     // Makes the guest leave: at the call's deadline, or when it waits too long.
     std::optional<kvm::Watch> watch_ TINYKVM_GUARDED_BY(mutex_);
 
-    Stop conclusion_ TINYKVM_GUARDED_BY(mutex_);    // how a call ended in the mailbox
-    Registers resumed_ TINYKVM_GUARDED_BY(mutex_);  // what a guest that awaits a result goes on with
+    Stop completed_stop_ TINYKVM_GUARDED_BY(mutex_);  // how a call ended in the mailbox
+    Registers resumed_ TINYKVM_GUARDED_BY(mutex_);    // what a guest that awaits a result goes on with
 
     Parts parts_;
     const SnapshotContents* snapshot_;

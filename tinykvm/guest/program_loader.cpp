@@ -64,7 +64,7 @@ void ProgramLoader::load_interpreter() {
     const Location location = paths.resolve(process_.state(), "/", path, linux_abi::GuestFileSystem::Last::follow);
     if (!location.exists() && location.refusal != Location::Refusal::none)
         throw NotAllowed(program().name() + ": its interpreter " + path, location.path);
-    const int fd = location.exists() ? paths.open(location, 0) : -location.error;
+    const int fd = location.exists() ? paths.open(location, 0) : location.error;
     if (fd < 0)
         throw LoadError(program().name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
                         "); a dynamic program needs its interpreter and libraries in allowed_paths");

@@ -58,11 +58,11 @@ void UserContext::set_thread_pointers(const linux_abi::ThreadPointers& pointers)
     vcpu_.set_system_registers(system);
 }
 
-void UserContext::turn_to_thread(int id) {
+void UserContext::switch_to_thread(int id) {
     if (process_.state().thread.id == id) return;
     Registers now = registers();
     linux_abi::ThreadPointers pointers = thread_pointers();
-    if (!use_process().turn_to(id, now, pointers, vectors()))
+    if (!use_process().switch_to_thread(id, now, pointers, vectors()))
         throw MachineError("the thread that waited for requests has ended");
     set_thread_pointers(pointers);
     enter(now);

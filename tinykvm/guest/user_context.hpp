@@ -53,7 +53,7 @@ class UserContext final : private linux_abi::VectorState {
     void release_locks() { process_.state().files.release_locks(); }
     linux_abi::VectorState& vectors() { return *this; }
     // Makes a thread the one that runs. Throws MachineError when it has ended.
-    void turn_to_thread(int id);
+    void switch_to_thread(int id);
 
     // Ends the run with a GuestFault that says where the program was.
     [[noreturn]] void kill(int signal, std::string reason, const Registers& at) const;

@@ -30,7 +30,7 @@ bool WriteLimit::may_write_too_much() const {
     return !unbounded_ && vcpu_.ring_room() > memory_.changes().pages_left() + 2 * unnoticed_pages;
 }
 
-void WriteLimit::bound() {
+void WriteLimit::shorten_ring() {
     if (!may_write_too_much()) return;
     const std::size_t excess = vcpu_.ring_room() - memory_.changes().pages_left() - unnoticed_pages;
     unbounded_ = !vcpu_.take_ring_room(excess, x86::window_base + x86::scratch_offset);

@@ -24,7 +24,7 @@ class WriteLimit {
     // Could the guest write much more before the dirty ring is full than its limit leaves it?
     bool may_write_too_much() const;
     // Before the guest is entered: it then stops at the latest when it has written little more than that.
-    void bound();
+    void shorten_ring();
     // When the ring was full and has been collected: makes room for as many pages as the limit leaves.
     void make_ring_room();
 

@@ -133,7 +133,7 @@ std::int64_t sys_exit(SyscallContext& call) {
         wake_waiters(state, address, 1);
     }
     state.thread = {};
-    call.turn_over = true;
+    call.yields = true;
     return 0;
 }
 

@@ -19,7 +19,7 @@ using Location = GuestFileSystem::Location;
 constexpr std::size_t most_at_once = 32768;  // bytes of entries one call lists
 
 std::int64_t change_to(SyscallContext& call, const Location& found) {
-    if (!found.exists()) return -found.error;
+    if (!found.exists()) return found.error;
     if (!found.is_directory()) return -ENOTDIR;
     if (found.kind == Location::Kind::host &&
         ::syscall(SYS_faccessat2, found.handle.get(), "", X_OK, AT_EMPTY_PATH) != 0)
@@ -54,7 +54,7 @@ std::int64_t sys_getcwd(SyscallContext& call) {
 
 std::int64_t sys_chdir(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
-    if (at.error) return -at.error;
+    if (at.error) return at.error;
     return change_to(call, look_up(call, at, GuestFileSystem::Last::follow));
 }
 

@@ -13,58 +13,44 @@ namespace {
 
 using Location = GuestFileSystem::Location;
 
-// Opens what a path or a descriptor denotes on the host, if it may be changed. `error` is 0 or an errno.
-// Host files are opened for reading only, which is enough to change modes and times.
-FileDescriptor open_to_change(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last, int flags,
-                              int& error) {
-    error = refuse_change(call, at);
-    if (error) return {};
+// Opens what a path denotes on the host, if it may be changed, and hands it over in `opened`. Returns 0 or a negative
+// errno. Where `flags` open it for reading only, modes and times can be changed.
+int open_to_change(const SyscallContext& call, const PathAt& at, GuestFileSystem::Last last, int flags,
+                   FileDescriptor& opened) {
+    if (const int error = refuse_change(call, at)) return error;
     const Location found = look_up(call, at, last);
-    if (!found.exists()) {
-        error = found.error;
-    } else if (found.kind == Location::Kind::pseudo || found.is_link()) {
-        error = EPERM;
-    } else if (!found.writable()) {
-        error = EROFS;
-    } else if (!S_ISREG(found.status.st_mode) && !found.is_directory()) {
-        error = EACCES;
-    }
-    if (error) return {};
+    if (!found.exists()) return found.error;
+    if (found.kind == Location::Kind::pseudo || found.is_link()) return -EPERM;
+    if (!found.writable()) return -EROFS;
+    if (!S_ISREG(found.status.st_mode) && !found.is_directory()) return -EACCES;
     const int fd = call.state.file_system->open(found, flags);
-    if (fd < 0) {
-        error = -fd;
-        return {};
-    }
-    FileDescriptor opened(fd);
+    if (fd < 0) return fd;
+    opened = FileDescriptor(fd);
+    // The file may have been replaced since it was looked at.
     struct stat status {};
-    if (::fstat(fd, &status) != 0 || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))) error = EACCES;
-    return opened;
+    return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) ? 0 : -EACCES;
 }
 
-// The same for an open descriptor of the guest, by its name, as descriptors of directories are only names.
-FileDescriptor open_to_change(const SyscallContext& call, const OpenFile& file, int& error) {
-    if (file.path.empty()) {
-        error = EPERM;
-        return {};
-    }
+// The same for an open descriptor of the guest, by its path, because descriptors of directories are names only.
+int open_to_change(const SyscallContext& call, const OpenFile& file, FileDescriptor& opened) {
+    if (file.path.empty()) return -EPERM;
     return open_to_change(call, PathAt{.base = "/", .path = file.path}, GuestFileSystem::Last::keep_link, O_RDONLY,
-                          error);
+                          opened);
 }
 
 std::int64_t change_mode(const SyscallContext& call, const PathAt& at, unsigned mode) {
-    if (at.error) return -at.error;
-    int error = 0;
-    const FileDescriptor fd = open_to_change(call, at, GuestFileSystem::Last::follow, O_RDONLY, error);
-    if (error) return -error;
+    if (at.error) return at.error;
+    FileDescriptor fd;
+    if (const int error = open_to_change(call, at, GuestFileSystem::Last::follow, O_RDONLY, fd)) return error;
     return ::fchmod(fd.get(), mode & 0777) == 0 ? 0 : -errno;
 }
 
 // An owner cannot be changed; only a change to what it is already succeeds.
 std::int64_t change_owner(const SyscallContext& call, const PathAt& at, int user, int group, bool follow) {
-    if (at.error) return -at.error;
-    if (const int error = refuse_change(call, at)) return -error;
+    if (at.error) return at.error;
+    if (const int error = refuse_change(call, at)) return error;
     const Location found = look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link);
-    if (!found.exists()) return -found.error;
+    if (!found.exists()) return found.error;
     if (!found.writable()) return -EROFS;
     return (user == -1 || user == user_id) && (group == -1 || group == user_id) ? 0 : -EPERM;
 }
@@ -97,10 +83,9 @@ std::int64_t sys_truncate(SyscallContext& call) {
     const auto length = static_cast<std::int64_t>(call.args[1]);
     if (length < 0) return -EINVAL;
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
-    if (at.error) return -at.error;
-    int error = 0;
-    const FileDescriptor fd = open_to_change(call, at, GuestFileSystem::Last::follow, O_WRONLY, error);
-    if (error) return -error;
+    if (at.error) return at.error;
+    FileDescriptor fd;
+    if (const int error = open_to_change(call, at, GuestFileSystem::Last::follow, O_WRONLY, fd)) return error;
     return ::ftruncate(fd.get(), length) == 0 ? 0 : -errno;
 }
 
@@ -130,9 +115,8 @@ std::int64_t sys_fchmodat(SyscallContext& call) {
 std::int64_t sys_fchmod(SyscallContext& call) {
     const OpenFile* file = call.data_file(0);
     if (!file) return -EBADF;
-    int error = 0;
-    const FileDescriptor fd = open_to_change(call, *file, error);
-    if (error) return -error;
+    FileDescriptor fd;
+    if (const int error = open_to_change(call, *file, fd)) return error;
     return ::fchmod(fd.get(), static_cast<unsigned>(call.args[1]) & 0777) == 0 ? 0 : -errno;
 }
 
@@ -167,24 +151,18 @@ std::int64_t sys_utimensat(SyscallContext& call) {
         if (!call.memory.read(call.args[2], times)) return -EFAULT;
         if (!is_time(times[0]) || !is_time(times[1])) return -EINVAL;
     }
-    int error = 0;
-    FileDescriptor fd;
     PathAt at;
     if (call.args[1] == 0) {  // futimens
         at.self = call.file(0);
         if (!at.self) return -EBADF;
     } else {
         at = read_path_at(call, call.int_arg(0), call.args[1], flags & AT_EMPTY_PATH);
-        if (at.error) return -at.error;
+        if (at.error) return at.error;
     }
-    if (at.self) {
-        fd = open_to_change(call, *at.self, error);
-    } else {
-        const auto last =
-            flags & AT_SYMLINK_NOFOLLOW ? GuestFileSystem::Last::keep_link : GuestFileSystem::Last::follow;
-        fd = open_to_change(call, at, last, O_RDONLY, error);
-    }
-    if (error) return -error;
+    const auto last = flags & AT_SYMLINK_NOFOLLOW ? GuestFileSystem::Last::keep_link : GuestFileSystem::Last::follow;
+    FileDescriptor fd;
+    const int error = at.self ? open_to_change(call, *at.self, fd) : open_to_change(call, at, last, O_RDONLY, fd);
+    if (error) return error;
     return ::futimens(fd.get(), times) == 0 ? 0 : -errno;
 }
 

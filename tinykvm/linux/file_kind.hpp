@@ -42,7 +42,7 @@ struct FileKind {
     // lseek, with one of Linux' values of `whence`. Null: the file has no position; ESPIPE, also of pread and pwrite.
     std::int64_t (*seek)(OpenFile&, std::int64_t offset, int whence) = nullptr;
 
-    // fstat. Returns 0 or an errno. Every kind has it.
+    // fstat. Returns 0 or a negative errno. Every kind has it.
     int (*status)(const SyscallContext&, const OpenFile&, struct stat&) = nullptr;
     // All events (POLLIN...) a file is ready for. Every kind has it.
     short (*readiness)(const SyscallContext&, const OpenFile&) = nullptr;
@@ -68,7 +68,8 @@ struct FileKind {
     Mapping mapping = Mapping::none;
     // The file was opened with O_PATH: nearly all calls answer EBADF.
     bool is_name = false;
-    // The errno of all reading and writing, however the file was opened; 0: `read` and `write` decide.
+    // What all reading and writing returns, however the file was opened: a negative errno. 0: `read` and `write`
+    // decide.
     int transfer_error = 0;
     // readv and writev of no bytes return 0 before anything is checked; read and write of no bytes do not.
     bool empty_vectors_succeed = false;

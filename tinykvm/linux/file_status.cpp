@@ -44,7 +44,7 @@ struct stat pseudo_status(const PseudoFile& file, std::string_view path) {
 }
 
 int host_or_pseudo_status(const SyscallContext& call, const OpenFile& file, struct stat& status) {
-    if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : errno;
+    if (file.host) return ::fstat(file.host->fd(), &status) == 0 ? 0 : -errno;
     status = file.is_directory ? made_up_status(S_IFDIR | 0555, file.path)
                                : pseudo_status(find_pseudo_file(call.state, file.path), file.path);
     return 0;

@@ -13,27 +13,26 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Reads the word. Returns EINVAL when it is not aligned.
+// Reads the word. Returns 0, or -EINVAL when it is not aligned, or -EFAULT.
 int read_word(const SyscallContext& call, GuestAddr address, std::uint32_t& value) {
-    if (address % sizeof value != 0) return EINVAL;
-    return call.memory.read(address, value) ? 0 : EFAULT;
+    if (address % sizeof value != 0) return -EINVAL;
+    return call.memory.read(address, value) ? 0 : -EFAULT;
 }
 
 std::int64_t wait(SyscallContext& call, bool absolute, bool realtime, std::uint32_t bitset) {
-    if (call.again) {
-        if (call.again->woken) return 0;
-        if (call.again->is_over(Clock::now())) return -ETIMEDOUT;
-        return call.park(*call.again, call.again->until ? -EINTR : restart_call);
+    if (call.parked_with) {
+        if (call.parked_with->woken) return 0;
+        if (call.parked_with->is_over(Clock::now())) return -ETIMEDOUT;
+        return call.park(*call.parked_with, call.parked_with->until ? -EINTR : restart_call);
     }
     std::optional<Clock::time_point> until;
     if (call.args[3]) {
-        int error = 0;
-        const auto time = read_timespec(call, call.args[3], error);
-        if (!time) return -error;
-        until = absolute ? moment_of(realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC, *time) : after(*time);
+        TimeSpec time;
+        if (const int error = read_timespec(call, call.args[3], time)) return error;
+        until = absolute ? moment_of(realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC, time) : time_from_now(time);
     }
     std::uint32_t value = 0;
-    if (const int error = read_word(call, call.args[0], value)) return -error;
+    if (const int error = read_word(call, call.args[0], value)) return error;
     if (value != static_cast<std::uint32_t>(call.args[2])) return -EAGAIN;
     const Wait wait{.what = Wait::For::futex, .bitset = bitset, .address = call.args[0], .until = until};
     if (wait.is_over(Clock::now())) return -ETIMEDOUT;
@@ -45,8 +44,8 @@ std::int64_t requeue(SyscallContext& call, bool compare) {
     std::uint32_t value = 0, second = 0;
     const auto wakes = static_cast<std::int32_t>(call.args[2]), moves = static_cast<std::int32_t>(call.args[3]);
     if (wakes < 0 || moves < 0) return -EINVAL;
-    if (const int error = read_word(call, call.args[0], value)) return -error;
-    if (const int error = read_word(call, call.args[4], second)) return -error;
+    if (const int error = read_word(call, call.args[0], value)) return error;
+    if (const int error = read_word(call, call.args[4], second)) return error;
     if (compare && value != static_cast<std::uint32_t>(call.args[5])) return -EAGAIN;
     const std::int64_t woken = wake_waiters(call.state, call.args[0], wakes);
     std::int64_t moved = 0;
@@ -76,8 +75,8 @@ bool compare_words(std::uint32_t comparison, std::int32_t old, std::int32_t with
 std::int64_t change_and_wake(SyscallContext& call) {
     const auto operation = static_cast<std::uint32_t>(call.args[5]);
     std::uint32_t unused = 0, old = 0;
-    if (const int error = read_word(call, call.args[0], unused)) return -error;
-    if (const int error = read_word(call, call.args[4], old)) return -error;
+    if (const int error = read_word(call, call.args[0], unused)) return error;
+    if (const int error = read_word(call, call.args[4], old)) return error;
     std::uint32_t argument = operation >> 12 & 0xfff;
     if (argument & 0x800) argument |= 0xfffff000;  // sign-extended
     if (operation >> 31 & 1) argument = 1u << (argument & 31);

@@ -115,7 +115,7 @@ std::string_view GuestFileSystem::longest_candidate(std::string_view path) const
     return path.size() <= longest_rule_ ? path : parent_path(path.substr(0, longest_rule_ + 1));
 }
 
-const GuestFileSystem::Rule* GuestFileSystem::find_rule(const std::string& path, std::string& below) const {
+const GuestFileSystem::Rule* GuestFileSystem::find_rule(const std::string& path, std::string& path_in_rule) const {
     const int tree = pseudo_tree(path);
     for (std::string_view prefix = longest_candidate(path);; prefix = parent_path(prefix)) {
         // A rule for a directory above /proc, /sys and /dev is none for what is in them.
@@ -125,9 +125,9 @@ const GuestFileSystem::Rule* GuestFileSystem::find_rule(const std::string& path,
             const bool exact = prefix.size() == path.size();
             if (!exact && !rule.tree) return nullptr;
             if (rule.tree) {
-                below = exact ? "." : path.substr(prefix == "/" ? 1 : prefix.size() + 1);
+                path_in_rule = exact ? "." : path.substr(prefix == "/" ? 1 : prefix.size() + 1);
             } else {
-                below = rule.leaf;
+                path_in_rule = rule.leaf;
             }
             return &rule;
         }
@@ -182,9 +182,9 @@ std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState
 // why.
 bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
     found.rule = &rule;
-    const int fd = open_below(rule.root.get(), found.below, O_PATH | O_NOFOLLOW);
+    const int fd = open_below(rule.root.get(), found.path_in_rule, O_PATH | O_NOFOLLOW);
     if (fd < 0) {
-        found.error = fd == -EXDEV ? ENOENT : -fd;
+        found.error = fd == -EXDEV ? -ENOENT : fd;
         if (fd == -EXDEV) {
             found.refusal = Location::Refusal::of_kernel;
             found.rule = nullptr;
@@ -193,7 +193,7 @@ bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
     }
     found.handle = FileDescriptor(fd);
     if (::fstat(fd, &found.status) != 0) {
-        found.error = errno;
+        found.error = -errno;
         return false;
     }
     return !rule.of_sysfs || S_ISREG(found.status.st_mode);
@@ -202,8 +202,8 @@ bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
 GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, const std::string& path) const {
     Location found;
     found.path = path;
-    found.error = ENOENT;
-    const Rule* rule = find_rule(path, found.below);
+    found.error = -ENOENT;
+    const Rule* rule = find_rule(path, found.path_in_rule);
     const bool named = rule && (rule->root || rule->link) && rules_.contains(path);
     if (!named && is_pseudo_path(path)) {
         found.file = find_pseudo_file(process, path);
@@ -246,19 +246,19 @@ GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, 
         // Nearly always no link is in the way, and one host call answers.
         std::string whole(path[0] == '/' ? "/" : base);
         for (std::string_view component : components) whole = join_path(whole, component);
-        if (whole.size() >= PATH_MAX) return Location::missing(ENAMETOOLONG);
+        if (whole.size() >= PATH_MAX) return Location::missing(-ENAMETOOLONG);
         // Links among pseudo files are not the kernel's to find.
         if (!link_on_the_way(whole) && !is_pseudo_path(whole)) {
             Location found = look(process, whole);
             const bool must_be_directory = path.ends_with("/") || path.ends_with("/.") || path == ".";
             found.ended_with_slash = must_be_directory;
             if (found.exists() && !found.is_link()) {
-                if (must_be_directory && !found.is_directory()) return Location::missing(ENOTDIR);
+                if (must_be_directory && !found.is_directory()) return Location::missing(-ENOTDIR);
                 return found;
             }
             if (found.exists() && last == Last::keep_link && !must_be_directory) return found;
             // The kernel met no link before it found something missing: that is final.
-            if (!found.exists() && found.error != ELOOP) return found;
+            if (!found.exists() && found.error != -ELOOP) return found;
         }
     }
     return walk(process, base, path, last);
@@ -266,22 +266,22 @@ GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, 
 
 int GuestFileSystem::open(const Location& location, int flags, unsigned mode) const {
     if (!location.rule || !location.rule->root) return -ENOENT;
-    const int fd = open_below(location.rule->root.get(), location.below, flags | O_NONBLOCK | O_NOCTTY, mode);
+    const int fd = open_below(location.rule->root.get(), location.path_in_rule, flags | O_NONBLOCK | O_NOCTTY, mode);
     return fd == -EXDEV ? -ENOENT : fd;
 }
 
 GuestFileSystem::Parent GuestFileSystem::open_parent(const Location& location) const {
     Parent parent;
-    if (!location.rule || !location.rule->root || location.below == ".") {
-        parent.error = EBUSY;
+    if (!location.rule || !location.rule->root || location.path_in_rule == ".") {
+        parent.error = -EBUSY;
         return parent;
     }
-    const auto slash = location.below.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : location.below.substr(0, slash);
-    parent.name = slash == std::string::npos ? location.below : location.below.substr(slash + 1);
+    const auto slash = location.path_in_rule.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : location.path_in_rule.substr(0, slash);
+    parent.name = slash == std::string::npos ? location.path_in_rule : location.path_in_rule.substr(slash + 1);
     const int fd = open_below(location.rule->root.get(), directory, O_PATH | O_DIRECTORY);
     if (fd < 0) {
-        parent.error = fd == -EXDEV ? ENOENT : -fd;
+        parent.error = fd == -EXDEV ? -ENOENT : fd;
     } else {
         parent.handle = FileDescriptor(fd);
     }

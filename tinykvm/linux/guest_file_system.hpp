@@ -60,20 +60,20 @@ class GuestFileSystem {
             not_made,     // it is in /proc, /sys or /dev, and no guest has it
         };
         Kind kind = Kind::nothing;
-        int error = 0;
+        int error = 0;  // of Kind::nothing, a negative errno
         Refusal refusal = Refusal::none;
         std::string path;  // absolute, free of links, "." and ".."; of a refusal: what was refused
         const Rule* rule = nullptr;
-        std::string below;      // `path` relative to the rule's root; "." is the root
-        FileDescriptor handle;  // O_PATH | O_NOFOLLOW
+        std::string path_in_rule;  // `path` relative to the rule's root; "." is the root
+        FileDescriptor handle;     // O_PATH | O_NOFOLLOW
         struct stat status {};
         PseudoFile file;
         std::string target;
         bool ended_with_slash = false;
 
-        static Location missing(int why) {
+        static Location missing(int error) {
             Location location;
-            location.error = why;
+            location.error = error;
             return location;
         }
         bool exists() const { return kind != Kind::nothing; }
@@ -99,7 +99,7 @@ class GuestFileSystem {
     struct Parent {
         FileDescriptor handle;
         std::string name;
-        int error = 0;
+        int error = 0;  // a negative errno: there is no handle
     };
     Parent open_parent(const Location& location) const;
 
@@ -123,7 +123,7 @@ class GuestFileSystem {
     void add(const PathRule& rule, const Options& options);
     static void open_root(Rule& rule, const std::string& real, const Options& options);
     std::string_view longest_candidate(std::string_view path) const;
-    const Rule* find_rule(const std::string& path, std::string& below) const;
+    const Rule* find_rule(const std::string& path, std::string& path_in_rule) const;
     const Rule* link_on_the_way(const std::string& path) const;
     bool is_ancestor(const std::string& path) const;
     bool look_at_host(const Rule& rule, Location& found) const;

@@ -46,7 +46,7 @@ GuestFileSystem::Location GuestFileSystem::walk(const ProcessState& process, std
     Location found;
     bool fresh = false;  // `found` is what is at `here`
     for (int steps = 0; !pending.empty(); ++steps) {
-        if (steps == max_steps) return Location::missing(ELOOP);
+        if (steps == max_steps) return Location::missing(-ELOOP);
         const std::string component = std::move(pending.front());
         pending.pop_front();
         if (component == "..") {
@@ -55,15 +55,15 @@ GuestFileSystem::Location GuestFileSystem::walk(const ProcessState& process, std
             continue;
         }
         std::string next = join_path(here, component);
-        if (next.size() >= PATH_MAX) return Location::missing(ENAMETOOLONG);
+        if (next.size() >= PATH_MAX) return Location::missing(-ENAMETOOLONG);
         found = look(process, next);
         fresh = true;
         const bool is_last = pending.empty();
 
         if (found.is_link() && (!is_last || directory || last == Last::follow)) {
-            if (++links > max_links) return Location::missing(ELOOP);
+            if (++links > max_links) return Location::missing(-ELOOP);
             const std::string target = read_target(found);
-            if (target.empty()) return Location::missing(ENOENT);
+            if (target.empty()) return Location::missing(-ENOENT);
             if (target[0] == '/') here = "/";
             if (is_last && asks_for_directory(target)) directory = true;
             put_before(pending, target);
@@ -81,13 +81,13 @@ GuestFileSystem::Location GuestFileSystem::walk(const ProcessState& process, std
             return missing;
         }
         if (!is_last && !found.is_directory()) {
-            return Location::missing(ENOTDIR);
+            return Location::missing(-ENOTDIR);
         }
         here = std::move(next);
     }
     if (!fresh) found = look(process, here);
     found.ended_with_slash = directory;
-    if (directory && found.exists() && !found.is_directory()) return Location::missing(ENOTDIR);
+    if (directory && found.exists() && !found.is_directory()) return Location::missing(-ENOTDIR);
     return found;
 }
 
@@ -118,8 +118,8 @@ GuestFileSystem::Verdict GuestFileSystem::judge(const ProcessState& process, std
     }
     // Devices may be written to, and of the rest each call knows what cannot be done to it.
     if (find_pseudo_file(process, here).kind != PseudoFile::Kind::none) return Verdict::writable;
-    std::string below;
-    const Rule* rule = find_rule(here, below);
+    std::string path_in_rule;
+    const Rule* rule = find_rule(here, path_in_rule);
     if (!rule || !rule->root) return is_ancestor(here) ? Verdict::read_only : Verdict::nowhere;
     return rule->writable ? Verdict::writable : Verdict::read_only;
 }

@@ -17,17 +17,17 @@ namespace {
 // `position`: that of pread and pwrite; null for the file's own.
 int check_transfer(const OpenFile& file, const std::uint64_t* position, bool opened_for_it) {
     if (file.kind->transfer_error) return file.kind->transfer_error;
-    if (position && !file.kind->seek) return ESPIPE;
-    return opened_for_it ? 0 : EBADF;
+    if (position && !file.kind->seek) return -ESPIPE;
+    return opened_for_it ? 0 : -EBADF;
 }
 
 std::int64_t read_into(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
-    if (const int error = check_transfer(file, position, file.readable())) return -error;
+    if (const int error = check_transfer(file, position, file.readable())) return error;
     return file.kind->read ? file.kind->read(call, file, ranges, position) : -EBADF;
 }
 
 std::int64_t write_from(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t* position) {
-    if (const int error = check_transfer(file, position, file.writes())) return -error;
+    if (const int error = check_transfer(file, position, file.writes())) return error;
     return file.kind->write ? file.kind->write(call, file, ranges, position) : -EBADF;
 }
 
@@ -46,7 +46,7 @@ std::int64_t vectored(SyscallContext& call, FileKind::Transfer* transfer, bool p
     OpenFile* file = call.file(0);
     if (!file) return -EBADF;
     std::vector<IoVector> ranges;
-    if (const int error = read_vectors(call, call.args[1], call.args[2], ranges)) return -error;
+    if (const int error = read_vectors(call, call.args[1], call.args[2], ranges)) return error;
     if (file->kind->empty_vectors_succeed && total_size(ranges) == 0) return 0;
     return transfer(call, *file, ranges, positioned ? &position : nullptr);
 }

@@ -12,10 +12,11 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
+// Returns 0 or a negative errno.
 int set_limit(SyscallContext& call, std::uint64_t resource, const ResourceLimit& wanted) {
     ResourceLimit& limit = call.state.limits[resource];
-    if (wanted.current > wanted.maximum) return EINVAL;
-    if (wanted.maximum > limit.maximum) return EPERM;
+    if (wanted.current > wanted.maximum) return -EINVAL;
+    if (wanted.maximum > limit.maximum) return -EPERM;
     limit = wanted;
     if (resource == RLIMIT_NOFILE)
         call.state.files.set_limit(std::min<std::uint64_t>(wanted.current, call.options.max_open_files));
@@ -52,7 +53,7 @@ std::int64_t sys_prlimit64(SyscallContext& call) {
     }
     const ResourceLimit before = call.state.limits[resource];
     if (wanted)
-        if (const int error = set_limit(call, resource, *wanted)) return -error;
+        if (const int error = set_limit(call, resource, *wanted)) return error;
     if (call.args[3] && !call.memory.write(call.args[3], before)) return -EFAULT;
     return 0;
 }
@@ -68,7 +69,7 @@ std::int64_t sys_setrlimit(SyscallContext& call) {
     ResourceLimit wanted;
     if (!call.memory.read(call.args[1], wanted)) return -EFAULT;
     if (resource >= resource_limits) return -EINVAL;
-    return -set_limit(call, resource, wanted);
+    return set_limit(call, resource, wanted);
 }
 
 std::int64_t sys_getpriority(SyscallContext& call) {
@@ -84,7 +85,7 @@ std::int64_t sys_setpriority(SyscallContext& call) {
 }
 
 std::int64_t sys_sched_yield(SyscallContext& call) {
-    call.turn_over = !call.state.parked.empty();
+    call.yields = !call.state.parked.empty();
     return 0;
 }
 

@@ -13,10 +13,10 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Checks that `begin` is page-aligned and rounds the size up. Returns 0 or an errno.
+// Checks that `begin` is page-aligned and rounds the size up. Returns 0 or a negative errno.
 int whole_pages(GuestAddr begin, std::uint64_t size, std::uint64_t& rounded) {
-    if (begin % page_size != 0) return EINVAL;
-    if (begin >= x86::user_end || size > x86::user_end - begin) return ENOMEM;
+    if (begin % page_size != 0) return -EINVAL;
+    if (begin >= x86::user_end || size > x86::user_end - begin) return -ENOMEM;
     rounded = page_ceil(size);
     return 0;
 }
@@ -42,7 +42,7 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
             at = stop;
             continue;
         }
-        if (const int error = call.memory.discard(at, stop - at)) return -error;
+        if (const int error = call.memory.discard(at, stop - at)) return error;
         call.waiter.check();
         at = stop;
     }
@@ -54,7 +54,7 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
 std::int64_t sys_madvise(SyscallContext& call) {
     const GuestAddr begin = call.args[0];
     std::uint64_t size = 0;
-    if (const int error = whole_pages(begin, call.args[1], size)) return -error;
+    if (const int error = whole_pages(begin, call.args[1], size)) return error;
     if (size == 0) return 0;
     switch (call.int_arg(2)) {
         case MADV_DONTNEED:
@@ -79,7 +79,7 @@ std::int64_t sys_madvise(SyscallContext& call) {
 
 std::int64_t sys_mincore(SyscallContext& call) {
     std::uint64_t size = 0;
-    if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;
+    if (const int error = whole_pages(call.args[0], call.args[1], size)) return error;
     if (size == 0) return 0;
     if (!call.memory.regions().covered(call.args[0], call.args[0] + size)) return -ENOMEM;
     std::array<unsigned char, page_size> resident;
@@ -97,7 +97,7 @@ std::int64_t sys_msync(SyscallContext& call) {
     if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
     std::uint64_t size = 0;
-    if (const int error = whole_pages(call.args[0], call.args[1], size)) return -error;
+    if (const int error = whole_pages(call.args[0], call.args[1], size)) return error;
     return call.memory.regions().covered(call.args[0], call.args[0] + size) ? 0 : -ENOMEM;
 }
 

@@ -22,32 +22,26 @@ constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN; stacks of guests
 
 bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
 
-// Returns the file that a mapping shows; nullptr with `error` set when it cannot be mapped that way.
-const OpenFile* mappable(const SyscallContext& call, int fd, int flags, int protection, int& error) {
-    const OpenFile* file = call.state.files.find(fd);
-    error = 0;
-    if (!file || file->kind->is_name) {
-        error = EBADF;
-    } else if (!file->readable()) {
-        error = EACCES;
-    } else if (file->kind->mapping == FileKind::Mapping::none) {
-        error = ENODEV;
-    } else if ((flags & MAP_TYPE) != MAP_PRIVATE && file->kind->mapping == FileKind::Mapping::host_file) {
-        // What a guest writes to its copy would never reach the file. A descriptor for writing may be written
-        // to through it later, and a writable mapping at once.
-        if (protection & PROT_WRITE) error = file->writes() ? ENODEV : EACCES;
-    }
-    return error == 0 ? file : nullptr;
+// May a mapping with these flags and this protection show the file? Returns 0 or a negative errno.
+int check_mappable(const OpenFile* file, int flags, int protection) {
+    if (!file || file->kind->is_name) return -EBADF;
+    if (!file->readable()) return -EACCES;
+    if (file->kind->mapping == FileKind::Mapping::none) return -ENODEV;
+    // A mapping shows a copy of the file, so what a guest writes to a shared one would never reach the file.
+    const bool shared = (flags & MAP_TYPE) != MAP_PRIVATE && file->kind->mapping == FileKind::Mapping::host_file;
+    if (shared && (protection & PROT_WRITE)) return file->writes() ? -ENODEV : -EACCES;
+    return 0;
 }
 
-// Copies the file's bytes over fresh zero pages. What lies after the end of the file stays zero.
+// Copies the file's bytes over fresh zero pages. What lies after the end of the file stays zero. Returns 0 or a
+// negative errno.
 int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
     const std::int64_t copied = fill_guest(call, to, size, [&](std::span<std::byte> piece) -> std::int64_t {
         const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
         if (got > 0) offset += static_cast<std::uint64_t>(got);
         return got >= 0 ? got : -errno;
     });
-    return copied >= 0 ? 0 : static_cast<int>(-copied);
+    return copied >= 0 ? 0 : static_cast<int>(copied);
 }
 
 // Returns a copy of the whole file that requests share, if that pays for a mapping of `bytes` of it; else null.
@@ -59,44 +53,44 @@ std::shared_ptr<const FileCopy> shared_copy(const SyscallContext& call, const Op
     return copy && copy->size() == file_size ? copy : nullptr;
 }
 
-struct Wanted {
+struct MappingRequest {
     GuestAddr hint;
     std::uint64_t size;
     int flags;
 };
 
-int place_anywhere(const SyscallContext& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
+int find_address(const SyscallContext& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
     const auto found = call.memory.find_free(size, hint);
-    if (!found || !is_user_range(*found, size)) return ENOMEM;
+    if (!found || !is_user_range(*found, size)) return -ENOMEM;
     place = *found;
     return 0;
 }
 
-// Chooses where the mapping goes. Returns 0 or an errno.
-int choose_place(const SyscallContext& call, const Wanted& wanted, GuestAddr& place) {
+// Chooses where the mapping goes. Returns 0 or a negative errno.
+int choose_address(const SyscallContext& call, const MappingRequest& wanted, GuestAddr& place) {
     if (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
-        if (wanted.hint % page_size != 0) return EINVAL;
+        if (wanted.hint % page_size != 0) return -EINVAL;
         const GuestAddr end = wanted.hint + wanted.size;
         const bool user = is_user_range(wanted.hint, wanted.size);
         const bool available =
             user && !call.memory.is_closed(wanted.hint, end) && !call.memory.shared().overlaps(wanted.hint, end);
         if (!available && call.options.relocate_fixed_mappings && !(wanted.flags & MAP_FIXED_NOREPLACE))
-            return place_anywhere(call, 0, wanted.size, place);
-        if (!user) return wanted.hint < x86::user_begin ? EPERM : ENOMEM;
+            return find_address(call, 0, wanted.size, place);
+        if (!user) return wanted.hint < x86::user_begin ? -EPERM : -ENOMEM;
         if ((wanted.flags & MAP_FIXED_NOREPLACE) &&
             call.memory.regions().overlaps(wanted.hint, wanted.hint + wanted.size))
-            return EEXIST;
+            return -EEXIST;
         place = wanted.hint;
         return 0;
     }
     if (wanted.flags & MAP_32BIT) {
         const auto found = call.memory.find_gap(wanted.size, low_begin, low_end);
-        if (!found) return ENOMEM;
+        if (!found) return -ENOMEM;
         place = *found;
         return 0;
     }
     const GuestAddr hint = page_floor(wanted.hint);
-    return place_anywhere(call, is_user_range(hint, wanted.size) ? hint : 0, wanted.size, place);
+    return find_address(call, is_user_range(hint, wanted.size) ? hint : 0, wanted.size, place);
 }
 
 }  // namespace
@@ -113,7 +107,7 @@ Protection to_protection(int protection) {
 }
 
 std::int64_t sys_mmap(SyscallContext& call) {
-    const Wanted given{call.args[0], call.args[1], call.int_arg(3)};
+    const MappingRequest given{call.args[0], call.args[1], call.int_arg(3)};
     const int protection = call.int_arg(2), flags = given.flags;
     const std::uint64_t offset = call.args[5];
     const int type = flags & MAP_TYPE;
@@ -121,26 +115,25 @@ std::int64_t sys_mmap(SyscallContext& call) {
     if (given.size == 0 || offset % page_size != 0 || !is_protection(protection)) return -EINVAL;
     if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE) return -EINVAL;
     if (given.size > x86::user_end) return -ENOMEM;
-    const Wanted wanted{given.hint, page_ceil(given.size), flags};
+    const MappingRequest wanted{given.hint, page_ceil(given.size), flags};
     if (flags & MAP_HUGETLB) return -ENOMEM;  // there are none to give out
     if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC)) return -EOPNOTSUPP;
 
     const OpenFile* file = nullptr;
     if (!(flags & MAP_ANONYMOUS)) {
-        int error = 0;
-        file = mappable(call, call.int_arg(4), flags, protection, error);
-        if (!file) return -error;
+        file = call.state.files.find(call.int_arg(4));
+        if (const int error = check_mappable(file, flags, protection)) return error;
         if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX))
             return -EOVERFLOW;
         if (file->kind->mapping == FileKind::Mapping::zeros) file = nullptr;
     }
     GuestAddr place = 0;
-    if (const int error = choose_place(call, wanted, place)) return -error;
+    if (const int error = choose_address(call, wanted, place)) return error;
 
     const Protection final = to_protection(protection);
     if (!file) {
         const int error = call.memory.map(place, wanted.size, final);
-        return error ? -error : static_cast<std::int64_t>(place);
+        return error ? error : static_cast<std::int64_t>(place);
     }
 
     const std::int64_t size = file->size();
@@ -152,19 +145,19 @@ std::int64_t sys_mmap(SyscallContext& call) {
     // A mapping that cannot be read yet may be made readable later, and must have the file's bytes then.
     if (auto shared = final.accessible() ? shared_copy(call, *file, file_size, bytes) : nullptr) {
         const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
-        return error ? -error : static_cast<std::int64_t>(place);
+        return error ? error : static_cast<std::int64_t>(place);
     }
     // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
     const std::size_t limit = call.memory.limits().bytes;
     const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
     if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
 
-    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return -error;
+    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return error;
     int error = copy_file(call, *file, offset, place, bytes);
     if (error == 0 && final != Protection{true, true, false}) error = call.memory.protect(place, wanted.size, final);
     if (error != 0) {
         (void)call.memory.unmap(place, wanted.size);
-        return -error;
+        return error;
     }
     return static_cast<std::int64_t>(place);
 }
@@ -176,7 +169,7 @@ std::int64_t sys_munmap(SyscallContext& call) {
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -EINVAL;
     if (!call.memory.regions().overlaps(begin, begin + size)) return 0;
-    return -call.memory.unmap(begin, size);
+    return call.memory.unmap(begin, size);
 }
 
 std::int64_t sys_mprotect(SyscallContext& call) {
@@ -196,7 +189,7 @@ std::int64_t sys_mprotect(SyscallContext& call) {
     }
     if (end == begin) return -ENOMEM;
     const int error = call.memory.protect(begin, end - begin, to_protection(protection));
-    return error ? -error : end == begin + size ? 0 : -ENOMEM;
+    return error ? error : end == begin + size ? 0 : -ENOMEM;
 }
 
 std::int64_t sys_brk(SyscallContext& call) {

@@ -27,10 +27,10 @@ int copy_pages(SyscallContext& call, GuestAddr from, GuestAddr to, std::uint64_t
             call.memory.enforce_limit();
         }
         const auto source = call.memory.readable(from + done, page_size);
-        if (source.size() != page_size) return EFAULT;
+        if (source.size() != page_size) return -EFAULT;
         if (std::memcmp(source.data(), zeros.data(), page_size) == 0) continue;
         const auto target = call.memory.writable(to + done, page_size);
-        if (target.size() != page_size) return EFAULT;
+        if (target.size() != page_size) return -EFAULT;
         std::memcpy(target.data(), source.data(), page_size);
     }
     return 0;
@@ -42,7 +42,7 @@ std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, st
     const Protection protection = region.protection;
     const std::string name = region.name;
     constexpr Protection read_write{true, true, false};
-    if (const int error = call.memory.map(to, new_size, read_write, name)) return -error;
+    if (const int error = call.memory.map(to, new_size, read_write, name)) return error;
     // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands
     // still.
     int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
@@ -51,14 +51,14 @@ std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, st
     if (error != 0) {
         (void)call.memory.protect(from, old_size, protection);
         (void)call.memory.unmap(to, new_size);
-        return -error;
+        return error;
     }
     if (keep_old) {  // MREMAP_DONTUNMAP: the old range stays, empty
         error = call.memory.map(from, old_size, protection, name);
     } else {
         error = call.memory.unmap(from, old_size);
     }
-    return error ? -error : static_cast<std::int64_t>(to);
+    return error ? error : static_cast<std::int64_t>(to);
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
     if (call.memory.shared().overlaps(from, from + old_size)) return -EPERM;
     if (new_size < old_size) {
         // First the rest goes, whatever mappings it is made of; what is moved then must be one.
-        if (const int error = call.memory.unmap(from + new_size, old_size - new_size)) return -error;
+        if (const int error = call.memory.unmap(from + new_size, old_size - new_size)) return error;
         old_size = new_size;
         region = call.memory.regions().find(from);
     }
@@ -101,7 +101,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
         const std::uint64_t more = new_size - old_size;
         if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
             const Region grown = *region;
-            if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return -error;
+            if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return error;
             return static_cast<std::int64_t>(from);
         }
         if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;

@@ -24,14 +24,14 @@ class Opening {
   public:
     Opening(SyscallContext& call, int flags, unsigned mode) : call_(call), flags_(flags), mode_(mode) {}
 
-    std::int64_t at(const PathAt& where) {
+    std::int64_t open(const PathAt& where) {
         if (flags_ & O_PATH) flags_ &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
         if ((flags_ & O_ACCMODE) == 3 || (flags_ & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) return -EINVAL;
         if ((flags_ & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
         if (call_.state.files.full()) return -EMFILE;
         // A change that path rules forbid is refused before the host hears of it.
         if (changes())
-            if (const int error = refuse_change(call_, where)) return -error;
+            if (const int error = refuse_change(call_, where)) return error;
 
         const bool exclusive = (flags_ & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
         const auto last =
@@ -39,10 +39,10 @@ class Opening {
         Location found = look_up(call_, where, last);
         if (found.exists() && exclusive) return -EEXIST;
         if (!found.exists()) {
-            if (!(flags_ & O_CREAT) || found.error != ENOENT || !found.writable()) return -found.error;
+            if (!(flags_ & O_CREAT) || found.error != -ENOENT || !found.writable()) return found.error;
             return found.ended_with_slash ? -EISDIR : create(found);
         }
-        return existing(std::move(found));
+        return open_existing(std::move(found));
     }
 
   private:
@@ -55,12 +55,12 @@ class Opening {
         return call_.state.files.open(std::move(file), flags_ & O_CLOEXEC);
     }
 
-    std::int64_t existing(Location found) {
+    std::int64_t open_existing(Location found) {
         if (found.is_link()) return -ELOOP;
         if ((flags_ & O_DIRECTORY) && !found.is_directory()) return -ENOTDIR;
         OpenFile file;
         file.path = found.path;
-        if (found.kind == Location::Kind::pseudo) return pseudo(found.file, std::move(file));
+        if (found.kind == Location::Kind::pseudo) return open_pseudo(found.file, std::move(file));
         if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) && !S_ISREG(found.status.st_mode)) {
             call_.log("open: " + in_quotes(found.path) + " is neither a file nor a directory");
             return -EACCES;
@@ -74,16 +74,16 @@ class Opening {
             if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
             file.kind = &kinds::directory;
         } else {
-            return regular(found);
+            return open_regular(found);
         }
         if (found.handle) file.host = std::make_shared<const HostFile>(std::move(found.handle));
         return install(std::move(file));
     }
 
-    std::int64_t pseudo(const PseudoFile& which, OpenFile file) {
+    std::int64_t open_pseudo(const PseudoFile& which, OpenFile file) {
         if (which.kind == PseudoFile::Kind::descriptor) {
             if (flags_ & O_NOFOLLOW) return -ELOOP;
-            return again(which.number);
+            return reopen(which.number);
         }
         if (flags_ & O_PATH) {
             file.kind = &kinds::path;
@@ -100,17 +100,17 @@ class Opening {
 
     // Opens /dev/stdout and the like. A file that has a name is opened anew by it, as on Linux; of a file without a
     // name the descriptor is duplicated.
-    std::int64_t again(int fd) {
+    std::int64_t reopen(int fd) {
         const OpenFile* file = call_.state.files.find(fd);
         if (!file) return -ENOENT;
-        if (std::exchange(again_, true)) return -ELOOP;
-        if (!file->path.empty()) return at(PathAt{.base = "/", .path = file->path});
+        if (std::exchange(reopened_, true)) return -ELOOP;
+        if (!file->path.empty()) return open(PathAt{.base = "/", .path = file->path});
         const bool reads = (flags_ & O_ACCMODE) != O_WRONLY;
         if ((flags_ & O_PATH) || (reads && !file->readable()) || (writes() && !file->writes())) return -EACCES;
         return call_.state.files.duplicate(fd, flags_ & O_CLOEXEC);
     }
 
-    std::int64_t regular(const Location& found) {
+    std::int64_t open_regular(const Location& found) {
         if (changes() && !found.writable()) return -EROFS;
         return open_host(found, flags_ & (O_ACCMODE | O_SYNC | O_DSYNC), 0);
     }
@@ -121,7 +121,7 @@ class Opening {
         // Another process of the host was quicker, so the file exists now.
         if (fd != -EEXIST || (flags_ & O_EXCL)) return fd;
         Location again = look_up(call_, "/", found.path, GuestFileSystem::Last::keep_link);
-        return again.exists() ? existing(std::move(again)) : -ENOENT;
+        return again.exists() ? open_existing(std::move(again)) : -ENOENT;
     }
 
     std::int64_t open_host(const Location& found, int host_flags, unsigned mode) {
@@ -154,25 +154,25 @@ class Opening {
     SyscallContext& call_;
     int flags_;
     unsigned mode_;
-    bool again_ = false;
+    bool reopened_ = false;
 };
 
 }  // namespace
 
 std::int64_t sys_open(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
-    return at.error ? -at.error : Opening(call, call.int_arg(1), static_cast<unsigned>(call.args[2])).at(at);
+    return at.error ? at.error : Opening(call, call.int_arg(1), static_cast<unsigned>(call.args[2])).open(at);
 }
 
 std::int64_t sys_openat(SyscallContext& call) {
     const PathAt at = read_path_at(call, call.int_arg(0), call.args[1]);
-    return at.error ? -at.error : Opening(call, call.int_arg(2), static_cast<unsigned>(call.args[3])).at(at);
+    return at.error ? at.error : Opening(call, call.int_arg(2), static_cast<unsigned>(call.args[3])).open(at);
 }
 
 std::int64_t sys_creat(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
-    if (at.error) return -at.error;
-    return Opening(call, O_CREAT | O_WRONLY | O_TRUNC, static_cast<unsigned>(call.args[1])).at(at);
+    if (at.error) return at.error;
+    return Opening(call, O_CREAT | O_WRONLY | O_TRUNC, static_cast<unsigned>(call.args[1])).open(at);
 }
 
 }  // namespace tinykvm::linux_abi

@@ -41,18 +41,18 @@ PathAt read_path_at(const SyscallContext& call, int directory, GuestAddr address
     }
     at.path = std::move(argument.path);
     if (at.path.empty() && !allow_empty) {
-        at.error = ENOENT;
+        at.error = -ENOENT;
     } else if (!at.path.empty() && at.path[0] == '/') {
         at.base = "/";
     } else if (directory == AT_FDCWD) {
         at.base = call.state.working_directory;
         if (at.path.empty()) at.path = ".";
     } else if (const OpenFile* file = call.state.files.find(directory); !file) {
-        at.error = EBADF;
+        at.error = -EBADF;
     } else if (at.path.empty()) {
         at.self = file;
     } else if (!file->is_directory) {
-        at.error = ENOTDIR;
+        at.error = -ENOTDIR;
     } else {
         at.base = file->path;
     }
@@ -72,8 +72,8 @@ int refuse_change(const SyscallContext& call, const PathAt& at) {
     switch (call.state.file_system->judge(call.state, at.base, at.path)) {
         case GuestFileSystem::Verdict::nowhere:
             log_refusal(call, path, describe(GuestFileSystem::Location::Refusal::not_covered));
-            return ENOENT;
-        case GuestFileSystem::Verdict::read_only: log_refusal(call, path, "is not writable"); return EROFS;
+            return -ENOENT;
+        case GuestFileSystem::Verdict::read_only: log_refusal(call, path, "is not writable"); return -EROFS;
         case GuestFileSystem::Verdict::writable: break;
     }
     return 0;

@@ -12,7 +12,7 @@ struct PathAt {
     std::string base;  // the directory to start from
     std::string path;
     const OpenFile* self = nullptr;  // empty path and AT_EMPTY_PATH: the descriptor itself is meant
-    int error = 0;
+    int error = 0;                   // a negative errno when there is no such path to start from
 };
 
 // Reads the path at `address`, relative to descriptor `directory` (AT_FDCWD: the working directory). With
@@ -27,7 +27,7 @@ inline GuestFileSystem::Location look_up(const SyscallContext& call, const PathA
 }
 
 // Refuses a change of what the path names, without a host call, where no writable rule can cover it; the refusal is
-// logged. Returns 0, ENOENT or EROFS.
+// logged. Returns 0, -ENOENT or -EROFS.
 int refuse_change(const SyscallContext& call, const PathAt& at);
 
 }  // namespace tinykvm::linux_abi

@@ -24,41 +24,41 @@ bool ends_in_dots(std::string_view path) {
     return path == ".." || path.ends_with("/..");
 }
 
-// May the name be removed or given to something else? 0 or an errno.
+// May the name be removed or given to something else? Returns 0 or a negative errno.
 int check_name(const SyscallContext& call, const Location& found) {
-    if (is_pseudo_path(found.path) && !found.rule) return EPERM;
-    if (call.state.file_system->is_rule_root(found.path)) return EBUSY;
-    return found.writable() ? 0 : EROFS;
+    if (is_pseudo_path(found.path) && !found.rule) return -EPERM;
+    if (call.state.file_system->is_rule_root(found.path)) return -EBUSY;
+    return found.writable() ? 0 : -EROFS;
 }
 
 std::int64_t remove_at(const SyscallContext& call, int directory, GuestAddr path, int flags) {
     const bool wants_directory = flags & AT_REMOVEDIR;
     const PathAt at = read_path_at(call, directory, path);
-    if (at.error) return -at.error;
-    if (const int error = refuse_change(call, at)) return -error;
+    if (at.error) return at.error;
+    if (const int error = refuse_change(call, at)) return error;
     if (wants_directory && ends_in_dot(at.path)) return -EINVAL;
     if (wants_directory && ends_in_dots(at.path)) return -ENOTEMPTY;
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
-    if (!found.exists()) return -found.error;
-    if (const int error = check_name(call, found)) return -error;
+    if (!found.exists()) return found.error;
+    if (const int error = check_name(call, found)) return error;
     if (wants_directory != found.is_directory()) return wants_directory ? -ENOTDIR : -EISDIR;
     const GuestFileSystem::Parent parent = call.state.file_system->open_parent(found);
-    if (parent.error) return -parent.error;
+    if (parent.error) return parent.error;
     return ::unlinkat(parent.handle.get(), parent.name.c_str(), flags) == 0 ? 0 : -errno;
 }
 
 std::int64_t make_directory_at(const SyscallContext& call, int directory, GuestAddr path, unsigned mode) {
     const PathAt at = read_path_at(call, directory, path);
-    if (at.error) return -at.error;
+    if (at.error) return at.error;
     const int refused = refuse_change(call, at);
-    if (refused == ENOENT) return -ENOENT;
+    if (refused == -ENOENT) return -ENOENT;
     // EEXIST goes before the error that the directory could not be made.
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
     if (found.exists()) return -EEXIST;
-    if (found.error != ENOENT || !found.rule) return -found.error;
+    if (found.error != -ENOENT || !found.rule) return found.error;
     if (refused || !found.writable()) return -EROFS;
     const GuestFileSystem::Parent parent = call.state.file_system->open_parent(found);
-    if (parent.error) return -parent.error;
+    if (parent.error) return parent.error;
     return ::mkdirat(parent.handle.get(), parent.name.c_str(), mode & ~call.state.umask & 0777) == 0 ? 0 : -errno;
 }
 
@@ -67,22 +67,22 @@ std::int64_t rename_at(const SyscallContext& call, int from_directory, GuestAddr
     constexpr unsigned no_replace = 1, exchange = 2;  // RENAME_...
     if ((flags & ~(no_replace | exchange)) || flags == (no_replace | exchange)) return -EINVAL;
     const PathAt from = read_path_at(call, from_directory, from_path), to = read_path_at(call, to_directory, to_path);
-    if (from.error || to.error) return -(from.error ? from.error : to.error);
+    if (from.error || to.error) return from.error ? from.error : to.error;
     for (const PathAt* at : {&from, &to}) {
-        if (const int error = refuse_change(call, *at)) return -error;
+        if (const int error = refuse_change(call, *at)) return error;
         if (ends_in_dot(at->path) || ends_in_dots(at->path)) return -EBUSY;
     }
     const GuestFileSystem& paths = *call.state.file_system;
     const Location source = look_up(call, from, GuestFileSystem::Last::keep_link);
     const Location target = look_up(call, to, GuestFileSystem::Last::keep_link);
-    if (!source.exists()) return -source.error;
-    if (!target.exists() && (target.error != ENOENT || !target.rule)) return -target.error;
+    if (!source.exists()) return source.error;
+    if (!target.exists() && (target.error != -ENOENT || !target.rule)) return target.error;
     for (const Location* location : {&source, &target})
-        if (const int error = check_name(call, *location)) return -error;
+        if (const int error = check_name(call, *location)) return error;
     if (target.ended_with_slash && !source.is_directory()) return -ENOTDIR;
 
     const GuestFileSystem::Parent old_parent = paths.open_parent(source), new_parent = paths.open_parent(target);
-    if (old_parent.error || new_parent.error) return -(old_parent.error ? old_parent.error : new_parent.error);
+    if (old_parent.error || new_parent.error) return old_parent.error ? old_parent.error : new_parent.error;
     return ::syscall(SYS_renameat2, old_parent.handle.get(), old_parent.name.c_str(), new_parent.handle.get(),
                      new_parent.name.c_str(), flags) == 0
                ? 0
@@ -92,8 +92,8 @@ std::int64_t rename_at(const SyscallContext& call, int from_directory, GuestAddr
 // link, symlink and mknod fail as on a file system that has none of these.
 std::int64_t refuse_at(const SyscallContext& call, int directory, GuestAddr path) {
     const PathAt at = read_path_at(call, directory, path);
-    if (at.error) return -at.error;
-    if (const int error = refuse_change(call, at)) return -error;
+    if (at.error) return at.error;
+    if (const int error = refuse_change(call, at)) return error;
     return -EPERM;
 }
 

@@ -25,10 +25,10 @@ std::int64_t wait_for_files(SyscallContext& call, Until until, bool input) {
 }
 
 int set_temporary_mask(SyscallContext& call, GuestAddr address, std::uint64_t size) {
-    if (address == 0 || call.again) return 0;
+    if (address == 0 || call.parked_with) return 0;
     SignalSet mask = 0;
-    if (size != sizeof mask) return EINVAL;
-    if (!call.memory.read(address, mask)) return EFAULT;
+    if (size != sizeof mask) return -EINVAL;
+    if (!call.memory.read(address, mask)) return -EFAULT;
     call.state.thread.begin_temporary_mask(mask & ~unblockable);
     return 0;
 }
@@ -38,14 +38,16 @@ std::int64_t end_masked_call(SyscallContext& call, std::int64_t result) {
     return result;
 }
 
-Until read_until(const SyscallContext& call, GuestAddr address, int& error) {
-    error = 0;
-    if (address == 0) return std::nullopt;
-    const auto time = read_timespec(call, address, error);
-    return time ? Until(after(*time)) : std::nullopt;
+int read_timeout(const SyscallContext& call, GuestAddr address, Until& end) {
+    end.reset();
+    if (address == 0) return 0;
+    TimeSpec time;
+    if (const int error = read_timespec(call, address, time)) return error;
+    end = time_from_now(time);
+    return 0;
 }
 
-Until until_milliseconds(int milliseconds) {
+Until end_of_timeout(int milliseconds) {
     return milliseconds < 0 ? std::nullopt : Until(Clock::now() + std::chrono::milliseconds(milliseconds));
 }
 
@@ -137,14 +139,14 @@ std::int64_t select_files(SyscallContext& call, Until until) {
 }  // namespace
 
 std::int64_t sys_poll(SyscallContext& call) {
-    return poll_files(call, call.until(until_milliseconds(call.int_arg(2))));
+    return poll_files(call, call.end_of_wait(end_of_timeout(call.int_arg(2))));
 }
 
 std::int64_t sys_ppoll(SyscallContext& call) {
-    int error = 0;
-    const Until until = call.until(read_until(call, call.args[2], error));
-    if (error) return -error;
-    if ((error = set_temporary_mask(call, call.args[3], call.args[4]))) return -error;
+    Until until;
+    if (const int error = read_timeout(call, call.args[2], until)) return error;
+    until = call.end_of_wait(until);
+    if (const int error = set_temporary_mask(call, call.args[3], call.args[4])) return error;
     const std::int64_t result = end_masked_call(call, poll_files(call, until));
     write_remaining(call, call.args[2], until, 1'000'000'000);
     return result;
@@ -161,24 +163,24 @@ std::int64_t sys_select(SyscallContext& call) {
         // Linux adds whole seconds of the microseconds to the seconds.
         const std::int64_t carried = time.microseconds / 1'000'000;
         if (time.seconds > INT64_MAX - carried) return -EINVAL;
-        until = after({time.seconds + carried, time.microseconds % 1'000'000 * 1000});
+        until = time_from_now({time.seconds + carried, time.microseconds % 1'000'000 * 1000});
     }
-    until = call.until(until);
+    until = call.end_of_wait(until);
     const std::int64_t result = select_files(call, until);
     write_remaining(call, call.args[4], until, 1'000'000);
     return result;
 }
 
 std::int64_t sys_pselect6(SyscallContext& call) {
-    int error = 0;
-    const Until until = call.until(read_until(call, call.args[4], error));
-    if (error) return -error;
+    Until until;
+    if (const int error = read_timeout(call, call.args[4], until)) return error;
+    until = call.end_of_wait(until);
     if (call.args[5]) {
         struct {
             std::uint64_t address, size;
         } argument;
         if (!call.memory.read(call.args[5], argument)) return -EFAULT;
-        if ((error = set_temporary_mask(call, argument.address, argument.size))) return -error;
+        if (const int error = set_temporary_mask(call, argument.address, argument.size)) return error;
     }
     const std::int64_t result = end_masked_call(call, select_files(call, until));
     write_remaining(call, call.args[4], until, 1'000'000'000);

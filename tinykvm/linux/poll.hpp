@@ -15,15 +15,15 @@ bool is_host_input(const SyscallContext& call, const OpenFile& file);
 // With `input` it waits for the host's standard input, too.
 std::int64_t wait_for_files(SyscallContext& call, std::optional<Clock::time_point> until, bool input);
 
-// Sets the mask that a ppoll, pselect or epoll_pwait waits with; 0, EFAULT or EINVAL. The mask ends with the call or,
-// when the call is interrupted, with the handler.
+// Sets the mask that a ppoll, pselect or epoll_pwait waits with. Returns 0, -EFAULT or -EINVAL. The mask ends with the
+// call or, when the call is interrupted, with the handler.
 int set_temporary_mask(SyscallContext& call, GuestAddr address, std::uint64_t size);
 std::int64_t end_masked_call(SyscallContext& call, std::int64_t result);
 
-// The moment that is the struct timespec at `address` from now; no value when the address is 0. `error` as
-// read_timespec.
-std::optional<Clock::time_point> read_until(const SyscallContext& call, GuestAddr address, int& error);
-// The same of a timeout in milliseconds, where a negative one never ends.
-std::optional<Clock::time_point> until_milliseconds(int milliseconds);
+// Reads a timeout, the struct timespec at `address`, and sets `end` to the moment when it ends, counted from now; with
+// address 0 it never ends, and `end` gets no value. Returns 0, -EFAULT or -EINVAL.
+int read_timeout(const SyscallContext& call, GuestAddr address, std::optional<Clock::time_point>& end);
+// The moment when a timeout in milliseconds ends; a negative one never does.
+std::optional<Clock::time_point> end_of_timeout(int milliseconds);
 
 }  // namespace tinykvm::linux_abi

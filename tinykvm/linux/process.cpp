@@ -50,7 +50,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
     Registers& registers = on.registers;
     const std::uint64_t number = registers.rax;
     SyscallContext call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
-    call.again = again;
+    call.parked_with = again;
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 
     const bool traced = options_.log_system_calls && options_.log;
@@ -85,7 +85,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
         }
     }
     if (!call.registers_replaced) registers.rax = static_cast<std::uint64_t>(result);
-    if (call.turn_over) return CallProgress::waiting;
+    if (call.yields) return CallProgress::waiting;
     outcome = deliver_pending(memory_, state_, on);
     return CallProgress::returned;
 }

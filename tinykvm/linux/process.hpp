@@ -67,13 +67,13 @@ class Process {
 
     // Says that the running thread, in user mode, has had its time. Another thread that can run goes on, if there is
     // one.
-    Outcome end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
+    Outcome end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
     // Is there one thread only?
-    bool alone() const { return state_.parked.empty(); }
+    bool is_single_threaded() const { return state_.parked.empty(); }
     // The time when another thread will want to run; nullopt when none will before this one does something.
     std::optional<Clock::time_point> others_ready_at() const;
     // Makes a thread the one that runs and ends its wait. Returns false when there is no thread of that id.
-    bool turn_to(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
+    bool switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
 
     // Delivers a fault to the handler of the running thread, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);

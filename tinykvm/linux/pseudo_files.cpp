@@ -123,7 +123,7 @@ constexpr Entry process_files[] = {
 constexpr std::string_view trees[] = {"/proc", "/sys", "/dev"};
 
 // "/proc/2/fd" below "/proc" is "2/fd"; the directory itself is "".
-std::optional<std::string_view> below(std::string_view path, std::string_view directory) {
+std::optional<std::string_view> relative_to(std::string_view path, std::string_view directory) {
     if (!path.starts_with(directory)) return std::nullopt;
     path.remove_prefix(directory.size());
     if (path.empty()) return path;
@@ -170,14 +170,14 @@ struct ProcessPath {
 // Splits paths in /proc/PID and /proc/PID/task/TID, for ids that exist. (As on Linux /proc/TID exists, too, though it
 // is not listed.)
 std::optional<ProcessPath> process_path(const ProcessState& state, std::string_view path) {
-    auto rest = below(path, "/proc");
+    auto rest = relative_to(path, "/proc");
     if (!rest || rest->empty()) return std::nullopt;
     ProcessPath found;
     found.thread = number_of(take_component(*rest));
     found.rest = *rest;
     // The process is there also when its first thread has ended.
     if (found.thread != process_id && !has_thread(state, found.thread)) return std::nullopt;
-    auto task = below(found.rest, "task");
+    auto task = relative_to(found.rest, "task");
     if (task && !task->empty()) {
         found.thread = number_of(take_component(*task));
         found.of_thread = true;
@@ -189,7 +189,7 @@ std::optional<ProcessPath> process_path(const ProcessState& state, std::string_v
 
 PseudoFile find_of_process(const ProcessState& state, const ProcessPath& path) {
     if (path.rest.empty()) return {.kind = Kind::directory};
-    if (const auto number = below(path.rest, "fd"); number && !number->empty()) {
+    if (const auto number = relative_to(path.rest, "fd"); number && !number->empty()) {
         const int fd = number_of(*number);
         return state.files.find(fd) ? PseudoFile{.kind = Kind::descriptor, .number = fd} : PseudoFile{};
     }
@@ -218,7 +218,7 @@ std::vector<std::string> list_of_process(const ProcessState& state, const Proces
 
 int pseudo_tree(std::string_view path) {
     for (std::size_t i = 0; i < std::size(trees); ++i)
-        if (below(path, trees[i])) return static_cast<int>(i) + 1;
+        if (relative_to(path, trees[i])) return static_cast<int>(i) + 1;
     return 0;
 }
 
@@ -232,7 +232,7 @@ PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path) {
     if (!is_pseudo_path(path)) return {};
     if (const auto process = process_path(state, path)) return find_of_process(state, *process);
     for (const Entry& entry : system_files) {
-        const auto rest = below(entry.path, path);
+        const auto rest = relative_to(entry.path, path);
         if (rest && rest->empty()) return made(state, entry, process_id);
         if (rest) return {.kind = Kind::directory};
     }
@@ -247,7 +247,8 @@ std::vector<std::string> list_pseudo_files(const ProcessState& state, std::strin
         return list_of_process(state, *process);
     } else {
         for (const Entry& entry : system_files)
-            if (auto rest = below(entry.path, directory); rest && !rest->empty()) names.emplace(take_component(*rest));
+            if (auto rest = relative_to(entry.path, directory); rest && !rest->empty())
+                names.emplace(take_component(*rest));
         if (directory == "/proc") names.insert(std::to_string(process_id));
     }
     return {names.begin(), names.end()};

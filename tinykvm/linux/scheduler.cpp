@@ -41,13 +41,14 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
             continue;
         }
         const Wait wait = std::exchange(state_.thread.wait, {});
-        if (wait.what == Wait::For::turn) return deliver_pending(memory_, state_, on);
+        if (wait.what == Wait::For::processor) return deliver_pending(memory_, state_, on);
         Outcome outcome;
         if (make_call(on, waiter, &wait, outcome) == CallProgress::returned) return outcome;
     }
 }
 
-Outcome Process::end_turn(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline) {
+Outcome Process::end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
+                                Deadline deadline) {
     return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
 }
 
@@ -62,7 +63,7 @@ std::optional<Clock::time_point> Process::others_ready_at() const {
     return at;
 }
 
-bool Process::turn_to(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors) {
+bool Process::switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors) {
     if (state_.thread.id != id) {
         const auto found = std::find_if(state_.parked.begin(), state_.parked.end(),
                                         [id](const ParkedThread& parked) { return parked.state.id == id; });

@@ -73,7 +73,7 @@ int queue_signal(const ProcessState& state, std::vector<PendingSignal>& queue, S
     if (!(blocked & signal_bit(signal)) && does_nothing(state, signal)) return 0;
     // A signal below 32 waits at most once; the others queue.
     if (signal < 32 && (set_of(queue) & signal_bit(signal))) return 0;
-    if (queue.size() >= max_pending_signals) return signal < 32 ? 0 : EAGAIN;
+    if (queue.size() >= max_pending_signals) return signal < 32 ? 0 : -EAGAIN;
     queue.push_back({signal, info});
     return 0;
 }

@@ -17,8 +17,8 @@ bool restarts_call(const ProcessState& state);
 Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fault, Registers& registers,
                       VectorState& vectors);
 
-// Queues a signal for the process, or for one thread of it. 0, or EAGAIN when too many wait. Signals whose disposition
-// is to do nothing vanish here.
+// Queues a signal for the process, or for one thread of it. Returns 0, or -EAGAIN when too many wait. Signals whose
+// disposition is to do nothing vanish here.
 int send_signal(ProcessState& state, int signal, const SignalInfo& info);
 int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info);
 // siginfo of kill(), tkill() and the like by the process itself.

@@ -23,12 +23,12 @@ std::int64_t kill_self(SyscallContext& call) {
 std::int64_t send(SyscallContext& call, ThreadState* thread, int signal, const SignalInfo& info) {
     if (signal == 0) return 0;
     if (signal == SIGKILL) return kill_self(call);
-    return -(thread ? send_signal(call.state, *thread, signal, info) : send_signal(call.state, signal, info));
+    return thread ? send_signal(call.state, *thread, signal, info) : send_signal(call.state, signal, info);
 }
 
 // Waits for a signal with another mask.
 std::int64_t suspend(SyscallContext& call, SignalSet mask) {
-    if (!call.again) call.state.thread.begin_temporary_mask(mask);
+    if (!call.parked_with) call.state.thread.begin_temporary_mask(mask);
     return call.park({.what = Wait::For::signal}, -EINTR);
 }
 
@@ -107,18 +107,18 @@ std::int64_t sys_rt_sigtimedwait(SyscallContext& call) {
     SignalSet set = 0;
     if (call.args[3] != sizeof set) return -EINVAL;
     if (!call.memory.read(call.args[0], set)) return -EFAULT;
-    std::optional<TimeSpec> time;
+    std::optional<Clock::time_point> first;
     if (call.args[2]) {
-        int error = 0;
-        time = read_timespec(call, call.args[2], error);
-        if (!time) return -error;
+        TimeSpec time;
+        if (const int error = read_timespec(call, call.args[2], time)) return error;
+        first = time_from_now(time);
     }
     const PendingSignal taken = take_pending(call.state, set & ~unblockable);
     if (taken.signal != 0) {
         if (call.args[1] && !call.memory.write(call.args[1], taken.info)) return -EFAULT;
         return taken.signal;
     }
-    const auto until = call.until(time ? std::optional(after(*time)) : std::nullopt);
+    const auto until = call.end_of_wait(first);
     const Wait wait{.what = Wait::For::signal, .signals = set & ~unblockable, .until = until};
     return wait.is_over(Clock::now()) ? -EAGAIN : call.park(wait, -EINTR);
 }

@@ -22,27 +22,27 @@ class StackBuilder {
     StackBuilder(GuestAddr end, std::size_t room) : end_(end), room_(room) {}
 
     GuestAddr push(const void* bytes, std::size_t size) {
-        if (size > room_ - below_.size())
+        if (size > room_ - reversed_.size())
             throw LoadError("arguments and environment take more than a quarter of the stack");
         // The bytes are kept in reverse, so that pushing is appending.
         const auto* begin = static_cast<const std::byte*>(bytes);
-        for (std::size_t i = size; i-- > 0;) below_.push_back(begin[i]);
-        return end_ - below_.size();
+        for (std::size_t i = size; i-- > 0;) reversed_.push_back(begin[i]);
+        return end_ - reversed_.size();
     }
     GuestAddr push(const std::string& text) { return push(text.c_str(), std::strlen(text.c_str()) + 1); }
     void align(std::size_t alignment) {
-        while ((end_ - below_.size()) % alignment != 0) below_.push_back(std::byte{0});
+        while ((end_ - reversed_.size()) % alignment != 0) reversed_.push_back(std::byte{0});
     }
-    GuestAddr top() const { return end_ - below_.size(); }
+    GuestAddr top() const { return end_ - reversed_.size(); }
     bool write(GuestMemory& memory) {
-        const std::vector<std::byte> forward(below_.rbegin(), below_.rend());
+        const std::vector<std::byte> forward(reversed_.rbegin(), reversed_.rend());
         return memory.write(top(), forward.data(), forward.size());
     }
 
   private:
     GuestAddr end_;
     std::size_t room_;
-    std::vector<std::byte> below_;
+    std::vector<std::byte> reversed_;
 };
 
 }  // namespace

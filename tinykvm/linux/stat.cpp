@@ -23,7 +23,7 @@ using Location = GuestFileSystem::Location;
 static_assert(sizeof(struct stat) == 144, "the C library's struct is the kernel's on x86-64");
 static_assert(sizeof(struct statx) == 256);
 
-// 0 or an errno.
+// Returns 0 or a negative errno.
 int status_of(const SyscallContext& call, const Location& found, struct stat& status, bool follow) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
@@ -56,7 +56,7 @@ int status_at(const SyscallContext& call, int directory, GuestAddr path, int fla
 }
 
 std::int64_t answer(const SyscallContext& call, int error, const struct stat& status, GuestAddr address) {
-    if (error) return -error;
+    if (error) return error;
     return call.memory.write(address, status) ? 0 : -EFAULT;
 }
 
@@ -67,45 +67,45 @@ std::int64_t stat_at(const SyscallContext& call, int directory, GuestAddr path, 
     return answer(call, error, status, address);
 }
 
-// R_OK, W_OK, X_OK against what a guest can do; 0 or an errno.
+// R_OK, W_OK, X_OK against what a guest can do. Returns 0 or a negative errno.
 int check_access(const Location& found, int mode) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
-        case Location::Kind::directory: return mode & W_OK ? EROFS : 0;
-        case Location::Kind::link: return mode & W_OK ? EROFS : 0;
+        case Location::Kind::directory: return mode & W_OK ? -EROFS : 0;
+        case Location::Kind::link: return mode & W_OK ? -EROFS : 0;
         case Location::Kind::pseudo:
-            if (found.file.kind == PseudoFile::Kind::text && (mode & W_OK)) return EACCES;
-            return mode & X_OK ? EACCES : 0;
+            if (found.file.kind == PseudoFile::Kind::text && (mode & W_OK)) return -EACCES;
+            return mode & X_OK ? -EACCES : 0;
         case Location::Kind::host: break;
     }
-    if ((mode & W_OK) && !found.writable() && !found.is_link()) return EROFS;
+    if ((mode & W_OK) && !found.writable() && !found.is_link()) return -EROFS;
     if (mode == F_OK) return 0;
     const long result = ::syscall(SYS_faccessat2, found.handle.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
-    return result == 0 ? 0 : errno;
+    return result == 0 ? 0 : -errno;
 }
 
 std::int64_t access_at(const SyscallContext& call, int directory, GuestAddr path, int mode, int flags) {
     if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))) return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, flags & AT_EMPTY_PATH);
-    if (at.error) return -at.error;
+    if (at.error) return at.error;
     if (at.self) {
         if (mode == F_OK) return 0;
         if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
-        return -check_access(look_up(call, "/", at.self->path, GuestFileSystem::Last::keep_link), mode);
+        return check_access(look_up(call, "/", at.self->path, GuestFileSystem::Last::keep_link), mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return -check_access(look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
-                         mode);
+    return check_access(look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
+                        mode);
 }
 
 std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path, GuestAddr address, int size) {
     if (size <= 0) return -EINVAL;
     const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
-    if (at.error) return -at.error;
+    if (at.error) return at.error;
     if (at.self) return -ENOENT;  // links are never opened, so a descriptor cannot mean one
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
     std::string target;
-    if (!found.exists()) return -found.error;
+    if (!found.exists()) return found.error;
     if (found.file.kind == PseudoFile::Kind::descriptor) {
         const OpenFile& file = *call.state.files.find(found.file.number);
         target = file.path.empty() ? "pipe:[1]" : file.path;
@@ -190,7 +190,7 @@ std::int64_t sys_statx(SyscallContext& call) {
     if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (call.args[3] & STATX__RESERVED)) return -EINVAL;
     struct stat status;
     std::memset(&status, 0, sizeof status);
-    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status)) return -error;
+    if (const int error = status_at(call, call.int_arg(0), call.args[1], flags & stat_flags, status)) return error;
     const struct statx wide = to_statx(status);
     return call.memory.write(call.args[4], wide) ? 0 : -EFAULT;
 }
@@ -212,9 +212,9 @@ std::int64_t sys_readlinkat(SyscallContext& call) {
 
 std::int64_t sys_statfs(SyscallContext& call) {
     const PathAt at = read_path_at(call, AT_FDCWD, call.args[0]);
-    if (at.error) return -at.error;
+    if (at.error) return at.error;
     const Location found = look_up(call, at, GuestFileSystem::Last::follow);
-    if (!found.exists()) return -found.error;
+    if (!found.exists()) return found.error;
     return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, found.path, call.args[1]);
 }
 

@@ -55,21 +55,15 @@ std::string in_quotes(std::string_view text) {
 
 PathArgument read_path(const SyscallContext& call, GuestAddr address) {
     if (auto path = call.memory.read_string(address, max_path)) return {std::move(*path), 0};
-    return {{}, call.memory.is_readable(address, max_path) ? ENAMETOOLONG : EFAULT};
+    return {{}, call.memory.is_readable(address, max_path) ? -ENAMETOOLONG : -EFAULT};
 }
 
-std::optional<TimeSpec> read_timespec(const SyscallContext& call, GuestAddr address, int& error) {
-    TimeSpec time;
-    error = 0;
-    if (!call.memory.read(address, time)) {
-        error = EFAULT;
-    } else if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) {
-        error = EINVAL;
-    }
-    return error == 0 ? std::optional(time) : std::nullopt;
+int read_timespec(const SyscallContext& call, GuestAddr address, TimeSpec& time) {
+    if (!call.memory.read(address, time)) return -EFAULT;
+    return time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000 ? -EINVAL : 0;
 }
 
-Clock::time_point after(const TimeSpec& time) {
+Clock::time_point time_from_now(const TimeSpec& time) {
     // A hundred years is longer than any deadline.
     const std::int64_t seconds = std::min<std::int64_t>(time.seconds, 3'155'760'000);
     return Clock::now() + std::chrono::seconds(seconds) + std::chrono::nanoseconds(time.nanoseconds);

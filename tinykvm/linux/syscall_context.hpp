@@ -45,11 +45,11 @@ struct SyscallContext {
     CpuMeter& cpu;
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
     const char* name = "";                // of the system call, for log lines
-    const Wait* again = nullptr;          // the thread was parked in this call, with this
+    const Wait* parked_with = nullptr;    // the call is made again: what its thread was parked with
     Outcome outcome{};
     bool registers_replaced = false;  // rt_sigreturn: rax is not the result
     bool parked = false;              // there is no result yet
-    bool turn_over = false;           // other threads go first
+    bool yields = false;              // other threads run before this one goes on
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }
@@ -68,8 +68,8 @@ struct SyscallContext {
     // delivered to the thread its call does not wait but has the result `interrupted`.
     std::int64_t park(const Wait& wait, std::int64_t interrupted = restart_call);
     // The end of a wait that was to last until `first`; when the call is made again, of the wait it began with.
-    std::optional<Clock::time_point> until(std::optional<Clock::time_point> first) const {
-        return again ? again->until : first;
+    std::optional<Clock::time_point> end_of_wait(std::optional<Clock::time_point> first) const {
+        return parked_with ? parked_with->until : first;
     }
 
     // Logs unusual events, of which a guest can cause any number. After max_events nothing more is logged.
@@ -81,19 +81,20 @@ struct SyscallContext {
 // Bytes of a guest as a log may show them: in quotes, shortened, and without control characters.
 std::string in_quotes(std::string_view text);
 
-// A path argument. `error` is 0, EFAULT or ENAMETOOLONG; whether the path may be empty is left to the caller.
+// A path argument. `error` is 0, -EFAULT or -ENAMETOOLONG; whether the path may be empty is left to the caller.
 struct PathArgument {
     std::string path;
     int error = 0;
 };
 PathArgument read_path(const SyscallContext& call, GuestAddr address);
 
-// A struct timespec; nullopt with `error` set for EFAULT or EINVAL (checked before anything is computed).
+// struct timespec of a guest.
 struct TimeSpec {
     std::int64_t seconds = 0, nanoseconds = 0;
 };
-std::optional<TimeSpec> read_timespec(const SyscallContext& call, GuestAddr address, int& error);
-// The moment `time` from now; saturates.
-Clock::time_point after(const TimeSpec& time);
+// Reads and checks the one at `address`. Returns 0, -EFAULT or -EINVAL.
+int read_timespec(const SyscallContext& call, GuestAddr address, TimeSpec& time);
+// The moment that comes after `time`, counted from now. Saturates.
+Clock::time_point time_from_now(const TimeSpec& time);
 
 }  // namespace tinykvm::linux_abi

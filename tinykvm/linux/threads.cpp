@@ -62,7 +62,7 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_
     const Wait& wait = thread.wait;
     if (wait.is_over(now) || deliverable_set(state, thread)) return true;
     switch (wait.what) {
-        case Wait::For::turn: return true;
+        case Wait::For::processor: return true;
         case Wait::For::time: return false;
         case Wait::For::futex: return wait.woken;
         case Wait::For::files:

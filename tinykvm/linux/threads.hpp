@@ -33,13 +33,13 @@ struct ThreadPointers {
 // What a thread that does not run waits for. All of them end at `until`, and when a signal can be delivered.
 struct Wait {
     enum class For : std::uint8_t {
-        turn,    // nothing but its turn: it goes on in user mode
-        time,    // `until`
-        futex,   // a thread wakes `address`
-        files,   // a pipe or an event counter changes
-        signal,  // one of `signals`, which are blocked
+        processor,  // nothing but the processor: it goes on in user mode
+        time,       // `until`
+        futex,      // a thread wakes `address`
+        files,      // a pipe or an event counter changes
+        signal,     // one of `signals`, which are blocked
     };
-    For what = For::turn;
+    For what = For::processor;
     bool woken = false;       // of `futex`: a thread has woken it
     bool host_input = false;  // of `files`: or the host's standard input can be read
     std::uint32_t bitset = 0;

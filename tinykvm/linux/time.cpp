@@ -33,7 +33,7 @@ TimeSpec to_timespec(std::uint64_t nanoseconds) {
 
 // The rest of a relative sleep that a signal ended is written to `remaining`.
 std::int64_t sleep_until(SyscallContext& call, Clock::time_point first, GuestAddr remaining) {
-    const Wait wait{.what = Wait::For::time, .until = call.until(first)};
+    const Wait wait{.what = Wait::For::time, .until = call.end_of_wait(first)};
     const auto now = Clock::now();
     if (wait.is_over(now)) return 0;
     const std::int64_t result = call.park(wait, -EINTR);
@@ -66,8 +66,9 @@ std::int64_t sys_clock_getres(SyscallContext& call) {
 std::int64_t sys_clock_settime(SyscallContext& call) {
     const int clock = call.int_arg(0);
     if (clock != CLOCK_REALTIME) return -EINVAL;
-    int error = 0;
-    return read_timespec(call, call.args[1], error) ? -EPERM : -error;
+    TimeSpec time;
+    const int error = read_timespec(call, call.args[1], time);
+    return error ? error : -EPERM;
 }
 
 std::int64_t sys_gettimeofday(SyscallContext& call) {
@@ -114,10 +115,9 @@ std::int64_t sys_getrusage(SyscallContext& call) {
 }
 
 std::int64_t sys_nanosleep(SyscallContext& call) {
-    int error = 0;
-    const auto time = read_timespec(call, call.args[0], error);
-    if (!time) return -error;
-    return sleep_until(call, after(*time), call.args[1]);
+    TimeSpec time;
+    if (const int error = read_timespec(call, call.args[0], time)) return error;
+    return sleep_until(call, time_from_now(time), call.args[1]);
 }
 
 std::int64_t sys_clock_nanosleep(SyscallContext& call) {
@@ -130,11 +130,10 @@ std::int64_t sys_clock_nanosleep(SyscallContext& call) {
         case CLOCK_THREAD_CPUTIME_ID: return -EINVAL;
         default: return guest_time(clock) || is_cpu_clock(call, clock) ? -EOPNOTSUPP : -EINVAL;
     }
-    int error = 0;
-    const auto time = read_timespec(call, call.args[2], error);
-    if (!time) return -error;
-    if (call.args[1] & TIMER_ABSTIME) return sleep_until(call, moment_of(clock, *time), 0);
-    return sleep_until(call, after(*time), call.args[3]);
+    TimeSpec time;
+    if (const int error = read_timespec(call, call.args[2], time)) return error;
+    if (call.args[1] & TIMER_ABSTIME) return sleep_until(call, moment_of(clock, time), 0);
+    return sleep_until(call, time_from_now(time), call.args[3]);
 }
 
 }  // namespace tinykvm::linux_abi

@@ -64,12 +64,12 @@ std::uint64_t total_size(std::span<const IoVector> ranges) {
 }
 
 int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<IoVector>& ranges) {
-    if (count > max_vectors) return EINVAL;
+    if (count > max_vectors) return -EINVAL;
     ranges.resize(count);
-    if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(IoVector))) return EFAULT;
+    if (count > 0 && !call.memory.read(address, ranges.data(), count * sizeof(IoVector))) return -EFAULT;
     std::uint64_t total = 0;
     for (IoVector& range : ranges) {
-        if (range.size > static_cast<std::uint64_t>(INT64_MAX)) return EINVAL;
+        if (range.size > static_cast<std::uint64_t>(INT64_MAX)) return -EINVAL;
         range.size = std::min(range.size, max_transfer - total);
         total += range.size;
     }

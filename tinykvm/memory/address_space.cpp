@@ -133,7 +133,7 @@ std::optional<GuestAddr> AddressSpace::find_gap(std::size_t size, GuestAddr low,
     }
 }
 
-PhysicalRange AddressSpace::piece(GuestAddr address, std::size_t size, Right right) const {
+PhysicalRange AddressSpace::accessible_piece(GuestAddr address, std::size_t size, Right right) const {
     const Region* region = regions_.find(address);
     if (!region || !(right == Right::write ? region->protection.write : region->protection.accessible())) return {0, 0};
     const PlacedRange* place = blocks_.find(address);
@@ -147,7 +147,7 @@ PhysicalRange AddressSpace::piece(GuestAddr address, std::size_t size, Right rig
 
 int AddressSpace::refuse(Refusal why) {
     refusal_ = why;
-    return ENOMEM;
+    return -ENOMEM;
 }
 
 // Counts what a request adds to the program's address space: places it finds already are counted, too.
@@ -202,8 +202,8 @@ Protection AddressSpace::host_protection_for(GuestAddr address, std::size_t size
 
 int AddressSpace::map(GuestRange range, Protection protection, std::string name) {
     if (too_many_regions()) return refuse(Refusal::mappings);
-    if (shared_.overlaps(range.begin, range.end)) return EPERM;
-    if (is_closed(range.begin, range.end)) return ENOMEM;
+    if (shared_.overlaps(range.begin, range.end)) return -EPERM;
+    if (is_closed(range.begin, range.end)) return -ENOMEM;
     const Change change(*this);
     if (!make_accessible(range, protection)) return refuse(Refusal::address_space);
     note_remapped(range);
@@ -229,7 +229,7 @@ void AddressSpace::show_file(GuestRange range, Protection protection, std::strin
 
 int AddressSpace::unmap(GuestRange range) {
     if (!regions_.overlaps(range.begin, range.end)) return 0;
-    if (shared_.overlaps(range.begin, range.end)) return EPERM;
+    if (shared_.overlaps(range.begin, range.end)) return -EPERM;
     // A hole makes two regions of one, and giving back a region mappings of the host.
     const Region* around = regions_.find(range.begin);
     const bool splits = around && around->begin < range.begin && range.end < around->end;
@@ -241,10 +241,10 @@ int AddressSpace::unmap(GuestRange range) {
     return 0;
 }
 
-int AddressSpace::may_protect(GuestRange range) {
-    if (!regions_.covered(range.begin, range.end)) return ENOMEM;
+int AddressSpace::check_protect(GuestRange range) {
+    if (!regions_.covered(range.begin, range.end)) return -ENOMEM;
     if (too_many_regions()) return refuse(Refusal::mappings);
-    return shared_.overlaps(range.begin, range.end) ? EPERM : 0;
+    return shared_.overlaps(range.begin, range.end) ? -EPERM : 0;
 }
 
 int AddressSpace::protect(GuestRange range, Protection protection) {
@@ -259,9 +259,9 @@ int AddressSpace::protect(GuestRange range, Protection protection) {
     return 0;
 }
 
-int AddressSpace::may_discard(GuestRange range) const {
-    if (!regions_.covered(range.begin, range.end)) return ENOMEM;
-    return shared_.overlaps(range.begin, range.end) ? EPERM : 0;
+int AddressSpace::check_discard(GuestRange range) const {
+    if (!regions_.covered(range.begin, range.end)) return -ENOMEM;
+    return shared_.overlaps(range.begin, range.end) ? -EPERM : 0;
 }
 
 bool AddressSpace::replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection) {

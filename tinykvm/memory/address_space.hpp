@@ -65,12 +65,12 @@ class AddressSpace {
     enum class Right { read, write };
     // The longest piece that begins at the address, is at most `size` long, grants the right to the guest and is
     // contiguous in guest-physical memory. Empty when the first byte does not.
-    PhysicalRange piece(GuestAddr address, std::size_t size, Right right) const;
+    PhysicalRange accessible_piece(GuestAddr address, std::size_t size, Right right) const;
     // Calls visit(physical range, its guest address) for the parts of the range that have a place.
     template <typename Visit>
     void for_each_piece(GuestRange range, Visit visit) const;
 
-    // --- Changes. Each returns 0 or a positive errno value; on an error nothing has changed.
+    // --- Changes. Each returns 0 or a negative errno; on an error nothing has changed.
 
     // Which limit an ENOMEM since the last question has met.
     enum class Refusal : std::uint8_t { none, address_space, mappings };
@@ -82,11 +82,11 @@ class AddressSpace {
                    std::uint64_t offset);
     int unmap(GuestRange range);
     // What speaks against protect(), but for a lack of address space.
-    int may_protect(GuestRange range);
-    // REQUIRES: may_protect() has returned 0.
+    int check_protect(GuestRange range);
+    // REQUIRES: check_protect() has returned 0.
     int protect(GuestRange range, Protection protection);
     // May pages be discarded there?
-    int may_discard(GuestRange range) const;
+    int check_discard(GuestRange range) const;
     // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.
     bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
     // False when there is no room.

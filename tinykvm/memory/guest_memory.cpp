@@ -43,12 +43,12 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
 // --- Bytes
 
 std::span<const std::byte> GuestMemory::readable(GuestAddr from, std::size_t size) const {
-    const PhysicalRange piece = addresses_.piece(from, size, Right::read);
+    const PhysicalRange piece = addresses_.accessible_piece(from, size, Right::read);
     return {physical_.host(piece.begin), piece.size()};
 }
 
 std::span<std::byte> GuestMemory::writable(GuestAddr to, std::size_t size) {
-    const PhysicalRange piece = addresses_.piece(to, size, Right::write);
+    const PhysicalRange piece = addresses_.accessible_piece(to, size, Right::write);
     changes_.will_write(piece);
     return {physical_.host(piece.begin), piece.size()};
 }
@@ -81,7 +81,7 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
 
 bool GuestMemory::fill(GuestAddr to, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        const PhysicalRange piece = addresses_.piece(to, bytes.size(), Right::read);
+        const PhysicalRange piece = addresses_.accessible_piece(to, bytes.size(), Right::read);
         if (piece.empty()) return false;
         changes_.will_write(piece);
         addresses_.write_protected(piece, to, regions().find(to)->protection, [&](std::byte* host) {
@@ -121,7 +121,7 @@ std::optional<std::string> GuestMemory::read_string(GuestAddr from, std::size_t 
 
 bool GuestMemory::allows(GuestAddr address, std::size_t size, Right right) const {
     while (size > 0) {
-        const PhysicalRange piece = addresses_.piece(address, size, right);
+        const PhysicalRange piece = addresses_.accessible_piece(address, size, right);
         if (piece.empty()) return false;
         address += piece.size();
         size -= piece.size();
@@ -141,7 +141,7 @@ void GuestMemory::forget_changes(GuestRange range) {
 }
 
 int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, std::string name) {
-    if (!AddressSpace::is_valid(begin, size)) return EINVAL;
+    if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
     if (const int error = addresses_.map(range, protection, std::move(name))) return error;
     forget_changes(range);
@@ -159,7 +159,7 @@ int GuestMemory::map_file(GuestAddr begin, std::size_t size, Protection protecti
 }
 
 int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
-    if (!AddressSpace::is_valid(begin, size)) return EINVAL;
+    if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
     if (const int error = addresses_.unmap(range)) return error;
     forget_changes(range);
@@ -167,18 +167,18 @@ int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
 }
 
 int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protection) {
-    if (!AddressSpace::is_valid(begin, size)) return EINVAL;
+    if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
-    if (const int error = addresses_.may_protect(range)) return error;
+    if (const int error = addresses_.check_protect(range)) return error;
     // As long as they can be read and their mapping is the image's: they must not count as this request's.
     if (image_) changes_.drop_unchanged(range);
     return addresses_.protect(range, protection);
 }
 
 int GuestMemory::discard(GuestAddr begin, std::size_t size) {
-    if (!AddressSpace::is_valid(begin, size)) return EINVAL;
+    if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
-    if (const int error = addresses_.may_discard(range)) return error;
+    if (const int error = addresses_.check_discard(range)) return error;
     for (GuestAddr at = range.begin; at < range.end;) {
         const Region region = *regions().find(at);
         const GuestAddr to = std::min(range.end, region.end);

@@ -84,8 +84,8 @@ class GuestMemory {
     bool is_writable(GuestAddr address, std::size_t size) const;
 
     // --- Mappings, in the terms of Linux. Addresses and sizes are page aligned, sizes not 0, ranges below
-    // x86::user_end. Each returns 0 or a positive errno value; on an error nothing has changed. Shared memory stays
-    // where it is: EPERM.
+    // x86::user_end. Each returns 0 or a negative errno; on an error nothing has changed. Shared memory stays
+    // where it is: -EPERM.
 
     // Fresh zero pages, replacing what was there.
     [[nodiscard]] int map(GuestAddr begin, std::size_t size, Protection protection, std::string name = {});
@@ -95,7 +95,7 @@ class GuestMemory {
                                std::shared_ptr<const FileCopy> file, std::uint64_t offset);
     FileCopies* file_copies() const { return image_ ? image_->file_copies.get() : nullptr; }
     [[nodiscard]] int unmap(GuestAddr begin, std::size_t size);
-    // ENOMEM when a part is not mapped.
+    // -ENOMEM when a part is not mapped.
     [[nodiscard]] int protect(GuestAddr begin, std::size_t size, Protection protection);
     // Makes the pages zero again, or those of the file (MADV_DONTNEED of private memory).
     [[nodiscard]] int discard(GuestAddr begin, std::size_t size);
@@ -110,7 +110,7 @@ class GuestMemory {
     }
     const Regions& regions() const { return addresses_.regions(); }
     bool is_closed(GuestAddr begin, GuestAddr end) const { return addresses_.is_closed(begin, end); }
-    // Which limit a change of mappings that was ENOMEM since the last question has met.
+    // Which limit a change of mappings that was -ENOMEM since the last question has met.
     Refusal take_refusal() { return addresses_.take_refusal(); }
     // The most mappings there may be.
     std::size_t max_regions() const { return addresses_.max_regions(); }

@@ -28,7 +28,7 @@ GuestPhysicalMemory::GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, HugePage
 GuestPhysicalMemory::GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare,
                                          HugePages huge_pages)
     : vm_(&vm),
-      reservation_(put_together(size, contents)),
+      reservation_(map_snapshot(size, contents)),
       transparent_(huge_pages.transparent),
       reserved_(reservation_.data(), std::move(huge_pages)),
       allocated_(contents.end),
@@ -55,7 +55,7 @@ Mapping GuestPhysicalMemory::reserve(std::size_t size) {
 
 // Mapping by mapping at addresses where there is none: a mapping over another makes the host tell every VM of the
 // process, 0.2 us each.
-Mapping GuestPhysicalMemory::put_together(std::size_t size, const Contents& contents) {
+Mapping GuestPhysicalMemory::map_snapshot(std::size_t size, const Contents& contents) {
     static std::atomic<std::uintptr_t> last{0};
     constexpr std::uintptr_t ask_every = std::uintptr_t{1} << 40;
     // Below the one before, as the kernel itself would. When that cannot be, and now and then because there may be room
@@ -76,12 +76,12 @@ Mapping GuestPhysicalMemory::put_together(std::size_t size, const Contents& cont
             return {begin, size};
         }
         // Another thread may have mapped something there meanwhile.
-        if (error != EEXIST) throw MachineError::from_errno("cannot map a snapshot", error);
+        if (error != -EEXIST) throw MachineError::from_errno("cannot map a snapshot", -error);
     }
     throw MachineError("cannot map a snapshot: other threads are always faster");
 }
 
-// 0, or an errno value: EEXIST when something else is there.
+// Returns 0 or a negative errno: -EEXIST when something else is there.
 int GuestPhysicalMemory::map_contents(std::byte* begin, std::size_t size, const Contents& contents) {
     std::uint64_t at = 0;
     int error = 0;
@@ -92,10 +92,10 @@ int GuestPhysicalMemory::map_contents(std::byte* begin, std::size_t size, const 
         if (mapped == begin + at) {
             at = end;
         } else if (mapped == MAP_FAILED) {
-            error = errno;
+            error = -errno;
         } else {  // by a kernel, or a sanitizer, that does not know MAP_FIXED_NOREPLACE
             ::munmap(mapped, end - at);
-            error = EEXIST;
+            error = -EEXIST;
         }
     };
     const auto map_zero_to = [&](std::uint64_t end, int protection) {
@@ -149,14 +149,14 @@ void GuestPhysicalMemory::map_zero(std::uint64_t offset, std::size_t size, Prote
 
 void GuestPhysicalMemory::use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection) {
     if (!protection.write) return;
-    reserved_.back(offset, size);
+    reserved_.use_huge_pages(offset, size);
     // A wish: kernels without transparent huge pages refuse it.
     if (transparent_ && size >= large_page_size) (void)::madvise(host(offset), size, MADV_HUGEPAGE);
 }
 
 void GuestPhysicalMemory::use_small_pages() {
     transparent_ = false;
-    reserved_.stop();
+    reserved_.use_small_pages();
 }
 
 void GuestPhysicalMemory::finish() {

@@ -75,7 +75,7 @@ class GuestPhysicalMemory {
 
   private:
     static Mapping reserve(std::size_t size);
-    static Mapping put_together(std::size_t size, const Contents& contents);
+    static Mapping map_snapshot(std::size_t size, const Contents& contents);
     static int map_contents(std::byte* begin, std::size_t size, const Contents& contents);
     void cover(std::uint64_t end);
     void replace(const char* what, std::uint64_t offset, std::size_t size, int protection, int flags, int fd,

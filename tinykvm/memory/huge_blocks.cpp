@@ -16,7 +16,7 @@ namespace tinykvm {
 HugeBlocks::HugeBlocks(std::byte* window, HugePages wanted)
     : window_(window), wanted_(std::move(wanted)), left_(wanted_.reserved & ~(large_page_size - 1)) {}
 
-void HugeBlocks::back(std::uint64_t offset, std::size_t size) {
+void HugeBlocks::use_huge_pages(std::uint64_t offset, std::size_t size) {
     const std::uint64_t begin = (offset + large_page_size - 1) & ~(large_page_size - 1);
     const std::uint64_t end = (offset + size) & ~(large_page_size - 1);
     if (begin >= end || left_ == 0) return;
@@ -29,24 +29,24 @@ void HugeBlocks::back(std::uint64_t offset, std::size_t size) {
         return;
     }
     const std::string problem = wanted_.key + ": the host has too few reserved huge pages for another " +
-                                std::to_string(size >> 20) + " MiB (" + std::strerror(error) +
+                                std::to_string(size >> 20) + " MiB (" + std::strerror(-error) +
                                 "; see /proc/sys/vm/nr_hugepages)";
     if (wanted_.required) throw MachineError(problem);
     left_ = 0;
     if (wanted_.log) wanted_.log(problem + "; small pages are used instead");
 }
 
-// 0, or an errno value when there are too few; nothing has changed then.
+// Returns 0, or a negative errno when there are too few; nothing has changed then.
 int HugeBlocks::take(std::uint64_t offset, std::size_t size) {
     // Made ready elsewhere: reserving alone would leave SIGBUS to limits that are checked when a page is touched
     // (control groups, NUMA policies).
     void* pages =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
-    if (pages == MAP_FAILED) return errno;
+    if (pages == MAP_FAILED) return -errno;
     if (::madvise(pages, size, MADV_POPULATE_WRITE) == 0 &&
         ::mremap(pages, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, window_ + offset) != MAP_FAILED)
         return 0;
-    const int error = errno;
+    const int error = -errno;
     ::munmap(pages, size);
     // Where mremap() failed half-way there may be nothing mapped.
     if (::mmap(window_ + offset, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,

@@ -35,7 +35,7 @@ class HugeBlocks {
 
     // Puts huge pages, zero, under whole blocks of zero memory in [offset, offset+size), readable and writable, as
     // far as there are any left. Throws MachineError.
-    void back(std::uint64_t offset, std::size_t size);
+    void use_huge_pages(std::uint64_t offset, std::size_t size);
     // [offset, offset+size) is about to be mapped anew.
     void before_mapping(std::uint64_t offset, std::size_t size);
     // [offset, offset+size) is about to get this protection.
@@ -55,7 +55,7 @@ class HugeBlocks {
         if (offset < end) rest(offset, end - offset);
     }
     // No more from now on.
-    void stop() { left_ = 0; }
+    void use_small_pages() { left_ = 0; }
 
     // Bytes in huge pages now.
     std::size_t size() const { return blocks_.size() * large_page_size; }

@@ -78,7 +78,7 @@ std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) 
 
 }  // namespace
 
-constinit const FileKind kinds::epoll{.status = epoll_status, .readiness = epoll_readiness, .transfer_error = EINVAL};
+constinit const FileKind kinds::epoll{.status = epoll_status, .readiness = epoll_readiness, .transfer_error = -EINVAL};
 
 std::int64_t sys_epoll_create(SyscallContext& call) { return call.int_arg(0) <= 0 ? -EINVAL : create(call, 0); }
 std::int64_t sys_epoll_create1(SyscallContext& call) { return create(call, call.int_arg(0)); }
@@ -119,18 +119,19 @@ std::int64_t sys_epoll_ctl(SyscallContext& call) {
 }
 
 std::int64_t sys_epoll_wait(SyscallContext& call) {
-    return wait(call, call.until(until_milliseconds(call.int_arg(3))));
+    return wait(call, call.end_of_wait(end_of_timeout(call.int_arg(3))));
 }
 
 std::int64_t sys_epoll_pwait(SyscallContext& call) {
-    if (const int error = set_temporary_mask(call, call.args[4], call.args[5])) return -error;
+    if (const int error = set_temporary_mask(call, call.args[4], call.args[5])) return error;
     return end_masked_call(call, sys_epoll_wait(call));
 }
 
 std::int64_t sys_epoll_pwait2(SyscallContext& call) {
-    int error = 0;
-    const auto until = call.until(read_until(call, call.args[3], error));
-    if (error || (error = set_temporary_mask(call, call.args[4], call.args[5]))) return -error;
+    std::optional<Clock::time_point> until;
+    if (const int error = read_timeout(call, call.args[3], until)) return error;
+    until = call.end_of_wait(until);
+    if (const int error = set_temporary_mask(call, call.args[4], call.args[5])) return error;
     return end_masked_call(call, wait(call, until));
 }
 

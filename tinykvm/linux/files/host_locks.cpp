@@ -36,8 +36,8 @@ int lock_handle(SyscallContext& call, OpenFile& file) {
 template <typename Attempt>
 std::int64_t acquire(SyscallContext& call, bool waits, Attempt attempt) {
     if (attempt() == 0) return 0;
-    const int error = errno == EACCES || errno == EWOULDBLOCK ? EAGAIN : errno;
-    if (error != EAGAIN || !waits) return -error;
+    const int error = errno == EACCES || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+    if (error != -EAGAIN || !waits) return error;
     return call.park({.what = Wait::For::time, .until = Clock::now() + pause});
 }
 

@@ -11,6 +11,6 @@ constinit const FileKind kinds::path{
     .status = host_or_pseudo_status,
     .readiness = [](const SyscallContext&, const OpenFile&) -> short { return POLLNVAL; },
     .is_name = true,
-    .transfer_error = EBADF};
+    .transfer_error = -EBADF};
 
 }  // namespace tinykvm::linux_abi

@@ -45,7 +45,7 @@ std::int64_t refuse_allocation(OpenFile&, int, std::int64_t, std::int64_t) { ret
 
 std::int64_t open_pipe(SyscallContext& call, int flags) {
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) return -EINVAL;
-    if (const int error = check_room_for_pair(call, call.args[0])) return -error;
+    if (const int error = check_room_for_pair(call, call.args[0])) return error;
     OpenFile reader;
     reader.incoming = reader.outgoing = call.state.files.add_pipe();
     OpenFile writer = reader;
@@ -80,7 +80,7 @@ std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, i
 
 std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
     // A write that waits for room has put some of its bytes in already.
-    const std::uint64_t before = call.again ? call.again->done : 0;
+    const std::uint64_t before = call.parked_with ? call.parked_with->done : 0;
     const std::uint64_t total = total_size(ranges);
     if (total == 0) return 0;
     Pipe& pipe = call.state.files.outgoing(file);
@@ -135,8 +135,8 @@ short writer_readiness(const Pipe& pipe) {
 }
 
 int check_room_for_pair(const SyscallContext& call, GuestAddr address) {
-    if (!call.memory.is_writable(address, 2 * sizeof(int))) return EFAULT;
-    return call.state.files.has_room_for_two() ? 0 : EMFILE;
+    if (!call.memory.is_writable(address, 2 * sizeof(int))) return -EFAULT;
+    return call.state.files.has_room_for_two() ? 0 : -EMFILE;
 }
 
 std::int64_t open_pair(SyscallContext& call, OpenFile first, OpenFile second, bool close_on_exec, GuestAddr address) {

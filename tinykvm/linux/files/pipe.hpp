@@ -17,7 +17,7 @@ std::int64_t available_in_pipe(const SyscallContext& call, const OpenFile& file)
 short reader_readiness(const Pipe& pipe);
 short writer_readiness(const Pipe& pipe);
 
-// Can two files be opened, and their descriptors be written to `address`? 0, EFAULT or EMFILE.
+// Can two files be opened, and their descriptors be written to `address`? Returns 0, -EFAULT or -EMFILE.
 int check_room_for_pair(const SyscallContext& call, GuestAddr address);
 // Opens them, when there is room; their descriptors go to `address`.
 std::int64_t open_pair(SyscallContext& call, OpenFile first, OpenFile second, bool close_on_exec, GuestAddr address);

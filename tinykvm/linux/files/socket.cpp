@@ -54,7 +54,7 @@ std::int64_t sys_socketpair(SyscallContext& call) {
     if (call.int_arg(0) != AF_UNIX) return -EAFNOSUPPORT;
     if ((type & types) != SOCK_STREAM) return -ESOCKTNOSUPPORT;
     if (call.int_arg(2) != 0 && call.int_arg(2) != AF_UNIX) return -EPROTONOSUPPORT;
-    if (const int error = check_room_for_pair(call, call.args[3])) return -error;
+    if (const int error = check_room_for_pair(call, call.args[3])) return error;
     OpenFile first;
     first.kind = &kinds::socket;
     first.flags = O_RDWR | (type & O_NONBLOCK);

@@ -137,7 +137,7 @@ class MemoryRights : public testing::TestWithParam<bool> {
         }
         EXPECT_EQ(booted.map(base + pages * page_size, 300 * page_size, rw), 0);
         EXPECT_EQ(booted.map(closed_end, (last - pages - 303) * page_size, rw), 0);
-        EXPECT_EQ(booted.map(closed_begin, page_size, rw), ENOMEM);
+        EXPECT_EQ(booted.map(closed_begin, page_size, rw), -ENOMEM);
         EXPECT_EQ(booted.protect(base + (pages + 700) * page_size, page_size, ro), 0);
         EXPECT_TRUE(booted.share(std::make_shared<const SharedMemory>(3 * MiB)));
         shared_ = booted.shared();
@@ -250,7 +250,7 @@ TEST(MemoryReset, LeavesRoomAsInAFreshVm) {
         // One large range of which a part is there already: nothing of it is taken.
         [&](GuestMemory& fork) {
             EXPECT_EQ(fork.map(far + 80 * MiB, block, rw), 0);
-            EXPECT_EQ(fork.map(far, 100 * MiB, rw), ENOMEM);
+            EXPECT_EQ(fork.map(far, 100 * MiB, rw), -ENOMEM);
             EXPECT_EQ(map_blocks(fork, 4 * far, 1000), room - 1);
         },
         // Mappings without any access, where an earlier request had access.
@@ -318,7 +318,7 @@ TEST(MemoryLimits, MappingsOfTheHostThatARequestMakes) {
     while (given_back < regions / 2 && fork.unmap(base + 2 * given_back * page_size, page_size) == 0) ++given_back;
     EXPECT_GT(given_back, 250);
     EXPECT_LT(given_back, 600);
-    EXPECT_EQ(fork.map(base + 2000 * page_size, page_size, rw), ENOMEM);
+    EXPECT_EQ(fork.map(base + 2000 * page_size, page_size, rw), -ENOMEM);
     fork.reset();
     EXPECT_EQ(fork.unmap(base, page_size), 0);
 }
@@ -370,12 +370,12 @@ TEST(MemoryRightsAtTheEnd, ARightIsGivenForAWholeRangeOrNotAtAll) {
     const int most = use_up(full, 1000);
     ASSERT_GT(most, 100);
     ASSERT_LT(most, 500);
-    EXPECT_EQ(full.protect(base, page_size, rw), ENOMEM);
+    EXPECT_EQ(full.protect(base, page_size, rw), -ENOMEM);
     expect_rights(full, base, base + 2 * block, true, "full");
 
     EXPECT_EQ(use_up(nearly_full, most - 1), most - 1);
-    EXPECT_EQ(nearly_full.protect(base + block - page_size, 2 * page_size, rw), ENOMEM);
-    EXPECT_EQ(nearly_full.map(base + block - page_size, 2 * page_size, rw), ENOMEM);
+    EXPECT_EQ(nearly_full.protect(base + block - page_size, 2 * page_size, rw), -ENOMEM);
+    EXPECT_EQ(nearly_full.map(base + block - page_size, 2 * page_size, rw), -ENOMEM);
     expect_rights(nearly_full, base, base + 2 * block, true, "nearly full");
     EXPECT_EQ(nearly_full.protect(base, page_size, rw), 0);  // what there is room for
     expect_rights(nearly_full, base, base + 2 * block, true, "nearly full, and changed");

@@ -87,23 +87,23 @@ TEST(Memory, ReadOnlyPagesRefuseWrites) {
 TEST(Memory, MappingRulesOutWhatIsNotTheProgramsOwn) {
     kvm::Vm vm;
     GuestMemory memory(vm, limits());
-    EXPECT_EQ(memory.map(0, page_size, rw), EINVAL);
-    EXPECT_EQ(memory.map(x86::system_begin, page_size, rw), EINVAL);
-    EXPECT_EQ(memory.map(x86::system_begin - page_size, 2 * page_size, rw), EINVAL);
-    EXPECT_EQ(memory.map(x86::user_end, page_size, rw), EINVAL);
-    EXPECT_EQ(memory.map(x86::user_end - page_size, 2 * page_size, rw), EINVAL);
-    EXPECT_EQ(memory.map(base, ~std::size_t{0} & ~(page_size - 1), rw), EINVAL);
-    EXPECT_EQ(memory.map(base + 1, page_size, rw), EINVAL);
-    EXPECT_EQ(memory.unmap(x86::vdso, page_size), EINVAL);
-    EXPECT_EQ(memory.protect(x86::clock_page, page_size, rw), EINVAL);
-    EXPECT_EQ(memory.protect(base, page_size, rw), ENOMEM);
+    EXPECT_EQ(memory.map(0, page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.map(x86::system_begin, page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.map(x86::system_begin - page_size, 2 * page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.map(x86::user_end, page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.map(x86::user_end - page_size, 2 * page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.map(base, ~std::size_t{0} & ~(page_size - 1), rw), -EINVAL);
+    EXPECT_EQ(memory.map(base + 1, page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.unmap(x86::vdso, page_size), -EINVAL);
+    EXPECT_EQ(memory.protect(x86::clock_page, page_size, rw), -EINVAL);
+    EXPECT_EQ(memory.protect(base, page_size, rw), -ENOMEM);
 }
 
 TEST(Memory, ReservationsCostNothingAndAccessibleAddressesAreLimited) {
     kvm::Vm vm;
     GuestMemory memory(vm, limits());
     EXPECT_EQ(memory.map(base, std::size_t{1} << 38, none), 0);
-    EXPECT_EQ(memory.protect(base, std::size_t{1} << 37, rw), ENOMEM);
+    EXPECT_EQ(memory.protect(base, std::size_t{1} << 37, rw), -ENOMEM);
     EXPECT_EQ(memory.protect(base, 16 * MiB, rw), 0);
     EXPECT_TRUE(memory.write(base + 16 * MiB - 1, "x", 1));
 }
@@ -356,10 +356,10 @@ TEST(Memory, RegionsARequestMayAddAreLimited) {
     GuestMemory fork(vm1, booted.make_image(), limits());
     int error = 0, n = 0;
     for (; n < 4000 && error == 0; ++n) error = fork.protect(base + 2 * n * page_size, page_size, ro);
-    EXPECT_EQ(error, ENOMEM);
+    EXPECT_EQ(error, -ENOMEM);
     EXPECT_LT(n, 200);
     EXPECT_EQ(fork.unmap(base + 3 * page_size, page_size), 0);  // the rest of a region: no more of them
-    EXPECT_EQ(fork.unmap(base + 8 * MiB, page_size), ENOMEM);   // a hole
+    EXPECT_EQ(fork.unmap(base + 8 * MiB, page_size), -ENOMEM);  // a hole
     fork.reset();
     EXPECT_EQ(fork.protect(base, page_size, ro), 0);
 }
