@@ -90,7 +90,7 @@ struct BackendResponseExtra {
     uint64_t reserved[4];
 };
 
-/* A piece of memory, of several that a call is given. */
+/* One of several pieces of memory that a call is given. */
 struct virtbuffer {
     const void* data;
     size_t len;
@@ -254,7 +254,7 @@ static inline long register_func(int which, ...) {
     va_end(arguments);
     return kvm_call(KVM_REGISTER_FUNC, which, function, 0, 0, 0, 0);
 }
-/* A pointer, also one to a function or to something constant, as one to whatever is asked for. */
+/* Turns any pointer, also one to a function or to something constant, into a void*. */
 #define TRUST_ME(pointer) ((void*)(uintptr_t)(pointer))
 
 /* `f` answers requests without a body. `url` and `arg` are what VCL passed; empty when it passed nothing. */
@@ -307,8 +307,9 @@ static inline void set_on_error_request(void (*f)(const char* url, const char* a
     register_func(5, (void (*)(void))f);
 }
 
-/* Not available in this version: nobody calls them. A program that is replaced by a newer one hands over what it knows
- * (storage_return() in the first, of which the second gets the length), and one that waits paused is told before. */
+/* Not available in this version: the host never calls these. They are for a program that is replaced by a newer one, to
+ * hand over what it knows (storage_return() in the first, of which the second gets the length), and for one that waits
+ * paused, to be told before. */
 static inline void set_on_live_update(void (*f)(void)) {
     register_func(6, f);
 }
@@ -445,7 +446,7 @@ static inline void begin_streaming_response(int16_t status, const void* content_
 static inline long sys_set_cacheable(bool cached, uint64_t ttl_ms, uint64_t grace_ms, uint64_t keep_ms) {
     return kvm_call(KVM_SET_CACHEABLE, cached, (long)ttl_ms, (long)grace_ms, (long)keep_ms, 0, 0);
 }
-/* Of any number of seconds: less than nothing is nothing, and there is an end. */
+/* Seconds as the call takes them: a negative number becomes 0, and one that is too large the largest. */
 static inline uint64_t kvm_milliseconds(float seconds) {
     return !(seconds > 0) ? 0 : seconds < 1e15f ? (uint64_t)(seconds * 1000.0f) : UINT64_C(1000000000000000000);
 }
@@ -732,8 +733,8 @@ static inline long get_meminfo(struct meminfo* info) {
 
 /* What the configuration key `shared_memory` gives the program: readable and writable, zero when main() starts, the
  * same in all VMs, never reset. Every VM may write to it while another reads: use atomic operations, and do not believe
- * what was checked before it was copied. It cannot be unmapped, protected or executed, and nobody can be waited for in
- * it but by looking again. */
+ * what was checked before it was copied. It cannot be unmapped, protected or executed. A VM can wait for another one
+ * there only by reading again and again. */
 struct shared_memory_info {
     uint64_t ptr;
     uint64_t end; /* both 0: there is none */
@@ -751,8 +752,8 @@ static inline struct shared_memory_info shared_memory_area(void) {
     return area;
 }
 
-/* Pieces of it, one after the other, for good; NULL when it is used up. In main(), so that all requests know of them,
- * and in one source file, because each counts for itself.
+/* Allocates pieces of it, one after the other, which are never freed; NULL when it is used up. To be used in main(), so
+ * that all requests know of the pieces, and in one source file only, because each source file counts for itself.
  *     static uint64_t* counter;
  *     counter = SHM_ALLOC_TYPE(uint64_t);     a type
  *     counter = SHM_ALLOC(*counter);          what an expression has for a type
@@ -786,8 +787,8 @@ static inline void sys_breakpoint(void) {
 
 /* ---- Storage and multi-processing: not available in this version ----------------------------------------
  *
- * So that programs written for it compile: each call returns -ENOSYS. A program's storage is one VM more, which lives
- * as long as the program does and keeps what happens in it. */
+ * These declarations let programs written for it compile: each call returns -ENOSYS. A program's storage is one more VM,
+ * which lives as long as the program does and keeps what happens in it. */
 
 typedef void (*storage_func)(size_t n, struct virtbuffer buffers[], size_t res);
 typedef void (*storage_task_func)(void* data, size_t len);
@@ -864,8 +865,8 @@ static inline int vcpureqid(void) {
 
 /* ---- Sockets: not available in this version --------------------------------------------------------------
  *
- * So that servers written for it compile: nobody calls what set_socket_prepare_for_pause() is given, in which they wait,
- * and each call returns -ENOSYS. */
+ * These declarations let servers written for it compile. The callback of set_socket_prepare_for_pause(), in which such
+ * servers wait, is never called, and each call returns -ENOSYS. */
 
 enum SocketEvent { SOCKET_CONNECT = 0, SOCKET_READ = 1, SOCKET_WRITABLE = 2, SOCKET_DISCONNECT = 3 };
 

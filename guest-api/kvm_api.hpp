@@ -189,7 +189,7 @@ class Response {
 
 namespace detail {
 
-/* The last response stays until the next one: sending it does not come back, so nobody else would free it. */
+/* The last response is kept until the next one: sending it does not return, so there is no place to free it. */
 inline void send_and_keep(Response response) {
     static std::optional<Response> kept;
     kept.emplace(std::move(response));

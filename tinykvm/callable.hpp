@@ -1,7 +1,7 @@
 // A guest that stands still in a host call and can be called there: the Machine of a program before it is frozen, or a
-// fork. What calls programs for requests needs to know no more of either.
+// fork. Code that calls programs for requests works with both.
 //
-// Thread safety: one thread at a time, that which runs the guest.
+// Thread safety: one thread at a time, the one that runs the guest.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ class Callable {
     virtual GuestMemory& memory() = 0;
 
   protected:
-    ~Callable() = default;  // nobody owns one as such
+    ~Callable() = default;  // objects are never deleted through this type
 };
 
 }  // namespace tinykvm

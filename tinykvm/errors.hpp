@@ -42,7 +42,7 @@ class NotAllowed : public LoadError {
     std::string path_;
 };
 
-// The deadline passed. `what()` says in what the program was then.
+// The deadline passed. `what()` says what the program was doing.
 class Timeout : public Error {
   public:
     using Error::Error;

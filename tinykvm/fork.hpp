@@ -1,7 +1,7 @@
 // A VM made from a Snapshot, for one request at a time. Life: fork -> call -> reset -> call -> ...
 //
-// Thread safety: one thread at a time; any thread; but see "Calls without entering".
-// Holds its snapshot, owns its VM and memory.
+// Owns its VM and memory, and keeps its snapshot alive. Thread safety: any thread, one at a time, except as "Calls
+// without entering" says.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,8 @@ class Fork {
     // Throws MachineError when the host is out of something.
     explicit Fork(std::shared_ptr<const Snapshot> snapshot);
     ~Fork();
-    // Is it as well to call it from another thread each time? Kernels before 6.13 take milliseconds for that.
+    // True when each call may come from another thread at no cost. Kernels before 6.13 take milliseconds for the
+    // change.
     static bool changes_threads_freely();
     Fork(Fork&&) noexcept;
     Fork& operator=(Fork&&) noexcept;
@@ -73,13 +74,15 @@ class Fork {
     bool post(GuestAddr function, std::span<const std::uint64_t> arguments, Deadline deadline);
     // The same for resume().
     bool post_result(std::int64_t result, Deadline deadline);
-    // Handles one call of the guest if there is one. How the guest stopped, when that stopped it and it is within its
-    // limits; it then stays where it is. What `calls` throws, wait_for_call() throws on the other thread.
+    // Handles one posted call of the guest, if there is one. Returns how the guest has stopped, when the call stopped
+    // it and it is within its limits; the guest then stays where it is. What `calls` throws, wait_for_call() throws on
+    // the other thread.
     std::optional<Stop> poll_call(HostCalls& calls);
     // Lets a guest that poll_call() stopped leave, or, after post(), wait for another call for so long. (It may do
     // neither, and go on in its memory, until it is made to after 0.1 s.)
     void release_after_call(std::optional<std::chrono::microseconds> wait_again);
-    // From now on all host calls leave the guest. One posted before may still be there: poll_call() once more.
+    // From now on all host calls leave the guest. A call that was posted before may still be there, so poll_call() has
+    // to be called once more.
     void disable_mailbox();
     // Makes a guest that waits leave.
     void wake();
@@ -112,7 +115,7 @@ class Fork {
   private:
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<Guest> guest_;  // null after a reset that failed
-    Statistics statistics_;         // of the guest that was, while there is none
+    Statistics statistics_;         // of the last guest, while there is none
 };
 
 }  // namespace tinykvm

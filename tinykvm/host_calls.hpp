@@ -40,13 +40,13 @@ struct HostCallResult {
     static HostCallResult stop() { return {Next::stop, 0}; }
 };
 
-// Implemented by what runs a guest, which owns it. Called on the thread that is in run(), call() or resume() of the
+// Implemented and owned by the code that runs a guest. Called on the thread that is in run(), call() or resume() of the
 // guest, which stands still meanwhile; or on the thread that is in Fork::poll_call(), while the guest spins and waits.
 // The implementation may throw any tinykvm::Error to end the run with it.
 class HostCalls {
   public:
     virtual HostCallResult handle(const HostCall& call, GuestMemory& memory) = 0;
-    // May this call wait for something? Then the guest has to leave its VM for it.
+    // May this call wait for something? If so, the guest has to leave its VM for it.
     virtual bool may_wait(std::uint32_t number) const {
         (void)number;
         return false;

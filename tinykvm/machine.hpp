@@ -1,6 +1,6 @@
 // A program on its way: loaded, booted, then frozen into a Snapshot. Life: load -> boot -> freeze.
 //
-// Thread safety: one thread at a time; any thread. Owns its VM, memory and open files.
+// Owns its VM, memory and open files. Thread safety: any thread, one at a time, except interrupt().
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ class Machine final : public Callable {
     Machine& operator=(Machine&&) noexcept;
 
     // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
-    // Throws GuestFault, Timeout, Interrupted, OutOfMemory ("max_memory") or what `calls` throws; only destroying the
-    // machine is of use afterwards.
+    // Throws GuestFault, Timeout, Interrupted, OutOfMemory ("max_memory") or what `calls` throws; after that the
+    // machine can only be destroyed.
     Stop run(HostCalls* calls, Deadline deadline);
 
     // --- Of a program that stands still in a host call (Stop::Reason::host_call), before freeze().
@@ -48,7 +48,7 @@ class Machine final : public Callable {
     GuestMemory& memory() override;
     const Statistics& statistics() const;
 
-    // May be called by any thread while another one is in run(): that ends soon with Interrupted.
+    // May be called by any thread while another one is in run(), call() or resume(), which soon ends with Interrupted.
     void interrupt() noexcept;
 
     // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call).

@@ -57,14 +57,15 @@ struct Options {
     bool executable_heap = false;  // memory of brk
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 256;
-    std::size_t max_threads = 64;  // each costs the host some 4 KiB beside the guest's own memory
+    std::size_t max_threads = 64;  // each costs the host some 4 KiB besides the guest's memory
 
-    // --- huge pages of the host, of 2 MiB, behind whole blocks of zero memory; bytes ---
+    // --- huge pages of the host, of 2 MiB, for whole blocks of zero memory; bytes ---
     // Ask for transparent ones. Guest memory then becomes resident in steps of up to 2 MiB.
     bool transparent_huge_pages = false;
-    // How much comes from reserved ones (/proc/sys/vm/nr_hugepages) while it boots. Too few: MachineError.
+    // How much comes from reserved ones (/proc/sys/vm/nr_hugepages) while the program boots. When the host has too few,
+    // that is a MachineError.
     std::size_t huge_page_arena = 0;
-    // The same for each fork, the request area first. Too few: small pages, and a warning.
+    // The same for each fork, the request area first. When the host has too few, small pages are used, with a warning.
     std::size_t request_huge_page_arena = 0;
 
     // --- where its output goes ---
@@ -74,7 +75,7 @@ struct Options {
     bool host_stdin = false;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
-    // Receives one line when something is not as configured but works, and once a request when one of these limits
+    // Receives one line when something works but is not as configured, and one line a request when one of these limits
     // makes a system call fail. Null: silent.
     std::function<void(std::string_view line)> warn;
     bool log_system_calls = false;  // every system call too

@@ -1,4 +1,4 @@
-// The bytes of an ELF file and what was validated about them.
+// The bytes of an ELF file, which have been validated, and what its headers say.
 //
 // Thread safety: immutable. The file is read once; changing or removing it later changes nothing.
 #pragma once
@@ -18,8 +18,8 @@
 
 namespace tinykvm {
 
-// All bytes of a regular file, in memory of just that size. `check` is called every now and then and may throw to end
-// it. Throws LoadError naming the file and what is wrong with it.
+// Reads a regular file, into memory of just its size. `check` is called every MiB and may throw to end that. Throws
+// LoadError naming the file and what is wrong with it.
 std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
                                          const std::function<void()>& check = nullptr);
 

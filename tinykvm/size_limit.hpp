@@ -1,4 +1,4 @@
-// How many bytes something that is read may have, and what a message calls that.
+// The most bytes that may be read of something, and how a message names that limit.
 //
 // Thread safety: a plain value.
 #pragma once
@@ -11,7 +11,7 @@ namespace tinykvm {
 
 struct SizeLimit {
     std::size_t bytes;
-    std::string key = {};  // of the configuration that says so; empty: nobody can change it
+    std::string key = {};  // the configuration key that sets it; empty: it cannot be changed
 
     // "larger than 64 MiB (max_memory)"
     std::string exceeded() const {
@@ -27,8 +27,8 @@ struct SizeLimit {
 
 inline constexpr std::size_t most_program_bytes = std::size_t{1} << 30;
 
-// Of the file of a program, with all that is in it but not loaded: it is read whole, and so takes as much of the host's
-// memory as the program may have.
+// The limit for a program's file. The file is read whole, with the parts that are not loaded, and so takes memory of
+// the host, for which the limit of the program's memory holds.
 inline SizeLimit program_size_limit(std::size_t max_memory) {
     return max_memory < most_program_bytes ? SizeLimit{max_memory, "max_memory"} : SizeLimit{most_program_bytes};
 }

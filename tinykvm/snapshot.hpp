@@ -1,6 +1,6 @@
 // A booted program, frozen: memory image, process state, registers. Immutable, shared by all its forks.
 //
-// Thread safety: immutable; any thread at any time. Lives as long as a Fork or anything else holds it.
+// Shared ownership: it lives as long as a Fork or anything else holds it. Thread safety: immutable; any thread.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,7 @@ struct Statistics {
     std::uint64_t host_calls = 0;      // calls to HostCalls
     std::uint64_t guest_faults = 0;    // exceptions that reached the guest's handlers
     std::uint64_t kvm_calls = 0;       // ioctls this process made for the guest, KVM_RUN included
-    std::uint64_t pages_dirtied = 0;   // pages of its own, when the last request ended
+    std::uint64_t pages_dirtied = 0;   // pages that were the VM's own when the last request ended
     std::uint64_t memory_peak = 0;     // bytes: the most that was changed or added at a time before a reset
     std::uint64_t pages_restored = 0;  // pages all resets made equal to the snapshot again
     std::uint64_t resets = 0;

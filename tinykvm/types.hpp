@@ -1,4 +1,4 @@
-// Words every part of the library shares: guest addresses, pages, protections, deadlines.
+// Types every part of the library uses: guest addresses, pages, protections, deadlines.
 #pragma once
 
 #include <chrono>

@@ -46,7 +46,7 @@ TEXT ·waited(SB), NOSPLIT|NOFRAME, $0-0
 TEXT ·failed(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ DX, ·failure(SB)
 	MOVQ CX, ·failedRequest(SB)
-	MOVQ BP, R10 // of no use, as nobody goes back there; go vet wants to see it
+	MOVQ BP, R10 // never read again, but go vet wants to see it
 	MOVQ ·waitingStack(SB), SP
 	MOVQ ·waitingFrame(SB), BP
 	MOVQ $1, 24(SP)

@@ -11,8 +11,8 @@
 //	}
 //
 // main() runs once. From Serve() on every request runs its handler in its own copy of the waiting program, goroutines
-// included, and what it changes is gone when it ends. There is one processor: goroutines take turns. A panic that nobody
-// recovers ends the request, and the error handler gets it.
+// included, and what it changes is gone when it ends. There is one processor: goroutines take turns. A panic that is not
+// recovered ends the request, and the error handler gets it.
 //
 // Calls of this package are made by one goroutine at a time.
 package kvm

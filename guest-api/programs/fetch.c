@@ -47,7 +47,7 @@ static void deliver(const char* url, const char* arg, struct curl_op* op) {
     if (error != 0) {
         backend_response_str(502, "text/plain", reason(error));
     }
-    encoding = find_field(op->headers, "Content-Encoding:"); /* without it nobody could read the body */
+    encoding = find_field(op->headers, "Content-Encoding:"); /* without it clients could not read the body */
     extra.headers = &encoding;
     extra.num_headers = encoding.field_len > 0;
     backend_response_extra((int16_t)op->status, op->ctype, op->ctlen, op->content, op->content_length, &extra);

@@ -1,4 +1,6 @@
-// Where a program was when it crashed, in words.
+// Where a program was when it crashed, as text.
+//
+// Thread safety: the thread that runs the guest, while it stands still.
 #pragma once
 
 #include <string>

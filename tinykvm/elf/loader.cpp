@@ -9,7 +9,7 @@ namespace tinykvm::elf {
 
 namespace {
 
-void check(int error, const Program& program) {
+void throw_if_failed(int error, const Program& program) {
     if (error != 0) throw LoadError(program.name() + ": does not fit into the address space: " + std::strerror(-error));
 }
 
@@ -18,8 +18,8 @@ void load_segment(GuestMemory& memory, const Program& program, const Program::Se
     const GuestAddr begin = page_floor(address), end = page_ceil(address + segment.memory_size);
     // Two segments may share a page; the later one finds it mapped, and its protection counts.
     const GuestAddr fresh = memory.regions().find(begin) ? begin + page_size : begin;
-    if (fresh != begin) check(memory.protect(begin, page_size, segment.protection), program);
-    if (fresh < end) check(memory.map(fresh, end - fresh, segment.protection, program.name()), program);
+    if (fresh != begin) throw_if_failed(memory.protect(begin, page_size, segment.protection), program);
+    if (fresh < end) throw_if_failed(memory.map(fresh, end - fresh, segment.protection, program.name()), program);
     if (!memory.fill(address, program.bytes().subspan(segment.file_offset, segment.file_size)))
         throw LoadError(program.name() + ": a segment without any right cannot be loaded");
 }

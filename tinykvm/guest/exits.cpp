@@ -15,7 +15,7 @@ namespace {
 
 using Reason = kvm::Exit::Reason;
 
-// Is the exit the end of an instruction, as far as KVM is concerned? Stores other than a call's may have more pieces.
+// Has KVM completed the instruction that caused the exit? Stores other than that of a call may have more pieces.
 bool is_whole(const kvm::Exit& exit) {
     switch (exit.reason) {
         case Reason::store: return exit.size == sizeof(std::uint32_t) && exit.address % 8 == 0;

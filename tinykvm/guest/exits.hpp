@@ -37,22 +37,22 @@ class Exits {
           statistics_(statistics),
           interrupted_(interrupted) {}
 
-    // A call of a function, or a run, begins.
+    // Has to be called when a run or a call of a function begins.
     void begin_call() { spurious_count_ = 0; }
-    // To be told of each exit before anything is done for it.
+    // Has to be called for each exit, before anything is done for it.
     void note(const kvm::Exit& exit);
     // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
     // ends runs: Interrupted, GuestFault, OutOfMemory, MachineError, what `calls` throws. `calls` may be null: all are
     // then ENOSYS.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
 
-    // Did the last run end in an orderly stop? Else KVM may hold half-done work.
+    // Did the last run end in an orderly stop? If not, KVM may not have completed the last exit.
     bool is_orderly() const { return orderly_; }
     void set_orderly(bool orderly) { orderly_ = orderly; }
     // Was the guest left in the middle of an instruction that KVM emulates piece by piece (a load from the doorbell
     // page, a wide or torn store)? Only a new VM is certain not to go on with it.
     bool is_mid_instruction() const { return mid_instruction_; }
-    // Throws MachineError when it was.
+    // Throws MachineError when the guest was left in the middle of one.
     void require_whole_instruction() const;
 
   private:
@@ -68,7 +68,7 @@ class Exits {
     std::optional<Stop> fault(const linux_abi::Fault& fault, const Registers& at, std::string reason);
     std::optional<Stop> stop_after(const linux_abi::Outcome& outcome, std::string reason, const Registers& at) const;
 
-    // First what changes with each call: it shares cache lines with what changes beside it in Guest.
+    // Members that change with each call come first: they share cache lines with those that change in Guest.
     bool orderly_ = true;
     bool mid_instruction_ = false;
     // The last page fault that access rights do not explain, and how often it came.

@@ -46,7 +46,7 @@ HugePages request_huge_pages(const Options& options) {
             options.warn};
 }
 
-// Without the host's counter the page is zero, and the vDSO makes system calls.
+// A guest that does not have the host's time-stamp counter gets a page of zeros, and its vDSO makes system calls.
 int clock_page(const x86::Platform& platform) {
     return platform.guest_has_host_tsc() ? linux_abi::ClockPage::instance().fd() : -1;
 }
@@ -79,7 +79,7 @@ Guest::Guest(const SnapshotContents& snapshot)
       process_(memory_, options_, snapshot.process) {
     prepare_vcpu();
     user_.begin_at(snapshot);
-    writes_.shorten_ring();  // here, not while a request waits
+    writes_.shorten_ring();  // now, so that no request has to wait for it
 }
 
 Guest::~Guest() = default;
@@ -173,7 +173,7 @@ void Guest::require_waiting(const char* to_be) const {
 RequestArea Guest::request_area() {
     if (request_area_.size != 0) return request_area_;
     const std::size_t size = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);
-    memory_.use_small_pages();  // each fork has its own memory there
+    memory_.use_small_pages();  // the memory of each fork replaces this one
     const auto place = memory_.find_free(size, 0, large_page_size);
     if (!place || memory_.map(*place, size, {.read = true, .write = true}, request_area_name) != 0)
         throw MachineError("no address space left for requests of max_request_memory");
@@ -197,7 +197,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     require_waiting("be frozen");
     auto snapshot = std::make_unique<SnapshotContents>();
     drop_request_area();
-    memory_.finish();  // the request area is only named here, each fork has its own memory there
+    memory_.finish();  // of the request area only the addresses are in the snapshot: each fork has its own memory there
     snapshot->request_area = request_area();
     snapshot->registers = user_.registers();
     snapshot->system_registers = vcpu_.system_registers();
@@ -223,7 +223,8 @@ bool Guest::resets_quickly() const {
 }
 
 bool Guest::reset() {
-    // What KVM still finishes may write guest memory: first that, then the list of changed pages.
+    // KVM may write guest memory when it completes an exit, so that comes before the list of changed pages is
+    // collected.
     if (exits_.is_mid_instruction() || (!exits_.is_orderly() && !vcpu_.clear_pending())) return false;
     writes_.collect();
     if (memory_.needs_rebuild()) {

@@ -1,8 +1,8 @@
 // A running program: a VM with one vCPU, its memory, its Linux process, and the loop that runs it. What Machine and
 // Fork are made of; not part of the library's public face.
 //
-// What a guest leaves user mode for is handled by Exits, calls without entering by MailboxCalls, the turns of several
-// threads by TimeSlices; ProgramLoader fills the memory of a new program.
+// What a guest leaves user mode for is handled by Exits, calls without entering by MailboxCalls, the time slices
+// of several threads by TimeSlices; ProgramLoader fills the memory of a new program.
 //
 // Thread safety: one thread at a time, but interrupt() may be called by any, and calls of a guest that waits have a
 // thread of their own (Fork, "Calls without entering").
@@ -67,7 +67,7 @@ class Guest {
     MailboxCalls& mailbox() { return mailbox_; }
     // Equal to the snapshot again. False: only a new Guest can be.
     bool reset();
-    // Is that nothing but copying a few pages and setting registers? It then succeeds.
+    // Does reset() nothing but copy a few pages and set registers? Then it succeeds.
     bool resets_quickly() const;
 
     GuestMemory& memory() { return memory_; }
@@ -81,14 +81,14 @@ class Guest {
     MailboxCalls::Parts parts();
 
     const x86::Platform& platform_;
-    const SnapshotContents* const snapshot_;  // null: it boots
+    const SnapshotContents* const snapshot_;  // null while the program boots
     Options options_;
     kvm::Vm vm_;
     kvm::Vcpu vcpu_;
     GuestMemory memory_;
     std::vector<elf::LoadedProgram> programs_;
     linux_abi::Process process_;
-    RequestArea request_area_;  // while it boots
+    RequestArea request_area_;  // while the program boots
 
     Statistics statistics_;
     // Set when the run is to end now: at its deadline by the watchdog, by interrupt() and by MailboxCalls.

@@ -11,11 +11,12 @@ namespace tinykvm {
 
 namespace {
 
-// A guest that was told to wait, or to leave, and does neither in this time more is made to leave. Long, because an
-// honest one may not have a CPU at the moment, and because deadlines far away cost the watchdog nothing.
+// A guest that was told to wait or to leave, and has done neither after this additional time, is made to leave. The
+// time is long, because an honest guest may not have a CPU at the moment, and distant deadlines cost the watchdog
+// nothing.
 constexpr auto overtime = std::chrono::milliseconds(100);
 
-bool rings(const kvm::Exit& exit, std::uint64_t offset) {
+bool is_doorbell_store(const kvm::Exit& exit, std::uint64_t offset) {
     return exit.reason == kvm::Exit::Reason::store && exit.size == sizeof(std::uint32_t) &&
            exit.address == x86::doorbell_physical + offset;
 }
@@ -107,10 +108,10 @@ std::optional<Stop> MailboxCalls::handle_exit_of_call(const kvm::Exit& exit, con
 
 // An exit of a guest without a call that has nothing to do with its waiting.
 bool MailboxCalls::stays_entered(const kvm::Exit& exit) {
-    // That of the slice in the call before, noticed late.
+    // It was the end of a time slice of the call before, noticed late.
     if (exit.reason == kvm::Exit::Reason::interrupted) return parts_.slices.acknowledge_end();
     if (exit.reason != kvm::Exit::Reason::ring_full) return false;
-    // The request ended when it was full.
+    // The ring became full when its request ended.
     parts_.writes.collect();
     parts_.writes.make_ring_room();
     return true;
@@ -120,21 +121,21 @@ bool MailboxCalls::stays_entered(const kvm::Exit& exit) {
 std::optional<Stop> MailboxCalls::leave_without_call(const kvm::Exit& exit) {
     // A KVM that fails before there is a call will do so again when there is one. A guest that left otherwise than
     // from the shim may not even have begun there.
-    const bool called_out = rings(exit, x86::doorbell_host_call);
-    const bool orderly = called_out || rings(exit, x86::doorbell_leave);
+    const bool called_out = is_doorbell_store(exit, x86::doorbell_host_call);
+    const bool orderly = called_out || is_doorbell_store(exit, x86::doorbell_leave);
     parts_.exits.set_orderly(orderly);
     if (orderly || wait_ == Wait::completed) parts_.user.vectors_are_loaded();
     if (wait_ == Wait::completed) {
-        stand_in_call(called_out);
+        return_to_host_call(called_out);
         return completed_stop_;
     }
     if (awaits_ == Awaits::result) parts_.user.enter(resumed_);
     return std::nullopt;
 }
 
-// Where a guest goes on that has stopped in the mailbox. Whether it left with its call or was too slow for that is all
-// the same then.
-void MailboxCalls::stand_in_call(bool called_out) {
+// Sets the registers of a guest that has stopped in the mailbox, so that it makes no difference whether it left with
+// its call or was too slow and was made to leave.
+void MailboxCalls::return_to_host_call(bool called_out) {
     Registers registers = parts_.user.registers();
     if (!called_out) {
         registers.rip = x86::host_call_end();
@@ -173,13 +174,14 @@ bool MailboxCalls::post_result(std::int64_t result, Deadline deadline) {
 
 // Lets a guest that waits go on with what is in its mailbox.
 bool MailboxCalls::hand_over(Phase phase, Deadline deadline) {
-    if (parts_.writes.may_write_too_much()) return false;  // a large request was laid out: it has to leave first
+    if (parts_.writes.may_write_too_much())
+        return false;  // after a large request was laid out, the guest has to leave first
     linux_abi::ClockPage::instance().refresh();
     watch_.reset();
-    if (parts_.interrupted.load()) return false;  // it is being made to leave
+    if (parts_.interrupted.load()) return false;  // the guest is being made to leave
     mailbox_.listen(true);
     if (!mailbox_.change_phase(wait_ == Wait::waiting ? Phase::waiting : Phase::taken, phase)) {
-        // It leaves, or says it does.
+        // The guest is leaving, or claims to.
         mailbox_.listen(false);
         watch_.emplace(parts_.vcpu, parts_.interrupted, Clock::now() + overtime);
         return false;
@@ -200,7 +202,7 @@ std::optional<Stop> MailboxCalls::poll_call(HostCalls& calls) {
     const MutexLock lock(mutex_, std::adopt_lock);
     if (wait_ != Wait::called || call_failure_ || parts_.interrupted.load()) return std::nullopt;
     if (calls.may_wait(static_cast<std::uint32_t>(mailbox_.target()))) {
-        mailbox_.listen(false);  // it takes its call back and leaves with it
+        mailbox_.listen(false);  // the guest takes its call back and leaves with it
         return std::nullopt;
     }
     if (!mailbox_.change_phase(Phase::posted, Phase::taken)) return std::nullopt;
@@ -229,11 +231,11 @@ std::optional<Stop> MailboxCalls::handle_posted(HostCalls& calls) {
         stop = {.reason = Stop::Reason::returned, .values = {call.args[0], call.args[1]}};
     } else {
         ++parts_.statistics.host_calls;
-        // One that may wait was another call when we looked.
+        // A call that may wait here was another one when poll_call() looked: the guest has changed it.
         const HostCallResult result =
             calls.may_wait(call.number) ? HostCallResult::resume(-EAGAIN) : calls.handle(call, parts_.memory);
         if (result.next == HostCallResult::Next::resume) {
-            // It enters again then, and less may be written.
+            // The guest then leaves, and the ring is shortened before it is entered again.
             if (parts_.writes.may_write_too_much()) parts_.slices.end_slice();
             mailbox_.set_result(static_cast<std::uint64_t>(result.value), result.second);
             mailbox_.set_phase(Phase::reply);
@@ -246,7 +248,7 @@ std::optional<Stop> MailboxCalls::handle_posted(HostCalls& calls) {
 
 void MailboxCalls::release_after_call(std::optional<std::chrono::microseconds> wait_again) {
     const MutexLock lock(mutex_);
-    if (wait_ != Wait::completed) return;  // it has left already, though it was not told to
+    if (wait_ != Wait::completed) return;  // the guest has left already, though it was not told to
     // Only the thread that was called can be called again.
     if (wait_again && parts_.user.process().state().thread.id == called_on_ && !parts_.interrupted.load()) {
         wait_in_shim(*wait_again);

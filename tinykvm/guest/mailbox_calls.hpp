@@ -1,11 +1,11 @@
 // Calls of a guest that is already entered and waits for them, through its mailbox; see Fork, "Calls without entering".
 //
-// Two threads: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for what the
-// guest wants (poll_call). A guest that leaves while it is called, for a system call or a fault, is handled by the
-// first thread as ever. The thread that holds the mutex handles what the guest wants; all else of the guest is its own
-// then.
+// Two threads take part: one is in KVM_RUN all the time (wait_for_call), the other brings a call (post) and looks for
+// what the guest wants (poll_call). When the guest leaves during a call, for a system call or a fault, the first thread
+// handles that, as in every run.
 //
-// Owned by Guest; borrows what it works on.
+// Owned by Guest; borrows what it works on. Thread safety: the thread that holds mutex_ handles what the guest wants,
+// and only that thread may use the guest's other parts meanwhile.
 #pragma once
 
 #include <atomic>
@@ -35,7 +35,7 @@ namespace tinykvm {
 
 class MailboxCalls {
   public:
-    // What of its guest it works on. All of it must outlive this.
+    // The parts of the guest that it works on. All of them must outlive this.
     struct Parts {
         kvm::Vcpu& vcpu;
         const x86::Platform& platform;
@@ -47,7 +47,7 @@ class MailboxCalls {
         Statistics& statistics;
         std::atomic<bool>& interrupted;  // set when the run is to end now
     };
-    // `snapshot`: what the guest is a fork of, outlives this; null: it is none, and cannot wait.
+    // `snapshot`: what the guest is a fork of, which must outlive this; null while a program boots, which cannot wait.
     MailboxCalls(const Parts& parts, const SnapshotContents* snapshot)
         : parts_(parts), snapshot_(snapshot), mailbox_(parts.memory.system_block() + x86::mailbox_offset) {}
 
@@ -69,7 +69,7 @@ class MailboxCalls {
     void disable_mailbox() { mailbox_.listen(false); }
     void wake();
 
-    // Nothing is left in the mailbox. While the guest stands still.
+    // Removes everything from the mailbox. Only while the guest stands still.
     void clear() { mailbox_.clear(); }
 
   private:
@@ -78,7 +78,7 @@ class MailboxCalls {
         none,       // not in wait_for_call(), or about to leave it
         waiting,    // there was no call yet
         called,     // the call runs
-        completed,  // it has ended in the mailbox, where the guest stays until it is told more
+        completed,  // the call has ended in the mailbox, where the guest stays until it is told what to do
     };
 
     void wait_in_shim(std::chrono::microseconds wait) TINYKVM_REQUIRES(mutex_);
@@ -88,16 +88,16 @@ class MailboxCalls {
                                             HostCalls& calls) TINYKVM_REQUIRES(mutex_);
     bool stays_entered(const kvm::Exit& exit) TINYKVM_REQUIRES(mutex_);
     std::optional<Stop> leave_without_call(const kvm::Exit& exit) TINYKVM_REQUIRES(mutex_);
-    void stand_in_call(bool called_out) TINYKVM_REQUIRES(mutex_);
+    void return_to_host_call(bool called_out) TINYKVM_REQUIRES(mutex_);
     void leave() noexcept TINYKVM_REQUIRES(mutex_);
 
-    // First what both threads change with each call: each cache line of it goes from one CPU to the other.
+    // Members that both threads change with each call come first: their cache lines move from one CPU to the other.
     Mutex mutex_;
     Wait wait_ TINYKVM_GUARDED_BY(mutex_) = Wait::none;
     Awaits awaits_ TINYKVM_GUARDED_BY(mutex_) = Awaits::call;
     int called_on_ TINYKVM_GUARDED_BY(mutex_) = 0;  // the thread of the guest that runs the call
     Deadline call_deadline_ TINYKVM_GUARDED_BY(mutex_);
-    // What poll_call() ran into; the other thread throws it.
+    // What poll_call() caught; the other thread throws it.
     std::exception_ptr call_failure_ TINYKVM_GUARDED_BY(mutex_);
     // Makes the guest leave: at the call's deadline, or when it waits too long.
     std::optional<kvm::Watch> watch_ TINYKVM_GUARDED_BY(mutex_);

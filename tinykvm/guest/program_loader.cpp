@@ -23,7 +23,7 @@ constexpr std::size_t stack_guard = std::size_t{2} << 20;
 
 Registers ProgramLoader::load() {
     copy_vdso();
-    map_stack();  // before anything else looks for a place below it
+    map_stack();  // before others look for free addresses below it
     map_shared_memory();
     load_interpreter();
     Registers registers;

@@ -1,7 +1,8 @@
-// Puts a program into an empty guest memory, and beside it what else Linux gives a new process: its dynamic loader, the
-// vDSO, a stack with arguments and environment; and the memory shared by all VMs of the program.
+// Completes the memory of a guest whose program has been loaded with what else Linux gives a new process: the dynamic
+// loader, the vDSO, a stack with arguments and environment; and with the memory shared by all VMs of the program.
 //
-// Lives while a guest is made; borrows everything. Errors: LoadError and NotAllowed name the program and the reason.
+// Exists while a guest is made; borrows everything. Thread safety: the thread that makes the guest. Errors: LoadError
+// and NotAllowed name the program and the reason.
 #pragma once
 
 #include <memory>
@@ -25,10 +26,10 @@ class ProgramLoader {
                   linux_abi::Process& process, std::vector<elf::LoadedProgram>& programs)
         : memory_(memory), options_(options), platform_(platform), process_(process), programs_(programs) {}
 
-    // Everything but the program itself. Returns the registers it begins with.
+    // Loads everything but the program itself. Returns the registers the program begins with.
     Registers load();
 
-    // Where a guest sees its program: the name it was loaded by.
+    // The path at which a guest sees its program: the name it was loaded by.
     static std::string guest_path(const Program& program);
 
   private:

@@ -9,8 +9,8 @@ namespace tinykvm {
 
 namespace {
 
-// A slice is some times what it takes to change threads, so that they get somewhere on emulated and overcommitted
-// hosts, too.
+// A slice is a multiple of the time that changing threads takes, so that threads make progress on emulated and
+// overcommitted hosts, too.
 constexpr Clock::duration longest = std::chrono::milliseconds(100);
 constexpr int slice_over_change = 16;
 
@@ -31,7 +31,7 @@ bool TimeSlices::acknowledge_end() {
     watch_.reset();
     over_.store(false);
     vcpu_.acknowledge();
-    if (interrupted_.load()) vcpu_.kick();  // that was not ours to acknowledge
+    if (interrupted_.load()) vcpu_.kick();  // the end of the run must not be acknowledged here
     return true;
 }
 

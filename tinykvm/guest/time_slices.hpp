@@ -1,5 +1,5 @@
-// The time slices of a program with several threads: ends that of the thread which runs, by a kick as for a deadline,
-// and lets the program's Linux choose the next thread (linux/scheduler.cpp).
+// The time slices of a program with several threads. Ends the slice of the running thread with a kick, as at a
+// deadline, and lets the program's Linux choose the next thread (linux/scheduler.cpp).
 //
 // Owned by Guest; borrows vCPU and user context. Thread safety: used by the thread that handles what the guest wants.
 #pragma once
@@ -18,33 +18,34 @@ namespace tinykvm {
 
 class TimeSlices {
   public:
-    // `interrupted`: the flag that goes with kicks which are not the end of a slice. All must outlive this.
+    // `interrupted`: set when a kick is not the end of a slice but of the run. All must outlive this.
     TimeSlices(kvm::Vcpu& vcpu, UserContext& user, const std::atomic<bool>& interrupted)
         : vcpu_(vcpu), user_(user), interrupted_(interrupted) {}
 
-    // A run begins; forgets what may be left of the slices of the run before.
+    // Has to be called when a run begins: forgets what is left of the time slices of the run before.
     void begin_run();
-    // Nobody interrupts the thread that runs any more.
+    // From now on the running thread is not interrupted.
     void stop() noexcept { watch_.reset(); }
-    // A new slice begins, for the thread that runs now.
+    // Begins a new slice, for the thread that runs now.
     void begin_slice() { watch(true); }
-    // Other threads may have become ready: the slice ends when that is due. It is a new one if another thread runs now.
+    // Has to be called when other threads may have become ready: makes the slice end in time. `other_thread`: another
+    // thread runs now, and a new slice begins.
     void others_may_be_ready(bool other_thread) { watch(other_thread); }
-    // The guest leaves now, as at the end of a slice.
+    // Makes the guest leave now, as at the end of a slice.
     void end_slice() noexcept;
-    // Was it the end of a slice that interrupted the guest? It is acknowledged then.
+    // Was the guest interrupted by the end of its slice? If so, acknowledges that.
     bool acknowledge_end();
     // After an end that was acknowledged: lets other threads run. nullopt: the same thread goes on. Throws Timeout when
     // none could go on until the deadline.
     std::optional<linux_abi::Outcome> switch_thread(Deadline deadline);
 
-    // Equal to new ones.
+    // Makes this equal to a new one.
     void reset() { length_ = shortest; }
 
   private:
     static constexpr Clock::duration shortest = std::chrono::milliseconds(4);
 
-    // Interrupts the running thread when others have waited long enough.
+    // Arms the watchdog for the time when other threads have waited long enough. `begins`: with a new slice.
     void watch(bool begins);
 
     kvm::Vcpu& vcpu_;

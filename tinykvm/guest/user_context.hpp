@@ -1,5 +1,5 @@
-// The user mode of a guest: its registers as the program sees them, its vector registers and its Linux process. What is
-// not memory of the program is here, and is made equal to a snapshot here.
+// The user mode of a guest: its registers as the program sees them, its vector registers and its Linux process. Makes
+// all of a guest that is not memory equal to a snapshot.
 //
 // Owned by Guest; borrows what it is made of. Thread safety: used by the thread that handles what the guest wants,
 // while the guest stands still or, in MailboxCalls, waits for the host.
@@ -44,12 +44,12 @@ class UserContext final : private linux_abi::VectorState {
     // --- The Linux process
 
     const linux_abi::Process& process() const { return process_; }
-    // For what may change it.
+    // For callers that may change it.
     linux_abi::Process& use_process() {
         process_used_ = true;
         return process_;
     }
-    // Ends the locks of files it holds. They are none of a process that was not used.
+    // Ends the locks of files that the process holds. This does not count as a use: an unused process holds none.
     void release_locks() { process_.state().files.release_locks(); }
     linux_abi::VectorState& vectors() { return *this; }
     // Makes a thread the one that runs. Throws MachineError when it has ended.
@@ -60,19 +60,19 @@ class UserContext final : private linux_abi::VectorState {
 
     // --- Snapshots
 
-    // The registers are those of `snapshot`, which must outlive this. Its vector registers are loaded when the guest is
-    // entered next.
+    // Sets the registers to those of `snapshot`, which must outlive this. Its vector registers are loaded when the
+    // guest is entered next.
     void begin_at(const SnapshotContents& snapshot);
-    // The process is equal to the snapshot's, too.
+    // Makes the process equal to the snapshot's, too.
     void reset(const SnapshotContents& snapshot);
     // Does reset() set nothing but registers?
     bool resets_quickly() const { return !process_used_; }
-    // Has the shim to load the vector registers at the next entry? When it has to and cannot, they are loaded now.
-    // Throws MachineError.
+    // True when the shim has to load the vector registers at the next entry. When the shim cannot do that, they are
+    // loaded now. Throws MachineError.
     bool leave_vectors_to_shim();
-    // Loads them now if the shim has not. Throws MachineError.
+    // Loads them now, unless they are loaded. Throws MachineError.
     void load_vectors();
-    // The guest has been entered through the shim, which loads them.
+    // Says that the guest has been entered through the shim, which loads them.
     void vectors_are_loaded() { stale_vectors_ = nullptr; }
 
   private:
@@ -86,9 +86,9 @@ class UserContext final : private linux_abi::VectorState {
     GuestMemory& memory_;
     linux_abi::Process& process_;
     const std::vector<elf::LoadedProgram>& programs_;
-    // The process may differ from the snapshot's.
+    // True when the process may differ from the snapshot's.
     bool process_used_ = true;
-    // The vector registers that are to be loaded before the program runs again; null: they are as it left them.
+    // The vector registers that have to be loaded before the program runs again; null: the CPU has the right ones.
     const std::vector<std::byte>* stale_vectors_ = nullptr;
 };
 

@@ -6,9 +6,9 @@ namespace tinykvm {
 
 namespace {
 
-// A guest at its limit may write so many pages more before it stops and they are counted, and as many may have been
-// written by the host without being in the dirty ring. With what the ring's end is uncertain by (512) that is the 4 MiB
-// of docs/design.md, "Limits".
+// How many more pages a guest at its limit may write before it stops and they are counted; as many may have been
+// written by the host, whose writes are not in the dirty ring. With the 512 pages by which the end of the ring is
+// uncertain this makes the 4 MiB of docs/design.md, "Limits".
 constexpr std::size_t unnoticed_pages = 256;
 
 }  // namespace

@@ -18,14 +18,15 @@ class WriteLimit {
 
     // Tells the memory which pages the guest has written since the last time.
     void collect();
-    // Collects them, and throws OutOfMemory when they are too many: whenever the guest has stopped, before anything is
-    // done for it that could take some of them away.
+    // Collects them, and throws OutOfMemory when they are too many. Has to be called when the guest has stopped, before
+    // anything is done for it that may take pages away.
     void enforce();
     // Could the guest write much more before the dirty ring is full than its limit leaves it?
     bool may_write_too_much() const;
-    // Before the guest is entered: it then stops at the latest when it has written little more than that.
+    // Shortens the ring so that the guest stops soon after it has written what its limit leaves. Has to be called
+    // before the guest is entered.
     void shorten_ring();
-    // When the ring was full and has been collected: makes room for as many pages as the limit leaves.
+    // Makes room for as many pages as the limit leaves. For a ring that was full and has been collected.
     void make_ring_room();
 
   private:

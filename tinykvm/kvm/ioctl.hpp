@@ -35,7 +35,7 @@ static_assert(sizeof(kvm_msr_entry) == 16);
 inline constexpr unsigned long get_supported_cpuid = _IOWR(KVMIO, 0x05, Header);
 inline constexpr unsigned long set_cpuid2 = _IOW(KVMIO, 0x90, Header);
 inline constexpr unsigned long set_msrs = _IOW(KVMIO, 0x89, Header);
-// XSAVE images: the first page is in the number, more may follow it.
+// The number of an XSAVE ioctl contains the size of the first page; images may be longer (KVM_GET_XSAVE2).
 inline constexpr std::size_t xsave_page = 4096;
 inline constexpr unsigned long get_xsave = _IOR(KVMIO, 0xA4, char[xsave_page]);
 inline constexpr unsigned long set_xsave = _IOW(KVMIO, 0xA5, char[xsave_page]);

@@ -8,7 +8,7 @@ namespace tinykvm::kvm {
 
 namespace {
 
-void nothing(int) {}
+void ignore_signal(int) {}
 
 int install() {
     for (int signal = SIGRTMAX - 2; signal >= SIGRTMIN; --signal) {
@@ -16,7 +16,7 @@ int install() {
         if (::sigaction(signal, nullptr, &present) != 0) continue;
         if ((present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL) continue;
         struct sigaction ours {};
-        ours.sa_handler = nothing;  // no SA_RESTART: blocking calls return EINTR
+        ours.sa_handler = ignore_signal;  // no SA_RESTART: blocking calls return EINTR
         sigemptyset(&ours.sa_mask);
         if (::sigaction(signal, &ours, nullptr) == 0) return signal;
     }

@@ -69,8 +69,8 @@ System::System() {
         xsave_size_ = static_cast<std::size_t>(xsave);
 
     idle_vm_ = create_vm(fd(), Clock::now() + usual_creation_time);
-    // Without an interrupt controller, as all of ours: kvm_has_noapic_vcpu in the kernel. Those of guests have number
-    // 0, so that one sees in /proc what they are (anon_inode:kvm-vcpu:0).
+    // It has no interrupt controller, like all our vCPUs: what the kernel patches is kvm_has_noapic_vcpu. vCPUs of
+    // guests have number 0, so that /proc tells them from this one (anon_inode:kvm-vcpu:0).
     constexpr unsigned long idle_number = 1;
     idle_vcpu_ = FileDescriptor(::ioctl(idle_vm_.get(), KVM_CREATE_VCPU, idle_number));
     if (!idle_vcpu_) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
@@ -83,8 +83,8 @@ System::System() {
 }
 
 const System& System::instance() {
-    // Not a function-local static of System: a failure now must not keep a later attempt from succeeding.
-    // Never destroyed: guests may still run while the process exits.
+    // This is not a function-local static of System, because after a failure a later attempt may succeed. It is never
+    // destroyed, because guests may still run while the process exits.
     static Mutex mutex;
     static const System* system TINYKVM_GUARDED_BY(mutex) = nullptr;
     const MutexLock lock(mutex);

@@ -1,4 +1,5 @@
-// /dev/kvm itself: is it there, can it do what we need, which CPU does it offer.
+// /dev/kvm: whether it is there and can do what this library needs, and which CPU it offers to guests.
+// Source: Linux Documentation/virt/kvm/api.rst.
 //
 // Thread safety: immutable after construction.
 #pragma once
@@ -32,23 +33,23 @@ class System {
   public:
     // Opens /dev/kvm and checks it. Throws MachineError, which says what is missing and how to fix it.
     System();
-    // The one of this process, opened at the first use that succeeds. Throws like the constructor.
+    // The single instance of this process, made at the first use that succeeds. Throws like the constructor.
     static const System& instance();
 
     int fd() const { return fd_.get(); }
     std::size_t vector_state_size() const { return xsave_size_; }  // bytes KVM moves as XSAVE image
     std::size_t most_dirty_ring_entries() const { return dirty_ring_entries_; }
     std::span<const CpuidEntry> supported_cpuid() const { return cpuid_; }
-    // A vCPU may be run by another thread than last time without a grace period of RCU in between.
+    // True when another thread than last time may run a vCPU without waiting for a grace period of RCU (milliseconds).
     bool changes_threads_freely() const { return changes_threads_freely_; }
     // Everything we need of KVM, for `tinykvm probe`.
     std::span<const Capability> capabilities() const { return capabilities_; }
 
   private:
     FileDescriptor fd_;
-    // A VM that is never run. While there is one, KVM keeps the virtualisation hardware of all CPUs switched on, and
-    // its own code adapted to vCPUs like ours; without it the first VM and the last one would each interrupt every CPU
-    // of the machine, twice.
+    // A VM that is never run. While it exists, KVM keeps the virtualisation hardware of all CPUs switched on and its
+    // own code patched for vCPUs like ours; without it the first VM and the last one would each interrupt every CPU of
+    // the machine, twice.
     FileDescriptor idle_vm_, idle_vcpu_;
     std::size_t xsave_size_ = 4096, dirty_ring_entries_ = 0;
     bool changes_threads_freely_ = false;

@@ -24,18 +24,19 @@ static_assert(sizeof(kvm_dirty_gfn) == 16);
 
 namespace {
 
-// The dirty ring comes after what else the kernel shares with us.
+// The dirty ring comes after struct kvm_run and the kernel's other shared pages.
 constexpr std::size_t ring_offset = std::size_t{KVM_DIRTY_LOG_PAGE_OFFSET} * 4096;
 // Entries KVM keeps for itself: 64, and as many as Intel's page modification log has.
 constexpr std::size_t ring_reserved = 64 + 512;
-// "The wall clock, please, at this guest-physical address": KVM writes three times to the page each time it is set.
+// With this MSR a guest asks for the wall clock at a guest-physical address. KVM writes three times to that page each
+// time the MSR is set.
 constexpr std::uint32_t wall_clock_msr = 0x4b564d00;  // MSR_KVM_WALL_CLOCK_NEW
 constexpr std::size_t writes_of_wall_clock = 3;
 constexpr std::size_t most_msrs_at_once = 255;
 constexpr std::uint32_t ring_dirty = KVM_DIRTY_GFN_F_DIRTY;
 constexpr std::uint32_t ring_collected = KVM_DIRTY_GFN_F_RESET;
 
-// memory_order: flags are written by KVM with release semantics (api.rst, KVM_CAP_DIRTY_LOG_RING).
+// Acquire, because KVM writes the flags with release semantics (api.rst, KVM_CAP_DIRTY_LOG_RING).
 std::uint32_t load_flags(std::uint32_t& flags) {
     return std::atomic_ref<std::uint32_t>(flags).load(std::memory_order_acquire);
 }
@@ -46,7 +47,7 @@ Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
     int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, 0);
     if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
     fd_ = FileDescriptor(fd);
-    // One mapping, with a gap nobody touches: mappings of a process make its new VMs more expensive.
+    // One mapping with an unused gap in it, because each mapping of a process makes its new VMs more expensive.
     shared_ = Mapping("cannot map a virtual CPU", ring_offset + vm.dirty_ring_entries() * sizeof(RingEntry),
                       PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 
@@ -68,7 +69,7 @@ Exit Vcpu::run() {
     int result = call(KVM_RUN, nullptr);
     int error = errno;
     thread_.store(0, std::memory_order_seq_cst);
-    // A refused KVM_RUN may have left the registers unread; they are then still to be set.
+    // When KVM_RUN was refused it may not have read the registers; they remain to be set then.
     if (result == 0 || error == EFAULT || error == EINTR) state()->kvm_dirty_regs = 0;
     return decode(result, error);
 }
@@ -181,7 +182,8 @@ bool Vcpu::has_pending_exception() const {
 }
 
 bool Vcpu::clear_pending() {
-    // With immediate_exit KVM_RUN only finishes an exit; one that leaves the guest once more was not at its end.
+    // With immediate_exit KVM_RUN only completes the last exit. If it reports another exit instead, the instruction was
+    // not at its end.
     auto immediate_exit = std::atomic_ref<std::uint8_t>(state()->immediate_exit);
     const std::uint8_t before = immediate_exit.exchange(1);
     const bool finished = call(KVM_RUN, nullptr) < 0 && errno == EINTR;

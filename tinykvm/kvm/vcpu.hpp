@@ -1,6 +1,7 @@
 // A KVM virtual CPU: its registers, its dirty ring, and running it.
 //
 // Every ioctl on a vCPU is here, and KVM's exit reasons are folded into Exit here and nowhere else.
+// Source: Linux Documentation/virt/kvm/api.rst.
 //
 // Thread safety: one thread at a time, but kick() may be called by any thread. Kernels before 6.13 take
 // milliseconds when a vCPU is run by another thread than last time.
@@ -47,7 +48,7 @@ struct SystemRegisters {
     bool operator==(const SystemRegisters&) const = default;
 };
 
-// Why the guest stands still.
+// Why the guest has left its VM.
 struct Exit {
     enum class Reason {
         store,           // a store to an address without memory: `address`, `size` bytes, `value`
@@ -55,7 +56,7 @@ struct Exit {
         port,            // OUT at CPL0: `address` is the port, `value` what was put out
         memory_refused,  // an access the host's mapping does not allow; registers at the instruction
         interrupted,     // kick()
-        ring_full,       // collect_dirty_pages() and make_ring_room(), then run on
+        ring_full,       // to be run again after collect_dirty_pages() and make_ring_room()
         shutdown,        // triple fault
         not_emulated,    // an instruction KVM would have to emulate and cannot
         failed,          // KVM could not enter the guest; `value` says why
@@ -73,22 +74,23 @@ class Vcpu {
     // Enters the guest. Throws MachineError when KVM refuses.
     Exit run();
 
-    // Makes run() return (interrupted), now or at its next call; until acknowledge().
+    // Makes run() return (interrupted), now or when it is called next. This holds until acknowledge().
     void kick() noexcept;
     void acknowledge() noexcept;
 
-    // Registers as of the last exit or set; setting takes effect at the next run().
+    // The registers as of the last exit, or as set since; setting them takes effect at the next run().
     Registers registers() const;
     void set_registers(const Registers& registers);
     SystemRegisters system_registers() const;
     void set_system_registers(const SystemRegisters& registers);
-    // What KVM makes of a new vCPU, the same for all of them; to be asked for of a new one.
+    // The system registers that KVM gives a new vCPU, which are the same for all. The first call in the process must be
+    // for a vCPU that has not run yet.
     const SystemRegisters& initial_system_registers() const;
 
-    // x87, SSE, AVX...: an XSAVE image in standard format.
+    // x87, SSE, AVX...: an XSAVE image in standard format (Intel SDM volume 1, 13.4).
     std::vector<std::byte> vector_state() const;
     void save_vector_state(std::span<std::byte> image) const;
-    // False when the image is not valid (nothing changed).
+    // False when the image is not valid; nothing has changed then.
     bool set_vector_state(std::span<const std::byte> image);
     void set_xcr0(std::uint64_t value);
     struct Msr {
@@ -97,26 +99,26 @@ class Vcpu {
     };
     // False when KVM refuses one of them.
     bool set_msrs(std::initializer_list<Msr> msrs);
-    // Guest TSC = host TSC. False when this KVM cannot.
+    // Lets the guest read the TSC of the host. False when this KVM cannot do that.
     bool follow_host_tsc();
-    // After an interruption: will the next run() begin with an exception of what has run so far?
+    // After an interruption: has the guest caused an exception that the next run() delivers first?
     bool has_pending_exception() const;
-    // After a stop at an arbitrary moment: lets KVM finish what the last exit left open, and forgets pending
-    // exceptions. False when KVM is in the middle of emulating an instruction; such a vCPU must not be used again.
+    // After a stop at an arbitrary moment: lets KVM complete the last exit, and drops pending exceptions. False when
+    // KVM is in the middle of emulating an instruction; such a vCPU must not be used again.
     [[nodiscard]] bool clear_pending();
 
-    // Appends pages the guest wrote since the last call: offsets from the first slot, in pages.
-    // A page is reported once until make_ring_room() gives its entry back to KVM, or its mapping changes.
+    // Appends the pages the guest has written since the last call, as offsets from the first slot, in pages. A page is
+    // reported once, until make_ring_room() gives its entry back to KVM or its mapping on the host changes.
     void collect_dirty_pages(std::vector<std::uint64_t>& pages);
-    // How many more pages the guest can write before it stops with ring_full, of what has been collected; it may be up
-    // to 512 more, as KVM keeps entries for itself that not every CPU needs.
+    // How many more pages the guest can write before it stops with ring_full, not counting entries that have not been
+    // collected yet. It may be up to 512 more, because KVM keeps entries for itself that not every CPU needs.
     std::size_t ring_room() const;
     // Gives the oldest collected entries back to KVM until there is room for `pages`, as far as there are any. Their
     // pages are reported again when they are written next.
     void make_ring_room(std::size_t pages);
-    // Takes `pages` of the room: KVM itself writes so often to the page at the guest-physical address `scratch`, which
-    // is in a slot and of no other use. 0.1 us each. The entries are to be collected like others. False: this KVM
-    // cannot.
+    // Uses up room for `pages` entries: makes KVM write that often to the page at the guest-physical address `scratch`,
+    // which must be in a slot and of no other use. Costs 0.1 us an entry. The entries have to be collected like others.
+    // False when this KVM cannot do that.
     bool take_ring_room(std::size_t pages, std::uint64_t scratch);
 
     std::uint64_t ioctls() const { return ioctls_; }
@@ -132,7 +134,7 @@ class Vcpu {
 
     const Vm* vm_;
     FileDescriptor fd_;
-    Mapping shared_;  // with the kernel: struct kvm_run, and further on the dirty ring
+    Mapping shared_;  // memory shared with the kernel: struct kvm_run and, further on, the dirty ring
     std::uint64_t ring_next_ = 0, ring_recycled_ = 0;
     std::atomic<int> thread_{0};  // kernel thread id while in run()
     mutable std::uint64_t ioctls_ = 0;

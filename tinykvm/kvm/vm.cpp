@@ -15,7 +15,7 @@ namespace {
 // Nothing of ours is there: the window begins at 4 GiB.
 constexpr unsigned long tss_address = 0xFFFBD000;
 
-// KVM wants a power of two, and room for entries of its own (64, with Intel's page modification log 576).
+// KVM wants a power of two that leaves room for entries of its own (64, with Intel's page modification log 576).
 std::size_t ring_entries(std::size_t written_pages, std::size_t most) {
     constexpr std::size_t least = 2048;
     return std::bit_ceil(std::clamp(written_pages, least, std::max(least, std::bit_floor(most))));

@@ -14,18 +14,18 @@
 
 namespace tinykvm::kvm {
 
-// How long making a VM may take unless somebody says.
+// How long making a VM may take when the caller sets no limit.
 inline constexpr Clock::duration usual_creation_time = std::chrono::seconds(10);
 
-// A VM without anything (KVM_CREATE_VM). For it KVM locks every mapping of the process, and gives up (EINTR) when a
-// signal arrives meanwhile: it is then asked again, until the deadline. Throws MachineError.
+// Makes a VM without memory and vCPUs (KVM_CREATE_VM). KVM locks every mapping of the process for that, and gives up
+// (EINTR) when a signal arrives meanwhile; the attempt is then repeated, until the deadline. Throws MachineError.
 FileDescriptor create_vm(int kvm, Deadline deadline);
 
 class Vm {
   public:
     // The dirty ring gets room for `written_pages`, rounded up to a power of two, within what KVM allows (65,536), at
-    // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM, and each page
-    // costs it a fault again. `deadline`: see create_vm(). Throws MachineError.
+    // 16 bytes a page of the kernel's memory. A guest that writes more pages than fit leaves its VM each time the ring
+    // is full, and each page then costs it a fault again. `deadline`: see create_vm(). Throws MachineError.
     explicit Vm(std::size_t written_pages = 0, Deadline deadline = Clock::now() + usual_creation_time,
                 const System& system = System::instance());
 

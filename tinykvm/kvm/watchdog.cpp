@@ -11,7 +11,7 @@ namespace tinykvm::kvm {
 class Watchdog {
   public:
     static Watchdog& instance() {
-        // Never destroyed: guests may still run while the process exits.
+        // It is never destroyed, because guests may still run while the process exits.
         static Watchdog& watchdog = *new Watchdog;
         return watchdog;
     }
@@ -35,7 +35,7 @@ class Watchdog {
     };
 
     void start() TINYKVM_REQUIRES(mutex_) {
-        // The thread is not for signals of the process we live in.
+        // The thread handles no signals: those are for the process that uses this library.
         struct NoSignals {
             sigset_t before;
             NoSignals() {
@@ -59,8 +59,8 @@ class Watchdog {
                 watch->flag_.store(true);
                 watch->vcpu_.kick();
             }
-            // What has been waited for stays the time to wake at, even when its watch is gone by then: the next
-            // one is most likely later.
+            // The thread sleeps until this deadline even when its watch is removed meanwhile: removing then costs no
+            // system call, and the next deadline is most likely later.
             wakes_at_ = watches_.empty() ? Clock::time_point::max() : (*watches_.begin())->deadline_;
             if (watches_.empty())
                 changed_.wait(mutex_);

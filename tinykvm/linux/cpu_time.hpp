@@ -1,5 +1,5 @@
-// CPU time of a guest: what the host thread that runs it used, from the first time the guest asks in a run. Differences
-// between two questions within one run are exact; the time of runs without a question is not counted.
+// CPU time of a guest: what the host thread that runs it has used since the guest first asked in this run. Differences
+// between two answers within one run are exact; the time of runs in which the guest does not ask is not counted.
 //
 // Thread safety: the thread that runs the guest.
 #pragma once
@@ -11,7 +11,7 @@ namespace tinykvm::linux_abi {
 
 class CpuMeter {
   public:
-    // Adds what was used since the last question to `total` and returns it.
+    // Adds what was used since the last call, in nanoseconds, to `total` and returns that.
     std::uint64_t charge(std::uint64_t& total);
 
   private:

@@ -1,4 +1,4 @@
-// The descriptor table: closing, doubling, flags, locks.
+// The descriptor table: closing, duplicating, flags, locks.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>

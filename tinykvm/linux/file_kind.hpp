@@ -4,7 +4,7 @@
 // so that snapshots and forks copy it with the table of descriptors).
 //
 // Operations return what the system call returns: a value, or a negative errno. One that is null is not for files of
-// that kind; what the system call answers then is said beside it.
+// that kind; the comment at each says what the system call answers then.
 //
 // Thread safety: tables are constant; operations are called by the thread that runs the guest.
 #pragma once

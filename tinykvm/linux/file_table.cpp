@@ -113,7 +113,7 @@ void FileTable::set_close_on_exec_range(unsigned first, unsigned last) {
 }
 
 void FileTable::release_locks() {
-    // With more than one reference it is the snapshot's, too.
+    // A lock with more than one reference belongs to the snapshot, too.
     for (Slot& slot : files_)
         if (slot.file.locks && slot.file.locks.use_count() == 1) slot.file.locks.reset();
 }

@@ -40,14 +40,14 @@ class FileTable {
         return file && file->serial == entry.serial ? file : nullptr;
     }
 
-    // Each returns the lowest free descriptor that is not below `lowest`, or EMFILE.
+    // Each returns the lowest free descriptor that is not below `lowest`, or -EMFILE; duplicate() also -EBADF.
     int open(OpenFile file, bool close_on_exec, int lowest = 0);
     int duplicate(int fd, bool close_on_exec, int lowest = 0);
-    // Makes `to` refer to what `from` refers to, and closes what it referred to before. Returns `to` or EBADF.
+    // Makes `to` refer to what `from` refers to, and closes what it referred to before. Returns `to` or -EBADF.
     int duplicate_to(int from, int to, bool close_on_exec);
     // Can two files be opened?
     bool has_room_for_two() const;
-    // Returns 0 or EBADF.
+    // Returns 0 or -EBADF.
     int close(int fd);
     // Closes every open descriptor in [first, last].
     void close_range(unsigned first, unsigned last);
@@ -58,7 +58,8 @@ class FileTable {
 
     // The number of a new pipe with one reader and one writer, for OpenFile::incoming and outgoing.
     std::uint32_t add_pipe();
-    // A file that reads from `incoming` (writes to `outgoing`) was closed. A pipe without readers and writers goes.
+    // Has to be called when a file that reads from `incoming` (writes to `outgoing`) was closed. A pipe without readers
+    // and writers is removed.
     void remove_reader(const OpenFile& file);
     void remove_writer(const OpenFile& file);
     // The pipes of a file that has some.

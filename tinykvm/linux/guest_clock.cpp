@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::uint64_t second = 1'000'000'000;
 constexpr std::uint64_t refresh_interval = 50'000'000;  // ns
-constexpr std::uint64_t anchor_age = 8 * second;        // the tick length is measured over 8 to 16 s
-constexpr std::uint64_t correction_time = second;       // in which being ahead is made good
+constexpr std::uint64_t anchor_age = 8 * second;        // ns: the tick length is measured over 8 to 16 s
+constexpr std::uint64_t correction_time = second;       // ns: how long correcting a page that is ahead takes
 constexpr std::int64_t jump = 1'000'000;                // ns: more than any drift
 
 std::uint64_t host_time(clockid_t clock) noexcept {
@@ -81,7 +81,7 @@ ClockPage::ClockPage() {
 
     if (!counter_is_clock()) return;
     anchor_ = sample();
-    // A first idea of the tick length; each refresh improves it.
+    // This is a first estimate of the tick length; each refresh improves it.
     const timespec pause{0, 2'000'000};
     ::nanosleep(&pause, nullptr);
     const Sample now = sample();
@@ -149,7 +149,7 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
     const std::uint64_t multiplier = std::max<std::uint64_t>(
         1, static_cast<std::uint64_t>((static_cast<unsigned __int128>(elapsed) << 32) / elapsed_ticks));
     std::uint64_t monotonic = now.monotonic, slowed = multiplier;
-    bool usable = forward;  // a counter that goes back is none
+    bool usable = forward;  // a counter that goes back is of no use
     if (page_->mode == tinykvm_clock_tsc) {
         const std::uint64_t shown =
             page_->monotonic + (now.tsc > page_->tsc ? nanoseconds_of(now.tsc - page_->tsc, page_->multiplier) : 0);
@@ -164,10 +164,10 @@ void ClockPage::update(std::uint32_t sequence) noexcept {
     }
     const bool first = page_->mode == tinykvm_clock_absent;
     const auto pass_on = [first](std::int64_t& field, const Offset& measured) {
-        // Less than that may be the measurement, and realtime should not tremble.
-        constexpr std::uint64_t tremble = 2'000;
+        // A smaller change may come from the measurement, and realtime must not jitter.
+        constexpr std::uint64_t jitter = 2'000;
         const auto change = static_cast<std::uint64_t>(std::abs(measured.value - field));
-        if (first || change > std::max(tremble, measured.width)) store(field, measured.value);
+        if (first || change > std::max(jitter, measured.width)) store(field, measured.value);
     };
     pass_on(page_->realtime_offset, realtime);
     pass_on(page_->boottime_offset, boottime);

@@ -1,4 +1,4 @@
-// Guest time. All guests of a host process read one clock page (vdso/clock_page.h), which this keeps true.
+// Guest time. All guests of a host process read one clock page (vdso/clock_page.h), which ClockPage keeps up to date.
 #pragma once
 
 #include <time.h>
@@ -17,9 +17,9 @@ namespace tinykvm::linux_abi {
 // The page, in a memory file that every VM maps read-only. A VM whose time-stamp counter is not the host's
 // maps a page of zeros instead; its vDSO then makes system calls.
 //
-// Guest time never goes back: when the page has run ahead of the host's clock it is slowed down until it is
-// right again; when it is late it is set forward. Between refreshes it is as good as the measured tick length:
-// within microseconds for seconds.
+// Guest time never goes back: when the page has run ahead of the host's clock it is slowed down until it is right
+// again; when it is late it is set forward. Between refreshes it is as exact as the measured tick length: some
+// microseconds within seconds.
 //
 // Thread safety: all threads, and processes that inherited the page.
 class ClockPage {
@@ -68,7 +68,8 @@ class ClockPage {
 // The time on a clock of Linux in nanoseconds, as a guest sees it; nullopt for clocks that do not exist.
 // CPU time clocks are not the host's business: see sys_clock_gettime.
 std::optional<std::uint64_t> guest_time(int clock);
-// When an absolute time on a clock comes, on the host's steady clock. Saturates; the past is now.
+// The moment on the host's steady clock at which a clock of the guest shows `time`; now, when that has passed.
+// Saturates.
 Clock::time_point moment_of(int clock, const TimeSpec& time);
 
 }  // namespace tinykvm::linux_abi

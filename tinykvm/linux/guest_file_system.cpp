@@ -75,13 +75,13 @@ void GuestFileSystem::add(const PathRule& given, const Options& options) {
     rules_.insert_or_assign(std::move(path), std::move(rule));
 }
 
-// The operator named this very object, so links in its name are the operator's and are followed now.
+// The operator has named this object, so links in its path are the operator's and are followed, now.
 void GuestFileSystem::open_root(Rule& rule, const std::string& real, const Options& options) {
     auto resolved = real_path(real);
     struct stat status {};
     const bool exists = resolved && ::lstat(resolved->c_str(), &status) == 0;
     if (exists && !S_ISDIR(status.st_mode)) rule.tree = false;
-    if (!exists && !rule.tree) {  // a file that may come later, in a directory that is there
+    if (!exists && !rule.tree) {  // a file that may be made later, in a directory that exists
         if (auto directory = real_path(std::string(parent_path(real))))
             resolved = join_path(*directory, real.substr(real.rfind('/') + 1));
     }
@@ -94,7 +94,7 @@ void GuestFileSystem::open_root(Rule& rule, const std::string& real, const Optio
         rule.leaf = directory == "/" ? "." : directory.substr(directory.rfind('/') + 1);
         directory = parent_path(directory);
     }
-    // This holds also where they are not mounts of their own, as /dev in a simple chroot.
+    // These paths are refused even where they are not mounts of their own, such as /dev in a simple chroot.
     int fd = is_pseudo_path(*resolved) ? -EXDEV : open_on_host(directory, O_PATH | O_DIRECTORY);
     if (fd == -EXDEV && !rule.tree) {
         FileDescriptor parent(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -118,7 +118,7 @@ std::string_view GuestFileSystem::longest_candidate(std::string_view path) const
 const GuestFileSystem::Rule* GuestFileSystem::find_rule(const std::string& path, std::string& path_in_rule) const {
     const int tree = pseudo_tree(path);
     for (std::string_view prefix = longest_candidate(path);; prefix = parent_path(prefix)) {
-        // A rule for a directory above /proc, /sys and /dev is none for what is in them.
+        // A rule for a directory above /proc, /sys and /dev does not cover what is in them.
         if (pseudo_tree(prefix) != tree) return nullptr;
         if (auto found = rules_.find(prefix); found != rules_.end()) {
             const Rule& rule = found->second;
@@ -224,7 +224,7 @@ GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, con
         found.target = rule->target;
         return found;
     }
-    // What rules lie below is a directory, whatever the host has there.
+    // A path above those of rules is a directory, whatever the host has there.
     const bool ancestor = is_ancestor(path);
     if (rule && rule->root && look_at_host(*rule, found) && (!ancestor || S_ISDIR(found.status.st_mode))) {
         found.kind = Location::Kind::host;
@@ -243,11 +243,11 @@ GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, 
     const auto components = path_components(path);
     const bool plain = std::find(components.begin(), components.end(), "..") == components.end();
     if (plain) {
-        // Nearly always no link is in the way, and one host call answers.
+        // Nearly always there is no link in the path, and one host call is enough.
         std::string whole(path[0] == '/' ? "/" : base);
         for (std::string_view component : components) whole = join_path(whole, component);
         if (whole.size() >= PATH_MAX) return Location::missing(-ENAMETOOLONG);
-        // Links among pseudo files are not the kernel's to find.
+        // Links among pseudo files are unknown to the host's kernel.
         if (!link_on_the_way(whole) && !is_pseudo_path(whole)) {
             Location found = look(process, whole);
             const bool must_be_directory = path.ends_with("/") || path.ends_with("/.") || path == ".";
@@ -257,7 +257,7 @@ GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, 
                 return found;
             }
             if (found.exists() && last == Last::keep_link && !must_be_directory) return found;
-            // The kernel met no link before it found something missing: that is final.
+            // The kernel found that something is missing before it met a link, so no link can change that.
             if (!found.exists() && found.error != -ELOOP) return found;
         }
     }

@@ -1,9 +1,9 @@
 // The file system a guest sees: path rules over directories and files of the host, and pseudo files.
 //
-// A guest path is resolved in the guest's namespace, component by component where links are met. The host
-// never follows a link for us: every host object is opened below the root of a rule by open_below()
-// (host_tree.hpp), and a link found on the way is read and continued in the namespace. So neither a link nor a swap
-// of one while we look can lead outside the rules. Paths no rule covers cost no host call.
+// A guest path is resolved in the guest's namespace, component by component where there are links. The host never
+// follows a link for us: every host object is opened below the root of a rule by open_below() (host_tree.hpp), and a
+// link on the way is read and followed in the guest's namespace. So neither a link nor one that is replaced meanwhile
+// can lead outside of the rules. Paths that no rule covers cost no host call.
 //
 // What is in /proc, /sys and /dev is made for the guest (pseudo_files.hpp). A rule for a directory above them does not
 // cover them; a rule for a name among them adds that name. The host's own are refused by open_below(), whatever name a
@@ -38,9 +38,8 @@ class GuestFileSystem {
         std::string leaf;     // of a rule for a single path
     };
 
-    // Opens the roots of the rules. A root that is not there, or is the host kernel's, is logged and its rule covers
-    // nothing.
-    // Throws LoadError for a rule that makes no sense.
+    // Opens the roots of the rules. A root that does not exist, or belongs to the host's kernel, is logged, and its
+    // rule covers nothing. Throws LoadError for a rule that makes no sense.
     explicit GuestFileSystem(const Options& options);
 
     // What a path leads to.
@@ -52,7 +51,7 @@ class GuestFileSystem {
             pseudo,     // `file`
             link,       // exists only in the guest: `target`
         };
-        // Why a guest may not have what it named, where that is not just missing.
+        // Why a guest may not have what it named, if it is not just missing.
         enum class Refusal {
             none,
             not_covered,  // no rule covers `path`
@@ -88,14 +87,15 @@ class GuestFileSystem {
     Location resolve(const ProcessState& process, std::string_view base, std::string_view path, Last last) const;
 
     // Could the path, as written and with the rules' own links applied, be something a guest may change?
-    // Without a host call, so that what is certain to be refused is refused without one.
+    // Makes no host call, so that what is certain to be refused costs none.
     enum class Verdict { nowhere, read_only, writable };
     Verdict judge(const ProcessState& process, std::string_view base, std::string_view path) const;
 
-    // Opens what a location denotes, below its rule's root and without following links. A descriptor of the
-    // host or -errno. `flags` as open(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added.
+    // Opens what a location denotes, below its rule's root and without following links. Returns a descriptor of the
+    // host, which the caller closes, or a negative errno. `flags` as open(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY are
+    // added.
     int open(const Location& location, int flags, unsigned mode = 0) const;
-    // The directory that holds it, O_PATH; and the name in it.
+    // Opens the directory that holds a location, with O_PATH; and the location's name in it.
     struct Parent {
         FileDescriptor handle;
         std::string name;
@@ -106,8 +106,8 @@ class GuestFileSystem {
     // What a link points to; empty when it cannot be read.
     static std::string read_target(const Location& link);
 
-    // Names in a directory that are not the host's to show: pseudo files, and those rules give, even when nothing is
-    // there. In alphabetical order.
+    // The names in a directory that do not come from the host's directory: pseudo files, and names of rules, even when
+    // nothing is there. In alphabetical order.
     struct Child {
         std::string name;
         bool exists = true;

@@ -116,7 +116,7 @@ GuestFileSystem::Verdict GuestFileSystem::judge(const ProcessState& process, std
         }
         here = std::move(next);
     }
-    // Devices may be written to, and of the rest each call knows what cannot be done to it.
+    // Devices may be written to, and each system call refuses what cannot be done with the other pseudo files.
     if (find_pseudo_file(process, here).kind != PseudoFile::Kind::none) return Verdict::writable;
     std::string path_in_rule;
     const Rule* rule = find_rule(here, path_in_rule);

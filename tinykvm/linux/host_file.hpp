@@ -1,6 +1,6 @@
 // The host's side of an open file: a descriptor that closes itself, shared by every state that refers to it.
-// Nothing about it ever changes after it was opened: offsets and status flags belong to the guest's OpenFile,
-// reads and writes say where (pread, pwrite), so forks that inherited the same file cannot notice each other.
+// Nothing of it changes after it was opened: offsets and status flags belong to the guest's OpenFile, and reads and
+// writes give a position (pread, pwrite), so forks that share the file cannot notice each other.
 //
 // Thread safety: immutable.
 #pragma once

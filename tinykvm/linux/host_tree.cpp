@@ -55,8 +55,8 @@ int open_on_mount(int directory, const std::string& path, int flags, unsigned mo
     return open_at(directory, path, flags, mode, RESOLVE_NO_XDEV);
 }
 
-// devtmpfs says that it is a tmpfs, and in containers /dev is one. So it is known by its device, where it has one of
-// its own.
+// devtmpfs reports that it is a tmpfs, and in containers /dev is a tmpfs. So it is recognised by the device number of
+// /dev, where that is not the one of the root.
 bool is_device_file_system(const struct statfs& system, int fd) {
     if (static_cast<std::uint32_t>(system.f_type) != TMPFS_MAGIC) return false;
     struct stat status {
@@ -65,7 +65,7 @@ bool is_device_file_system(const struct statfs& system, int fd) {
            devices.st_dev == status.st_dev && root.st_dev != status.st_dev;
 }
 
-// What a mount point opened as, if it may be opened.
+// Returns the descriptor of a mount point that was opened, or -EXDEV when it is of the kernel. Errors pass through.
 int unless_of_kernel(int opened) {
     if (opened < 0) return opened;
     FileDescriptor fd(opened);
@@ -117,7 +117,7 @@ int open_on_host(std::string_view path, int flags) {
 
 bool is_of_kernel(int fd) {
     struct statfs system {};
-    // What cannot be asked is not trusted.
+    // A file system that cannot be identified is not trusted.
     if (::fstatfs(fd, &system) != 0) return true;
     return std::find(std::begin(kernel_file_systems), std::end(kernel_file_systems),
                      static_cast<std::uint32_t>(system.f_type)) != std::end(kernel_file_systems) ||

@@ -16,7 +16,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Changing to what one already is works; -1 leaves an id alone.
+// An id can be changed only to what it is already; -1 leaves it as it is.
 std::int64_t change_ids(const SyscallContext& call, int count) {
     for (int i = 0; i < count; ++i)
         if (call.int_arg(i) != user_id && !(count > 1 && call.int_arg(i) == -1)) return -EPERM;

@@ -1,4 +1,4 @@
-// Data in and out of open files: the calls. How it is read and written, the kind of file says.
+// The system calls that read and write open files. The kind of the file (file_kind.hpp) does the work.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,7 +14,8 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// `position`: that of pread and pwrite; null for the file's own.
+// May the file be read (written)? Returns 0 or a negative errno. `position`: that of pread (pwrite); null for the
+// file's own.
 int check_transfer(const OpenFile& file, const std::uint64_t* position, bool opened_for_it) {
     if (file.kind->transfer_error) return file.kind->transfer_error;
     if (position && !file.kind->seek) return -ESPIPE;
@@ -51,7 +52,7 @@ std::int64_t vectored(SyscallContext& call, FileKind::Transfer* transfer, bool p
     return transfer(call, *file, ranges, positioned ? &position : nullptr);
 }
 
-// preadv2 and pwritev2: position -1 is the file's own; of the flags we know none.
+// preadv2 and pwritev2: position -1 is the file's own; no flag is supported.
 std::int64_t vectored2(SyscallContext& call, FileKind::Transfer* transfer) {
     if (call.int_arg(5) != 0) return -EOPNOTSUPP;
     return vectored(call, transfer, call.args[3] != ~std::uint64_t{0});

@@ -30,7 +30,7 @@ bool is_policy(int policy) {
 
 bool is_realtime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
-// Threads take turns under each policy, but none can have precedence.
+// Threads share the processor under each policy, and none can have precedence.
 std::int64_t set_policy(SyscallContext& call, int policy, GuestAddr parameters) {
     std::int32_t priority = 0;
     if (call.int_arg(0) < 0 || parameters == 0) return -EINVAL;

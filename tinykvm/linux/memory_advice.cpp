@@ -34,7 +34,7 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
             at = next->first;
             continue;
         }
-        // A private mapping of a file would get the file's bytes back, which our copies cannot.
+        // On Linux a private mapping of a file then shows the file's bytes again. A copy of the guest's own cannot.
         if (region->file ? advice == MADV_FREE : is_file_copy(*region)) return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
         if (call.memory.shared().overlaps(at, stop)) {  // what is shared stays

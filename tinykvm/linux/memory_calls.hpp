@@ -1,4 +1,6 @@
 // What the memory calls share.
+//
+// Thread safety: functions of their arguments.
 #pragma once
 
 #include <cstddef>

@@ -36,7 +36,7 @@ int copy_pages(SyscallContext& call, GuestAddr from, GuestAddr to, std::uint64_t
     return 0;
 }
 
-// Moves [from, from+old_size) to [to, to+new_size), which is free or may be replaced and not smaller.
+// Moves [from, from+old_size) to [to, to+new_size), which is not smaller, and is free or may be replaced.
 std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
                   std::uint64_t new_size, bool keep_old) {
     const Protection protection = region.protection;
@@ -73,7 +73,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
         return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
     std::uint64_t old_size = page_ceil(call.args[1]);
     const std::uint64_t new_size = page_ceil(call.args[2]);
-    if (old_size == 0) return -EINVAL;  // would double a shared mapping, and there are none
+    if (old_size == 0) return -EINVAL;  // on Linux this maps shared memory twice, which guests do not have
     if ((flags & MREMAP_DONTUNMAP) && old_size != new_size) return -EINVAL;
     GuestAddr to = 0;
     if (flags & MREMAP_FIXED) {
@@ -86,7 +86,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
     if (!region) return -EFAULT;
     if (call.memory.shared().overlaps(from, from + old_size)) return -EPERM;
     if (new_size < old_size) {
-        // First the rest goes, whatever mappings it is made of; what is moved then must be one.
+        // The rest is unmapped first, whatever mappings it consists of; what is moved then must be one mapping.
         if (const int error = call.memory.unmap(from + new_size, old_size - new_size)) return error;
         old_size = new_size;
         region = call.memory.regions().find(from);

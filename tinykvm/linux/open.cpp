@@ -18,7 +18,7 @@ using Location = GuestFileSystem::Location;
 
 constexpr int creation_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 constexpr int large_file = 0100000;   // what F_GETFL shows of 64-bit programs; O_LARGEFILE is 0 in our headers
-constexpr std::size_t max_texts = 8;  // generated files open at a time: each is a copy of something long
+constexpr std::size_t max_texts = 8;  // how many generated texts may be open at a time: each is a copy that may be long
 
 class Opening {
   public:
@@ -98,8 +98,8 @@ class Opening {
         return install(std::move(file));
     }
 
-    // Opens /dev/stdout and the like. A file that has a name is opened anew by it, as on Linux; of a file without a
-    // name the descriptor is duplicated.
+    // Opens /dev/stdout and the like. A file that has a path is opened again by it, as on Linux; when it has none, its
+    // descriptor is duplicated.
     std::int64_t reopen(int fd) {
         const OpenFile* file = call_.state.files.find(fd);
         if (!file) return -ENOENT;

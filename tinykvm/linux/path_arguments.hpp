@@ -1,4 +1,6 @@
 // Paths as system calls take them: a directory descriptor and a path.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <string>

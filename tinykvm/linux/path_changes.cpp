@@ -52,7 +52,7 @@ std::int64_t make_directory_at(const SyscallContext& call, int directory, GuestA
     if (at.error) return at.error;
     const int refused = refuse_change(call, at);
     if (refused == -ENOENT) return -ENOENT;
-    // EEXIST goes before the error that the directory could not be made.
+    // EEXIST takes precedence over the error that the directory may not be made.
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
     if (found.exists()) return -EEXIST;
     if (found.error != -ENOENT || !found.rule) return found.error;

@@ -1,4 +1,6 @@
 // What poll, select and epoll have in common: waiting for files.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +13,8 @@ namespace tinykvm::linux_abi {
 // Is the file the host's standard input, which no guest makes ready?
 bool is_host_input(const SyscallContext& call, const OpenFile& file);
 
-// The result of a call that found no file ready: 0 when its time is over, EINTR, or none yet because its thread waits.
-// With `input` it waits for the host's standard input, too.
+// For a call that has found no file ready: returns 0 when its time is over, -EINTR, or parks its thread. With `input`
+// it waits for the host's standard input, too.
 std::int64_t wait_for_files(SyscallContext& call, std::optional<Clock::time_point> until, bool input);
 
 // Sets the mask that a ppoll, pselect or epoll_pwait waits with. Returns 0, -EFAULT or -EINVAL. The mask ends with the

@@ -65,8 +65,7 @@ class Process {
     // the thread that runs afterwards. Throws Timeout when no thread could go on until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
 
-    // Says that the running thread, in user mode, has had its time. Another thread that can run goes on, if there is
-    // one.
+    // Ends the time slice of the running thread, which is in user mode. Another thread goes on, if one is ready.
     Outcome end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
     // Is there one thread only?
     bool is_single_threaded() const { return state_.parked.empty(); }

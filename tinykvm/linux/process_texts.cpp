@@ -69,7 +69,8 @@ std::string zero_ended(const std::vector<std::string>& strings) {
     return text;
 }
 
-// As Linux writes a thread's name where it is not alone on its line: what the program put in it makes no further line.
+// A thread's name as Linux writes it where other fields are on its line: a newline that the program put in it is
+// escaped.
 std::string name_in_line(const ThreadState& thread) {
     std::string name;
     for (const char c : std::string_view(thread.name.data())) {

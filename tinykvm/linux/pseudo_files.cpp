@@ -51,7 +51,7 @@ std::string own_thread_directory(const ProcessState& state) {
 std::string own_program(const ProcessState& state) { return state.program_path; }
 std::string own_working_directory(const ProcessState& state) { return state.working_directory; }
 
-// The directories of these files exist because the files do.
+// Directories are not listed: they exist because files are in them.
 constexpr Entry system_files[] = {
     link("/dev/fd", "/proc/self/fd"),
     device("/dev/full", kinds::full, 7),
@@ -138,7 +138,7 @@ std::string_view take_component(std::string_view& path) {
     return component;
 }
 
-// The value of a number as Linux writes it; -1 of everything else.
+// The value of a number as Linux writes it; -1 for any other text.
 int number_of(std::string_view digits) {
     int number = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
@@ -175,7 +175,7 @@ std::optional<ProcessPath> process_path(const ProcessState& state, std::string_v
     ProcessPath found;
     found.thread = number_of(take_component(*rest));
     found.rest = *rest;
-    // The process is there also when its first thread has ended.
+    // The process still exists when its first thread has ended.
     if (found.thread != process_id && !has_thread(state, found.thread)) return std::nullopt;
     auto task = relative_to(found.rest, "task");
     if (task && !task->empty()) {

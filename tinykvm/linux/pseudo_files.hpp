@@ -1,6 +1,6 @@
-// Files that exist only in the guest: all it finds in /proc, /sys and /dev. They are made when they are opened, from
-// what the process is and from the limits it runs with, and have nothing of the host or of other requests in them. The
-// tables in pseudo_files.cpp list them; a new one is one line there and a function that makes its text.
+// Files that exist in the guest only: all it finds in /proc, /sys and /dev. They are made when they are opened, from
+// the state of the process and its limits, and contain nothing of the host or of other requests. The tables in
+// pseudo_files.cpp list them; a new one takes one line there and a function that makes its text.
 //
 // Thread safety: functions of their arguments.
 #pragma once
@@ -33,7 +33,7 @@ struct PseudoFile {
     unsigned minor = 0;           // the number of a device, whose major one is 1
     std::string_view constant{};  // of a text of one line: that line
     Text text = nullptr;          // makes the other texts
-    int number = 0;               // of a text: the thread it is about
+    int number = 0;               // of a text: the thread it describes
     std::string target{};         // never empty
 };
 
@@ -43,7 +43,7 @@ bool is_pseudo_path(std::string_view path);
 // 1, 2 or 3 for what is in /proc, /sys or /dev; 0 for other paths.
 int pseudo_tree(std::string_view path);
 
-// What is at `path`, which is absolute and without ".." and links; a file of Kind::none where nothing is.
+// The file at `path`, which is absolute and without ".." and links; one of Kind::none when there is none.
 PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path);
 // What a file of Kind::text contains now.
 std::string make_text(const PseudoFile& file, const SyscallContext& call);

@@ -1,7 +1,9 @@
-// The texts of pseudo files, by what they are about. Each is what Linux would show of a machine with one processor, the
-// memory limit of the program as its memory, and no other process.
+// The texts of pseudo files. Each is what Linux would show on a machine with one processor, the memory limit of the
+// program as its memory, and no other process.
 //
-// `thread` is the thread whose directory the file is in; of /proc/PID it is the first one.
+// `thread` is the id of the thread whose directory the file is in; for /proc/PID it is that of the first thread.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <string>

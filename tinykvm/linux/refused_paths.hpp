@@ -19,9 +19,9 @@ class RefusedPaths {
     static constexpr std::size_t most = 64;
 
     enum class Told {
-        before,    // or there were too many
-        first,     // tell it
-        too_many,  // say once that others are not told
+        before,    // it was logged before, or there were too many
+        first,     // it is to be logged now
+        too_many,  // it is to be logged, once, that further ones are not
     };
     Told note(const std::string& path);
 

@@ -1,4 +1,4 @@
-// Which thread runs next: turns go in the order of parking, so a thread that has run comes after the others.
+// Which thread runs next: of those that are ready, the one that was parked first.
 #include <poll.h>
 #include <unistd.h>
 

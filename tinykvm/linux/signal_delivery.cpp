@@ -13,7 +13,7 @@ namespace tinykvm::linux_abi {
 namespace {
 
 constexpr std::uint64_t default_action = 0, ignore_action = 1;  // SIG_DFL, SIG_IGN
-// What has its cause in the very next instruction comes first, as in Linux.
+// Signals that the program's own instruction has caused come first, as in Linux.
 constexpr SignalSet synchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
                                   signal_bit(SIGFPE) | signal_bit(SIGSYS);
 constexpr SignalSet ignored_by_default =
@@ -26,7 +26,7 @@ bool does_nothing(const ProcessState& state, int signal) {
     return handler == ignore_action || (handler == default_action && (ignored_by_default & signal_bit(signal)));
 }
 
-// Starts the handler, or ends the program. REQUIRES: the signal does something.
+// Starts the handler, or ends the program. Requires that the signal does something.
 Outcome act(GuestMemory& memory, ProcessState& state, const PendingSignal& pending, const FaultContext& fault,
             Registers& registers, VectorState& vectors) {
     SignalAction& action = state.actions[static_cast<std::size_t>(pending.signal)];
@@ -67,7 +67,7 @@ int first_of(const std::vector<PendingSignal>& queue, SignalSet set) {
     return first;
 }
 
-// `blocked` by all threads that could take it.
+// Queues a signal. `blocked`: the signals that all threads block which could take it. Returns 0 or -EAGAIN.
 int queue_signal(const ProcessState& state, std::vector<PendingSignal>& queue, SignalSet blocked, int signal,
                  const SignalInfo& info) {
     if (!(blocked & signal_bit(signal)) && does_nothing(state, signal)) return 0;
@@ -146,8 +146,8 @@ bool restarts_call(const ProcessState& state) {
 }
 
 Outcome deliver_pending(GuestMemory& memory, ProcessState& state, const Processor& on) {
-    // Each handler is entered on top of the previous one, as in Linux; the last runs first. Handlers add to
-    // the mask, so this ends; SA_NODEFER cannot prolong it as the queues only shrink here.
+    // Each handler is entered on top of the previous one, as in Linux; the last runs first. This ends, even with
+    // SA_NODEFER, because the queues only shrink here.
     while (!state.thread.pending.empty() || !state.pending.empty()) {
         const PendingSignal pending = take_pending(state, ~state.thread.blocked);
         if (pending.signal == 0) break;

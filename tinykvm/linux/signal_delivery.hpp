@@ -1,4 +1,6 @@
-// Making a program's signal handler run: the frame on its stack, and the way back.
+// Signals of a guest process: queueing them, entering its handlers, and returning from these.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +10,8 @@
 
 namespace tinykvm::linux_abi {
 
-// Before the guest goes on after a system call: delivers the signals that are pending and not blocked.
+// Delivers the signals that are pending and not blocked. Has to be called after a system call, before the guest goes
+// on.
 Outcome deliver_pending(GuestMemory& memory, ProcessState& state, const Processor& on);
 // Is a call that a signal interrupts made again when its handler has returned?
 bool restarts_call(const ProcessState& state);
@@ -18,12 +21,12 @@ Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fau
                       VectorState& vectors);
 
 // Queues a signal for the process, or for one thread of it. Returns 0, or -EAGAIN when too many wait. Signals whose
-// disposition is to do nothing vanish here.
+// disposition is to do nothing are dropped.
 int send_signal(ProcessState& state, int signal, const SignalInfo& info);
 int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info);
-// siginfo of kill(), tkill() and the like by the process itself.
+// The siginfo of a signal that the process sends to itself with kill(), tkill() and the like.
 SignalInfo signal_info_from_self(int signal, int code);
-// A pending signal in `set` of the running thread, or of the process, taken out of its queue; signal 0 when there is
+// Takes a pending signal in `set` of the running thread, or of the process, out of its queue; signal 0 when there is
 // none.
 PendingSignal take_pending(ProcessState& state, SignalSet set);
 // Removes all of these from all queues.
@@ -33,8 +36,8 @@ SignalSet pending_set(const ProcessState& state, const ThreadState& thread);
 // Those of them that are not blocked and do something: they end a call that waits.
 SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread);
 
-// rt_sigreturn: puts back what the frame at the stack pointer says. False: the frame is not valid, nothing
-// changed.
+// rt_sigreturn: restores what is in the frame at the stack pointer. False when the frame is not valid; nothing has
+// changed then.
 bool return_from_handler(SyscallContext& call);
 
 // Does the program run on its alternate stack?

@@ -56,7 +56,7 @@ constexpr std::size_t description_offset = 464;
 constexpr std::size_t legacy_size = 512, header_size = 64;
 constexpr std::uint32_t magic1 = 0x46505853, magic2 = 0x46505845;
 
-// No XSAVE image of an x86-64 processor without AMX is larger; refuses nonsense from below.
+// No XSAVE image of an x86-64 processor without AMX is larger.
 constexpr std::size_t max_image = 65536;
 
 bool write_vectors(GuestMemory& memory, GuestAddr address, VectorState& vectors) {
@@ -117,7 +117,7 @@ bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSi
     if (stack < image_size + sizeof(SignalFrame) + 256) return false;
     const GuestAddr image = (stack - image_size - sizeof magic2) & ~std::uint64_t{63};
     const GuestAddr address = ((image - sizeof(SignalFrame)) & ~std::uint64_t{15}) - 8;
-    // On the alternate stack the frame must fit; it does not run over its end.
+    // A frame on the alternate stack has to fit into that.
     if ((enter || already_there) && (address < alternate.begin || address >= alternate.begin + alternate.size))
         return false;
 
@@ -167,7 +167,7 @@ bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& regis
                  .rflags = (c.rflags & flags_of_program) | flags_always};
     // clang-format on
     state.thread.blocked = frame.mask & ~unblockable;
-    // As Linux: the stack description of the frame becomes the alternate stack again where it is sensible.
+    // As in Linux, the stack that the frame describes becomes the alternate stack again, if it is valid.
     constexpr std::int32_t auto_disarm = static_cast<std::int32_t>(0x80000000u);
     if (frame.stack.flags & auto_disarm && !(frame.stack.flags & SS_DISABLE) && frame.stack.size >= 2048 &&
         frame.stack.begin < x86::user_end && frame.stack.size < x86::user_end)

@@ -1,5 +1,7 @@
 // The frame Linux puts on the stack of an x86-64 program before a signal handler runs, byte for byte:
-// unwinders, garbage collectors and crash reporters read it.
+// unwinders, garbage collectors and crash reporters read it. Source: Linux arch/x86/include/asm/sigframe.h.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +16,13 @@ struct FaultContext {
     std::uint64_t vector = 0, error_code = 0, address = 0;
 };
 
-// Writes the frame and points the registers at the handler. `saved_mask` comes back with rt_sigreturn.
-// False when the stack cannot take it; registers are unchanged then.
+// Writes the frame and sets the registers to the beginning of the handler. rt_sigreturn restores `saved_mask`. False
+// when the stack has no room; registers are unchanged then.
 bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSignal& pending,
                        const SignalAction& action, SignalSet saved_mask, const FaultContext& fault,
                        Registers& registers, VectorState& vectors);
 
-// Takes the frame at the stack pointer back. False when it is not valid; nothing has changed then.
+// Restores what is in the frame at the stack pointer. False when it is not valid; nothing has changed then.
 bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& registers, VectorState& vectors);
 
 }  // namespace tinykvm::linux_abi

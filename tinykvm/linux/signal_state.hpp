@@ -1,4 +1,4 @@
-// What a process remembers about signals. Plain values with Linux' own numbers in them.
+// What a process remembers about signals: plain values, with the numbers and layouts of Linux on x86-64.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ struct SignalAction {
 };
 static_assert(sizeof(SignalAction) == 32);
 
-// siginfo_t as the guest gets it. Which bytes mean what depends on the signal.
+// siginfo_t as the guest gets it. The meaning of the bytes depends on the signal.
 using SignalInfo = std::array<std::byte, 128>;
 
 struct PendingSignal {

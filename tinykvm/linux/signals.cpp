@@ -1,4 +1,4 @@
-// System calls about signals. Only the threads of the process can send it any.
+// System calls about signals. Only the process itself can send signals to its threads.
 #include <csignal>
 #include <cstring>
 
@@ -36,7 +36,7 @@ std::int64_t queue_info(SyscallContext& call, ThreadState* thread, int signal, G
     SignalInfo info;
     if (!call.memory.read(address, info)) return -EFAULT;
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
-    // The kernel insists on the right number; the rest is between the program and itself.
+    // Linux sets the number of the signal itself; the rest stays as the program wrote it.
     const std::int32_t number = signal;
     std::memcpy(info.data(), &number, sizeof number);
     return send(call, thread, signal, info);
@@ -173,7 +173,7 @@ std::int64_t sys_sigaltstack(SyscallContext& call) {
 std::int64_t sys_kill(SyscallContext& call) {
     const int target = call.int_arg(0), signal = call.int_arg(1);
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
-    // Itself, its process group, and (as nobody else is there) all it may signal; -1 spares the sender.
+    // The process can name itself by its id or as its process group. -1 means all others, and there are none.
     if (target == -1) return -ESRCH;
     if (target != process_id && target != 0 && target != -process_id) return -ESRCH;
     return send(call, nullptr, signal, signal_info_from_self(signal, SI_USER));

@@ -57,7 +57,7 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     fill_random(seed);
     const GuestAddr random = stack.push(seed.data(), seed.size());
 
-    // Strings lie in the order in which Linux leaves them: some programs take argv for one block of memory.
+    // Strings lie in the order in which Linux leaves them, because some programs treat argv as one block of memory.
     std::vector<std::string> arguments{options.program_name};
     arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
     std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());

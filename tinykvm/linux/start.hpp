@@ -1,4 +1,7 @@
-// The stack a program finds when it starts: arguments, environment and the auxiliary vector.
+// The stack a program finds when it starts: arguments, environment and the auxiliary vector (System V ABI for x86-64,
+// 3.4.1).
+//
+// Thread safety: the thread that makes the guest.
 #pragma once
 
 #include <cstdint>

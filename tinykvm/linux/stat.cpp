@@ -1,4 +1,4 @@
-// Asking about files.
+// stat, access, readlink and statfs in all their forms.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>

@@ -44,7 +44,7 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
 
     const std::string name = program_path.substr(program_path.rfind('/') + 1);
     std::memcpy(state.thread.name.data(), name.data(), std::min(name.size(), state.thread.name.size() - 1));
-    // As on Linux the file itself, not a link to it: programs look for their other files beside it.
+    // As on Linux this is the file itself, not a link to it: programs look for their other files in its directory.
     const GuestFileSystem::Location file_of_program =
         state.file_system->resolve(state, "/", program_path, GuestFileSystem::Last::follow);
     state.program_path = file_of_program.exists() ? file_of_program.path : std::move(program_path);

@@ -28,7 +28,7 @@ namespace tinykvm::linux_abi {
 class GuestFileSystem;
 class RefusedPaths;
 
-// The numbers Linux gives a process. They are constant, so that a fork cannot be told from a fresh boot.
+// The ids of the process. They are constant, so that a fork cannot be told from a fresh boot.
 inline constexpr int process_id = 2;
 inline constexpr int parent_id = 1;
 inline constexpr int user_id = 1000;
@@ -66,7 +66,7 @@ struct ProcessState {
     std::string auxiliary_vector;            // as it is on the program's first stack
     std::array<std::uint8_t, 16> boot_id{};  // random; of this boot and all its forks
     bool dumpable = true, no_new_privileges = false;
-    std::uint64_t cpu_nanoseconds = 0;  // used so far, as far as it has been asked for
+    std::uint64_t cpu_nanoseconds = 0;  // CPU time used so far, as CpuMeter counts it
     std::bitset<1024> reported;         // system calls already logged as missing
     unsigned events_logged = 0;
     std::uint8_t limits_reported = 0;  // a bit for each Limit

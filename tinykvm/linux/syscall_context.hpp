@@ -1,8 +1,10 @@
-// One system call on its way: what a handler gets to see, and the small things all handlers need.
+// A system call that is being made: what its handler works on, and what all handlers need.
 //
-// A handler returns what Linux returns in rax: a value, or a negative errno. It may throw Timeout and
-// OutOfMemory. Everything a guest passes is hostile: pointers go through GuestMemory, lengths are clamped
-// before they are used, structures are copied before they are looked at.
+// A handler returns what Linux returns in rax: a value, or a negative errno. It may throw Timeout, Interrupted and
+// OutOfMemory. Everything a guest passes is hostile: pointers go through GuestMemory, lengths are limited before they
+// are used, structures are copied before they are checked.
+//
+// Thread safety: the thread that runs the guest.
 #pragma once
 
 #include <array>
@@ -25,7 +27,7 @@ inline constexpr std::uint64_t max_transfer = 0x7ffff000;
 inline constexpr std::uint64_t max_offset = INT64_MAX;
 inline constexpr std::size_t max_path = 4096;
 inline constexpr std::size_t max_vectors = 1024;
-// Data is moved between host and guest in pieces of at most this size, with a look at the clock in between.
+// Data is moved between host and guest in pieces of at most this size; the deadline is checked after each.
 inline constexpr std::size_t transfer_piece = std::size_t{128} << 10;
 
 // A result as Linux' ERESTARTSYS: the call is made again after a handler with SA_RESTART, else it is EINTR.
@@ -64,8 +66,8 @@ struct SyscallContext {
     // Does the id of a thread mean this process? 0 is the caller's.
     bool is_own(int id) const { return id == 0 || has_thread(state, id); }
 
-    // To be returned: lets other threads run until `wait` may be over and the call is made again. When a signal can be
-    // delivered to the thread its call does not wait but has the result `interrupted`.
+    // Parks the running thread until `wait` may be over; the call is made again then. The handler has to return what
+    // this returns. When a signal can be delivered to the thread, it is not parked, and the result is `interrupted`.
     std::int64_t park(const Wait& wait, std::int64_t interrupted = restart_call);
     // The end of a wait that was to last until `first`; when the call is made again, of the wait it began with.
     std::optional<Clock::time_point> end_of_wait(std::optional<Clock::time_point> first) const {

@@ -1,4 +1,4 @@
-// The handlers of the system call table, by family.
+// The handlers of the system call table, by family. Each takes and returns what syscall_context.hpp says.
 #pragma once
 
 #include <cstdint>
@@ -168,7 +168,7 @@ std::int64_t sys_set_robust_list(SyscallContext&);
 std::int64_t sys_get_robust_list(SyscallContext&);
 std::int64_t sys_wait4(SyscallContext&);
 std::int64_t sys_waitid(SyscallContext&);
-std::int64_t sys_quietly_missing(SyscallContext&);  // what libraries try and do without
+std::int64_t sys_quietly_missing(SyscallContext&);  // for calls that libraries try and can do without
 // clone.cpp: the beginning and the end of threads
 std::int64_t sys_clone(SyscallContext&);
 std::int64_t sys_clone3(SyscallContext&);

@@ -1,4 +1,6 @@
 // The system calls a guest can make, as data.
+//
+// Thread safety: the table is constant.
 #pragma once
 
 #include <cstdint>

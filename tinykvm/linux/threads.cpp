@@ -13,7 +13,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-constexpr int largest_id = 4194303;  // as Linux: then they begin anew
+constexpr int largest_id = 4194303;  // as on Linux; after it ids begin again
 
 std::shared_ptr<const std::vector<std::byte>> saved(VectorState& vectors) {
     std::vector<std::byte> image(vectors.size());
@@ -74,7 +74,7 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_
 
 std::int64_t wake_waiters(ProcessState& state, GuestAddr address, std::int64_t most, std::uint32_t bitset) {
     std::int64_t woken = 0;
-    // They are in the order in which they were parked.
+    // Threads are in the order in which they were parked, so the one that has waited longest is woken first.
     for (ParkedThread& parked : state.parked) {
         Wait& wait = parked.state.wait;
         if (woken >= most) break;

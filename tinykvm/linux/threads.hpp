@@ -1,9 +1,9 @@
 // The threads of a guest process. There is one processor: one thread runs, the others are parked here, each with all
 // a processor holds of it.
 //
-// A call that has to wait parks its thread (SyscallContext::park). When what it waits for may have happened the same
-// call is made again, with the Wait it was parked with; so a handler looks whether it can go on, and else parks
-// (again). A relative time becomes a moment once, when the thread is first parked.
+// A call that has to wait parks its thread (SyscallContext::park). When what it waits for may have happened, the same
+// call is made again, with the Wait it was parked with. So a handler checks whether it can go on, and otherwise parks
+// its thread (again). A relative time is turned into a moment only once, when the thread is first parked.
 //
 // Thread safety: values, part of ProcessState; one owner at a time.
 #pragma once
@@ -83,7 +83,7 @@ struct ParkedThread {
     std::shared_ptr<const std::vector<std::byte>> vectors;  // an image as of VectorState
 };
 
-// What a processor holds of the thread that runs.
+// The state of the running thread in the processor.
 struct Processor {
     Registers& registers;
     ThreadPointers& pointers;
@@ -101,7 +101,7 @@ int new_thread_id(ProcessState& state);
 void add_thread(ProcessState& state, ThreadState thread, const Processor& as);
 // Parks the running thread, if there is one, after the others and lets the parked one of this index run.
 void switch_to(ProcessState& state, std::size_t index, const Processor& on);
-// May the thread go on, or look whether it can?
+// May the thread go on, or has its call to be made again?
 bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now);
 
 // Wakes up to `most` threads that wait for the word at `address` with a bit of `bitset`. Returns how many.

@@ -31,7 +31,7 @@ TimeSpec to_timespec(std::uint64_t nanoseconds) {
     return {static_cast<std::int64_t>(nanoseconds / second), static_cast<std::int64_t>(nanoseconds % second)};
 }
 
-// The rest of a relative sleep that a signal ended is written to `remaining`.
+// When a signal ends a relative sleep, what was left of it is written to `remaining`; 0: it is not.
 std::int64_t sleep_until(SyscallContext& call, Clock::time_point first, GuestAddr remaining) {
     const Wait wait{.what = Wait::For::time, .until = call.end_of_wait(first)};
     const auto now = Clock::now();

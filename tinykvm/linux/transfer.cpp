@@ -6,7 +6,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// Is the same in both directions: `piece_at` returns the host's memory of guest addresses, `move` does the work.
+// A transfer in either direction: `piece_at` returns the memory on the host for guest addresses, `move` moves the data.
 template <typename PieceAt, typename Move>
 std::int64_t transfer(SyscallContext& call, std::span<const IoVector> ranges, PieceAt piece_at, Move move) {
     std::int64_t done = 0;

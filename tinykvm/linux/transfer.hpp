@@ -1,8 +1,10 @@
 // Moving data between the host and guest memory, piece by piece.
 //
-// A piece is at most transfer_piece bytes, so no guest-chosen length is ever turned into a host allocation,
-// and between pieces the deadline and the memory limit are looked at. As in Linux a call that was partly done
-// reports the part; EFAULT or an error only when nothing was.
+// A piece is at most transfer_piece bytes, so that no length a guest chose becomes an allocation of the host, and
+// between pieces the deadline and the memory limit are checked. As in Linux, a transfer that was partly done returns
+// the bytes that were moved; it returns -EFAULT or another error only when none were.
+//
+// Thread safety: the thread that runs the guest. Throws Timeout, Interrupted and OutOfMemory.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +17,8 @@
 
 namespace tinykvm::linux_abi {
 
-// Puts bytes into a piece of guest memory (takes bytes out of one). Returns how many, or -errno; fewer than
-// the piece holds ends the transfer.
+// Puts bytes into a piece of guest memory (takes bytes out of one). Returns how many, or a negative errno. Fewer than
+// the piece holds end the transfer.
 using Producer = std::function<std::int64_t(std::span<std::byte> piece)>;
 using Consumer = std::function<std::int64_t(std::span<const std::byte> piece)>;
 

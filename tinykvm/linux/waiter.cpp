@@ -12,7 +12,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// An interrupt may come between the look at the flag and the wait, so no wait is longer than this.
+// An interrupt may come after the flag was checked and before the wait begins, so no single wait is longer than this.
 constexpr auto slice = std::chrono::milliseconds(20);
 
 timespec to_timespec(Clock::duration duration) {

@@ -17,11 +17,11 @@ class Waiter {
   public:
     Waiter(Deadline deadline, const std::atomic<bool>* interrupted) : deadline_(deadline), interrupted_(interrupted) {}
 
-    // For loops over lengths a guest chose: throws Timeout when the deadline has passed, Interrupted when the run is to
-    // end before.
+    // For loops over lengths that a guest chose: throws Timeout when the deadline has passed, Interrupted when the run
+    // is to end earlier.
     void check() const;
-    // Waits until a descriptor of the host has one of `events` (poll.h). With descriptor -1 it only waits. Returns the
-    // events, or 0 at `until`; at once when that has passed.
+    // Waits until a descriptor of the host has one of `events` (poll.h), or until the moment `until`. With descriptor
+    // -1 it only waits for that moment. Returns the events; 0 when the moment has come. Throws as check() does.
     short wait_for_host(int host_fd, short events, std::optional<Clock::time_point> until) const;
 
   private:

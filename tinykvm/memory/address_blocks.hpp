@@ -1,6 +1,7 @@
 // Where in guest-physical memory a guest address is: decided for a 2 MiB block of addresses when it first becomes
 // accessible, and never changed while the VM lives.
-// A plain value: snapshots carry it.
+//
+// A plain value, of which snapshots keep a copy. Thread safety: one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@ namespace tinykvm {
 
 class AddressBlocks {
   public:
-    // [begin, end) must be made of whole blocks without a place yet.
+    // Places [begin, end), which must consist of whole blocks that have no place yet, at `offset` of guest-physical
+    // memory.
     void add(GuestAddr begin, GuestAddr end, std::uint64_t offset);
 
     // The range that contains the address; null when the address has no place.

@@ -11,18 +11,19 @@ namespace tinykvm {
 
 namespace {
 
-// Each region is at least one mapping of the host, of which a process may have 65,530 in all: what a program may
-// have when it has booted, and how many more a request may make.
-constexpr std::size_t max_boot_regions = 4096;  // a thread has two: its stack and the guard
+// How many regions a program may have while it boots, and how many more a request may make. Each is at least one
+// mapping of the host, and a process may have 65,530 of these.
+constexpr std::size_t max_boot_regions = 4096;  // each thread of the guest needs two: its stack and the guard
 constexpr std::size_t max_new_regions = 128;
-// Least address space a guest can do with: its system block, program, stack.
+// The smallest address space a guest can have: it must hold system block, program and stack.
 constexpr std::size_t min_address_space = std::size_t{64} << 20;
 // Page tables that the smallest programs need.
 constexpr std::size_t first_tables = 8;
-// What requests may make a fork's guest-physical memory grow by before the VM is rather built anew.
+// How much requests may add to a fork's guest-physical memory before a new VM is made instead of resetting this one.
 constexpr std::size_t max_growth = std::size_t{512} << 20;
-// A reset with more ranges to map anew than this is more expensive than a new VM. Live forks: 1, 100, 1000; undoing a
-// range: 3, 16, 230 us; a new VM instead of the old one: 0.4, 0.8, 5 ms, and 25 us for each page of its working set.
+// A reset that has to map more ranges again than this is more expensive than a new VM. Live forks: 1, 100, 1000;
+// undoing a range: 3, 16, 230 us; a new VM instead of the old one: 0.4, 0.8, 5 ms, and 25 us for each page of its
+// working set.
 constexpr std::size_t max_ranges_to_undo = 64;
 
 constexpr Protection read_write{.read = true, .write = true};
@@ -40,8 +41,8 @@ std::size_t AddressSpace::physical_size(const MemoryLimits& limits) {
     return std::max(limits.address_space, min_address_space) & ~(large_page_size - 1);
 }
 
-// Beside all that one request may ask for, room for the places of earlier ones, and for tables: three for each block at
-// most. So nobody can tell what came before by what there is room for.
+// There is room for all that one request may ask for, for the blocks of earlier requests, and for page tables, of which
+// each block needs three at most. So a request cannot tell from the room it finds what earlier requests did.
 std::size_t AddressSpace::physical_size(const MemoryLimits& limits, const MemoryImage& image) {
     const std::uint64_t of_a_request = growth(limits, image);
     const std::uint64_t places = image.window_end + of_a_request + kept_growth(of_a_request);
@@ -53,7 +54,7 @@ std::uint64_t AddressSpace::kept_growth(std::uint64_t growth_of_a_request) {
     return std::min<std::uint64_t>(max_growth, growth_of_a_request / 2);
 }
 
-// What the program leaves of its address space.
+// How much one request may add: what the program leaves of its address space.
 std::uint64_t AddressSpace::growth_of_a_request() const { return growth(limits_, *image_); }
 
 AddressSpace::AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& physical, int clock_page)
@@ -77,7 +78,7 @@ AddressSpace::AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& phys
       regions_(image_->regions),
       shared_(image_->shared) {
     tables_.restore(image_->page_tables);
-    // From the end: the request area is last, and comes first.
+    // Backwards, because the request area is the last piece and is to get huge pages first.
     for (auto piece = image_->pieces.rbegin(); piece != image_->pieces.rend(); ++piece)
         if (piece->backing == Backing::zero) physical_.use_huge_pages(piece->offset, piece->size, piece->protection);
 }
@@ -93,7 +94,7 @@ void AddressSpace::create_system_block() {
     }
 }
 
-// --- What there is
+// --- The present state
 
 bool AddressSpace::is_valid(GuestAddr begin, std::size_t size) {
     if (begin % page_size || size % page_size || size == 0) return false;
@@ -119,7 +120,7 @@ std::optional<GuestAddr> AddressSpace::find_free(std::size_t size, GuestAddr hin
     return find_gap(size, x86::system_end, x86::user_end, alignment);
 }
 
-// Between the ranges that are not for everybody.
+// Leaves out closed ranges, and those for mappings that ask for them.
 std::optional<GuestAddr> AddressSpace::find_gap(std::size_t size, GuestAddr low, GuestAddr high,
                                                 std::size_t alignment) const {
     for (;;) {
@@ -150,9 +151,10 @@ int AddressSpace::refuse(Refusal why) {
     return -ENOMEM;
 }
 
-// Counts what a request adds to the program's address space: places it finds already are counted, too.
+// Counts what a request adds to the program's address space. Blocks that have a place since an earlier request count,
+// too.
 bool AddressSpace::charge_address_space(GuestRange range) {
-    if (!image_) return true;  // as far as guest-physical memory goes
+    if (!image_) return true;  // while a program boots, guest-physical memory is the limit
     AddressBlocks charged = charged_;
     for (;;) {
         const GuestRange gap = charged.missing(range.begin, range.end);
@@ -175,7 +177,8 @@ bool AddressSpace::assign_blocks(GuestRange range) {
     }
 }
 
-// All of the range or nothing: the host's mapping may allow more than the guest has been granted so far.
+// Grants the whole range or nothing of it, because the host's mapping may allow more than was granted to the guest so
+// far.
 bool AddressSpace::grant(GuestRange range, Protection protection) {
     std::uint64_t needed = 0;
     for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
@@ -193,8 +196,9 @@ bool AddressSpace::make_accessible(GuestRange range, Protection protection) {
     return !protection.accessible() || (assign_blocks(range) && grant(range, protection));
 }
 
-// The protection of the host's mapping for pages that are to have this one for the guest. As long as page tables alone
-// keep the guest from writing, the host's need not: KVMs with shadow paging then map such pages ahead, 8 at a time.
+// The protection that the host's mapping gets for pages with this protection for the guest. As long as page tables keep
+// the guest from writing, the host's mapping need not, and KVMs with shadow paging then map such pages ahead, 8 at a
+// time.
 Protection AddressSpace::host_protection_for(GuestAddr address, std::size_t size, Protection protection) const {
     if (!protection.accessible() || tables_.any_writable(address, size)) return protection;
     return read_write;
@@ -230,7 +234,7 @@ void AddressSpace::show_file(GuestRange range, Protection protection, std::strin
 int AddressSpace::unmap(GuestRange range) {
     if (!regions_.overlaps(range.begin, range.end)) return 0;
     if (shared_.overlaps(range.begin, range.end)) return -EPERM;
-    // A hole makes two regions of one, and giving back a region mappings of the host.
+    // A hole makes two regions of one, and unmapping a part of a mapping of the host makes more of them.
     const Region* around = regions_.find(range.begin);
     const bool splits = around && around->begin < range.begin && range.end < around->end;
     if ((splits && too_many_regions()) || too_many_ranges()) return refuse(Refusal::mappings);
@@ -294,9 +298,9 @@ void AddressSpace::narrow_tables() {
     for (const PlacedRange& range : blocks_.ranges()) narrow_tables({range.begin, range.end});
 }
 
-// The page tables of these addresses, which have one place, grant what the regions say and nothing more, whatever was
-// granted before: so forks of an image need no mappings of the host to hold anything back, and a request finds no
-// traces of the one before.
+// Makes the page tables of these addresses, which are in one place, grant what the regions say and nothing more,
+// whatever was granted before. So the forks of an image need no mappings of the host to hold rights back, and a request
+// finds no traces of the one before.
 void AddressSpace::narrow_tables(GuestRange range) {
     GuestAddr at = range.begin;
     const auto narrow = [&](GuestAddr from, GuestAddr to, Protection rights) {
@@ -316,8 +320,7 @@ void AddressSpace::narrow_tables(GuestRange range) {
     up_to(range.end, {});
 }
 
-// Where mappings may differ from the image's; in one range when there is nothing between but guest memory nobody
-// changed.
+// Where mappings may differ from the image's. Two ranges with nothing but unchanged guest memory between them are one.
 std::vector<PhysicalRange> AddressSpace::ranges_to_undo(const DirtyPages& changed) const {
     std::vector<PhysicalRange> ranges;
     for (const GuestRange& range : remapped_.joined())

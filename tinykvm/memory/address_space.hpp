@@ -36,26 +36,27 @@ class AddressSpace {
   public:
     // An empty one for booting, with a system block. `clock_page`: see GuestMemory.
     AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& physical, int clock_page);
-    // That of an image, which `physical` holds already, and to which reset() returns.
+    // The address space of an image, which is in `physical` already, and to which reset() returns.
     AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& physical, std::shared_ptr<const MemoryImage> image);
 
     // How much guest-physical memory a booting program needs, and a fork of an image; bytes.
     static std::size_t physical_size(const MemoryLimits& limits);
     static std::size_t physical_size(const MemoryLimits& limits, const MemoryImage& image);
-    // What earlier requests may have taken of it, where one may take `growth_of_a_request`; bytes.
+    // How much of it the blocks of earlier requests may take when one request may take `growth_of_a_request`; bytes.
     static std::uint64_t kept_growth(std::uint64_t growth_of_a_request);
 
-    // --- What there is
+    // --- The present state
 
     const Regions& regions() const { return regions_; }
     const SharedArea& shared() const { return shared_; }
     const AddressBlocks& blocks() const { return blocks_; }
     const x86::PageTables& tables() const { return tables_; }
-    // Where mappings may differ from the image's.
+    // Where mappings on the host may differ from the image's.
     const RemappedRanges& remapped() const { return remapped_; }
 
-    // May a guest's mapping be there?
+    // May a guest have a mapping there? No: not page aligned, empty, outside of user space or on the system block.
     static bool is_valid(GuestAddr begin, std::size_t size);
+    // Is a part of it closed by the limits?
     bool is_closed(GuestAddr begin, GuestAddr end) const;
     // The most regions there may be.
     std::size_t max_regions() const;
@@ -72,20 +73,20 @@ class AddressSpace {
 
     // --- Changes. Each returns 0 or a negative errno; on an error nothing has changed.
 
-    // Which limit an ENOMEM since the last question has met.
+    // Which limit has caused a -ENOMEM since this was called last.
     enum class Refusal : std::uint8_t { none, address_space, mappings };
     Refusal take_refusal() { return std::exchange(refusal_, Refusal::none); }
 
     int map(GuestRange range, Protection protection, std::string name);
-    // The pages at the begin of a range just mapped show the file from `offset` on.
+    // Lets the pages of `range`, which has just been mapped, show the file from `offset` on.
     void show_file(GuestRange range, Protection protection, std::string name, std::shared_ptr<const FileCopy> file,
                    std::uint64_t offset);
     int unmap(GuestRange range);
-    // What speaks against protect(), but for a lack of address space.
+    // Returns 0 when nothing but lack of address space can make protect() fail.
     int check_protect(GuestRange range);
-    // REQUIRES: check_protect() has returned 0.
+    // Requires that check_protect() has returned 0.
     int protect(GuestRange range, Protection protection);
-    // May pages be discarded there?
+    // Returns 0 when pages may be discarded there.
     int check_discard(GuestRange range) const;
     // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.
     bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
@@ -98,17 +99,18 @@ class AddressSpace {
 
     // --- Snapshot and reset
 
-    // For an image, on which no VM runs yet: page tables grant what the regions say and nothing more.
+    // Makes page tables grant what the regions say and nothing more. For an image, on which no VM runs yet.
     void narrow_tables();
     bool is_as_image() const { return !mappings_changed_; }
     // True when only a new VM can be made equal to the image, or when that is cheaper. `changed`: the VM's own pages.
     bool needs_rebuild(const DirtyPages& changed) const;
-    // Mappings and page tables are the image's again. Returns where the host's mapping is a new one, so that nothing
-    // there is changed. Throws MachineError.
+    // Makes mappings and page tables equal to the image's. Returns where the host's mapping is a new one, so that no
+    // page there is changed any more. Throws MachineError.
     std::vector<PhysicalRange> reset(const DirtyPages& changed);
 
   private:
-    // Lives while mappings are changed. When that ends with an exception, it is not known how far it came.
+    // Exists while mappings are changed. When that ends with an exception, nobody knows how far it came, and only a new
+    // VM can be equal to the image.
     class Change {
       public:
         explicit Change(AddressSpace& addresses) : addresses_(addresses) { addresses_.mappings_changed_ = true; }
@@ -142,16 +144,16 @@ class AddressSpace {
 
     const MemoryLimits& limits_;
     GuestPhysicalMemory& physical_;
-    const std::shared_ptr<const MemoryImage> image_;  // null: it boots
+    const std::shared_ptr<const MemoryImage> image_;  // null while the program boots
     x86::PageTables tables_;
     AddressBlocks blocks_;
-    AddressBlocks charged_;  // of these, the program's and what this request was charged for
+    AddressBlocks charged_;  // the program's blocks, and those this request was charged for
     Regions regions_;
     SharedArea shared_;
     RemappedRanges remapped_;
     Refusal refusal_ = Refusal::none;
     bool mappings_changed_ = false;  // since the last reset
-    bool mappings_unknown_ = false;  // the host refused one half-way
+    bool mappings_unknown_ = false;  // a change failed half-way
     bool executable_added_ = false;
 };
 
@@ -173,7 +175,7 @@ void AddressSpace::write_protected(PhysicalRange range, GuestAddr address, Prote
     const PhysicalRange pages{page_floor(range.begin), page_ceil(range.end)};
     const GuestAddr page = page_floor(address);
     const Change change(*this);
-    note_remapped({page, page + pages.size()});  // reset cannot copy back what it may not write
+    note_remapped({page, page + pages.size()});  // reset cannot copy into pages it may not write
     physical_.protect(pages.begin, pages.size(), {.read = true, .write = true});
     write(physical_.host(range.begin));
     physical_.protect(pages.begin, pages.size(), host_protection_for(page, pages.size(), protection));

@@ -11,8 +11,9 @@ namespace tinykvm {
 
 namespace {
 
-// A page none of so many requests changed is given back. Keeping it costs 0.1 to 0.4 us at every reset, touching it
-// again 25 us: after 64 resets the two are even, and a guess never costs more than twice what knowing better would.
+// A page that none of so many requests changed is given back. Keeping it costs 0.1 to 0.4 us at every reset, touching
+// it again 25 us. After 64 resets the two are equal, so the guess never costs more than twice what the best choice
+// would.
 constexpr unsigned period = 64;
 constexpr std::uint64_t system_pages = large_page_size / page_size;
 constexpr GuestRange all_addresses{0, x86::user_end};
@@ -83,15 +84,15 @@ std::vector<std::uint64_t> ChangedPages::unchanged_pages(GuestRange range) const
          ++entry) {
         const Region& region = entry->second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
-        // What cannot be read was written by this request: GuestMemory::protect() saw to that. A page of a file that is
-        // dropped shows the file, not zero.
+        // Pages that cannot be read were written by this request: GuestMemory::protect() has given back all others. A
+        // page of a file that is given back shows the file, not zero.
         if (!region.protection.accessible() || region.file) continue;
         addresses_.for_each_piece({std::max(range.begin, region.begin), std::min(range.end, region.end)}, look_at);
     }
     return unchanged;
 }
 
-// `pages`: ascending where they are neighbours.
+// Gives neighbours in `pages` back with one call each.
 void ChangedPages::give_back(const std::vector<std::uint64_t>& pages) {
     for (std::size_t i = 0; i < pages.size();) {
         const std::uint64_t first = pages[i];
@@ -110,8 +111,8 @@ std::size_t ChangedPages::reset() {
     std::size_t kept = 0, restored = 0;
     std::vector<std::uint64_t> rest;
     const std::size_t own = own_.size();
-    // In the order of guest-physical memory, so that the same pages are kept each time: the program's own before those
-    // of the request area.
+    // The order is that of guest-physical memory, so that the same pages are kept each time, and the program's own
+    // rather than those of the request area.
     own_.for_each([&](std::uint64_t page) {
         const bool unchanged = is_unchanged(page);
         restored += !unchanged;
@@ -124,7 +125,7 @@ std::size_t ChangedPages::reset() {
         if (!unchanged) copy_from_image(page);
     });
     give_back(rest);
-    // Pages that are unchanged now, or were when they were given back, count at no time.
+    // Pages that are unchanged now, or were unchanged when they were given back, are not counted at all.
     last_peak_ = peak_ - unchanged_ - (own - restored);
     unchanged_ = 0;
     peak_ = own_.size();

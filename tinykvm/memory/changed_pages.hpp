@@ -28,7 +28,7 @@ namespace tinykvm {
 
 class ChangedPages {
   public:
-    // `image`: what the guest is a fork of; null: it boots, and everything is zero at first.
+    // `image`: what the guest is a fork of; null while a program boots, when everything is zero at first.
     ChangedPages(const MemoryLimits& limits, GuestPhysicalMemory& physical, const AddressSpace& addresses,
                  const MemoryImage* image)
         : limits_(limits), physical_(physical), addresses_(addresses), image_(image) {}
@@ -37,28 +37,28 @@ class ChangedPages {
 
     // --- Accounting
 
-    // Bytes of pages of its own, also kept from earlier requests.
+    // Bytes of the VM's own pages, those kept from earlier requests included.
     std::size_t own_bytes() const { return own_.size() * page_size; }
-    // How many more pages may become its own before the limit is looked at.
+    // How many more pages may become the VM's own before the limit has to be checked.
     std::size_t pages_left() const { return (limits_.bytes - std::min(own_bytes(), limits_.bytes)) / page_size; }
-    // Bytes this request changed or added, which is all that its guest may learn. Compares pages with the image, 0.1 us
-    // each.
+    // Bytes this request has changed or added. Guests are told this number only, because own_bytes() depends on earlier
+    // requests. Compares pages with the image, 0.1 us each.
     std::size_t changed_bytes() const;
     // The most bytes the last request had changed or added at a time, known since reset(): never less than it needed;
     // more when it wrote to pages kept from earlier requests only after it had given others back.
     std::size_t last_peak_bytes() const { return last_peak_ * page_size; }
-    // Of the request that runs, as far as that is known: pages kept from earlier requests may be in it.
+    // The same of the running request, as far as it is known: pages kept from earlier requests may be counted in it.
     std::size_t peak_bytes() const { return (peak_ - unchanged_) * page_size; }
 
     // --- Changes
 
     // Takes note of pages the guest wrote, by their numbers (from the vCPU's dirty ring).
     void note_guest_writes(std::span<const std::uint64_t> pages);
-    // The host is about to write. Throws OutOfMemory when the limit does not allow that.
+    // Has to be called before the host writes. Throws OutOfMemory when the limit does not allow that.
     void will_write(PhysicalRange range);
     // Throws OutOfMemory when more than the limit has been changed.
     void enforce_limit();
-    // After the host's mapping there was replaced: none of its pages is the VM's own any more.
+    // To be called when the host's mapping there was replaced: none of its pages is the VM's own any more.
     void forget(PhysicalRange range) { own_.remove(range.begin / page_size, range.end / page_size); }
     // Gives pages back to the host that have not been changed: those kept from earlier requests, or written with what
     // they held already. They do not count.
@@ -85,11 +85,11 @@ class ChangedPages {
     const MemoryImage* image_;
 
     DirtyPages own_;
-    DirtyPages used_;            // those that differed from the image at a reset of this period
+    DirtyPages used_;            // pages that differed from the image at a reset of this period
     unsigned resets_ = 0;        // of this period
     std::size_t unchanged_ = 0;  // pages given back since the last reset that had not been changed
-    std::size_t peak_ = 0;       // the most pages of its own since then, these included
-    std::size_t last_peak_ = 0;  // of the request before
+    std::size_t peak_ = 0;       // the most own pages since then, these included
+    std::size_t last_peak_ = 0;  // of the request that ended last
 };
 
 }  // namespace tinykvm

@@ -14,8 +14,8 @@ namespace tinykvm {
 namespace {
 
 constexpr std::size_t piece = std::size_t{1} << 20;
-// Two changes closer together than the clock of a file system's time stamps look like one: what changed less long ago
-// may change again unnoticed.
+// Two changes within one tick of a file system's time stamps look like one. So a file that changed less than this long
+// ago may change again unnoticed.
 constexpr std::time_t settling_seconds = 2;
 
 bool same(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
@@ -55,7 +55,7 @@ bool FileCopies::Identity::operator==(const Identity& other) const {
            same(changed, other.changed);
 }
 
-// Counted for a copy that is not yet an entry.
+// Holds the room for a copy that is not yet an entry, and gives it back unless the copy becomes one.
 class FileCopies::Room {
   public:
     Room(FileCopies& copies, std::size_t size) : copies_(copies), size_(size) {}
@@ -103,7 +103,7 @@ std::shared_ptr<const FileCopy> FileCopies::find(const Identity& identity) {
 bool FileCopies::make_room(std::size_t size) {
     if (size > most_bytes_) return false;
     while (bytes_ > most_bytes_ - size) {
-        // Only under the mutex can a copy get its first user.
+        // A copy that is not in use can come into use only under the mutex.
         const auto unused = std::find_if(entries_.begin(), entries_.end(),
                                          [](const Entry& entry) { return entry.copy.use_count() == 1; });
         if (unused == entries_.end()) return false;

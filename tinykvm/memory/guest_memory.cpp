@@ -16,11 +16,11 @@ namespace tinykvm {
 
 namespace {
 
-// A request that discards fewer bytes than this of its program's data gets them zeroed; more, a fresh mapping.
+// When a request discards fewer bytes than this of its program's data, they are zeroed; when more, mapped again.
 constexpr std::size_t worth_a_mapping = std::size_t{256} << 10;
 // Room in a fork's first memory slot for what requests map beyond the snapshot.
 constexpr std::size_t spare_space = std::size_t{8} << 20;
-// Most of a string that is copied before its end is looked for.
+// How much of a string is copied at once before its end is looked for.
 constexpr std::size_t read_at_once = 512;
 
 }  // namespace
@@ -107,7 +107,7 @@ std::optional<std::string> GuestMemory::read_string(GuestAddr from, std::size_t 
     while (text.size() < max) {
         auto part = readable(from, max - text.size());
         if (part.empty()) return std::nullopt;
-        // Copied before it is looked at: another VM may write there.
+        // It is copied before it is searched, because another VM may write there (shared memory).
         const std::size_t begin = text.size(), size = std::min<std::size_t>(part.size(), read_at_once);
         text.append(reinterpret_cast<const char*>(part.data()), size);
         if (const std::size_t end = text.find('\0', begin); end != std::string::npos) {
@@ -135,7 +135,7 @@ bool GuestMemory::is_writable(GuestAddr address, std::size_t size) const { retur
 
 // --- Mappings
 
-// After the host's mapping of the range was replaced.
+// To be called when the host's mapping of the range was replaced.
 void GuestMemory::forget_changes(GuestRange range) {
     addresses_.for_each_piece(range, [&](PhysicalRange piece, GuestAddr) { changes_.forget(piece); });
 }
@@ -150,7 +150,7 @@ int GuestMemory::map(GuestAddr begin, std::size_t size, Protection protection, s
 
 int GuestMemory::map_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
                           std::shared_ptr<const FileCopy> file, std::uint64_t offset) {
-    // A page of a mapping that is not in the file would be SIGBUS.
+    // Only pages that are in the file are mapped from it: an access to one after its end would be SIGBUS.
     const std::size_t in_file = std::min<std::uint64_t>(size, page_ceil(file->size() - offset));
     if (const int error = map(begin, size, protection, name)) return error;
     if (protection.accessible())
@@ -170,7 +170,8 @@ int GuestMemory::protect(GuestAddr begin, std::size_t size, Protection protectio
     if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
     if (const int error = addresses_.check_protect(range)) return error;
-    // As long as they can be read and their mapping is the image's: they must not count as this request's.
+    // Unchanged pages must not count as this request's, and can be told only while they can be read and their mapping
+    // is the image's.
     if (image_) changes_.drop_unchanged(range);
     return addresses_.protect(range, protection);
 }
@@ -222,9 +223,9 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
             if (has_data(page) && !is_zero(physical_.host(page * page_size))) part.pages.push_back(page);
         parts.push_back(std::move(part));
     };
-    // Tables and shim: not in the set of changed pages, the host alone writes them. The clock page is every fork's own
-    // affair. Tables still to be given out are zero, and not looked at: that alone would make the host fault each of
-    // them in.
+    // Blocks with page tables and the shim: these are not in the set of changed pages, because only the host writes
+    // them. The clock page is left out, because every fork maps its own. Page tables that are not in use yet are zero;
+    // they are not even read, because that would make the host fault each of them in.
     const x86::PageTables::State& tables = addresses_.tables().state();
     const std::uint64_t unused = tables.next / page_size, unused_end = tables.end / page_size;
     for (const std::uint64_t block : tables.blocks)

@@ -37,7 +37,8 @@ class GuestMemory {
     using Limits = MemoryLimits;
     using Refusal = AddressSpace::Refusal;
 
-    // `clock_page`: a memfd of one page, to be seen at x86::clock_page by all who have it; -1: a page of zeros.
+    // `clock_page`: a memfd of one page that is mapped at x86::clock_page, shared by all guests that get it; -1: a page
+    // of zeros. The caller keeps it open.
 
     // An empty address space, for booting.
     GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages = {}, int clock_page = -1);
@@ -63,7 +64,7 @@ class GuestMemory {
     }
     // `size` bytes as a string of the host.
     std::optional<std::string> read_bytes(GuestAddr from, std::size_t size) const;
-    // Up to and without the terminating NUL; nullopt also when there is none within `max` bytes.
+    // A string without its terminating NUL; nullopt also when there is none within `max` bytes.
     std::optional<std::string> read_string(GuestAddr from, std::size_t max) const;
 
     // Direct access without a copy: the host memory of the longest piece that starts at the address, is at most `size`
@@ -110,7 +111,7 @@ class GuestMemory {
     }
     const Regions& regions() const { return addresses_.regions(); }
     bool is_closed(GuestAddr begin, GuestAddr end) const { return addresses_.is_closed(begin, end); }
-    // Which limit a change of mappings that was -ENOMEM since the last question has met.
+    // Which limit has made a change of mappings fail with -ENOMEM since this was called last.
     Refusal take_refusal() { return addresses_.take_refusal(); }
     // The most mappings there may be.
     std::size_t max_regions() const { return addresses_.max_regions(); }
@@ -124,7 +125,7 @@ class GuestMemory {
     // --- Accounting
 
     const Limits& limits() const { return limits_; }
-    // Those of this request, and what they count for; see ChangedPages.
+    // The pages this request changed, and what they count for; see ChangedPages.
     const ChangedPages& changes() const { return changes_; }
     std::size_t own_bytes() const { return changes_.own_bytes(); }
     std::size_t changed_bytes() const { return changes_.changed_bytes(); }
@@ -137,22 +138,23 @@ class GuestMemory {
 
     // The image of what is mapped now. The memory must not be used afterwards. Throws MachineError.
     std::shared_ptr<const MemoryImage> make_image(std::shared_ptr<FileCopies> file_copies = nullptr);
-    // Equal to the image again; returns the number of pages made equal. See ChangedPages::reset(). Throws MachineError
-    // when the host refuses; the memory must not be used any more then.
+    // Makes the memory equal to the image; returns the number of pages that were not. See ChangedPages::reset(). Throws
+    // MachineError when the host refuses; the memory must not be used any more then.
     std::size_t reset();
     // Does reset() only copy a few pages?
     bool resets_quickly() const;
-    // True when only a new VM can be made equal to the image: pages became executable, or what requests asked for takes
-    // up too much; or when that is cheaper, because there are too many mappings to undo.
+    // True when only a new VM can be equal to the image, because pages became executable or requests have used up too
+    // much of guest-physical memory; or when a new VM is cheaper, because there are too many mappings to undo.
     bool needs_rebuild() const { return addresses_.needs_rebuild(changes_.own()); }
 
-    // --- For the machine underneath
+    // --- For the VM
 
     std::uint64_t page_table_root() const { return addresses_.tables().root(); }
     // The system block (x86/layout.hpp), readable and writable for the host.
     std::byte* system_block() const { return physical_.host(0); }
     void use_small_pages() { physical_.use_small_pages(); }
-    // The guest runs no more, and make_image() is to come: what is mapped from now on is mapped in forks only.
+    // Says that the guest does not run any more and make_image() comes next: what is mapped from now on exists in forks
+    // only.
     void finish() { physical_.finish(); }
     std::size_t reserved_huge() const { return physical_.reserved_huge(); }
 
@@ -164,7 +166,7 @@ class GuestMemory {
     void make_zero(PhysicalRange piece, GuestAddr address, Protection protection);
 
     Limits limits_;
-    std::shared_ptr<const MemoryImage> image_;  // null: it boots
+    std::shared_ptr<const MemoryImage> image_;  // null while the program boots
     GuestPhysicalMemory physical_;
     AddressSpace addresses_;
     ChangedPages changes_;

@@ -36,7 +36,7 @@ GuestPhysicalMemory::GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, const Co
     vm.add_memory(x86::window_base, host(0), covered_);
 }
 
-// Blocks are 2 MiB on the host as well, so that huge pages can back them.
+// The reservation is aligned to 2 MiB, so that huge pages of the host can be used for blocks.
 Mapping GuestPhysicalMemory::reserve(std::size_t size) {
     const auto map = [](std::size_t length) {
         return Mapping("cannot reserve address space for a guest", length, PROT_NONE,
@@ -53,13 +53,13 @@ Mapping GuestPhysicalMemory::reserve(std::size_t size) {
     return reservation;
 }
 
-// Mapping by mapping at addresses where there is none: a mapping over another makes the host tell every VM of the
-// process, 0.2 us each.
+// Makes each mapping at addresses where there is none yet, because a mapping that replaces another one makes the kernel
+// notify every VM of the process, 0.2 us each.
 Mapping GuestPhysicalMemory::map_snapshot(std::size_t size, const Contents& contents) {
     static std::atomic<std::uintptr_t> last{0};
     constexpr std::uintptr_t ask_every = std::uintptr_t{1} << 40;
-    // Below the one before, as the kernel itself would. When that cannot be, and now and then because there may be room
-    // again higher up, it is asked.
+    // Tries the addresses below those of the memory made last, as the kernel itself would. When these are not free, and
+    // once per TiB because higher addresses may have become free, the kernel is asked for a place.
     const std::uintptr_t before = last, below = before - size;
     if (before > size && before / ask_every == below / ask_every) {
         auto* const begin = reinterpret_cast<std::byte*>(below);
@@ -132,8 +132,8 @@ void GuestPhysicalMemory::replace(const char* what, std::uint64_t offset, std::s
     reserved_.before_mapping(offset, size);
     if (::mmap(host(offset), size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(fd_offset)) != MAP_FAILED)
         return;
-    // There may be nothing mapped now (Linux before 6.12 gives back first and fails then), and what is mapped there
-    // next must not be the guest's.
+    // Nothing may be mapped there now (Linux before 6.12 unmaps the old mapping before it fails), and what this process
+    // maps there next must not become the guest's.
     const int error = errno;
     if (::mmap(host(offset), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
         MAP_FAILED)
@@ -150,7 +150,7 @@ void GuestPhysicalMemory::map_zero(std::uint64_t offset, std::size_t size, Prote
 void GuestPhysicalMemory::use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection) {
     if (!protection.write) return;
     reserved_.use_huge_pages(offset, size);
-    // A wish: kernels without transparent huge pages refuse it.
+    // This is only a wish: kernels without transparent huge pages refuse it.
     if (transparent_ && size >= large_page_size) (void)::madvise(host(offset), size, MADV_HUGEPAGE);
 }
 
@@ -186,7 +186,7 @@ void GuestPhysicalMemory::protect(std::uint64_t offset, std::size_t size, Protec
 }
 
 void GuestPhysicalMemory::populate(std::uint64_t offset, std::size_t size) {
-    // A wish: what is missing comes when it is written.
+    // This is only a wish: pages that are not allocated now are when they are written.
     (void)::madvise(host(offset), size, MADV_POPULATE_WRITE);
 }
 

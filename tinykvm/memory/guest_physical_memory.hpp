@@ -20,7 +20,7 @@ namespace tinykvm {
 
 class GuestPhysicalMemory {
   public:
-    // What a window begins with at some place: pages of a file, shared or copied when written.
+    // A part of what a fork's memory begins with: pages of a file, shared, or copied when they are written.
     struct Part {
         std::uint64_t offset, size;
         int fd;
@@ -28,8 +28,8 @@ class GuestPhysicalMemory {
         Protection protection{.read = true, .write = true};
         bool shared = false;
     };
-    // What of a window a snapshot has given out, [0, end): `parts`, ascending and disjoint, and between them zero
-    // memory, readable and writable.
+    // What a fork's memory begins with, [0, end): `parts`, ascending and disjoint, and between them zero memory,
+    // readable and writable.
     struct Contents {
         std::uint64_t end;
         std::vector<Part> parts;
@@ -37,38 +37,39 @@ class GuestPhysicalMemory {
 
     // Reserves `size` bytes of host addresses: zero memory without rights. Throws MachineError.
     GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, HugePages huge_pages = {});
-    // The same after what a snapshot has given out; its memory slot has room for `spare` bytes more.
+    // The same, but it begins with `contents`, whose memory slot has room for `spare` bytes more.
     GuestPhysicalMemory(kvm::Vm& vm, std::size_t size, const Contents& contents, std::size_t spare,
                         HugePages huge_pages = {});
 
     std::byte* host(std::uint64_t offset) const { return reservation_.data() + offset; }
     std::size_t size() const { return reservation_.size(); }
 
-    // Gives out `size` bytes (a multiple of 2 MiB) for good; nullopt when the window is full.
+    // Allocates `size` bytes (a multiple of 2 MiB) until the VM ends; nullopt when the memory is full.
     std::optional<std::uint64_t> allocate(std::size_t size);
     std::uint64_t allocated() const { return allocated_; }
 
-    // Fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when those that are required
+    // Maps fresh zero pages, huge ones where that is possible and wanted. Throws MachineError when required huge pages
     // are missing.
     void map_zero(std::uint64_t offset, std::size_t size, Protection protection);
     // Huge pages for zero memory that was not written to, where that is possible and wanted; otherwise like map_zero().
     void use_huge_pages(std::uint64_t offset, std::size_t size, Protection protection);
-    // Pages of an image, copied when written.
+    // Maps pages of an image, which are copied when they are written.
     void map_copy(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
-    // Pages of a file shared with others.
+    // Maps pages of a file, shared with others.
     void map_shared(std::uint64_t offset, std::size_t size, Protection protection, int fd, std::uint64_t fd_offset);
-    // Nothing: contents are gone, any access ends in an error.
+    // Maps nothing: contents are gone, and any access is an error.
     void unmap(std::uint64_t offset, std::size_t size);
-    // Contents stay; the guest's (and the host's) rights change.
+    // Changes the rights of guest and host; contents stay.
     void protect(std::uint64_t offset, std::size_t size, Protection protection);
-    // Makes the pages there at once, which is cheaper than one by one as they are written; they must be writable.
+    // Allocates all pages there at once, which is cheaper than one by one when they are written. They must be writable.
     void populate(std::uint64_t offset, std::size_t size);
-    // Back to what is mapped there: zero or the image's pages. Frees private copies, but for reserved huge pages.
+    // Drops what was written, so that what is mapped there shows again: zero, or the image's pages. Frees private
+    // copies, except reserved huge pages.
     void drop_changes(std::uint64_t offset, std::size_t size);
 
-    // No more huge pages from now on.
+    // From now on nothing more gets huge pages.
     void use_small_pages();
-    // The guest runs no more: from now on nothing more gets huge pages or a memory slot.
+    // Says that the guest does not run any more: from now on nothing more gets huge pages or a memory slot.
     void finish();
     // Bytes in reserved huge pages.
     std::size_t reserved_huge() const { return reserved_.size(); }

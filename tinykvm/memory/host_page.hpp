@@ -1,4 +1,4 @@
-// Guest pages as the host has them.
+// Guest pages in the memory of the host: protection and contents.
 #pragma once
 
 #include <sys/mman.h>

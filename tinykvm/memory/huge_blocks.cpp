@@ -38,8 +38,8 @@ void HugeBlocks::use_huge_pages(std::uint64_t offset, std::size_t size) {
 
 // Returns 0, or a negative errno when there are too few; nothing has changed then.
 int HugeBlocks::take(std::uint64_t offset, std::size_t size) {
-    // Made ready elsewhere: reserving alone would leave SIGBUS to limits that are checked when a page is touched
-    // (control groups, NUMA policies).
+    // The pages are allocated at another address first: if they were only reserved, limits that are checked when a page
+    // is touched (control groups, NUMA policies) would end in SIGBUS.
     void* pages =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
     if (pages == MAP_FAILED) return -errno;
@@ -97,8 +97,8 @@ void HugeBlocks::before_protecting(std::uint64_t offset, std::size_t size, Prote
 }
 
 void HugeBlocks::zero(const Blocks::value_type& block, std::uint64_t offset, std::size_t size) {
-    // KVM reports a page once until the host takes it away. First that: a guest that writes meanwhile, because it goes
-    // on after its answer, is then reported.
+    // KVM reports a page once, until the host takes the mapping away. This is done first, so that what a guest writes
+    // meanwhile, which goes on after its answer, is reported again.
     protect(block.first, PROT_NONE);
     protect(block.first, PROT_READ | PROT_WRITE);
     std::memset(window_ + offset, 0, size);

@@ -24,21 +24,21 @@ struct HugePages {
     bool transparent = false;  // ask for transparent ones where guest memory is mapped; the host may give them
     std::size_t reserved = 0;  // bytes of reserved ones at a time
     std::string key = {};      // the configuration key that asks for them
-    bool required = false;     // too few are a MachineError that names the key; else small pages, and a line
-    std::function<void(std::string_view line)> log = {};  // receives it; may be null
+    bool required = false;     // too few are a MachineError that names the key; else small pages are used, and logged
+    std::function<void(std::string_view line)> log = {};  // receives that line; may be null
 };
 
 class HugeBlocks {
   public:
-    // `window`: where offset 0 is on the host. The blocks are not unmapped at the end: the window is.
+    // `window`: where offset 0 is on the host. The destructor unmaps nothing: the owner unmaps the whole window.
     HugeBlocks(std::byte* window, HugePages wanted);
 
     // Puts huge pages, zero, under whole blocks of zero memory in [offset, offset+size), readable and writable, as
     // far as there are any left. Throws MachineError.
     void use_huge_pages(std::uint64_t offset, std::size_t size);
-    // [offset, offset+size) is about to be mapped anew.
+    // Has to be called before [offset, offset+size) is mapped again.
     void before_mapping(std::uint64_t offset, std::size_t size);
-    // [offset, offset+size) is about to get this protection.
+    // Has to be called before [offset, offset+size) gets this protection.
     void before_protecting(std::uint64_t offset, std::size_t size, Protection protection);
     // Makes what lies in huge pages zero, calls rest(offset, size) for the pieces that do not. Pages next to it in the
     // same huge page keep their contents; the guest's next write to them is noticed again.
@@ -54,7 +54,7 @@ class HugeBlocks {
         }
         if (offset < end) rest(offset, end - offset);
     }
-    // No more from now on.
+    // From now on nothing more gets huge pages.
     void use_small_pages() { left_ = 0; }
 
     // Bytes in huge pages now.

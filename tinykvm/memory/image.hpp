@@ -1,6 +1,6 @@
 // The memory of a booted program, frozen: the pages that are not zero in a sealed memfd, and what is mapped where.
 //
-// Thread safety: immutable, but for what file_copies keeps.
+// Shared by a snapshot and its forks. Thread safety: immutable, except what file_copies keeps.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,8 @@ struct SharedArea {
 };
 
 struct MemoryImage {
-    // What a request's changes are undone by: sorted by offset, disjoint; what is in none of them is not accessible.
+    // What a reset maps where a request has changed mappings: sorted by offset, disjoint. What is in none of them is
+    // not accessible.
     struct Piece {
         enum class Backing { zero, file, shared };
         std::uint64_t offset, size;  // in the window
@@ -45,17 +46,17 @@ struct MemoryImage {
 
     FileDescriptor file;  // memfd, sealed
     Mapping view;         // all of it, read-only; holes are not to be touched
-    // What of the file is where, as a new fork maps it; ascending. Zero pages in an extent are holes of the file. Page
+    // Where a new fork maps which part of the file; ascending. Zero pages in an extent are holes of the file. Page
     // tables say what the guest may do with it.
     std::vector<FileExtent> extents;
     std::vector<Piece> pieces;
-    std::size_t data_pages = 0;               // that are not zero
+    std::size_t data_pages = 0;               // number of pages that are not zero
     std::vector<std::uint32_t> page_numbers;  // window page -> page of the file + 1; 0: zero
     std::uint64_t window_end = 0;
     AddressBlocks blocks;
     Regions regions;
     SharedArea shared;
-    std::shared_ptr<FileCopies> file_copies;  // of what requests map; null: they copy for themselves
+    std::shared_ptr<FileCopies> file_copies;  // of files that requests map; null: each request copies for itself
     x86::PageTables::State page_tables;
 
     // Notes where the memory is that all VMs of the program share, and what they may do with it.

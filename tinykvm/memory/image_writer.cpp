@@ -109,7 +109,7 @@ void ImageWriter::write_data(PageRange pages) {
     }
 }
 
-// Nobody can change the file from now on; `size` is its length.
+// Gives the file its length, `size`, and makes it unchangeable.
 void ImageWriter::seal(std::uint64_t size) {
     if (::ftruncate(image_.file.get(), static_cast<off_t>(size)) != 0)
         throw MachineError::from_errno("cannot write a snapshot file", errno);

@@ -24,7 +24,7 @@ class ImageWriter {
 
     ImageWriter(MemoryImage& image, const GuestPhysicalMemory& physical);
 
-    // Sets file, view, extents, pieces, data_pages and page_numbers of the image. Once.
+    // Sets file, view, extents, pieces, data_pages and page_numbers of the image. To be called once.
     void write(std::vector<Part> parts);
 
   private:

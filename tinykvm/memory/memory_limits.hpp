@@ -1,4 +1,4 @@
-// What a guest's memory may become, and which addresses of it are not for everybody. Plain values.
+// How much memory a guest may have, and which of its addresses only some mappings get. Plain values.
 #pragma once
 
 #include <cstddef>

@@ -33,7 +33,8 @@ GuestAddr end_of_block(GuestAddr address, GuestAddr end) {
     return std::min(end, (address | (large_page_size - 1)) + 1);
 }
 
-// May one entry map the whole block? Executable pages are small: no execute is taken away page by page.
+// May one entry map the whole block? Executable pages get small entries, because "no execute" is taken away page by
+// page.
 bool takes_large(GuestAddr address, std::uint64_t physical, GuestAddr end, std::uint64_t flags) {
     return address % large_page_size == 0 && physical % large_page_size == 0 && end - address >= large_page_size &&
            (flags & no_execute);

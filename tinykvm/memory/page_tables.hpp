@@ -24,7 +24,7 @@ class PageTables {
     // The tables live in `window`, in its system block and, when that is full, in further blocks.
     explicit PageTables(GuestPhysicalMemory& window) : physical_(&window) {}
 
-    // What a snapshot remembers.
+    // What a snapshot keeps of them; the tables themselves are in its image.
     struct State {
         std::uint64_t next = 0, end = 0;    // unused table pages, window offsets
         std::vector<std::uint64_t> blocks;  // 2 MiB blocks with tables in them; the first is the system block
@@ -32,7 +32,7 @@ class PageTables {
     const State& state() const { return state_; }
     void restore(const State& state) { state_ = state; }
 
-    // For a new window: makes the root.
+    // Makes the root. For a new window.
     void create();
     std::uint64_t root() const;  // guest-physical
 
@@ -41,11 +41,12 @@ class PageTables {
     // allow. Returns false when the window has no room for another table; nothing was granted then.
     [[nodiscard]] bool grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                              Access access = Access::user);
-    // The most tables that takes, and for how many there is room; granting several ranges or none asks that first.
+    // The most tables that grant() takes, and how many there is room for. A caller that grants several ranges, all or
+    // none, asks before.
     std::uint64_t tables_to_grant(GuestAddr address, std::uint64_t physical, std::size_t size, Protection rights,
                                   Access access = Access::user) const;
     std::uint64_t tables_left() const;
-    // Does an entry in the range allow to write? Else the tables alone keep a guest from it.
+    // Does an entry in the range allow writing? If not, the tables keep the guest from it.
     bool any_writable(GuestAddr address, std::size_t size) const;
     // Leaves the pages of the range no more rights than these. For the tables of an image, on which no VM runs yet, and
     // for pages whose mapping on the host has just been replaced. Returns false when the window has no room for another

@@ -27,7 +27,7 @@ struct FileExtent {
     bool operator==(const FileExtent&) const = default;
 };
 
-// Guest addresses [begin, end), which are at `offset` of guest-physical memory and on.
+// Guest addresses [begin, end), which are in guest-physical memory from `offset` on.
 struct PlacedRange {
     GuestAddr begin = 0, end = 0;
     std::uint64_t offset = 0;
@@ -35,7 +35,7 @@ struct PlacedRange {
     bool operator==(const PlacedRange&) const = default;
 };
 
-// Sorts ranges and makes one of those for which joins(one, the next).
+// Sorts ranges, and merges two neighbours when joins(first, second).
 template <typename Range, typename Joins>
 void join_ranges(std::vector<Range>& ranges, Joins joins) {
     if (ranges.empty()) return;

@@ -1,5 +1,6 @@
-// The mapping list of a guest: which addresses exist, with which protection. What /proc/self/maps shows.
-// A plain value: copied into snapshots and back.
+// The mapping list of a guest: which addresses exist, with which protection. It is what /proc/self/maps shows.
+//
+// A plain value, copied into snapshots and back. Thread safety: one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,7 @@ struct Region {
     GuestAddr begin = 0, end = 0;  // [begin, end), page aligned
     Protection protection;
     std::string name;                        // "[stack]", a file's path, or empty
-    std::shared_ptr<const FileCopy> file{};  // what is not written shows this, not zero; null: there is none
+    std::shared_ptr<const FileCopy> file{};  // what pages show until they are written; null: zero
 
     bool operator==(const Region&) const = default;
 };
@@ -30,7 +31,7 @@ class Regions {
     void erase(GuestAddr begin, GuestAddr end);
     void protect(GuestAddr begin, GuestAddr end, Protection protection);
 
-    // The region that contains `address`.
+    // The region that contains `address`; null when there is none.
     const Region* find(GuestAddr address) const;
     // Is every byte of [begin, end) mapped?
     bool covered(GuestAddr begin, GuestAddr end) const;

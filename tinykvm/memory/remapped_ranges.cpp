@@ -10,10 +10,10 @@ namespace tinykvm {
 
 namespace {
 
-// Each may be two mappings of the host more.
+// The most ranges of one VM. Each may add two mappings of the host.
 constexpr std::size_t most = 512;
 
-// In all VMs together: without any mappings left the process we live in cannot go on.
+// Ranges of all VMs together, because a process that has no mappings left cannot go on.
 std::atomic<std::size_t> ranges_in_process{0};
 
 // How many mappings a process may have (Documentation/admin-guide/sysctl/vm.rst).
@@ -35,7 +35,7 @@ void RemappedRanges::add(GuestAddr begin, GuestAddr end) {
     else
         ranges_.push_back({begin, end});
     if (ranges_.size() >= merge_at_) {
-        // A request that maps and unmaps all the time: keep the list as short as the memory it is about.
+        // A request may map and unmap the same memory all the time. Joining keeps the list as short as that memory is.
         join_touching(ranges_);
         merge_at_ = std::clamp<std::size_t>(2 * ranges_.size(), 64, most);
     }

@@ -19,8 +19,8 @@ class RemappedRanges {
 
     void add(GuestAddr begin, GuestAddr end);
     void clear();
-    // More than a request may have, or more than all VMs of the process together. The first depends on nothing but what
-    // was added since clear().
+    // Are there more than a request may have, or than all VMs of the process may have together? The first depends on
+    // nothing but what was added since clear().
     bool are_too_many() const;
     // In order, those that touch as one.
     std::vector<GuestRange> joined() const;
@@ -29,7 +29,7 @@ class RemappedRanges {
     void count();
 
     std::vector<GuestRange> ranges_;
-    std::size_t counted_ = 0;    // of these, as far as the process knows
+    std::size_t counted_ = 0;    // how many of these are in the count of the process
     std::size_t merge_at_ = 64;  // the length at which they are joined
 };
 

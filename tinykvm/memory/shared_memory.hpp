@@ -1,6 +1,6 @@
 // Memory that all VMs of a program see: the one it boots in and all its forks. Zero at first, never reset.
 //
-// Thread safety: the object is immutable; what is in the memory changes under everybody's eyes.
+// Thread safety: the object is immutable; the memory may be written by any VM of the program at any time.
 #pragma once
 
 #include <cstddef>

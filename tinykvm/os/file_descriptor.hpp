@@ -1,4 +1,6 @@
-// The one owner of a host file descriptor. Move-only; closes it.
+// The one owner of a descriptor of the host: closes it. Move-only.
+//
+// Thread safety: one thread at a time.
 #pragma once
 
 #include <unistd.h>
@@ -22,7 +24,7 @@ class FileDescriptor {
     }
 
     int get() const { return fd_; }
-    // Gives it up without closing it.
+    // Hands the descriptor over to the caller, who closes it.
     int release() { return std::exchange(fd_, -1); }
     explicit operator bool() const { return fd_ >= 0; }
 

@@ -1,4 +1,6 @@
-// The one owner of a range of host addresses made by mmap. Move-only; unmaps it.
+// The one owner of a range of host addresses made by mmap: unmaps it. Move-only.
+//
+// Thread safety: one thread at a time.
 #pragma once
 
 #include <sys/mman.h>
@@ -13,7 +15,7 @@ class Mapping {
     Mapping() = default;
     // Throws MachineError("what: reason").
     Mapping(const char* what, std::size_t size, int protection, int flags, int fd = -1, off_t offset = 0);
-    // What is there already.
+    // Takes over a range that is mapped already.
     Mapping(std::byte* begin, std::size_t size) : begin_(begin), size_(size) {}
     ~Mapping() { reset(); }
     Mapping(Mapping&& other) noexcept
@@ -27,7 +29,7 @@ class Mapping {
         return *this;
     }
 
-    // Gives `front` bytes at the beginning back, and what comes after the `size` bytes that follow them.
+    // Keeps `size` bytes and unmaps the rest: `front` bytes before them, and all that comes after them.
     void trim(std::size_t front, std::size_t size);
 
     std::byte* data() const { return begin_; }

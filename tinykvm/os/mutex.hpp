@@ -16,9 +16,9 @@
 #define TINYKVM_THREAD_ATTRIBUTE(attribute)
 #endif
 
-// Of a member: it is read and written only by a thread that holds the mutex.
+// For a member: only a thread that holds the mutex reads and writes it.
 #define TINYKVM_GUARDED_BY(mutex) TINYKVM_THREAD_ATTRIBUTE(guarded_by(mutex))
-// Of a function, what its caller holds and what it must not hold, and what the function takes or gives back.
+// For a function: what its caller holds, what its caller must not hold, and what the function locks or unlocks.
 #define TINYKVM_REQUIRES(...) TINYKVM_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define TINYKVM_EXCLUDES(...) TINYKVM_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 #define TINYKVM_ACQUIRE(...) TINYKVM_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))

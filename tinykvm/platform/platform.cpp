@@ -70,7 +70,7 @@ CpuidEntry* find(std::vector<CpuidEntry>& table, std::uint32_t function, std::ui
     return nullptr;
 }
 
-CpuidEntry& at(std::vector<CpuidEntry>& table, std::uint32_t function, std::uint32_t index) {
+CpuidEntry& find_or_add(std::vector<CpuidEntry>& table, std::uint32_t function, std::uint32_t index) {
     if (CpuidEntry* entry = find(table, function, index)) return *entry;
     CpuidEntry entry;
     entry.function = function;
@@ -79,22 +79,22 @@ CpuidEntry& at(std::vector<CpuidEntry>& table, std::uint32_t function, std::uint
     return table.emplace_back(entry);
 }
 
-// Programs ask for each leaf there is when they start, and each time leaves the guest. So the last one is the last that
-// says something.
+// Programs read all leaves when they start, and each CPUID instruction leaves the guest. So the table ends with the
+// last leaf that says something.
 void drop_empty_leaves(std::vector<CpuidEntry>& table) {
     for (const std::uint32_t base : {0u, 0x80000000u}) {
         const auto in_range = [base](const CpuidEntry& e) { return (e.function & 0xF0000000) == base; };
         std::uint32_t last = base;
         for (const CpuidEntry& e : table)
             if (in_range(e) && (e.eax | e.ebx | e.ecx | e.edx)) last = std::max(last, e.function);
-        at(table, base, 0).eax = last;
+        find_or_add(table, base, 0).eax = last;
         std::erase_if(table, [&](const CpuidEntry& e) { return in_range(e) && e.function > last; });
     }
 }
 
-// Leaf 2 of today's CPUs says "see leaf 4", which glibc then reads from its beginning for each number it wants to know.
-// It looks no further for a cache that leaf 2 describes itself, as some can be in one byte (Intel SDM volume 2A, table
-// 3-12). What leaf 2 said is said after it.
+// Saves exits when programs start. Leaf 2 of today's CPUs says "see leaf 4", and glibc then reads leaf 4 from its
+// beginning for each number it wants to know. It does not when leaf 2 describes that cache itself, which it can with
+// one byte for some (Intel SDM volume 2A, table 3-12). So leaf 2 gets those bytes, followed by what it said before.
 void describe_caches(std::vector<CpuidEntry>& table) {
     struct Cache {
         std::uint8_t descriptor;
@@ -103,7 +103,7 @@ void describe_caches(std::vector<CpuidEntry>& table) {
     constexpr Cache known[] = {{0x30, 0x22, 8, 64}, {0x2C, 0x21, 8, 64}, {0x21, 0x43, 8, 512}};
     constexpr std::uint8_t see_leaf_4 = 0xFF;
     CpuidEntry* leaf = find(table, 2, 0);
-    if (!leaf || (leaf->eax & 0xFF) != 1) return;  // how often to ask for it
+    if (!leaf || (leaf->eax & 0xFF) != 1) return;  // not to be read just once
     std::uint32_t* const words[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
     std::vector<std::uint8_t> said, bytes;
     for (const std::uint32_t* word : words)
@@ -121,12 +121,12 @@ void describe_caches(std::vector<CpuidEntry>& table) {
     for (std::uint32_t* word : words) {
         *word = word == &leaf->eax ? 1 : 0;
         for (int shift = word == &leaf->eax ? 8 : 0; shift < 32 && next != bytes.end(); shift += 8)
-            if (shift < 24 || *next < 0x80)  // bit 31: nothing in this register counts
+            if (shift < 24 || *next < 0x80)  // with bit 31 set the CPU would say that the register is not valid
                 *word |= std::uint32_t{*next++} << shift;
     }
 }
 
-// A VM that runs one test after the other.
+// A VM that runs one test after another.
 class TestGuest {
   public:
     TestGuest(const kvm::System& system, const Platform& platform)
@@ -187,7 +187,7 @@ const CpuidEntry* Platform::leaf(std::uint32_t function, std::uint32_t index) co
 }
 
 // The vector state guests get: what KVM offers; where it offers none, what the host's user mode has. AMX is left
-// out, because it needs a permission of its own, and protection keys, which need the kernel of a guest.
+// out, because it needs a permission of its own, and so are protection keys, which need a kernel in the guest.
 void Platform::choose_vector_state(const kvm::System&) {
     constexpr std::uint64_t usable = 0xE7;  // x87, SSE, AVX, AVX-512
     const CpuidEntry host1 = host_cpuid(1, 0);
@@ -202,17 +202,17 @@ void Platform::choose_vector_state(const kvm::System&) {
     for (unsigned component = 2; component < 8; ++component) {
         if (!(xcr0_ >> component & 1)) continue;
         CpuidEntry part = host_cpuid(0xD, component);
-        at(cpuid_, 0xD, component) = part;
-        at(cpuid_, 0xD, component).flags = CpuidEntry::index_is_significant;
+        find_or_add(cpuid_, 0xD, component) = part;
+        find_or_add(cpuid_, 0xD, component).flags = CpuidEntry::index_is_significant;
         size = std::max(size, part.ebx + part.eax);
     }
     vector_state_size_ = size;
-    CpuidEntry& main = at(cpuid_, 0xD, 0);
+    CpuidEntry& main = find_or_add(cpuid_, 0xD, 0);
     main.eax = static_cast<std::uint32_t>(xcr0_);
     main.ebx = main.ecx = size;
     main.edx = 0;
     main.flags = CpuidEntry::index_is_significant;
-    CpuidEntry& extended = at(cpuid_, 0xD, 1);
+    CpuidEntry& extended = find_or_add(cpuid_, 0xD, 1);
     extended = host_cpuid(0xD, 1);
     extended.flags = CpuidEntry::index_is_significant;
     extended.eax &= 7;  // XSAVEOPT, XSAVEC, XGETBV 1; XSAVES is for kernels
@@ -226,7 +226,7 @@ void Platform::choose_vector_state(const kvm::System&) {
 }
 
 void Platform::finish_cpuid() {
-    CpuidEntry& one = at(cpuid_, 1, 0);  // valid until the table grows
+    CpuidEntry& one = find_or_add(cpuid_, 1, 0);  // valid until the table grows
     hwcap_ = one.edx;
     constexpr std::uint32_t xsave = 1u << 26, osxsave = 1u << 27;
     one.ecx = xcr0_ ? one.ecx | xsave | osxsave : one.ecx & ~(xsave | osxsave);
@@ -258,7 +258,7 @@ Platform::Platform(const kvm::System& system)
     for (const InstructionTest& test : instruction_tests) {
         CpuidEntry host = host_cpuid(test.function, test.index);
         if (has(&host, test) && (test.vector_state & ~xcr0_) == 0)
-            at(cpuid_, test.function, test.index).*test.reg |= 1u << test.bit;
+            find_or_add(cpuid_, test.function, test.index).*test.reg |= 1u << test.bit;
     }
     finish_cpuid();
     std::optional<TestGuest> guest;
@@ -300,7 +300,7 @@ void Platform::prepare(kvm::Vcpu& vcpu, std::uint64_t page_table_root) const {
 }
 
 const Platform& Platform::instance() {
-    // Never destroyed: guests may still run while the process exits.
+    // It is never destroyed, because guests may still run while the process exits.
     static Mutex mutex;
     static const Platform* platform TINYKVM_GUARDED_BY(mutex) = nullptr;
     const MutexLock lock(mutex);

@@ -23,14 +23,14 @@ class Platform {
   public:
     // Runs the tests. Throws MachineError.
     explicit Platform(const kvm::System& system);
-    // The one of this process, made at the first use that succeeds. Throws like the constructor.
+    // The single instance of this process, made at the first use that succeeds. Throws like the constructor.
     static const Platform& instance();
 
     // True: SYSCALL enters LSTAR at CPL0, as on hardware. False: it stays at CPL3.
     bool syscall_at_cpl0() const { return syscall_at_cpl0_; }
-    // RDTSC in a guest gives what it gives here; the vDSO can tell the time.
+    // True when RDTSC gives the same in guests as on the host, so that the vDSO can tell the time.
     bool guest_has_host_tsc() const { return guest_has_host_tsc_; }
-    // What guests see of CPUID, and the vector state that goes with it. 0: no XSAVE.
+    // What guests see of CPUID, and the vector state that goes with it. xcr0() is 0 when there is no XSAVE.
     const std::vector<kvm::CpuidEntry>& cpuid() const { return cpuid_; }
     std::uint64_t xcr0() const { return xcr0_; }
     std::size_t vector_state_size() const { return vector_state_size_; }  // XSAVE image, standard format

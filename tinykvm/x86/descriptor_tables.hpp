@@ -21,13 +21,13 @@ inline constexpr std::uint64_t user_flags = 0x244DD5;
 inline constexpr std::uint64_t initial_flags = 0x202;
 constexpr std::uint64_t sanitize_flags(std::uint64_t flags) { return (flags & user_flags) | initial_flags; }
 
-// Fills the pages of the system block that `base` (host address of its first byte) holds, for SYSCALL landing at
-// CPL0 or staying at CPL3.
+// Fills the pages of the system block whose first byte is at `base` on the host, except those other files own: clock
+// page, vDSO, mailbox, vector registers and page tables.
 void write_system_pages(std::byte* base);
 
-// User-mode state on these tables: everything but the general registers.
+// The system registers for user mode on these tables, made from those of a new vCPU.
 kvm::SystemRegisters user_mode(kvm::SystemRegisters initial, std::uint64_t page_table_root, std::uint64_t extra_cr4);
-// Puts the user's code and stack segments back (after an entry at CPL0).
+// Sets code and stack segment to those of user mode, after an entry at CPL0.
 void enter_user_segments(kvm::SystemRegisters& registers);
 inline bool in_user_mode(const kvm::SystemRegisters& registers) { return (registers.cs.selector & 3) == 3; }
 
@@ -47,12 +47,17 @@ inline constexpr std::uint64_t doorbell_host_call = DOORBELL_HOST_CALL, doorbell
                                doorbell_leave = DOORBELL_LEAVE;
 inline constexpr std::uint32_t host_call_returned = HOST_CALL_RETURNED;
 
-// Guest addresses of the shim's entry points.
+// Guest addresses of entry points in shim.S.
+
+// What LSTAR is set to; `at_cpl0` as Platform::syscall_at_cpl0().
 GuestAddr syscall_entry(bool at_cpl0);
+// Loads the vector registers of the snapshot and calls the function in R11.
 GuestAddr call_entry();
+// Waits for a call in the mailbox; `with_vectors`: loads the vector registers of the snapshot before.
 GuestAddr wait_entry(bool with_vectors);
+// Where a function that the host calls returns to.
 GuestAddr return_entry();
-// Where a guest stands that has left with a host call; it goes on at R11.
+// The instruction pointer of a guest that has left with a host call; the guest goes on at the address in R11.
 GuestAddr host_call_end();
 
 }  // namespace tinykvm::x86

@@ -4,7 +4,7 @@
 // The guest can write anything there at any time, so nothing that is read here is believed: phases only say when to
 // look, and a posted call is copied before it is checked, like one that comes with an exit.
 //
-// Thread safety: every access is atomic; what the phases mean orders them.
+// Thread safety: every access is atomic; the phases say which side may write the other words.
 #pragma once
 
 #include <array>
@@ -36,30 +36,32 @@ class Mailbox {
     // Borrows the page.
     explicit Mailbox(std::byte* page) : page_(reinterpret_cast<Page*>(page)) {}
 
-    // Sequentially consistent: the host stops listening before it looks at the phase, the guest posts before it looks.
+    // Sequentially consistent, because the host stops listening before it looks at the phase, and the guest posts
+    // before it looks whether the host listens.
     Phase phase() const { return static_cast<Phase>(atomic(page_->phase).load()); }
     void set_phase(Phase phase) { atomic(page_->phase).store(static_cast<std::uint32_t>(phase)); }
     bool change_phase(Phase from, Phase to) {
         auto expected = static_cast<std::uint32_t>(from);
         return atomic(page_->phase).compare_exchange_strong(expected, static_cast<std::uint32_t>(to));
     }
-    // The guest may have written anything in the whole page.
+    // Zeroes the whole page, because the guest may have written anything anywhere in it.
     void clear() { std::memset(static_cast<void*>(page_), 0, page_size); }
+    // Says whether the host looks for posted calls.
     void listen(bool listening) { atomic(page_->listening).store(listening ? 1 : 0); }
 
-    // In ticks of the time-stamp counter.
+    // How long the shim waits for a call, as a value of the time-stamp counter.
     void set_wait_until(std::uint64_t ticks) { put(page_->wait_until, ticks); }
     void set_call(GuestAddr function, const Words& arguments, GuestAddr stack) {
         put(page_->target, function);
         for (std::size_t i = 0; i < arguments.size(); ++i) put(page_->arguments[i], arguments[i]);
         put(page_->stack, stack);
     }
-    // `second` goes where the call's third argument was, which comes back in RDX in any case.
+    // `second` replaces the call's third argument, because the shim loads RDX from there in any case.
     void set_result(std::uint64_t value, std::optional<std::uint64_t> second) {
         put(page_->result, value);
         if (second) put(page_->arguments[2], *second);
     }
-    // Where the guest goes on with the result. (Else the guest has said that itself.)
+    // The address at which the guest goes on with the result. A guest that posted a call has set it itself.
     void set_link(GuestAddr link) { put(page_->link, link); }
     GuestAddr link() const { return get(page_->link); }
     std::uint64_t target() const { return get(page_->target); }

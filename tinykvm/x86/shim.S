@@ -71,9 +71,9 @@ tinykvm_shim_return:
         movl    $HOST_CALL_RETURNED, %eax
         jmp     .Lhost_call
 
-// Where a fork waits for a call without leaving the guest: vector registers first, then look into the mailbox until
-// a call is there, or the result of the host call that the guest stands in, or the time is over. Changes RAX, RDX and
-// R10 while it waits.
+// Where a fork waits for a call without leaving the guest. It loads the vector registers, and then looks into the
+// mailbox until there is a call, or the result of the host call that the guest stands in, or its time to wait is over.
+// It changes RAX, RDX and R10 meanwhile.
         .balign 16
 tinykvm_shim_wait_restored:
         restore_vectors
@@ -114,8 +114,9 @@ tinykvm_shim_wait:
         jmp     *%r11
 
 // How programs call the host: number in EAX, arguments in RDI, RSI, RDX, RCX, R8, R9, the address to go on at in R11;
-// the value comes back in RAX, a second one in RDX, R10 and R11 are lost, no stack is used. Somebody who listens gets
-// the call through the mailbox; else, or when he stops to listen before he has taken it, it is a store to the doorbell.
+// the value comes back in RAX, a second one in RDX, R10 and R11 are lost, no stack is used. While the host listens, it
+// gets the call through the mailbox. When it does not, or stops listening before it has taken the call, the call is a
+// store to the doorbell.
         .org    tinykvm_shim_begin + SHIM_HOST_CALL
 .Lhost_call:
         movabsq $MAILBOX, %r10

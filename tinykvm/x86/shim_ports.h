@@ -7,12 +7,12 @@
 /* Offsets of 4-byte stores in the doorbell page. */
 #define DOORBELL_HOST_CALL 0
 #define DOORBELL_SYSCALL 8
-#define DOORBELL_LEAVE 16 /* nobody called */
+#define DOORBELL_LEAVE 16 /* no call came in time */
 
 /* Where programs call the host (guest-api/kvm_api.h), from the beginning of the shim. */
 #define SHIM_HOST_CALL 0x800
 
-/* The host call of the shim's own: the function that the host called has returned, with RDI and RSI. */
+/* The number of the shim's own host call: the function that the host called has returned RDI and RSI. */
 #define HOST_CALL_RETURNED 0xFFFFFFFF
 
 /* The mailbox (x86/mailbox.hpp): its address, the offsets of its members, and its phases. */
@@ -29,7 +29,7 @@
 #define MAILBOX_WAITING 1 /* the shim waits for a call */
 #define MAILBOX_CALL 2    /* host: run the function at TARGET */
 #define MAILBOX_POSTED 3  /* guest: the host call TARGET */
-#define MAILBOX_TAKEN 4   /* host: being handled */
+#define MAILBOX_TAKEN 4   /* host: it is being handled */
 #define MAILBOX_REPLY 5   /* host: RESULT is there */
 #define MAILBOX_LEAVE 6   /* host: leave the guest; from a host call with that call */
 #define MAILBOX_ASLEEP 7  /* guest: the time to wait is over, leaving */

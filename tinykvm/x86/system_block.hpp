@@ -1,4 +1,4 @@
-// Which pages of the system block a guest's page tables show, and to whom (layout.hpp says what is on them).
+// Which pages of the system block are in a guest's page tables, with which rights (layout.hpp says what is on them).
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace tinykvm::x86 {
 
-// For whom a page table entry is.
+// Which mode of the CPU may use a page: the U/S bit of its entry (Intel SDM volume 3, 4.6).
 enum class Access { user, supervisor };
 
 struct SystemPages {

@@ -26,9 +26,9 @@ struct EntryHead {
 };
 constexpr std::size_t head_size = 19;  // up to the name
 
-// Positions in a listing are what the host's file system calls them, so a description needs no more than a
-// number. After the host's entries come those that exist only in the guest, counted from here; the host's
-// own positions are never that large.
+// Positions in a listing are those of the host's file system, so an open file needs to remember only a number. After
+// the host's entries come those that exist in the guest only, counted from here; positions of the host are never that
+// large.
 constexpr std::uint64_t made_up_begin = std::uint64_t{1} << 63;
 
 std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8_t type, std::uint64_t next) {
@@ -61,7 +61,7 @@ std::size_t keep_visible(int directory, const Children& others, std::uint64_t& p
         std::memcpy(&head, entries.data() + at, head_size);
         position = head.next & ~made_up_begin;
         const char* name = reinterpret_cast<const char*>(entries.data() + at + head_size);
-        // A mount point can also be a file, but then nothing is told of it but its name.
+        // A mount point can also be a file, but of a file the list shows nothing but its name.
         const bool may_be_mount = head.type == DT_DIR || head.type == DT_UNKNOWN;
         const bool is_dots = std::string_view(name) == "." || std::string_view(name) == "..";
         if (is_dots || (!among(others, name) && !(may_be_mount && is_mount_of_kernel(directory, name)))) {

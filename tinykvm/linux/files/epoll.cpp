@@ -1,5 +1,5 @@
-// epoll: sets of descriptors that are waited for together. What is registered goes with its descriptor, also when
-// another one refers to the same file.
+// epoll: sets of descriptors that are waited for together. A registration ends when its descriptor is closed, even when
+// another descriptor refers to the same file.
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -14,7 +14,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// What is reported of a registered file, if it is open; 0: nothing.
+// The events to report of a registered file; 0 when there are none or its descriptor is closed.
 std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
     const OpenFile* file = call.state.files.find(entry);
     if (!file || entry.disabled) return 0;

@@ -10,12 +10,12 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// How often to look again while another process holds the lock.
+// How long to wait before the lock is tried again while another process holds it.
 constexpr auto pause = std::chrono::milliseconds(2);
 
 // Returns the host's descriptor that holds this description's locks; -1 when the file cannot be opened once more.
 int lock_handle(SyscallContext& call, OpenFile& file) {
-    // With more than one reference it is also the snapshot's or another fork's, and not to be changed here.
+    // With more than one reference it also belongs to the snapshot or another fork, and must not be changed here.
     if (file.locks && file.locks.use_count() == 1) return file.locks->fd();
     const GuestFileSystem& paths = *call.state.file_system;
     const GuestFileSystem::Location found = paths.resolve(call.state, "/", file.path, GuestFileSystem::Last::keep_link);
@@ -31,8 +31,8 @@ int lock_handle(SyscallContext& call, OpenFile& file) {
     return fd;
 }
 
-// `attempt` returns 0 or -1 with errno; EAGAIN is tried again until the deadline when the guest wants to
-// wait.
+// `attempt` returns 0, or -1 with errno set. When the lock is taken and the guest wants to wait, its thread is parked
+// and tries again later.
 template <typename Attempt>
 std::int64_t acquire(SyscallContext& call, bool waits, Attempt attempt) {
     if (attempt() == 0) return 0;

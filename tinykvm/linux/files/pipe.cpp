@@ -21,7 +21,7 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-constexpr std::size_t atomic_size = 4096;  // PIPE_BUF: so little is written at once or not at all
+constexpr std::size_t atomic_size = 4096;  // PIPE_BUF: writes up to this size are done whole or not at all
 
 bool may_wait(const OpenFile& file, int flags) { return !file.non_blocking() && !(flags & MSG_DONTWAIT); }
 
@@ -79,7 +79,7 @@ std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, i
 }
 
 std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
-    // A write that waits for room has put some of its bytes in already.
+    // A write that has waited for room may have put some of its bytes in before.
     const std::uint64_t before = call.parked_with ? call.parked_with->done : 0;
     const std::uint64_t total = total_size(ranges);
     if (total == 0) return 0;

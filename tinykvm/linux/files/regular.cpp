@@ -32,8 +32,7 @@ std::int64_t write_host(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     };
     const std::int64_t result = drain_guest(call, ranges, [&](std::span<const std::byte> piece) -> std::int64_t {
         // The descriptor that forks share must not be in append mode on the host; `appending` is one that is.
-        // (RWF_APPEND would do, but overlay file systems ignore it.) Where there is none, the end of the file is where
-        // it is now.
+        // (RWF_APPEND would do, but overlay file systems ignore it.) Without one, the present size counts as the end.
         ssize_t put = 0;
         if (append && file.appending) {
             put = ::write(file.appending->fd(), piece.data(), piece.size());

@@ -1,5 +1,5 @@
-// Pairs of sockets, with which event loops wake themselves, as Python's asyncio does. Each of the two is connected, has
-// no name, and reads from one pipe and writes to another.
+// Pairs of connected sockets, with which event loops such as Python's asyncio wake themselves. Each socket has no name,
+// reads from one pipe and writes to another.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>

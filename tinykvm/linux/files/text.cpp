@@ -1,4 +1,4 @@
-// Texts that were made when they were opened, as /proc/self/maps.
+// Files whose text was made when they were opened, such as /proc/self/maps.
 #include <algorithm>
 #include <cstring>
 

@@ -1,6 +1,6 @@
 /* The clock page: how a guest tells the time without leaving. Written by the host (ClockPage in
- * ../clock.hpp), read by the vDSO in every guest, at a fixed guest address. A page of zeros is a valid page:
- * "ask with a system call".
+ * ../guest_clock.hpp), read by the vDSO in every guest, at a fixed guest address. A page of zeros is valid: it means
+ * "make a system call".
  *
  * Readers: take `sequence`; if odd, or different after reading, try again. Then
  *     monotonic clock = monotonic + ((rdtsc - tsc) * multiplier >> 32)

@@ -1,4 +1,4 @@
-// The vDSO as bytes of this library. VDSO_FILE is given by the build.
+// Embeds the vDSO in this library. The build defines VDSO_FILE.
     .section .rodata
     .balign 4096
     .global tinykvm_vdso_begin

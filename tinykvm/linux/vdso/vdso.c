@@ -1,6 +1,6 @@
-/* The shared object every guest finds at AT_SYSINFO_EHDR: the functions of Linux' vDSO, reading the clock
- * page. Position independent, without data, without relocations, without vector instructions. What it cannot
- * answer it asks the system. */
+/* The shared object every guest finds at AT_SYSINFO_EHDR: the functions of Linux' vDSO, which read the clock page.
+ * Position independent, without data, without relocations, without vector instructions. What it cannot answer becomes a
+ * system call. */
 #include "clock_page.h"
 
 #define EXPORT __attribute__((visibility("default"), used))
@@ -41,14 +41,14 @@ static inline long system_call(long number, long first, long second) {
     return result;
 }
 
-/* Not before what comes before it in the program. */
+/* Reads the time-stamp counter. LFENCE keeps it from being read before earlier instructions are done. */
 static inline uint64_t ticks(void) {
     uint32_t low, high;
     __asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high)::"memory");
     return (uint64_t)high << 32 | low;
 }
 
-/* 1 and the time in nanoseconds, or 0: ask the system. */
+/* Returns 1 and the time in nanoseconds, or 0 when a system call is needed. */
 static inline int read_clock(long clock, uint64_t* nanoseconds) {
     const volatile struct tinykvm_clock_page* page =
         (const volatile struct tinykvm_clock_page*)TINYKVM_CLOCK_PAGE_ADDRESS;
