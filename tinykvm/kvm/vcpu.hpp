@@ -91,14 +91,14 @@ class Vcpu {
     std::vector<std::byte> vector_state() const;
     void save_vector_state(std::span<std::byte> image) const;
     // False when the image is not valid; nothing has changed then.
-    bool set_vector_state(std::span<const std::byte> image);
+    [[nodiscard]] bool set_vector_state(std::span<const std::byte> image);
     void set_xcr0(std::uint64_t value);
     struct Msr {
         std::uint32_t index;
         std::uint64_t value;
     };
     // False when KVM refuses one of them.
-    bool set_msrs(std::initializer_list<Msr> msrs);
+    [[nodiscard]] bool set_msrs(std::initializer_list<Msr> msrs);
     // Lets the guest read the TSC of the host. False when this KVM cannot do that.
     bool follow_host_tsc();
     // After an interruption: has the guest caused an exception that the next run() delivers first?
@@ -119,7 +119,7 @@ class Vcpu {
     // Uses up room for `pages` entries: makes KVM write that often to the page at the guest-physical address `scratch`,
     // which must be in a slot and of no other use. Costs 0.1 us an entry. The entries have to be collected like others.
     // False when this KVM cannot do that.
-    bool take_ring_room(std::size_t pages, std::uint64_t scratch);
+    [[nodiscard]] bool take_ring_room(std::size_t pages, std::uint64_t scratch);
 
     std::uint64_t ioctls() const { return ioctls_; }
 

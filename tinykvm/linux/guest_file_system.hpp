@@ -94,7 +94,7 @@ class GuestFileSystem {
     // Opens what a location denotes, below its rule's root and without following links. Returns a descriptor of the
     // host, which the caller closes, or a negative errno. `flags` as open(2); O_CLOEXEC, O_NONBLOCK and O_NOCTTY are
     // added.
-    int open(const Location& location, int flags, unsigned mode = 0) const;
+    [[nodiscard]] int open(const Location& location, int flags, unsigned mode = 0) const;
     // Opens the directory that holds a location, with O_PATH; and the location's name in it.
     struct Parent {
         FileDescriptor handle;

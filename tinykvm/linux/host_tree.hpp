@@ -19,10 +19,10 @@ namespace tinykvm::linux_abi {
 // Opens `path`, relative to `directory`, with components that are neither empty nor ".."; "." is the
 // directory. Returns a descriptor of the host, which the caller closes, or a negative errno; -EXDEV when the way leads
 // into a file system of the kernel. `flags` as open(2); O_CLOEXEC is added.
-int open_below(int directory, std::string_view path, int flags, unsigned mode = 0);
+[[nodiscard]] int open_below(int directory, std::string_view path, int flags, unsigned mode = 0);
 
 // The same from the root of the host, for paths that the operator has configured. `path` is absolute and free of links.
-int open_on_host(std::string_view path, int flags);
+[[nodiscard]] int open_on_host(std::string_view path, int flags);
 
 // Is what this descriptor of the host refers to on a file system of the kernel?
 bool is_of_kernel(int fd);

@@ -30,6 +30,6 @@ inline GuestFileSystem::Location look_up(const SyscallContext& call, const PathA
 
 // Refuses a change of what the path names, without a host call, where no writable rule can cover it; the refusal is
 // logged. Returns 0, -ENOENT or -EROFS.
-int refuse_change(const SyscallContext& call, const PathAt& at);
+[[nodiscard]] int refuse_change(const SyscallContext& call, const PathAt& at);
 
 }  // namespace tinykvm::linux_abi

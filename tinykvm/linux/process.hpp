@@ -72,7 +72,7 @@ class Process {
     // The time when another thread will want to run; nullopt when none will before this one does something.
     std::optional<Clock::time_point> others_ready_at() const;
     // Makes a thread the one that runs and ends its wait. Returns false when there is no thread of that id.
-    bool switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
+    [[nodiscard]] bool switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
 
     // Delivers a fault to the handler of the running thread, or says that it is killed by it.
     Outcome fault(const Fault& fault, Registers& registers, VectorState& vectors);

@@ -38,7 +38,7 @@ SignalSet deliverable_set(const ProcessState& state, const ThreadState& thread);
 
 // rt_sigreturn: restores what is in the frame at the stack pointer. False when the frame is not valid; nothing has
 // changed then.
-bool return_from_handler(SyscallContext& call);
+[[nodiscard]] bool return_from_handler(SyscallContext& call);
 
 // Does the program run on its alternate stack?
 bool on_alternate_stack(const ProcessState& state, std::uint64_t stack_pointer);

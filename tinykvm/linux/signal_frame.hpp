@@ -18,11 +18,12 @@ struct FaultContext {
 
 // Writes the frame and sets the registers to the beginning of the handler. rt_sigreturn restores `saved_mask`. False
 // when the stack has no room; registers are unchanged then.
-bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSignal& pending,
-                       const SignalAction& action, SignalSet saved_mask, const FaultContext& fault,
-                       Registers& registers, VectorState& vectors);
+[[nodiscard]] bool push_signal_frame(GuestMemory& memory, ProcessState& state, const PendingSignal& pending,
+                                     const SignalAction& action, SignalSet saved_mask, const FaultContext& fault,
+                                     Registers& registers, VectorState& vectors);
 
 // Restores what is in the frame at the stack pointer. False when it is not valid; nothing has changed then.
-bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& registers, VectorState& vectors);
+[[nodiscard]] bool pop_signal_frame(GuestMemory& memory, ProcessState& state, Registers& registers,
+                                    VectorState& vectors);
 
 }  // namespace tinykvm::linux_abi

@@ -95,7 +95,7 @@ struct TimeSpec {
     std::int64_t seconds = 0, nanoseconds = 0;
 };
 // Reads and checks the one at `address`. Returns 0, -EFAULT or -EINVAL.
-int read_timespec(const SyscallContext& call, GuestAddr address, TimeSpec& time);
+[[nodiscard]] int read_timespec(const SyscallContext& call, GuestAddr address, TimeSpec& time);
 // The moment that comes after `time`, counted from now. Saturates.
 Clock::time_point time_from_now(const TimeSpec& time);
 

@@ -32,7 +32,8 @@ struct IoVector {
 std::uint64_t total_size(std::span<const IoVector> ranges);
 // Copies and checks the vector: at most max_vectors entries, together at most max_transfer (the rest is cut off).
 // Returns 0, -EFAULT or -EINVAL.
-int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count, std::vector<IoVector>& ranges);
+[[nodiscard]] int read_vectors(const SyscallContext& call, GuestAddr address, std::uint64_t count,
+                               std::vector<IoVector>& ranges);
 
 std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, const Producer& produce);
 std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges, const Consumer& consume);

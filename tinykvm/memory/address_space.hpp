@@ -77,21 +77,21 @@ class AddressSpace {
     enum class Refusal : std::uint8_t { none, address_space, mappings };
     Refusal take_refusal() { return std::exchange(refusal_, Refusal::none); }
 
-    int map(GuestRange range, Protection protection, std::string name);
+    [[nodiscard]] int map(GuestRange range, Protection protection, std::string name);
     // Lets the pages of `range`, which has just been mapped, show the file from `offset` on.
     void show_file(GuestRange range, Protection protection, std::string name, std::shared_ptr<const FileCopy> file,
                    std::uint64_t offset);
-    int unmap(GuestRange range);
+    [[nodiscard]] int unmap(GuestRange range);
     // Returns 0 when nothing but lack of address space can make protect() fail.
-    int check_protect(GuestRange range);
+    [[nodiscard]] int check_protect(GuestRange range);
     // Requires that check_protect() has returned 0.
-    int protect(GuestRange range, Protection protection);
+    [[nodiscard]] int protect(GuestRange range, Protection protection);
     // Returns 0 when pages may be discarded there.
-    int check_discard(GuestRange range) const;
+    [[nodiscard]] int check_discard(GuestRange range) const;
     // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.
-    bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
+    [[nodiscard]] bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
     // False when there is no room.
-    bool share(std::shared_ptr<const SharedMemory> memory);
+    [[nodiscard]] bool share(std::shared_ptr<const SharedMemory> memory);
 
     // Lets write(host address) write to `range`, which has this protection for the guest.
     template <typename Write>

@@ -68,7 +68,7 @@ class HugeBlocks {
     void split(Blocks::iterator block);
     void zero(const Blocks::value_type& block, std::uint64_t offset, std::size_t size);
     void protect(std::uint64_t block, int protection);
-    int take(std::uint64_t offset, std::size_t size);
+    [[nodiscard]] int take(std::uint64_t offset, std::size_t size);
 
     std::byte* window_;
     HugePages wanted_;

@@ -18,7 +18,7 @@ short reader_readiness(const Pipe& pipe);
 short writer_readiness(const Pipe& pipe);
 
 // Can two files be opened, and their descriptors be written to `address`? Returns 0, -EFAULT or -EMFILE.
-int check_room_for_pair(const SyscallContext& call, GuestAddr address);
+[[nodiscard]] int check_room_for_pair(const SyscallContext& call, GuestAddr address);
 // Opens both; there must be room. Writes their descriptors to `address`.
 std::int64_t open_pair(SyscallContext& call, OpenFile first, OpenFile second, bool close_on_exec, GuestAddr address);
 
