@@ -25,6 +25,8 @@ Stop Fork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     return guest_->resume(result, calls, deadline);
 }
 
+Stop Fork::go_on(HostCalls& calls, Deadline deadline) { return guest_->go_on(calls, deadline); }
+
 bool Fork::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
     return guest_->mailbox().prepare_wait(awaits, wait);
 }

@@ -46,6 +46,10 @@ class Fork {
     // with `result` as the call's value. Otherwise like call().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
 
+    // Lets the guest go on that stopped with Stop::Reason::needs_input, now that Options::input has something, or
+    // at_entry; or was frozen like that. Otherwise like call().
+    Stop go_on(HostCalls& calls, Deadline deadline);
+
     // --- Calls without entering
     //
     // Entering and leaving a guest is most of what a short call costs. A fork can be entered ahead of its call and

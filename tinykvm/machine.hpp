@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "tinykvm/callable.hpp"
 #include "tinykvm/host_calls.hpp"
@@ -29,7 +30,7 @@ class Machine final : public Callable {
     Machine(Machine&&) noexcept;
     Machine& operator=(Machine&&) noexcept;
 
-    // Runs until the program exits or `calls` (may be null: every host call is then ENOSYS) stops it.
+    // Runs until the program exits, needs input, or `calls` (may be null: every host call is then ENOSYS) stops it.
     // Throws GuestFault, Timeout, Interrupted, OutOfMemory ("max_memory") or what `calls` throws; after that the
     // machine can only be destroyed.
     Stop run(HostCalls* calls, Deadline deadline);
@@ -42,6 +43,11 @@ class Machine final : public Callable {
               Deadline deadline) override;
     // Lets the program go on after that host call, with `result` as its value. Otherwise like run().
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) override;
+    // Of a program that stopped with Stop::Reason::needs_input or at_entry: lets it go on. Otherwise like run().
+    Stop go_on(HostCalls& calls, Deadline deadline) override;
+    // Of a program that stopped with Stop::Reason::at_entry: where argv[0...] are. With Options::argument_room others
+    // can be written there, also in forks.
+    std::vector<GuestAddr> argument_addresses() const;
     // Where requests of such calls can be laid out. Nothing of it gets into the snapshot.
     RequestArea request_area() override;
 
@@ -51,7 +57,8 @@ class Machine final : public Callable {
     // May be called by any thread while another one is in run(), call() or resume(), which soon ends with Interrupted.
     void interrupt() noexcept;
 
-    // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call).
+    // Consumes the machine. The program must stand still in a host call (Stop::Reason::host_call), need input, or have
+    // stopped at its entry point.
     std::shared_ptr<const Snapshot> freeze() &&;
 
   private:

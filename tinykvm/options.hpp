@@ -13,6 +13,8 @@
 
 namespace tinykvm {
 
+class InputSource;
+
 // One entry of the file system a guest sees. Without any entry it sees none.
 struct PathRule {
     std::string virtual_path;  // absolute path in the guest
@@ -28,9 +30,15 @@ struct Options {
     // --- what the program sees ---
     std::string program_name = "program";  // argv[0]
     std::vector<std::string> arguments;    // argv[1...]
+    // With more than 0 each argument has so many bytes of its own on the stack, its zero included, for others to be
+    // written there.
+    std::size_t argument_room = 0;
     std::vector<std::string> environment;  // "KEY=value"
     std::string working_directory = "/";   // absolute guest path
     std::vector<PathRule> allowed_paths;
+
+    // The run stops (Stop::Reason::at_entry) where the program's own code begins: after the dynamic linker, if any.
+    bool stop_at_entry = false;
 
     // --- limits, bytes; counted in whole pages the guest changed or added ---
     std::size_t max_memory = std::size_t{256} << 20;         // while it boots
@@ -71,8 +79,11 @@ struct Options {
     // --- where its output goes ---
     // Called on the thread that runs the guest with what it writes to fd 1 or 2. Null: discarded.
     std::function<void(int fd, std::string_view text)> output;
-    // The guest's fd 0 is the host's; else it reads end of file.
+    // The guest's fd 0 is the host's; else it reads end of file, unless there is `input`.
     bool host_stdin = false;
+    // The guest's fd 0 reads from the source that this returns on the thread that runs the guest. A null source has
+    // nothing yet. Null: see host_stdin.
+    std::function<InputSource*()> input;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
     // Receives one line when something works but is not as configured, and one line a request when one of these limits

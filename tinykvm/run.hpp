@@ -12,9 +12,11 @@ namespace tinykvm {
 // Why a run came to an end without an error.
 struct Stop {
     enum class Reason {
-        host_call,  // HostCalls said stop
-        exited,     // the program ended; exit_status is what it said
-        returned,   // the called function returned (of calls only)
+        host_call,    // HostCalls said stop
+        exited,       // the program ended; exit_status is what it said
+        returned,     // the called function returned (of calls only)
+        at_entry,     // the program's own code begins now (Options::stop_at_entry)
+        needs_input,  // no thread can go on before Options::input has more
     };
     Reason reason = Reason::exited;
     int exit_status = 0;

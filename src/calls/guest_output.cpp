@@ -1,5 +1,7 @@
 #include "src/calls/guest_output.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "src/base/guest_text.hpp"
@@ -14,12 +16,15 @@ thread_local GuestOutput* attached = nullptr;
 
 void GuestOutput::attach(GuestOutput* output) { attached = output; }
 
-void GuestOutput::connect(Options& options, bool log) {
-    options.output = [](int, std::string_view text) {
+void GuestOutput::connect(Options& options, bool log, bool streams) {
+    options.output = [](int fd, std::string_view text) {
         if (attached != nullptr) {
-            attached->write(text);
+            attached->write(fd, text);
         }
     };
+    if (streams) {
+        options.input = []() -> InputSource* { return attached != nullptr ? attached->streams_ : nullptr; };
+    }
     options.warn = [](std::string_view line) {
         if (attached != nullptr) {
             attached->line_(printable(line));
@@ -30,7 +35,15 @@ void GuestOutput::connect(Options& options, bool log) {
     }
 }
 
-void GuestOutput::write(std::string_view text) {
+void GuestOutput::write(int fd, std::string_view text) {
+    if (fd == STDOUT_FILENO && streams_ != nullptr) {
+        streams_->write(text);
+    } else {
+        add_to_log(text);
+    }
+}
+
+void GuestOutput::add_to_log(std::string_view text) {
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
         const std::string_view part = text.substr(0, end);

@@ -1,5 +1,6 @@
-// What guests write to their standard output and what the library says about them, on its way to a log. Forks share the
-// callbacks of their program, so what they get goes to the GuestOutput that is attached to the running thread.
+// What guests write to their standard output and standard error and what the library says about them, on its way to a
+// log, or to the standard streams of a request. Forks share the callbacks of their program, so what they get goes to
+// the GuestOutput that is attached to the running thread.
 //
 // Thread safety: a GuestOutput belongs to the thread it is attached to.
 #pragma once
@@ -8,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/calls/standard_streams.hpp"
 #include "tinykvm/options.hpp"
 
 namespace tinykvm::host {
@@ -20,19 +22,24 @@ class GuestOutput {
     // Where output and log lines of guests on this thread go from now on; null: nowhere.
     static void attach(GuestOutput* output);
     // Makes the callbacks of `options` send to what is attached. `log`: also what the library logs on request.
-    static void connect(Options& options, bool log);
+    // `streams`: standard input and output are those of use().
+    static void connect(Options& options, bool log, bool streams);
 
     void log_output(bool enabled) { log_output_ = enabled; }
+    // Standard input comes from there, and standard output goes there instead of to the log. Borrows it.
+    void use(StandardStreams& streams) { streams_ = &streams; }
     // Ends a line that has no end yet.
     void flush();
     // The last line of the program, for messages about its end.
     const std::string& last_line() const { return last_line_; }
 
   private:
-    void write(std::string_view text);
+    void write(int fd, std::string_view text);
+    void add_to_log(std::string_view text);
     void end_line();
 
     std::function<void(std::string_view)> line_;
+    StandardStreams* streams_ = nullptr;  // null: the program has no input, and all output is for the log
     std::string pending_, last_line_;
     bool log_output_ = false;
 };

@@ -350,9 +350,10 @@ const Command request_command = {
     "Usage: tinykvm request [OPTIONS] PROGRAM [URL]\n"
     "       tinykvm request --config FILE --list\n"
     "\n"
-    "Boots a program of guest-api/kvm_api.h and gives it one request, in the way Varnish does. Prints status,\n"
-    "headers and body of the response like curl -i; what the program logs and why it fails go to standard\n"
-    "error. PROGRAM is a file, or with --config the name of a program there. URL is / unless given.\n"
+    "Boots a program of guest-api/kvm_api.h, or with --set 'protocol=\"stdio\"' any filter, and gives it one\n"
+    "request, in the way Varnish does. Prints status, headers and body of the response like curl -i; what the\n"
+    "program logs and why it fails go to standard error. PROGRAM is a file, or with --config the name of a\n"
+    "program there. URL is / unless given.\n"
     "\n",
     "\n"
     "Exit status: 0 answered; 1 answered with a status of 400 or more; 2 a bad configuration, or no such\n"

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace tinykvm::host {
@@ -26,6 +28,39 @@ std::string read_environment(const json& value, ProgramConfig& config) {
         }
     }
     config.environment = std::move(entries);
+    return {};
+}
+
+std::string read_protocol(const json& value, ProgramConfig& config) {
+    if (value != "callbacks" && value != "stdio") {
+        return "the value is neither";
+    }
+    config.protocol = value == "stdio" ? ProgramConfig::Protocol::stdio : ProgramConfig::Protocol::callbacks;
+    return {};
+}
+
+std::string read_content_type(const json& value, ProgramConfig& config) {
+    config.content_type = value.get<std::string>();
+    const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
+    return std::all_of(config.content_type.begin(), config.content_type.end(), is_printable)
+               ? ""
+               : "it has other characters than the printable ones of ASCII";
+}
+
+std::string read_exit_statuses(const json& value, ProgramConfig& config) {
+    config.exit_statuses.clear();
+    for (const auto& [key, status] : value.items()) {
+        int number = 0;
+        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+        if (error != std::errc() || end != key.data() + key.size() || number < 0 || number > 255 ||
+            key != std::to_string(number)) {
+            return "\"" + key + "\" is no exit status";
+        }
+        if (!status.is_number_integer() || status < 200 || status > 599) {
+            return "the status for \"" + key + "\" is not from 200 to 599";
+        }
+        config.exit_statuses.push_back({number, status.get<int>()});
+    }
     return {};
 }
 

@@ -13,6 +13,9 @@
 namespace tinykvm::host {
 
 std::string read_environment(const nlohmann::json& value, ProgramConfig& config);
+std::string read_protocol(const nlohmann::json& value, ProgramConfig& config);
+std::string read_content_type(const nlohmann::json& value, ProgramConfig& config);
+std::string read_exit_statuses(const nlohmann::json& value, ProgramConfig& config);
 std::string read_on_error(const nlohmann::json& value, ProgramConfig& config);
 std::string read_poll(const nlohmann::json& value, ProgramConfig& config);
 std::string read_request_hugepages(const nlohmann::json& value, ProgramConfig& config);

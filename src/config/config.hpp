@@ -34,6 +34,14 @@ struct Warmup {
     bool operator==(const Warmup&) const = default;
 };
 
+// What the exit status of a filter means.
+struct ExitStatus {
+    int exit_status = 0;  // 0 ... 255
+    int status = 200;     // of the answer
+
+    bool operator==(const ExitStatus&) const = default;
+};
+
 // A file that is there before the program starts, as a copy of what is at the URI.
 struct Download {
     std::string uri, path;
@@ -47,6 +55,9 @@ struct Download {
 struct ProgramConfig {
     // What is tried, in order, when a program fails: its error handler, and the body of the request as it came.
     enum class OnError { handler, original };
+
+    // How it is asked: by kvm_api.h, or as a filter.
+    enum class Protocol { callbacks, stdio };
 
     std::string group = "test";
     std::string filename;
@@ -75,7 +86,11 @@ struct ProgramConfig {
     std::size_t hugepage_arena_size = 0;
     std::size_t request_hugepage_arena_size = 0;
     bool request_hugepages = false;
+    Protocol protocol = Protocol::callbacks;
+    std::string content_type;  // of answers; empty: that of the request
+    std::vector<ExitStatus> exit_statuses;
     std::vector<std::string> main_arguments;
+    unsigned max_argument = 4096;  // bytes, with the zero at its end; of an argument with a placeholder
     std::vector<std::string> environment;
     std::vector<PathRule> allowed_paths;
     HostRules allowed_hosts;
@@ -91,6 +106,10 @@ struct ProgramConfig {
 
     bool operator==(const ProgramConfig&) const = default;
 
+    // A filter ends with its request, so there is nothing that could stay.
+    bool is_ephemeral() const { return ephemeral || protocol == Protocol::stdio; }
+    // May the program change that?
+    bool may_change_ephemeral() const { return control_ephemeral && protocol == Protocol::callbacks; }
     // There is always room for the memory that may be used.
     std::size_t effective_address_space() const { return std::max(address_space, max_memory); }
 };

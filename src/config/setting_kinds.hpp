@@ -34,6 +34,8 @@ constexpr bool member_fits_kind(const Setting& setting) {
         case Setting::Kind::mebibytes: return std::holds_alternative<std::size_t ProgramConfig::*>(member);
         case Setting::Kind::seconds: return std::holds_alternative<std::chrono::microseconds ProgramConfig::*>(member);
         case Setting::Kind::text:
+            return std::holds_alternative<std::string ProgramConfig::*>(member) ||
+                   std::holds_alternative<Setting::Reader>(member);
         case Setting::Kind::path:
         case Setting::Kind::uri: return std::holds_alternative<std::string ProgramConfig::*>(member);
         case Setting::Kind::checksum: return std::holds_alternative<std::string Checksums::*>(member);

@@ -261,12 +261,44 @@ constexpr Setting rows[] = {
      .fallback = "true",
      .meaning = "What requests write is copied in pages of 4 KiB, whatever the program's memory was made of. It is "
                 "always so; `false` is refused."},
+    {.key = "protocol",
+     .kind = Kind::choices,
+     .member = read_protocol,
+     .fallback = "\"callbacks\"",
+     .allowed = "\"callbacks\" or \"stdio\"",
+     .meaning = "How the program is asked. `callbacks`: it is written with `kvm_api.h`, and calls "
+                "`wait_for_requests()`. `stdio`: it is any program that reads its standard input and writes its "
+                "standard output, as it is; see [filters](filters.md)."},
+    {.key = "content_type",
+     .kind = Kind::text,
+     .member = read_content_type,
+     .range = {0, 1024},
+     .fallback = "\"\"",
+     .meaning = "With the protocol `stdio`: the content type of answers. With `\"\"` it is that of the request, or "
+                "`application/octet-stream` for a request without one."},
+    {.key = "exit_statuses",
+     .kind = Kind::object,
+     .member = read_exit_statuses,
+     .fallback = "{}",
+     .allowed = "an object of exit statuses from 0 to 255 and the statuses from 200 to 599 they mean, as {\"1\": "
+                "422}",
+     .meaning = "With the protocol `stdio`: what the exit statuses of the program mean. 0 is a 200 unless it is "
+                "here; one that is not here is a failure of the program."},
     {.key = "main_arguments",
      .kind = Kind::texts,
      .member = &ProgramConfig::main_arguments,
      .fallback = "[]",
      .has_variables = true,
-     .meaning = "Arguments of `main()` after the program's name."},
+     .meaning = "Arguments of `main()` after the program's name. With the protocol `stdio` they may have placeholders "
+                "for parts of the request ([filters](filters.md#arguments-of-the-request))."},
+    {.key = "max_argument",
+     .kind = Kind::count,
+     .member = &ProgramConfig::max_argument,
+     .range = {64, 65536},
+     .fallback = "4096",
+     .meaning = "With the protocol `stdio`: how many bytes an argument with a placeholder may have in a request, with "
+                "the zero at its end. A request with a longer one gets a 414. The program starts with so much of its "
+                "stack for each of its arguments, if any has a placeholder."},
     {.key = "environment",
      .kind = Kind::texts,
      .member = read_environment,

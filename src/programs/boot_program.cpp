@@ -49,6 +49,8 @@ bool BootControl::cancelled() {
 
 namespace {
 
+bool is_filter(const ProgramConfig& config) { return config.protocol == ProgramConfig::Protocol::stdio; }
+
 bool has_entry(const std::vector<std::string>& environment, std::string_view beginning) {
     return std::any_of(environment.begin(), environment.end(),
                        [&](const std::string& entry) { return entry.starts_with(beginning); });
@@ -105,7 +107,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     if (config.request_hugepages && config.request_hugepage_arena_size == 0) {
         options.request_huge_page_arena = config.max_request_memory;
     }
-    GuestOutput::connect(options, config.verbose);
+    GuestOutput::connect(options, config.verbose, is_filter(config));
     return options;
 }
 
@@ -121,31 +123,164 @@ struct AttachedOutput {
     ~AttachedOutput() { GuestOutput::attach(nullptr); }
 };
 
-std::shared_ptr<const BootedProgram> run_to_wait(const std::string& name, const ProgramConfig& config,
-                                                 const std::shared_ptr<const Program>& binary, GuestCalls& calls,
-                                                 GuestOutput& output, BootControl& control,
-                                                 std::string& warmup_request) {
-    const AttachedOutput attached(output);
-    const Deadline deadline = Clock::now() + config.max_boot_time;
-    Machine machine(binary, options_for(name, config));
-    std::optional<RunningMachine> running(std::in_place, control, machine);
-    const Stop stop = machine.run(&calls, deadline);
-    output.flush();
-    const Registration& registration = calls.registration();
+// One program on its way to its snapshot, on the thread that boots it.
+class ProgramBoot {
+  public:
+    ProgramBoot(const std::string& name, const ProgramConfig& config, const std::function<void(std::string_view)>& log,
+                BootControl& control, const GuestServices& services)
+        : name_(name),
+          config_(config),
+          control_(control),
+          calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
+                  config.may_change_ephemeral(), &config.allowed_hosts, services, &control}),
+          output_(log) {
+        calls_.begin_boot(log);
+        output_.log_output(config.standard_output);
+        if (is_filter(config)) {
+            output_.use(streams_);
+            arguments_ = std::vector<ArgumentTemplate>(config.main_arguments.begin(), config.main_arguments.end());
+            stops_at_entry_ = std::any_of(arguments_.begin(), arguments_.end(),
+                                          [](const ArgumentTemplate& one) { return one.has_placeholder(); });
+        }
+    }
+
+    // Throws what ends a boot.
+    std::shared_ptr<const BootedProgram> boot(const std::shared_ptr<const Program>& binary) {
+        const AttachedOutput attached(output_);
+        const Deadline deadline = Clock::now() + config_.max_boot_time;
+        auto program = run(binary, deadline);
+        if (!program) {
+            calls_.note(
+                "the program ended without reading its standard input, so each request runs it from its entry point");
+            stops_at_entry_ = true;
+            program = run(binary, deadline);
+        }
+        return program;
+    }
+
+    // Its end by the exception that is being handled.
+    Failure failure();
+
+  private:
+    std::shared_ptr<const BootedProgram> run(const std::shared_ptr<const Program>& binary, Deadline deadline);
+    void expect_ready(const Stop& stop);
+    void expect_filter(const Stop& stop) const;
+    std::vector<BootedProgram::ArgumentPlace> argument_places(const Machine& machine) const;
+
+    const std::string& name_;
+    const ProgramConfig& config_;
+    BootControl& control_;
+    GuestCalls calls_;
+    StandardStreams streams_;  // of a filter, as what follows
+    GuestOutput output_;
+    std::vector<ArgumentTemplate> arguments_;
+    bool stops_at_entry_ = false;  // it is frozen there
+    std::string warmup_request_;   // that it is in
+};
+
+// Null: a filter that ended well without reading anything.
+std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<const Program>& binary, Deadline deadline) {
+    streams_.begin({}, config_.max_memory, "max_memory");
+    Options options = options_for(name_, config_);
+    options.stop_at_entry = stops_at_entry_;
+    options.argument_room = stops_at_entry_ ? config_.max_argument : 0;
+    Machine machine(binary, std::move(options));
+    std::optional<RunningMachine> running(std::in_place, control_, machine);
+    const Stop stop = machine.run(&calls_, deadline);
+    output_.flush();
+    if (is_filter(config_)) {
+        if (stop.reason == Stop::Reason::exited && stop.exit_status == 0) {
+            return nullptr;
+        }
+        expect_filter(stop);
+    } else {
+        expect_ready(stop);
+        warm_up(machine, calls_, config_.warmup, deadline, warmup_request_);
+        output_.flush();
+    }
+    running.reset();
+    const auto written = streams_.output();
+    auto places = argument_places(machine);
+    return std::make_shared<BootedProgram>(BootedProgram{.name = name_,
+                                                         .config = config_,
+                                                         .registration = calls_.registration(),
+                                                         .snapshot = std::move(machine).freeze(),
+                                                         .binary_size = binary->bytes().size(),
+                                                         .binary_type = binary->type(),
+                                                         .services = calls_.services(),
+                                                         .arguments = std::move(places),
+                                                         .output = {written.begin(), written.end()}});
+}
+
+void ProgramBoot::expect_ready(const Stop& stop) {
     if (stop.reason == Stop::Reason::exited) {
         throw Failure(FailureKind::not_ready, "the program exited with status " + std::to_string(stop.exit_status) +
                                                   " instead of calling wait_for_requests()");
     }
+    const Registration& registration = calls_.registration();
     if (registration.waiting == Registration::Waiting::callbacks &&
         std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
                     [](GuestAddr address) { return address == 0; })) {
-        calls.note("the program waits for requests but registered no callback: each of them gets a 501");
+        calls_.note("the program waits for requests but registered no callback: each of them gets a 501");
     }
-    warm_up(machine, calls, config.warmup, deadline, warmup_request);
-    output.flush();
-    running.reset();
-    return std::make_shared<BootedProgram>(BootedProgram{name, config, registration, std::move(machine).freeze(),
-                                                         binary->bytes().size(), binary->type(), calls.services()});
+}
+
+void ProgramBoot::expect_filter(const Stop& stop) const {
+    if (stop.reason == Stop::Reason::exited) {
+        throw Failure(FailureKind::not_ready, "the program exited with status " + std::to_string(stop.exit_status) +
+                                                  " instead of reading its standard input");
+    }
+    if (stop.reason != Stop::Reason::needs_input && stop.reason != Stop::Reason::at_entry) {
+        throw Failure(
+            FailureKind::not_ready,
+            "the program calls wait_for_requests(), which is for the protocol \"callbacks\"; its is \"stdio\"");
+    }
+    if (config_.warmup.num_requests != 0) {
+        throw Failure(FailureKind::not_ready,
+                      "\"warmup\" is for programs that answer more than one request; with the protocol \"stdio\" none "
+                      "does");
+    }
+}
+
+std::vector<BootedProgram::ArgumentPlace> ProgramBoot::argument_places(const Machine& machine) const {
+    std::vector<BootedProgram::ArgumentPlace> places;
+    if (!stops_at_entry_) {
+        return places;
+    }
+    const std::vector<GuestAddr> addresses = machine.argument_addresses();
+    for (std::size_t i = 0; i < arguments_.size(); i++) {
+        if (arguments_[i].has_placeholder()) {
+            places.push_back({i, arguments_[i], addresses.at(i + 1)});
+        }
+    }
+    return places;
+}
+
+Failure ProgramBoot::failure() {
+    const std::string where = warmup_request_.empty() ? "while it booted" : warmup_request_;
+    const char* const awaited = is_filter(config_) ? "read its standard input" : "call wait_for_requests()";
+    std::string why, report;
+    try {
+        throw;
+    } catch (const GuestFault& fault) {
+        why = "the program crashed " + where + ": " + fault.what();
+        report = fault.report();
+    } catch (const Interrupted&) {
+        why = "the boot was cancelled";
+    } catch (const Timeout&) {
+        why = (warmup_request_.empty() ? "the program did not " + std::string(awaited) + " within max_boot_time ("
+                                       : "the program was " + warmup_request_ + " at the end of max_boot_time (") +
+              seconds_text(config_.max_boot_time) + ")";
+    } catch (const OutOfMemory& error) {
+        why = where + ": " + error.what();
+    } catch (const std::exception& error) {
+        why = (warmup_request_.empty() ? "" : warmup_request_ + ": ") + error.what();
+    }
+    output_.flush();
+    if (!output_.last_line().empty()) {
+        why += "; its last words: " + printable(output_.last_line(), 200);
+    }
+    return {FailureKind::not_ready, why, report};
 }
 
 }  // namespace
@@ -154,37 +289,15 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control, const GuestServices& services) {
-    GuestCalls calls({config.max_memory, config.max_request_memory, config.verbose, config.ephemeral,
-                      config.control_ephemeral, &config.allowed_hosts, services, &control});
-    calls.begin_boot(log);
-    GuestOutput output(log);
-    output.log_output(config.standard_output);
-    std::string why, report, warmup_request;
-    const auto where = [&] { return warmup_request.empty() ? std::string("while it booted") : warmup_request; };
+    ProgramBoot boot(name, config, log, control, services);
     try {
         if (!binary) {
             binary = obtain_program(name, config, log, [&control] { return control.cancelled(); });
         }
-        return run_to_wait(name, config, binary, calls, output, control, warmup_request);
-    } catch (const GuestFault& fault) {
-        why = "the program crashed " + where() + ": " + fault.what();
-        report = fault.report();
-    } catch (const Interrupted&) {
-        why = "the boot was cancelled";
-    } catch (const Timeout&) {
-        why = (warmup_request.empty() ? "the program did not call wait_for_requests() within max_boot_time ("
-                                      : "the program was " + warmup_request + " at the end of max_boot_time (") +
-              seconds_text(config.max_boot_time) + ")";
-    } catch (const OutOfMemory& error) {
-        why = where() + ": " + error.what();
-    } catch (const std::exception& error) {
-        why = (warmup_request.empty() ? "" : warmup_request + ": ") + error.what();
+        return boot.boot(binary);
+    } catch (...) {
+        throw boot.failure();
     }
-    output.flush();
-    if (!output.last_line().empty()) {
-        why += "; its last words: " + printable(output.last_line(), 200);
-    }
-    throw Failure(FailureKind::not_ready, why, report);
 }
 
 }  // namespace tinykvm::host

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "src/calls/argument_template.hpp"
 #include "src/calls/registration.hpp"
 #include "src/config/config.hpp"
 #include "src/fetch/self_requests.hpp"
@@ -21,6 +23,18 @@ struct BootedProgram {
     std::size_t binary_size;  // bytes
     std::string binary_type;  // "static", "static-pie" or "dynamic"
     GuestServices services;
+    // Of a program with the protocol stdio: arguments that are written for each request, and what it had written itself
+    // when it was frozen.
+    struct ArgumentPlace {
+        std::size_t index = 0;  // in main_arguments
+        ArgumentTemplate text;
+        GuestAddr address = 0;  // with room for max_argument
+    };
+    std::vector<ArgumentPlace> arguments;
+    std::vector<std::byte> output;
+
+    // Can its VMs wait for the next request inside their guest (`poll`)?
+    bool can_wait_inside() const { return config.protocol == ProgramConfig::Protocol::callbacks; }
 };
 
 }  // namespace tinykvm::host

@@ -15,8 +15,6 @@ namespace tinykvm::host {
 namespace {
 
 constexpr auto second_chance_time = std::chrono::seconds(1);
-// Entering a guest takes 10 to 100 us, copying so much about as long.
-constexpr std::size_t request_piece_size = std::size_t{256} << 10;
 
 Counter counter_of_status(int status) {
     switch (status / 100) {
@@ -30,6 +28,12 @@ Counter counter_of_status(int status) {
 // Has it no body, and a status that would have one?
 bool lacks_body(const Response& response) {
     return response.body_size == 0 && response.status / 100 == 2 && response.status != 204 && response.status != 205;
+}
+
+// A filter ends with its request: nothing of it is there for another one.
+Request as_served(const BootedProgram& program, Request request) {
+    request.soft_reset = request.soft_reset && program.config.protocol == ProgramConfig::Protocol::callbacks;
+    return request;
 }
 
 // How many bytes of a body are kept for a second chance; 0: no second chance needs them.
@@ -47,19 +51,21 @@ std::size_t kept_body_limit(const BootedProgram& program) {
 Conversation::Conversation(ProgramFork& fork, VmSlot& slot, const Request& request, std::vector<std::byte> buffer)
     : fork_(fork),
       slot_(slot),
-      request_(request),
+      request_(as_served(fork.program(), request)),
       time_(fork.program().config.max_request_time),
       guest_(fork, slot, time_),
       program_call_(guest_, fork.program().registration, fork.calls(), fork.layout(), request_),
+      filter_call_(fork.program().config.protocol == ProgramConfig::Protocol::stdio
+                       ? std::optional<FilterCall>(std::in_place, guest_, fork, request_)
+                       : std::nullopt),
+      call_(filter_call_ ? static_cast<ProtocolCall&>(*filter_call_) : program_call_),
       kept_body_(kept_body_limit(fork.program()), std::move(buffer)),
       // Laying out the request changes memory before the guest runs.
       leftover_(fork.calls().is_ephemeral() ? Leftover::spoiled : Leftover::nothing) {}
 
-void Conversation::lay_out() { fork_.layout().begin(guest_.memory(), guest_.request_area(), request_); }
+void Conversation::begin() { call_.begin(); }
 
-std::size_t Conversation::body_room() const {
-    return program_call_.takes_body_in_pieces() ? SIZE_MAX : fork_.layout().room();
-}
+std::size_t Conversation::body_room() const { return call_.body_room(); }
 
 void Conversation::keep_body(std::span<const std::byte> data) {
     fork_.statistics().add(Counter::input_bytes, data.size());
@@ -69,26 +75,18 @@ void Conversation::keep_body(std::span<const std::byte> data) {
 }
 
 bool Conversation::append_body(std::span<const std::byte>& data) {
-    RequestLayout& layout = fork_.layout();
-    if (!program_call_.takes_body_in_pieces()) {
-        layout.append_body(std::exchange(data, {}));
-        return false;
-    }
     if (outcome_.answered || piece_failure_) {
         data = {};  // the program needs no more of it
         return false;
     }
-    const std::size_t size = std::min<std::size_t>(data.size(), request_piece_size - layout.request().content_len);
-    layout.append_body(data.first(size));
-    data = data.subspan(size);
-    return layout.request().content_len == request_piece_size;
+    return call_.append_body(data);
 }
 
 void Conversation::start() {
     if (started_at_) {
         return;
     }
-    fork_.layout().finish();
+    call_.start();
     fork_.statistics().add(Counter::requests, 1);
     started_at_ = Clock::now();
     leftover_ = leftover_ == Leftover::nothing ? Leftover::kept : leftover_;
@@ -102,16 +100,15 @@ VmState Conversation::perform(GuestWork work) {
                 std::rethrow_exception(std::exchange(piece_failure_, nullptr));
             }
             if (!outcome_.answered) {  // the program may have answered before the end of the body
-                set_answer(program_call_.expect_answer(program_call_.call(time_.deadline())));
+                set_answer(call_.expect_answer(time_.deadline()));
             }
         });
     }
     try {
         if (work == GuestWork::body_piece) {
             // The program may answer before the end of the body.
-            const Stop stop = program_call_.call_with_piece(time_.deadline());
-            if (stop.reason != Stop::Reason::returned) {
-                set_answer(program_call_.expect_answer(stop));
+            if (auto answer = call_.give_piece(time_.deadline())) {
+                set_answer(*std::move(answer));
             }
         } else {
             response_pieces_.make_next(guest_, fork_.calls(), time_.deadline());
@@ -124,11 +121,7 @@ VmState Conversation::perform(GuestWork work) {
         leftover_ = Leftover::spoiled;
     }
     fork_.statistics().note_request_time(time_.spent());
-    if (work == GuestWork::response_piece) {
-        return VmState::answered;
-    }
-    fork_.layout().next_body_piece();
-    return VmState::reserved;
+    return work == GuestWork::response_piece ? VmState::answered : VmState::reserved;
 }
 
 VmState Conversation::perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown) {
@@ -157,6 +150,7 @@ VmState Conversation::answer_with(Answer answer) {
 }
 
 void Conversation::set_answer(Response response) {
+    host_body_ = call_.host_body();
     outcome_.response = std::move(response);
     outcome_.answered = true;
 }
@@ -219,7 +213,7 @@ bool Conversation::answer_by_handler(const std::string& what) {
         fork_.reset();
         fork_.statistics().note_request_time(time_.spent());
         time_ = TimeBudget(second_chance_time);
-        lay_out();
+        begin();
         RequestLayout& layout = fork_.layout();
         layout.append_body(kept_body_.bytes());
         const GuestAddr text = layout.add_string(printable(what));
@@ -246,8 +240,8 @@ void Conversation::answer_with_kept_body() {
             response.headers.emplace_back(line);
         }
     }
-    answers_with_kept_body_ = true;
     set_answer(std::move(response));
+    host_body_ = kept_body_.bytes();
 }
 
 void Conversation::record_failure(const std::exception_ptr& thrown) {
@@ -295,8 +289,8 @@ std::span<const std::byte> Conversation::body(const Response& response, std::siz
     if (offset >= response.body_size) {
         return {};
     }
-    if (answers_with_kept_body_) {
-        return kept_body_.bytes().subspan(offset);
+    if (host_body_) {
+        return host_body_->subspan(offset);
     }
     const auto piece = fork_.get().memory().readable(response.body + offset, response.body_size - offset);
     if (piece.empty()) {

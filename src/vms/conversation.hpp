@@ -17,6 +17,7 @@
 #include "src/base/failure.hpp"
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
+#include "src/vms/filter_call.hpp"
 #include "src/vms/kept_body.hpp"
 #include "src/vms/program_call.hpp"
 #include "src/vms/program_fork.hpp"
@@ -52,7 +53,7 @@ class Conversation {
 
     // --- For the holder of the lease, in this order
     // Everything but the body. Throws Failure (too_large, host_error).
-    void lay_out();
+    void begin();
     // How many more bytes of body the request may have.
     std::size_t body_room() const;
     // Keeps a part of the body for a second chance.
@@ -78,7 +79,7 @@ class Conversation {
     VmState perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown);
 
     // --- For a call inside the guest (GuestRunner::run_inside)
-    ProgramCall& program_call() { return program_call_; }
+    ProgramCall& program_call() { return program_call_; }  // of a program with callbacks
     TimeBudget& time() { return time_; }
     // The guest has answered, and ran since `begin`.
     void complete_inside(Response response, Clock::time_point begin);
@@ -95,13 +96,16 @@ class Conversation {
 
     ProgramFork& fork_;
     VmSlot& slot_;
-    const Request request_;
+    const Request request_;  // soft_reset only where that is possible
     TimeBudget time_;
     TimedFork guest_;
     ProgramCall program_call_;
+    std::optional<FilterCall> filter_call_;  // of a program with the protocol stdio
+    ProtocolCall& call_;                     // the one of them that the program has
     ResponsePieces response_pieces_;
     KeptBody kept_body_;
-    bool answers_with_kept_body_ = false;
+    // Of the answer, when it is not in the guest's memory.
+    std::optional<std::span<const std::byte>> host_body_;
     Outcome outcome_;
     std::optional<Clock::time_point> started_at_;  // when the guest was first called for the request
     std::exception_ptr piece_failure_;             // of the last piece of either body

@@ -1,5 +1,6 @@
 #include "src/vms/program_call.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -9,6 +10,39 @@
 #include "src/base/guest_text.hpp"
 
 namespace tinykvm::host {
+
+namespace {
+
+// Entering a guest takes 10 to 100 us, copying so much about as long.
+constexpr std::size_t request_piece_size = std::size_t{256} << 10;
+
+}  // namespace
+
+void ProgramCall::begin() { layout_.begin(guest_.memory(), guest_.request_area(), request_); }
+
+std::size_t ProgramCall::body_room() const { return takes_body_in_pieces() ? SIZE_MAX : layout_.room(); }
+
+bool ProgramCall::append_body(std::span<const std::byte>& data) {
+    if (!takes_body_in_pieces()) {
+        layout_.append_body(std::exchange(data, {}));
+        return false;
+    }
+    const std::size_t size = std::min<std::size_t>(data.size(), request_piece_size - layout_.request().content_len);
+    layout_.append_body(data.first(size));
+    data = data.subspan(size);
+    return layout_.request().content_len == request_piece_size;
+}
+
+void ProgramCall::start() { layout_.finish(); }
+
+std::optional<Response> ProgramCall::give_piece(Deadline deadline) {
+    const Stop stop = call_with_piece(deadline);
+    if (stop.reason != Stop::Reason::returned) {
+        return expect_answer(stop);
+    }
+    layout_.next_body_piece();
+    return std::nullopt;
+}
 
 bool ProgramCall::takes_body_in_pieces() const {
     return !is_paused() && registration_.callback(abi::Callback::request) == 0 &&

@@ -9,10 +9,13 @@ ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramSt
     : program_(std::move(program)),
       statistics_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
-              program_->registration.ephemeral, program_->config.control_ephemeral, &program_->config.allowed_hosts,
-              program_->services, pool}),
+              program_->registration.ephemeral, program_->config.may_change_ephemeral(),
+              &program_->config.allowed_hosts, program_->services, pool}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
+    if (program_->config.protocol == ProgramConfig::Protocol::stdio) {
+        output_.use(streams_);
+    }
 }
 
 void ProgramFork::replace(std::unique_ptr<Fork> fork) {

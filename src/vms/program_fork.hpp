@@ -11,6 +11,7 @@
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/guest_output.hpp"
 #include "src/calls/request_layout.hpp"
+#include "src/calls/standard_streams.hpp"
 #include "src/vms/booted_program.hpp"
 #include "src/vms/program_statistics.hpp"
 #include "tinykvm/fork.hpp"
@@ -29,6 +30,7 @@ class ProgramFork {
     MachineStatistics& statistics() { return statistics_; }
     GuestCalls& calls() { return calls_; }
     GuestOutput& output() { return output_; }
+    StandardStreams& streams() { return streams_; }  // of a program with the protocol stdio
     RequestLayout& layout() { return layout_; }
 
     bool exists() const { return fork_ != nullptr; }
@@ -62,6 +64,7 @@ class ProgramFork {
     const std::shared_ptr<const BootedProgram> program_;
     MachineStatistics statistics_;
     GuestCalls calls_;
+    StandardStreams streams_;
     GuestOutput output_;
     RequestLayout layout_;
     Statistics counted_;  // of fork_, already added to statistics_

@@ -10,7 +10,7 @@ namespace tinykvm::host {
 RequestVm::RequestVm(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, Observer& observer)
     : observer_(observer),
       fork_(std::move(program), statistics, &observer),
-      slot_(fork_, fork_.program().config.poll),
+      slot_(fork_, fork_.program().can_wait_inside() ? fork_.program().config.poll : Poll{}),
       runner_(slot_, fork_) {
     thread_ = Thread("kvm:" + fork_.program().name, [this] { thread_main(); });
 }
@@ -30,7 +30,7 @@ void RequestVm::begin(const Request& request) {
         runner_.reset_here();
     }
     conversation_.emplace(fork_, slot_, request, std::exchange(body_buffer_, {}));
-    conversation_->lay_out();
+    conversation_->begin();
 }
 
 void RequestVm::append_body(std::span<const std::byte> data) {

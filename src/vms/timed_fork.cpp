@@ -30,6 +30,11 @@ Stop TimedFork::call_on_top(GuestAddr function, std::span<const std::uint64_t> a
     return fork_.get().call_on_top(function, arguments, calls, deadline);
 }
 
+Stop TimedFork::go_on(HostCalls& calls, Deadline deadline) {
+    const Run run(*this);
+    return fork_.get().go_on(calls, deadline);
+}
+
 Stop TimedFork::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     const Run run(*this);
     return fork_.get().resume(result, calls, deadline);

@@ -23,6 +23,7 @@ class TimedFork final : public Callable {
     // The same calls as those of Fork. They throw Failure with the reason, too, when the run was interrupted before.
     Stop call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,
               Deadline deadline) override;
+    Stop go_on(HostCalls& calls, Deadline deadline) override;
     Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline) override;
 

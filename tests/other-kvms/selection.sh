@@ -2,14 +2,14 @@
 # shellcheck shell=bash disable=SC2034 # check reads these
 
 # Unit tests that enter no guest, and those that do.
-without_vm='base/* config/* fetch/* source/* vmod/* calls/call_plan_test calls/call_table_test calls/header_edit_test'
-without_vm+=' calls/numbers_test calls/regex_test'
+without_vm='base/* config/* fetch/* source/* vmod/* calls/argument_template_test calls/call_plan_test'
+without_vm+=' calls/call_table_test calls/header_edit_test calls/numbers_test calls/regex_test'
 with_vm='calls/fetch_calls_test calls/response_test programs/* tinykvm/* vms/*'
 
 # Where the machine has a KVM of its own, only the tests in which one KVM differs from another: what guests execute, their
 # memory and its reset, interrupts and time. Not what happens in the host once a guest has left: files, HTTP, settings.
-per_kvm='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/kvm_api_test'
-per_kvm+=' tinykvm/polling_test tinykvm/kvm/* tinykvm/memory/* tinykvm/platform/* vms/*'
+per_kvm='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/input_test'
+per_kvm+=' tinykvm/kvm_api_test tinykvm/polling_test tinykvm/kvm/* tinykvm/memory/* tinykvm/platform/* vms/*'
 per_kvm+=' tinykvm/linux/memory_test tinykvm/linux/signals_test tinykvm/linux/state_test tinykvm/linux/threads_test'
 per_kvm+=' tinykvm/linux/time_test'
 # What depends on how KVM translates addresses.
@@ -17,5 +17,5 @@ per_paging='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tin
 
 vtc_selection='addresses answers bodies boot_failures chain chain_bodies cold environment ephemeral failures head hello
     huge_pages invalidate large_bodies live_update load log macros make_ephemeral old_calls out_abi paused_reset poll
-    queue regex reload second_chance shared_memory soft_reset start streaming_requests streaming_responses synth
+    queue regex reload second_chance shared_memory soft_reset start stdio_arguments streaming_requests streaming_responses synth
     to_string too_large warmup working_memory'

@@ -10,7 +10,7 @@ emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format debhelper debootstrap golang-go
-    libclang-rt-dev libgtest-dev lintian rustc shellcheck)
+    jq libclang-rt-dev libgtest-dev lintian rustc shellcheck)
 
 # A heading, bold on a terminal.
 say() {

@@ -174,6 +174,19 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     return stop_after(outcome, "", before);
 }
 
+std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
+    linux_abi::Process& process = user_.use_process();
+    Registers registers = user_.registers();
+    const Registers before = registers;
+    linux_abi::ThreadPointers pointers = user_.thread_pointers();
+    const linux_abi::Outcome outcome = process.go_on(registers, pointers, user_.vectors(), deadline);
+    user_.set_thread_pointers(pointers);
+    if (!process.is_single_threaded()) slices_.others_may_be_ready(true);
+    user_.enter(registers);
+    writes_.shorten_ring();
+    return stop_after(outcome, "", before);
+}
+
 // The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time.
 std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
     if (!slices_.acknowledge_end() || user_.process().is_single_threaded()) return std::nullopt;
@@ -211,7 +224,17 @@ std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline
     return fault(f, registers, meaning.reason);
 }
 
+std::optional<Stop> Exits::arrive_at_entry(Registers registers) {
+    const EntryStop stop = *std::exchange(entry_stop_, std::nullopt);
+    registers.rip = stop.entry;
+    user_.enter(registers);
+    if (!memory_.write(stop.entry_word, stop.entry)) throw MachineError("the stack is not there any more");
+    return Stop{.reason = Stop::Reason::at_entry};
+}
+
 std::optional<Stop> Exits::page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers) {
+    if (entry_stop_ && address == x86::entry_stop && registers.rip == x86::entry_stop)
+        return arrive_at_entry(registers);
     const Region* region = memory_.regions().find(address);
     const bool allowed = region && (error_code & fault_fetch   ? region->protection.execute
                                     : error_code & fault_write ? region->protection.write
@@ -255,6 +278,7 @@ std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::st
         case linux_abi::Outcome::Next::resume: return std::nullopt;
         case linux_abi::Outcome::Next::exit:
             return Stop{.reason = Stop::Reason::exited, .exit_status = outcome.exit_status};
+        case linux_abi::Outcome::Next::needs_input: return Stop{.reason = Stop::Reason::needs_input};
         case linux_abi::Outcome::Next::killed: user_.kill(outcome.signal, std::move(reason), at);
     }
     throw MachineError("a system call without an outcome");

@@ -46,6 +46,16 @@ class Exits {
     // then ENOSYS.
     std::optional<Stop> handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
 
+    // Goes on in the system call in which the last run stopped with needs_input. Otherwise as handle().
+    std::optional<Stop> go_on_in_call(Deadline deadline);
+
+    // The program will jump to x86::entry_stop: the run stops (Stop::Reason::at_entry) at its entry point instead, and
+    // `entry_word` in its memory, which told it to jump there, gets the value that it should have.
+    struct EntryStop {
+        GuestAddr entry = 0, entry_word = 0;
+    };
+    void stop_at(const EntryStop& entry) { entry_stop_ = entry; }
+
     // Did the last run end in an orderly stop? If not, KVM may not have completed the last exit.
     bool is_orderly() const { return orderly_; }
     void set_orderly(bool orderly) { orderly_ = orderly; }
@@ -62,6 +72,7 @@ class Exits {
     std::optional<Stop> system_call(Deadline deadline);
     std::optional<Stop> end_of_slice(Deadline deadline);
     std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
+    std::optional<Stop> arrive_at_entry(Registers registers);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     // Goes on after a page fault that access rights do not explain.
     void retry_access(GuestAddr address, const Registers& registers);
@@ -74,6 +85,7 @@ class Exits {
     // The last page fault that access rights do not explain, and how often it came.
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;
+    std::optional<EntryStop> entry_stop_;
 
     kvm::Vcpu& vcpu_;
     const x86::Platform& platform_;

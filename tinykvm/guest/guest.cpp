@@ -65,7 +65,9 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
           memory_, options_,
           linux_abi::ProcessState::at_start(options_, programs_.front().end, ProgramLoader::guest_path(*program))) {
     prepare_vcpu();
-    vcpu_.set_registers(ProgramLoader(memory_, options_, platform_, process_, programs_).load());
+    ProgramLoader loader(memory_, options_, platform_, process_, programs_);
+    vcpu_.set_registers(loader.load());
+    if (options_.stop_at_entry) exits_.stop_at({programs_.front().entry(), loader.entry_word()});
 }
 
 Guest::Guest(const SnapshotContents& snapshot)
@@ -96,7 +98,10 @@ void Guest::prepare_vcpu() {
 
 // --- Running
 
-Stop Guest::run(HostCalls* calls, Deadline deadline) {
+Stop Guest::run(HostCalls* calls, Deadline deadline) { return run(calls, deadline, false); }
+
+// With `in_call` it goes on in a system call first.
+Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     exits_.set_orderly(false);
     exits_.begin_call();
     // A deadline may have come just after the last run had ended.
@@ -108,16 +113,16 @@ Stop Guest::run(HostCalls* calls, Deadline deadline) {
     const kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();
     writes_.shorten_ring();
-    for (;;) {
+    std::optional<Stop> stop = in_call ? exits_.go_on_in_call(deadline) : std::nullopt;
+    while (!stop) {
         const kvm::Exit exit = vcpu_.run();
         exits_.note(exit);
-        if (auto stop = exits_.handle(exit, calls, deadline)) {
-            statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
-            exits_.set_orderly(true);
-            slices_.stop();
-            return *stop;
-        }
+        stop = exits_.handle(exit, calls, deadline);
     }
+    statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
+    exits_.set_orderly(true);
+    slices_.stop();
+    return *stop;
 }
 
 void Guest::interrupt() noexcept {
@@ -164,10 +169,26 @@ Stop Guest::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
     return run(&calls, deadline);
 }
 
+Stop Guest::go_on(HostCalls& calls, Deadline deadline) {
+    exits_.require_whole_instruction();
+    user_.load_vectors();
+    return run(&calls, deadline, true);
+}
+
 // --- On the way into a snapshot
 
 void Guest::require_waiting(const char* to_be) const {
-    if (!exits_.is_orderly()) throw MachineError(std::string("only a program that waits in a host call can ") + to_be);
+    if (!exits_.is_orderly())
+        throw MachineError(std::string("only a program that stands still in a call can ") + to_be);
+}
+
+std::vector<GuestAddr> Guest::argument_addresses() const {
+    // At the entry point the stack pointer points at argc, and argv follows (System V ABI for AMD64, 3.4.1).
+    const std::size_t count = 1 + options_.arguments.size();
+    std::vector<GuestAddr> addresses(count);
+    if (!memory_.read(user_.registers().rsp + sizeof(std::uint64_t), addresses.data(), count * sizeof addresses[0]))
+        throw MachineError("the arguments of the program are not on its stack");
+    return addresses;
 }
 
 RequestArea Guest::request_area() {

@@ -50,13 +50,17 @@ class Guest {
     Stop call_on_top(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls, Deadline deadline);
     // Lets the guest go on after the host call it stands in.
     Stop resume(std::int64_t result, HostCalls& calls, Deadline deadline);
+    // Lets a guest go on that stopped with Stop::Reason::needs_input.
+    Stop go_on(HostCalls& calls, Deadline deadline);
     void interrupt() noexcept;
 
     // --- Of a program that boots; see Machine
 
-    // Throws MachineError unless the guest stands still in a host call.
+    // Throws MachineError unless the guest stands still in a call, of the host or of Linux.
     void require_waiting(const char* to_be) const;
     RequestArea request_area();
+    // Of a program that stopped at its entry point.
+    std::vector<GuestAddr> argument_addresses() const;
     std::unique_ptr<const SnapshotContents> freeze();
 
     // --- Of a fork; see Fork
@@ -75,6 +79,7 @@ class Guest {
     void set_statistics(const Statistics& statistics) { statistics_ = statistics; }
 
   private:
+    Stop run(HostCalls* calls, Deadline deadline, bool in_call);
     void prepare_vcpu();
     void drop_request_area();
     void note_peak(std::uint64_t bytes);

@@ -30,6 +30,11 @@ Registers ProgramLoader::load() {
     registers.rip = programs_.back().entry();
     registers.rsp = lay_out_stack();
     registers.rflags = x86::initial_flags;
+    if (options_.stop_at_entry) {
+        // A dynamic linker jumps to where the auxiliary vector tells it.
+        if (programs_.size() == 1) registers.rip = x86::entry_stop;
+        if (!memory_.write(entry_word_, x86::entry_stop)) throw LoadError(program().name() + ": no room for a stack");
+    }
     return registers;
 }
 
@@ -93,6 +98,7 @@ GuestAddr ProgramLoader::lay_out_stack() {
     info.hwcap2 = platform_.hwcap2();
     info.signal_stack_size = 1024 + platform_.vector_state_size();
     linux_abi::InitialStack stack = linux_abi::build_initial_stack(memory_, options_, info);
+    entry_word_ = stack.entry_word;
     process_.state().auxiliary_vector = std::move(stack.auxiliary_vector);
     return stack.pointer;
 }

@@ -26,8 +26,11 @@ class ProgramLoader {
                   linux_abi::Process& process, std::vector<elf::LoadedProgram>& programs)
         : memory_(memory), options_(options), platform_(platform), process_(process), programs_(programs) {}
 
-    // Loads everything but the program itself. Returns the registers the program begins with.
+    // Loads everything but the program itself. Returns the registers the program begins with. With
+    // options.stop_at_entry it will jump to x86::entry_stop instead of its entry point.
     Registers load();
+    // After load(): where AT_ENTRY's value is on its stack.
+    GuestAddr entry_word() const { return entry_word_; }
 
     // The path at which a guest sees its program: the name it was loaded by.
     static std::string guest_path(const Program& program);
@@ -47,6 +50,7 @@ class ProgramLoader {
     const x86::Platform& platform_;
     linux_abi::Process& process_;
     std::vector<elf::LoadedProgram>& programs_;
+    GuestAddr entry_word_ = 0;
 };
 
 }  // namespace tinykvm

@@ -75,8 +75,8 @@ struct FileKind {
     bool empty_vectors_succeed = false;
     // May the file be in the set of an epoll? If not: EPERM.
     bool can_be_in_epoll = false;
-    // Is it ready when the host's standard input is, which no guest can make ready?
-    bool follows_host_input = false;
+    // Is it ready when standard input is, which no guest can make ready?
+    bool follows_input = false;
     // posix_fadvise means nothing, but is allowed. If not: ESPIPE.
     bool takes_advice = true;
     // What F_GETPIPE_SZ and F_SETPIPE_SZ return. 0: EBADF.
@@ -85,7 +85,7 @@ struct FileKind {
 
 namespace kinds {
 
-extern const FileKind input;             // the host's standard input, or a file at its end
+extern const FileKind input;             // standard input: the host's, the caller's, or a file at its end
 extern const FileKind output;            // Options::output
 extern const FileKind null, zero, full;  // /dev/null, /dev/zero, /dev/full
 extern const FileKind random;            // /dev/random and /dev/urandom

@@ -12,14 +12,14 @@
 
 namespace tinykvm::linux_abi {
 
-bool is_host_input(const SyscallContext& call, const OpenFile& file) {
-    return file.kind->follows_host_input && call.options.host_stdin;
+bool is_input(const SyscallContext& call, const OpenFile& file) {
+    return file.kind->follows_input && (call.options.host_stdin || call.options.input);
 }
 
 using Until = std::optional<Clock::time_point>;
 
 std::int64_t wait_for_files(SyscallContext& call, Until until, bool input) {
-    const Wait wait{.what = Wait::For::files, .host_input = input, .until = until};
+    const Wait wait{.what = Wait::For::files, .input = input, .until = until};
     const bool interrupted = deliverable_set(call.state, call.state.thread) != 0;
     return wait.is_over(Clock::now()) && !interrupted ? 0 : call.park(wait, -EINTR);
 }
@@ -71,7 +71,7 @@ std::int64_t poll_files(SyscallContext& call, Until until) {
 
     bool input = false;
     for (const pollfd& entry : entries)
-        if (const OpenFile* file = call.state.files.find(entry.fd)) input |= is_host_input(call, *file);
+        if (const OpenFile* file = call.state.files.find(entry.fd)) input |= is_input(call, *file);
     std::int64_t ready = 0;
     for (pollfd& entry : entries) {
         entry.revents = 0;
@@ -115,7 +115,7 @@ std::int64_t select_files(SyscallContext& call, Until until) {
         if (!sets[0].has(fd) && !sets[1].has(fd) && !sets[2].has(fd)) continue;
         const OpenFile* file = call.state.files.find(fd);
         if (!file || file->kind->is_name) return -EBADF;
-        input |= sets[0].has(fd) && is_host_input(call, *file);
+        input |= sets[0].has(fd) && is_input(call, *file);
     }
     std::int64_t ready = 0;
     for (FdSet& set : sets) set.ready.assign(words, 0);

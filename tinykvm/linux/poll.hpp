@@ -10,11 +10,11 @@
 
 namespace tinykvm::linux_abi {
 
-// Is the file the host's standard input, which no guest makes ready?
-bool is_host_input(const SyscallContext& call, const OpenFile& file);
+// Is the file a standard input that the host or the caller has, and no guest makes ready?
+bool is_input(const SyscallContext& call, const OpenFile& file);
 
 // For a call that has found no file ready: returns 0 when its time is over, -EINTR, or parks its thread. With `input`
-// it waits for the host's standard input, too.
+// it waits for standard input, too.
 std::int64_t wait_for_files(SyscallContext& call, std::optional<Clock::time_point> until, bool input);
 
 // Sets the mask that a ppoll, pselect or epoll_pwait waits with. Returns 0, -EFAULT or -EINVAL. The mask ends with the

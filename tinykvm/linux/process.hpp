@@ -22,9 +22,10 @@ namespace tinykvm::linux_abi {
 // What the machine does after a system call or a signal.
 struct Outcome {
     enum class Next {
-        resume,  // go on with the registers as they are now
-        exit,    // the process ended by itself with `exit_status`
-        killed,  // a signal without a handler ended it: `signal`
+        resume,       // go on with the registers as they are now
+        exit,         // the process ended by itself with `exit_status`
+        killed,       // a signal without a handler ended it: `signal`
+        needs_input,  // no thread can go on before Options::input has more; then go_on() continues
     };
     Next next = Next::resume;
     int exit_status = 0;
@@ -65,6 +66,9 @@ class Process {
     // the thread that runs afterwards. Throws Timeout when no thread could go on until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
 
+    // Goes on with the system call that ended with needs_input. Otherwise as system_call().
+    Outcome go_on(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
+
     // Ends the time slice of the running thread, which is in user mode. Another thread goes on, if one is ready.
     Outcome end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
     // Is there one thread only?
@@ -98,6 +102,8 @@ class Process {
     // Lets threads run in turn until one is back in user mode, or the process has ended.
     Outcome schedule(const Processor& on, const Waiter& waiter);
     bool choose_thread(const Processor& on);
+    // Has a thread to wait until Options::input has more?
+    bool waits_for_caller() const;
     // Sleeps until a thread may be ready.
     void sleep(const Waiter& waiter) const;
 

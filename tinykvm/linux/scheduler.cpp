@@ -14,29 +14,36 @@ namespace tinykvm::linux_abi {
 bool Process::choose_thread(const Processor& on) {
     const auto now = Clock::now();
     for (std::size_t i = 0; i < state_.parked.size(); ++i) {
-        if (!is_ready(state_, state_.parked[i].state, now)) continue;
+        if (!is_ready(state_, state_.parked[i].state, options_, now)) continue;
         switch_to(state_, i, on);
         return true;
     }
-    return state_.thread.id != 0 && is_ready(state_, state_.thread, now);
+    return state_.thread.id != 0 && is_ready(state_, state_.thread, options_, now);
+}
+
+bool Process::waits_for_caller() const {
+    return options_.input && (state_.thread.wait.input ||
+                              std::any_of(state_.parked.begin(), state_.parked.end(),
+                                          [](const ParkedThread& parked) { return parked.state.wait.input; }));
 }
 
 void Process::sleep(const Waiter& waiter) const {
     std::optional<Clock::time_point> until;
-    bool host_input = false;
+    bool input = false;
     const auto consider = [&](const ThreadState& thread) {
         if (thread.wait.until && (!until || *thread.wait.until < *until)) until = thread.wait.until;
-        host_input |= thread.wait.host_input;
+        input |= thread.wait.input;
     };
     if (state_.thread.id != 0) consider(state_.thread);
     for (const ParkedThread& parked : state_.parked) consider(parked.state);
-    waiter.wait_for_host(host_input ? STDIN_FILENO : -1, POLLIN, until);
+    waiter.wait_for_host(input ? STDIN_FILENO : -1, POLLIN, until);
 }
 
 Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
     for (;;) {
         waiter.check();
         if (!choose_thread(on)) {
+            if (waits_for_caller()) return {.next = Outcome::Next::needs_input};
             sleep(waiter);
             continue;
         }
@@ -45,6 +52,10 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
         Outcome outcome;
         if (make_call(on, waiter, &wait, outcome) == CallProgress::returned) return outcome;
     }
+}
+
+Outcome Process::go_on(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline) {
+    return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
 }
 
 Outcome Process::end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
@@ -56,7 +67,7 @@ std::optional<Clock::time_point> Process::others_ready_at() const {
     const auto now = Clock::now();
     std::optional<Clock::time_point> at;
     for (const ParkedThread& parked : state_.parked) {
-        if (is_ready(state_, parked.state, now)) return now;
+        if (is_ready(state_, parked.state, options_, now)) return now;
         const auto& until = parked.state.wait.until;
         if (until && (!at || *until < *at)) at = until;
     }

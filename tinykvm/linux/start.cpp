@@ -2,9 +2,11 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "tinykvm/errors.hpp"
@@ -63,7 +65,15 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());
     for (std::size_t i = options.environment.size(); i-- > 0;)
         environment_pointers[i] = stack.push(options.environment[i]);
-    for (std::size_t i = arguments.size(); i-- > 0;) argument_pointers[i] = stack.push(arguments[i]);
+    for (std::size_t i = arguments.size(); i-- > 0;) {
+        if (options.argument_room > 0 && i > 0) {
+            if (arguments[i].size() >= options.argument_room) throw LoadError("an argument is too long for its place");
+            arguments[i].resize(options.argument_room);
+            argument_pointers[i] = stack.push(arguments[i].data(), arguments[i].size());
+        } else {
+            argument_pointers[i] = stack.push(arguments[i]);
+        }
+    }
 
     const std::uint64_t auxiliary[][2] = {
         {AT_SYSINFO_EHDR, x86::vdso},
@@ -94,13 +104,17 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     words.push_back(0);
     words.insert(words.end(), environment_pointers.begin(), environment_pointers.end());
     words.push_back(0);
+    const auto* const at_entry =
+        std::find_if(std::begin(auxiliary), std::end(auxiliary), [](const auto& one) { return one[0] == AT_ENTRY; });
+    const std::size_t entry_word = words.size() + 2 * static_cast<std::size_t>(at_entry - std::begin(auxiliary)) + 1;
     for (const auto& entry : auxiliary) words.insert(words.end(), {entry[0], entry[1]});
 
     stack.align(16);
     if (words.size() % 2 != 0) stack.push(&nothing, sizeof nothing);
     stack.push(words.data(), words.size() * sizeof words[0]);
     if (!stack.write(memory)) throw LoadError("the stack is not mapped");
-    return {stack.top(), std::string(reinterpret_cast<const char*>(auxiliary), sizeof auxiliary)};
+    return {stack.top(), stack.top() + entry_word * sizeof words[0],
+            std::string(reinterpret_cast<const char*>(auxiliary), sizeof auxiliary)};
 }
 
 }  // namespace tinykvm::linux_abi

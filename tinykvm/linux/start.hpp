@@ -27,11 +27,13 @@ struct StartInfo {
 
 struct InitialStack {
     GuestAddr pointer = 0;         // to start with: it points at argc and is a multiple of 16
+    GuestAddr entry_word = 0;      // where AT_ENTRY's value is on the stack
     std::string auxiliary_vector;  // as it is on the stack
 };
 
 // Writes everything below `stack_end`. Arguments are options.program_name and options.arguments. Throws LoadError when
-// arguments and environment take more than a quarter of the stack, as Linux does.
+// arguments and environment take more than a quarter of the stack, as Linux does, or an argument more than
+// options.argument_room.
 InitialStack build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info);
 
 }  // namespace tinykvm::linux_abi

@@ -58,7 +58,7 @@ void switch_to(ProcessState& state, std::size_t index, const Processor& on) {
     if (!on.vectors.load(*next.vectors)) throw MachineError("KVM refuses the vector registers of a thread");
 }
 
-bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now) {
+bool is_ready(const ProcessState& state, const ThreadState& thread, const Options& options, Clock::time_point now) {
     const Wait& wait = thread.wait;
     if (wait.is_over(now) || deliverable_set(state, thread)) return true;
     switch (wait.what) {
@@ -66,7 +66,7 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_
         case Wait::For::time: return false;
         case Wait::For::futex: return wait.woken;
         case Wait::For::files:
-            return wait.changes_seen != state.files.changes() || (wait.host_input && host_input_events() != 0);
+            return wait.changes_seen != state.files.changes() || (wait.input && input_events(options) != 0);
         case Wait::For::signal: return pending_set(state, thread) & wait.signals;
     }
     return false;

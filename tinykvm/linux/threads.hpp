@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tinykvm/linux/signal_state.hpp"
+#include "tinykvm/options.hpp"
 #include "tinykvm/registers.hpp"
 #include "tinykvm/types.hpp"
 
@@ -40,8 +41,8 @@ struct Wait {
         signal,     // one of `signals`, which are blocked
     };
     For what = For::processor;
-    bool woken = false;       // of `futex`: a thread has woken it
-    bool host_input = false;  // of `files`: or the host's standard input can be read
+    bool woken = false;  // of `futex`: a thread has woken it
+    bool input = false;  // of `files`: or standard input can be read, which no guest can make ready
     std::uint32_t bitset = 0;
     GuestAddr address = 0;
     SignalSet signals = 0;
@@ -102,7 +103,7 @@ void add_thread(ProcessState& state, ThreadState thread, const Processor& as);
 // Parks the running thread, if there is one, after the others and lets the parked one of this index run.
 void switch_to(ProcessState& state, std::size_t index, const Processor& on);
 // May the thread go on, or has its call to be made again?
-bool is_ready(const ProcessState& state, const ThreadState& thread, Clock::time_point now);
+bool is_ready(const ProcessState& state, const ThreadState& thread, const Options& options, Clock::time_point now);
 
 // Wakes up to `most` threads that wait for the word at `address` with a bit of `bitset`. Returns how many.
 std::int64_t wake_waiters(ProcessState& state, GuestAddr address, std::int64_t most, std::uint32_t bitset = ~0u);

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/input_source.hpp"
+#include "tinykvm/options.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -42,7 +44,13 @@ short Waiter::wait_for_host(int host_fd, short events, std::optional<Clock::time
     }
 }
 
-short host_input_events() {
+short input_events(const Options& options) {
+    if (options.input) {
+        const InputSource* source = options.input();
+        const auto data = source ? source->next() : std::nullopt;
+        return !data ? short{0} : data->empty() ? short{POLLHUP} : short{POLLIN};
+    }
+    if (!options.host_stdin) return POLLIN;  // the end of the file can be read
     pollfd entry{STDIN_FILENO, POLLIN, 0};
     return ::poll(&entry, 1, 0) > 0 ? entry.revents : short{0};
 }

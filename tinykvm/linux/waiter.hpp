@@ -8,10 +8,14 @@
 
 #include "tinykvm/types.hpp"
 
-namespace tinykvm::linux_abi {
+namespace tinykvm {
 
-// The events (poll.h) that the host's standard input is ready for now; 0 when there are none.
-short host_input_events();
+struct Options;
+
+namespace linux_abi {
+
+// The events (poll.h) that standard input is ready for now; 0 when there are none.
+short input_events(const Options& options);
 
 class Waiter {
   public:
@@ -29,4 +33,5 @@ class Waiter {
     const std::atomic<bool>* interrupted_;
 };
 
-}  // namespace tinykvm::linux_abi
+}  // namespace linux_abi
+}  // namespace tinykvm

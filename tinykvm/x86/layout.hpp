@@ -54,6 +54,8 @@ inline constexpr std::size_t doorbell_offset = 0x1FF000;
 inline constexpr GuestAddr shim = system_begin + shim_offset;
 inline constexpr GuestAddr clock_page = system_begin + clock_page_offset;
 inline constexpr GuestAddr vdso = system_begin + vdso_offset;
+// Where programs jump that are to stop at their entry point: no code is there for a guest.
+inline constexpr GuestAddr entry_stop = system_begin + scratch_offset;
 inline constexpr GuestAddr doorbell = system_begin + doorbell_offset;
 inline constexpr GuestAddr mailbox = system_begin + mailbox_offset;
 static_assert(doorbell == 0x7FFFFFF000);

@@ -27,6 +27,9 @@ TEST(ConfigLayer, EachMistakeHasItsSentence) {
     const std::string order =
         "allowed is \"error\", \"original\" or a list of \"handler\" and \"original\" in the order "
         "in which they are tried";
+    const std::string statuses =
+        "allowed is an object of exit statuses from 0 to 255 and the statuses from 200 to 599 they mean, as {\"1\": "
+        "422}";
     const std::pair<const char*, std::string> cases[] = {
         {R"({"concurrency": 0})", "key \"concurrency\": value 0; allowed is a whole number from 1 to 255"},
         {R"({"concurrency": -1})", "key \"concurrency\": value -1; allowed is a whole number from 1 to 255"},
@@ -96,6 +99,17 @@ TEST(ConfigLayer, EachMistakeHasItsSentence) {
         {R"({"main_arguments": ["\u0000"]})",
          "key \"main_arguments\": value [\"\\u0000\"]: it contains a zero byte; allowed is a list of strings of at "
          "most 4096 bytes"},
+        {R"({"protocol": "http2"})",
+         "key \"protocol\": value \"http2\": the value is neither; allowed is \"callbacks\" or \"stdio\""},
+        {R"({"exit_statuses": {"256": 200}})",
+         "key \"exit_statuses\": value {\"256\":200}: \"256\" is no exit status; " + statuses},
+        {R"({"exit_statuses": {"01": 200}})",
+         "key \"exit_statuses\": value {\"01\":200}: \"01\" is no exit status; " + statuses},
+        {R"({"exit_statuses": {"1": 600}})",
+         "key \"exit_statuses\": value {\"1\":600}: the status for \"1\" is not from 200 to 599; " + statuses},
+        {R"({"content_type": "a\nb"})",
+         "key \"content_type\": value \"a\\nb\": it has other characters than the printable ones of ASCII; allowed is "
+         "a string of at most 1024 bytes"},
         {R"({"environment": ["A"]})",
          "key \"environment\": value [\"A\"]: \"A\" is not of the form NAME=VALUE; allowed is a list of strings of at "
          "most 4096 bytes"},

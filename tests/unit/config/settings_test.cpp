@@ -125,6 +125,14 @@ const std::map<std::string_view, Change> changes = {
     {"request_hugepage_arena_size", {"7", [](ProgramConfig& c) { c.request_hugepage_arena_size = 7 * mebibyte; }}},
     {"request_hugepages", {"true", [](ProgramConfig& c) { c.request_hugepages = true; }}},
     {"split_hugepages", {"true", [](ProgramConfig&) {}}},
+    {"protocol", {"\"stdio\"", [](ProgramConfig& c) { c.protocol = ProgramConfig::Protocol::stdio; }}},
+    {"content_type", {"\"image/webp\"", [](ProgramConfig& c) { c.content_type = "image/webp"; }}},
+    {"exit_statuses",
+     {R"({"1": 422, "255": 200})",
+      [](ProgramConfig& c) {
+          c.exit_statuses = {{1, 422}, {255, 200}};
+      }}},
+    {"max_argument", {"100", [](ProgramConfig& c) { c.max_argument = 100; }}},
     {"main_arguments",
      {R"(["a", "", "c d"])",
       [](ProgramConfig& c) {

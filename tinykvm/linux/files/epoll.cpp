@@ -18,8 +18,8 @@ namespace {
 std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
     const OpenFile* file = call.state.files.find(entry);
     if (!file || entry.disabled) return 0;
-    // The table does not count the changes of the host's input.
-    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_host_input(call, *file);
+    // The table does not count the changes of standard input.
+    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_input(call, *file);
     if ((entry.events & EPOLLET) && seen) return 0;
     return static_cast<std::uint16_t>(file->kind->readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
 }
@@ -58,7 +58,7 @@ std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) 
     std::size_t last = 0;
     for (std::size_t i = 0; i < entries.size() && found.size() < static_cast<std::size_t>(most); ++i) {
         PolledFile& entry = entries[i];
-        input |= is_host_input(call, *call.state.files.find(entry));
+        input |= is_input(call, *call.state.files.find(entry));
         const std::uint32_t ready = events_to_report(call, entry);
         if (ready == 0) continue;
         found.push_back({ready, {.u64 = entry.data}});

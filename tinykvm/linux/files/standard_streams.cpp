@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "tinykvm/input_source.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/transfer.hpp"
 
@@ -14,29 +16,52 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
+// What the caller has for the guest now; null: nothing yet.
+InputSource* ready_source(const Options& options) {
+    InputSource* source = options.input();
+    return source && source->next() ? source : nullptr;
+}
+
+std::int64_t take_from_caller(InputSource& source, std::span<std::byte> piece) {
+    const auto data = source.next();
+    const std::size_t size = data ? std::min(data->size(), piece.size()) : 0;
+    if (size == 0) return 0;
+    std::memcpy(piece.data(), data->data(), size);
+    source.take(size);
+    return static_cast<std::int64_t>(size);
+}
+
 std::int64_t read_input(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
-    if (!call.options.host_stdin || total_size(ranges) == 0) return 0;
+    const Options& options = call.options;
+    if ((!options.host_stdin && !options.input) || total_size(ranges) == 0) return 0;
     // The call waits for the first byte only, and takes along what else is there.
-    if (host_input_events() == 0) {
+    if (input_events(options) == 0) {
         if (file.non_blocking()) return -EAGAIN;
-        return call.park({.what = Wait::For::files, .host_input = true});
+        return call.park({.what = Wait::For::files, .input = true});
+    }
+    if (options.input) {
+        InputSource& source = *ready_source(options);
+        return fill_guest(call, ranges, [&](std::span<std::byte> piece) { return take_from_caller(source, piece); });
     }
     bool first = true;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
-        if (!std::exchange(first, false) && host_input_events() == 0) return 0;
+        if (!std::exchange(first, false) && input_events(options) == 0) return 0;
         const ssize_t got = ::read(STDIN_FILENO, piece.data(), piece.size());
         return got >= 0 ? got : -errno;
     });
 }
 
 short input_readiness(const SyscallContext& call, const OpenFile&) {
-    if (!call.options.host_stdin) return POLLIN | POLLRDNORM;  // the end of the file can be read
-    const short events = host_input_events();
-    return events ? static_cast<short>(events | POLLRDNORM) : short{0};
+    const short events = input_events(call.options);
+    return events & POLLIN ? static_cast<short>(events | POLLRDNORM) : events;
 }
 
 std::int64_t available_input(const SyscallContext& call, const OpenFile&) {
     int count = 0;
+    if (call.options.input) {
+        const InputSource* source = ready_source(call.options);
+        return source ? static_cast<std::int64_t>(std::min<std::size_t>(source->next()->size(), INT32_MAX)) : 0;
+    }
     if (!call.options.host_stdin) return 0;
     return ::ioctl(STDIN_FILENO, FIONREAD, &count) == 0 ? std::max(count, 0) : -ENOTTY;
 }
@@ -68,7 +93,7 @@ constinit const FileKind kinds::input{.read = read_input,
                                       .readiness = input_readiness,
                                       .available = available_input,
                                       .can_be_in_epoll = true,
-                                      .follows_host_input = true,
+                                      .follows_input = true,
                                       .takes_advice = false};
 constinit const FileKind kinds::output{.write = write_output,
                                        .status = output_status,

@@ -1,0 +1,129 @@
+#include "src/vms/filter_call.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "src/base/failure.hpp"
+#include "src/base/guest_text.hpp"
+#include "tinykvm/errors.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+// Entering a guest takes 10 to 100 us, copying so much about as long.
+constexpr std::size_t piece_size = std::size_t{256} << 10;
+
+constexpr const char* default_content_type = "application/octet-stream";
+
+}  // namespace
+
+void FilterCall::begin() {
+    const BootedProgram& program = fork_.program();
+    fork_.streams().begin(program.output, program.config.max_request_memory, "max_request_memory");
+    for (const BootedProgram::ArgumentPlace& place : program.arguments) {
+        write_argument(place);
+    }
+}
+
+void FilterCall::write_argument(const BootedProgram::ArgumentPlace& place) {
+    const ProgramConfig& config = fork_.program().config;
+    const std::string text = place.text.expand(request_);
+    const auto name = [&] {
+        return "argument " + std::to_string(place.index + 1) + " of the program (" +
+               printable(config.main_arguments[place.index], 80) + ")";
+    };
+    if (text.find('\0') != std::string::npos) {
+        return refuse(400, name() + " has a zero byte in this request");
+    }
+    if (text.size() >= config.max_argument) {
+        return refuse(414, name() + " has " + std::to_string(text.size()) + " bytes in this request, " +
+                               std::to_string(config.max_argument - 1) + " are possible (max_argument)");
+    }
+    bool written = false;
+    try {
+        written = guest_.memory().write(place.address, text.c_str(), text.size() + 1);
+    } catch (const OutOfMemory& error) {
+        throw Failure(FailureKind::too_large, std::string("the arguments alone take more: ") + error.what());
+    }
+    if (!written) {
+        throw Failure(FailureKind::host_error, "the stack of the VM is not writable");
+    }
+}
+
+void FilterCall::refuse(int status, const std::string& why) {
+    fork_.streams().begin({}, SIZE_MAX, {});
+    fork_.streams().write(why + "\n");
+    refusal_.emplace();
+    refusal_->status = status;
+    refusal_->content_type = "text/plain";
+    refusal_->body_size = fork_.streams().output().size();
+}
+
+std::size_t FilterCall::body_room() const { return SIZE_MAX; }
+
+bool FilterCall::append_body(std::span<const std::byte>& data) {
+    const std::size_t size = std::min(data.size(), piece_size - piece_.size());
+    piece_.insert(piece_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
+    data = data.subspan(size);
+    return piece_.size() == piece_size;
+}
+
+std::optional<Response> FilterCall::give_piece(Deadline deadline) {
+    fork_.streams().give(piece_);
+    std::optional<Response> answer = run(deadline);
+    fork_.streams().give({});
+    piece_.clear();
+    return answer;
+}
+
+Response FilterCall::expect_answer(Deadline deadline) {
+    fork_.streams().end_input();
+    std::optional<Response> answer = give_piece(deadline);
+    if (!answer) {
+        throw Failure(FailureKind::no_answer, "the program still waits for input after the end of it");
+    }
+    return *std::move(answer);
+}
+
+// nullopt: the program has taken all the input there is, and wants more.
+std::optional<Response> FilterCall::run(Deadline deadline) {
+    if (refusal_) {
+        return refusal_;
+    }
+    const Stop stop = guest_.go_on(fork_.calls(), deadline);
+    switch (stop.reason) {
+        case Stop::Reason::needs_input: return std::nullopt;
+        case Stop::Reason::exited: return answer_of(stop.exit_status);
+        case Stop::Reason::at_entry:
+        case Stop::Reason::host_call:
+        case Stop::Reason::returned: break;
+    }
+    throw Failure(
+        FailureKind::invalid_answer,
+        "the program answered by a call of kvm_api.h; with the protocol stdio its standard output is the answer");
+}
+
+Response FilterCall::answer_of(int exit_status) const {
+    const ProgramConfig& config = fork_.program().config;
+    const auto found = std::find_if(config.exit_statuses.begin(), config.exit_statuses.end(),
+                                    [&](const ExitStatus& one) { return one.exit_status == exit_status; });
+    if (found == config.exit_statuses.end() && exit_status != 0) {
+        fork_.output().flush();
+        const std::string& words = fork_.output().last_line();
+        throw Failure(FailureKind::no_answer, "the program ended with exit status " + std::to_string(exit_status) +
+                                                  (words.empty() ? "" : ": " + words));
+    }
+    Response response;
+    response.status = found == config.exit_statuses.end() ? 200 : found->status;
+    response.content_type = !config.content_type.empty()     ? config.content_type
+                            : !request_.content_type.empty() ? std::string(request_.content_type)
+                                                             : default_content_type;
+    response.body_size = fork_.streams().output().size();
+    return response;
+}
+
+std::optional<std::span<const std::byte>> FilterCall::host_body() const { return fork_.streams().output(); }
+
+}  // namespace tinykvm::host

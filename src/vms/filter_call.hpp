@@ -1,0 +1,48 @@
+// How a program with the protocol stdio is asked: a Unix filter, which gets the body of the request as its standard
+// input and whose standard output is the answer once it has ended with a status that means one.
+//
+// Thread safety: one thread at a time, that whose turn it is. Borrows everything.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/calls/request.hpp"
+#include "src/calls/response.hpp"
+#include "src/vms/program_fork.hpp"
+#include "src/vms/protocol_call.hpp"
+#include "tinykvm/callable.hpp"
+
+namespace tinykvm::host {
+
+class FilterCall final : public ProtocolCall {
+  public:
+    FilterCall(Callable& guest, ProgramFork& fork, const Request& request)
+        : guest_(guest), fork_(fork), request_(request) {}
+
+    void begin() override;
+    // Bodies go through in pieces.
+    std::size_t body_room() const override;
+    bool append_body(std::span<const std::byte>& data) override;
+    void start() override {}
+    std::optional<Response> give_piece(Deadline deadline) override;
+    Response expect_answer(Deadline deadline) override;
+    std::optional<std::span<const std::byte>> host_body() const override;
+
+  private:
+    void write_argument(const BootedProgram::ArgumentPlace& place);
+    void refuse(int status, const std::string& why);
+    std::optional<Response> run(Deadline deadline);
+    Response answer_of(int exit_status) const;
+
+    Callable& guest_;
+    ProgramFork& fork_;
+    const Request& request_;
+    std::optional<Response> refusal_;  // instead of asking the program
+    std::vector<std::byte> piece_;     // of the body, which the guest has not been given
+};
+
+}  // namespace tinykvm::host
