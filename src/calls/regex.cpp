@@ -156,8 +156,8 @@ RegexMatch::Group RegexMatch::group(unsigned number) const {
     if (number > regex_.groups_) {
         return {0, 0};
     }
-    const std::size_t* offsets = pcre2_get_ovector_pointer(data_);
-    const Group group{offsets[2 * number], offsets[2 * number + 1]};
+    const std::size_t* offsets = pcre2_get_ovector_pointer(data_) + std::size_t{2} * number;
+    const Group group{offsets[0], offsets[1]};
     return group.begin == PCRE2_UNSET || group.end < group.begin ? Group{0, 0} : group;
 }
 

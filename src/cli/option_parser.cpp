@@ -49,7 +49,7 @@ struct OptionParser::Parser : CLI::App {
     std::vector<OptionAction> actions;
 };
 
-OptionParser::OptionParser(std::string command) : parser_(std::make_unique<Parser>(command)) {}
+OptionParser::OptionParser(const std::string& command) : parser_(std::make_unique<Parser>(command)) {}
 
 OptionParser::~OptionParser() = default;
 

@@ -15,7 +15,7 @@ namespace tinykvm::cli {
 
 class OptionParser {
   public:
-    explicit OptionParser(std::string command);
+    explicit OptionParser(const std::string& command);
     ~OptionParser();
     OptionParser(const OptionParser&) = delete;
     OptionParser& operator=(const OptionParser&) = delete;

@@ -9,6 +9,7 @@ namespace {
 using nlohmann::json;
 
 bool is_false(const json& v) { return v == false; }
+// NOLINTNEXTLINE(readability-container-size-empty): empty() of a JSON value asks about lists and objects, not strings.
 bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
 bool is_false_or_zero(const json& v) { return is_false(v) || v == 0; }
 bool is_one_processor(const json& v) { return is_false_or_zero(v) || v == 1; }

@@ -15,7 +15,7 @@ Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program
 
 std::shared_ptr<Boot> Boot::begin(const std::string& name, ProgramConfig config, std::shared_ptr<const Program> binary,
                                   const ProgramEnvironment& environment) {
-    const std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), environment));
+    std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), environment));
     Thread("kvm:" + name, [boot] { boot->run(); }).detach();
     environment.counters.add(Counter::boots, 1);
     return boot;

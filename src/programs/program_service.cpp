@@ -89,7 +89,7 @@ std::shared_ptr<Boot> ProgramService::await_boot(const IsClientGone& gone, WaitG
     // again and again meanwhile.
     const Deadline until = Clock::now() + config_.max_boot_time + config_.max_queue_time + patience_with_boots;
     for (;;) {
-        const std::shared_ptr<Boot> boot = current_boot();
+        std::shared_ptr<Boot> boot = current_boot();
         std::optional<Boot::End> end = boot->end();
         std::optional<WaitGraph::Entry> graph_entry;
         if (!end && inside_of != 0 && !(graph_entry = WaitGraph::of_process().begin_wait(boot->vm(), 1, inside_of))) {

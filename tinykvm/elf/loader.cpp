@@ -1,6 +1,7 @@
 #include "tinykvm/elf/loader.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/x86/layout.hpp"
@@ -32,7 +33,6 @@ LoadedProgram load(GuestMemory& memory, std::shared_ptr<const Program> program, 
     const GuestAddr high = page_ceil(segments.back().address + segments.back().memory_size);
 
     LoadedProgram loaded;
-    loaded.program = program;
     if (program->position_independent()) {
         if (base == 0) {
             auto place = memory.find_free(high - low);
@@ -47,6 +47,7 @@ LoadedProgram load(GuestMemory& memory, std::shared_ptr<const Program> program, 
         memory.regions().overlaps(loaded.begin, loaded.end) || memory.is_closed(loaded.begin, loaded.end))
         throw LoadError(program->name() + ": its addresses are not available");
     for (const Program::Segment& segment : segments) load_segment(memory, *program, segment, loaded.bias);
+    loaded.program = std::move(program);
     return loaded;
 }
 

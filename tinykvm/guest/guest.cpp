@@ -60,10 +60,10 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
       vm_(options_.max_memory / page_size, Clock::now() + options_.max_creation_time),
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, boot_limits(options_), boot_huge_pages(options_), clock_page(platform_)),
-      programs_{elf::load(memory_, program, elf::program_base)},
-      process_(
-          memory_, options_,
-          linux_abi::ProcessState::at_start(options_, programs_.front().end, ProgramLoader::guest_path(*program))) {
+      programs_{elf::load(memory_, std::move(program), elf::program_base)},
+      process_(memory_, options_,
+               linux_abi::ProcessState::at_start(options_, programs_.front().end,
+                                                 ProgramLoader::guest_path(*programs_.front().program))) {
     prepare_vcpu();
     ProgramLoader loader(memory_, options_, platform_, process_, programs_);
     vcpu_.set_registers(loader.load());

@@ -71,7 +71,7 @@ std::int64_t stat_at(const SyscallContext& call, int directory, GuestAddr path, 
 int check_access(const Location& found, int mode) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
-        case Location::Kind::directory: return mode & W_OK ? -EROFS : 0;
+        case Location::Kind::directory:
         case Location::Kind::link: return mode & W_OK ? -EROFS : 0;
         case Location::Kind::pseudo:
             if (found.file.kind == PseudoFile::Kind::text && (mode & W_OK)) return -EACCES;

@@ -47,7 +47,8 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     // As on Linux this is the file itself, not a link to it: programs look for their other files in its directory.
     const GuestFileSystem::Location file_of_program =
         state.file_system->resolve(state, "/", program_path, GuestFileSystem::Last::follow);
-    state.program_path = file_of_program.exists() ? file_of_program.path : std::move(program_path);
+    if (file_of_program.exists()) program_path = file_of_program.path;
+    state.program_path = std::move(program_path);
     return state;
 }
 

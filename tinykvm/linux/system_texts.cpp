@@ -155,7 +155,10 @@ std::string stat_text(const SyscallContext& call, int) {
 
 std::string uptime_text(const SyscallContext& call, int) {
     const std::uint64_t up = uptime(), used = call.cpu.charge(call.state.cpu_nanoseconds);
-    const auto seconds = [](std::uint64_t time) { return static_cast<double>(time / tick) / 100; };
+    const auto seconds = [](std::uint64_t time) {
+        const std::uint64_t ticks = time / tick;
+        return static_cast<double>(ticks) / 100;
+    };
     return formatted("%.2f %.2f\n", seconds(up), seconds(up - std::min(up, used)));
 }
 

@@ -7,6 +7,7 @@
 
 namespace tinykvm::linux_abi {
 
+// NOLINTNEXTLINE(cert-dcl50-cpp): the compiler compares the arguments with the layout.
 [[gnu::format(printf, 1, 2)]] inline std::string formatted(const char* layout, ...) {
     char text[512];
     va_list values;

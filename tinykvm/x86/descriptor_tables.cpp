@@ -67,7 +67,7 @@ void write_system_pages(std::byte* base) {
     const std::uint16_t no_io_bitmap = tss_size;
     std::memcpy(task + 102, &no_io_bitmap, sizeof no_io_bitmap);
 
-    for (unsigned vector = 0; vector < 32; ++vector) {
+    for (std::size_t vector = 0; vector < 32; ++vector) {
         GuestAddr handler = entry_address(tinykvm_entry_exceptions) + vector * entry_size;
         std::uint64_t dpl = vector == 3 || vector == 4 ? 3 : 0;  // INT3 and INTO are for user code
         std::byte* gate = base + idt_offset + vector * 16;
