@@ -22,6 +22,10 @@ class FilterCall final : public ProtocolCall {
   public:
     FilterCall(Callable& guest, ProgramFork& fork, const Request& request)
         : guest_(guest), fork_(fork), request_(request) {}
+    // The answer's body is gone with it.
+    ~FilterCall() { fork_.streams().clear(); }
+    FilterCall(const FilterCall&) = delete;
+    FilterCall& operator=(const FilterCall&) = delete;
 
     void begin() override;
     // Bodies go through in pieces.

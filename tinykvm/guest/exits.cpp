@@ -164,14 +164,14 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
 
     Registers same = before;
     same.rax = registers.rax;
-    if (at_cpl0 && registers == same) {
+    const bool returns = outcome.next == linux_abi::Outcome::Next::resume;
+    if (at_cpl0 && returns && registers == same) {
         registers.rip = entry_rip;  // SYSRET follows there, and takes RCX and R11
         vcpu_.set_registers(registers);
     } else {
         user_.enter(registers);
     }
-    if (outcome.next == linux_abi::Outcome::Next::resume) return std::nullopt;
-    return stop_after(outcome, "", before);
+    return returns ? std::nullopt : stop_after(outcome, "", before);
 }
 
 std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
