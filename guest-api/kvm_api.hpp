@@ -127,6 +127,7 @@ namespace detail {
 inline void respond(int status, std::string_view content_type, const void* data, std::size_t length,
                     const std::vector<std::string>& lines, BackendResponseExtra extra) {
     std::vector<ResponseHeader> headers;
+    headers.reserve(lines.size());
     for (const std::string& line : lines) {
         headers.push_back({line.data(), line.size()});
     }
@@ -506,6 +507,7 @@ struct Storage {
     template <std::size_t Size = std::size_t{16} << 20>
     static std::string get(const std::vector<std::string>& arguments, storage_func f) {
         std::vector<virtbuffer> buffers;
+        buffers.reserve(arguments.size());
         for (const std::string& argument : arguments) {
             buffers.push_back({argument.data(), argument.size()});
         }

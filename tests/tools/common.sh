@@ -9,8 +9,8 @@ demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
 # shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format debhelper debootstrap golang-go
-    jq libclang-rt-dev libgtest-dev lintian rustc shellcheck)
+check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format clang-tidy debhelper
+    debootstrap golang-go jq libclang-rt-dev libgtest-dev lintian rustc shellcheck)
 
 # A heading, bold on a terminal.
 say() {
