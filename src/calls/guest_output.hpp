@@ -28,6 +28,11 @@ class GuestOutput {
     void log_output(bool enabled) { log_output_ = enabled; }
     // Standard input comes from there, and standard output goes there instead of to the log. Borrows it.
     void use(StandardStreams& streams) { streams_ = &streams; }
+    // A request begins: nothing is there of the one before.
+    void forget_lines() {
+        pending_.clear();
+        last_line_.clear();
+    }
     // Ends a line that has no end yet.
     void flush();
     // The last line of the program, for messages about its end.

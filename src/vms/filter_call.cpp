@@ -21,6 +21,7 @@ constexpr const char* default_content_type = "application/octet-stream";
 
 void FilterCall::begin() {
     const BootedProgram& program = fork_.program();
+    fork_.output().forget_lines();
     fork_.streams().begin(program.output, program.config.max_request_memory, "max_request_memory");
     for (const BootedProgram::ArgumentPlace& place : program.arguments) {
         write_argument(place);

@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
         if (read(0, buffer, 1) == 1) put(buffer, 1);
     } else if (!strcmp(mode, "status")) {  // the status is what it reads
         const ssize_t got = read(0, buffer, sizeof buffer - 1);
-        fprintf(stderr, "a warning\nit ends with %.*s\n", (int)got, (char*)buffer);
+        if (buffer[0] != '4') fprintf(stderr, "a warning\nit ends with %.*s\n", (int)got, (char*)buffer);
         put("partial", 7);
         exit(atoi((char*)buffer));
     } else if (!strcmp(mode, "crash")) {
