@@ -17,7 +17,7 @@ using nlohmann::json;
 constexpr std::size_t most_url = 4096;  // bytes
 
 std::string read_warmup_headers(const json& value, Warmup& warmup) {
-    const std::string what =
+    std::string what =
         "\"headers\" of warmup must be a list of at most " + std::to_string(max_fields) + " strings \"Name: value\"";
     if (!value.is_array() || value.size() > max_fields) {
         return what;

@@ -174,6 +174,7 @@ std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState
         child->second.is_link = is_new ? exact && rule.link : child->second.is_link;
     }
     std::vector<Child> children;
+    children.reserve(result.size());
     for (auto& [name, child] : result) children.push_back(std::move(child));
     return children;
 }
