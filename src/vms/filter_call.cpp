@@ -12,9 +12,6 @@ namespace tinykvm::host {
 
 namespace {
 
-// Entering a guest takes 10 to 100 us, copying so much about as long.
-constexpr std::size_t piece_size = std::size_t{256} << 10;
-
 constexpr const char* default_content_type = "application/octet-stream";
 
 }  // namespace
@@ -65,10 +62,10 @@ void FilterCall::refuse(int status, const std::string& why) {
 std::size_t FilterCall::body_room() const { return SIZE_MAX; }
 
 bool FilterCall::append_body(std::span<const std::byte>& data) {
-    const std::size_t size = std::min(data.size(), piece_size - piece_.size());
+    const std::size_t size = std::min(data.size(), request_piece_size - piece_.size());
     piece_.insert(piece_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
     data = data.subspan(size);
-    return piece_.size() == piece_size;
+    return piece_.size() == request_piece_size;
 }
 
 std::optional<Response> FilterCall::give_piece(Deadline deadline) {

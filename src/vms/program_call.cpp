@@ -11,13 +11,6 @@
 
 namespace tinykvm::host {
 
-namespace {
-
-// Entering a guest takes 10 to 100 us, copying so much about as long.
-constexpr std::size_t request_piece_size = std::size_t{256} << 10;
-
-}  // namespace
-
 void ProgramCall::begin() { layout_.begin(guest_.memory(), guest_.request_area(), request_); }
 
 std::size_t ProgramCall::body_room() const { return takes_body_in_pieces() ? SIZE_MAX : layout_.room(); }

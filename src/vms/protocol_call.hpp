@@ -13,6 +13,10 @@
 
 namespace tinykvm::host {
 
+// Bodies of requests that a program takes in pieces have pieces of so many bytes: entering a guest takes 10 to 100 us,
+// copying so much about as long.
+inline constexpr std::size_t request_piece_size = std::size_t{256} << 10;
+
 class ProtocolCall {
   public:
     // Takes everything of the request but the body. Throws Failure (too_large, host_error).

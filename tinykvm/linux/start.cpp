@@ -47,6 +47,14 @@ class StackBuilder {
     std::vector<std::byte> reversed_;
 };
 
+// With more than 0 the argument has so much room, for another one to be written there.
+GuestAddr push_argument(StackBuilder& stack, std::string text, std::size_t room) {
+    if (room == 0) return stack.push(text);
+    if (text.size() >= room) throw LoadError("an argument is too long for its place");
+    text.resize(room);
+    return stack.push(text.data(), text.size());
+}
+
 }  // namespace
 
 InitialStack build_initial_stack(GuestMemory& memory, const Options& options, const StartInfo& info) {
@@ -65,15 +73,8 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());
     for (std::size_t i = options.environment.size(); i-- > 0;)
         environment_pointers[i] = stack.push(options.environment[i]);
-    for (std::size_t i = arguments.size(); i-- > 0;) {
-        if (options.argument_room > 0 && i > 0) {
-            if (arguments[i].size() >= options.argument_room) throw LoadError("an argument is too long for its place");
-            arguments[i].resize(options.argument_room);
-            argument_pointers[i] = stack.push(arguments[i].data(), arguments[i].size());
-        } else {
-            argument_pointers[i] = stack.push(arguments[i]);
-        }
-    }
+    for (std::size_t i = arguments.size(); i-- > 0;)
+        argument_pointers[i] = push_argument(stack, arguments[i], i > 0 ? options.argument_room : 0);
 
     const std::uint64_t auxiliary[][2] = {
         {AT_SYSINFO_EHDR, x86::vdso},
