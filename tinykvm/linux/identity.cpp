@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -56,12 +57,13 @@ std::int64_t sys_setsid(SyscallContext&) { return -EPERM; }  // the process lead
 std::int64_t sys_uname(SyscallContext& call) {
     utsname name;
     std::memset(&name, 0, sizeof name);
-    std::strcpy(name.sysname, system_type);
-    std::strcpy(name.nodename, system_host);
-    std::strcpy(name.release, system_release);
-    std::strcpy(name.version, system_version);
-    std::strcpy(name.machine, "x86_64");
-    std::strcpy(name.domainname, system_domain);
+    const auto fill = [](auto& field, std::string_view text) { text.copy(field, sizeof field - 1); };
+    fill(name.sysname, system_type);
+    fill(name.nodename, system_host);
+    fill(name.release, system_release);
+    fill(name.version, system_version);
+    fill(name.machine, "x86_64");
+    fill(name.domainname, system_domain);
     return call.memory.write(call.args[0], name) ? 0 : -EFAULT;
 }
 
