@@ -1,14 +1,9 @@
 #include "src/calls/standard_streams.hpp"
 
 #include "src/base/failure.hpp"
+#include "src/base/idle_buffer.hpp"
 
 namespace tinykvm::host {
-
-namespace {
-
-constexpr std::size_t largest_idle_buffer = std::size_t{1} << 20;
-
-}  // namespace
 
 void StandardStreams::begin(std::span<const std::byte> output, std::size_t most, std::string_view limit) {
     clear();

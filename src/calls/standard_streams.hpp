@@ -24,7 +24,6 @@ class StandardStreams final : public InputSource {
     // --- Input
     // More of it, borrowed until the guest has taken it.
     void give(std::span<const std::byte> data) { input_ = data; }
-    bool has_input() const { return !input_.empty(); }
     // There is no more than what was given.
     void end_input() { input_ended_ = true; }
     std::optional<std::span<const std::byte>> next() const override;

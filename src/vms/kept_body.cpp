@@ -2,13 +2,9 @@
 
 #include <utility>
 
+#include "src/base/idle_buffer.hpp"
+
 namespace tinykvm::host {
-
-namespace {
-
-constexpr std::size_t largest_idle_buffer = std::size_t{1} << 20;
-
-}  // namespace
 
 KeptBody::KeptBody(std::size_t limit, std::vector<std::byte> buffer) : limit_(limit), bytes_(std::move(buffer)) {
     bytes_.clear();

@@ -47,8 +47,7 @@ std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
     }
     const auto began = Clock::now();
     linux_abi::ThreadPointers pointers = user_.thread_pointers();
-    const linux_abi::Outcome outcome =
-        user_.use_process().end_time_slice(registers, pointers, user_.vectors(), deadline);
+    const linux_abi::Outcome outcome = user_.use_process().go_on(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
     user_.enter(registers);
     length_ = std::clamp((Clock::now() - began) * slice_over_change, shortest, longest);

@@ -66,11 +66,9 @@ class Process {
     // the thread that runs afterwards. Throws Timeout when no thread could go on until the deadline.
     Outcome system_call(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
 
-    // Goes on with the system call that ended with needs_input. Otherwise as system_call().
+    // Goes on with the thread whose turn it is: after a system call that ended with needs_input, or when the running
+    // thread, which is in user mode, has had its time slice. Otherwise as system_call().
     Outcome go_on(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
-
-    // Ends the time slice of the running thread, which is in user mode. Another thread goes on, if one is ready.
-    Outcome end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
     // Is there one thread only?
     bool is_single_threaded() const { return state_.parked.empty(); }
     // The time when another thread will want to run; nullopt when none will before this one does something.

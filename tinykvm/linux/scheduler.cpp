@@ -58,11 +58,6 @@ Outcome Process::go_on(Registers& registers, ThreadPointers& pointers, VectorSta
     return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
 }
 
-Outcome Process::end_time_slice(Registers& registers, ThreadPointers& pointers, VectorState& vectors,
-                                Deadline deadline) {
-    return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
-}
-
 std::optional<Clock::time_point> Process::others_ready_at() const {
     const auto now = Clock::now();
     std::optional<Clock::time_point> at;
