@@ -189,7 +189,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
     const Stop stop = machine.run(&calls_, deadline);
     output_.flush();
     if (is_filter(config_)) {
-        if (stop.reason == Stop::Reason::exited && stop.exit_status == 0) {
+        if (stop.reason == Stop::Reason::exited && stop.exit_status == 0 && !stops_at_entry_) {
             return nullptr;
         }
         expect_filter(stop);
