@@ -13,6 +13,7 @@
 
 namespace tinykvm {
 
+class Client;
 class InputSource;
 
 // One entry of the file system a guest sees. Without any entry it sees none.
@@ -84,6 +85,11 @@ struct Options {
     // The guest's fd 0 reads from the source that this returns on the thread that runs the guest. A null source has
     // nothing yet. Null: see host_stdin.
     std::function<InputSource*()> input;
+    // The client that connects to a server in the guest; this is called on the thread that runs the guest. A null
+    // client has not come yet. Null: none ever comes.
+    std::function<Client*()> client;
+    // The socket it connects to: a port, a path, or '@' and an abstract name. Empty: any stream that listens.
+    std::string listen;
     // Receives one line per unusual event (unknown system calls, refused paths). Null: silent.
     std::function<void(std::string_view line)> log;
     // Receives one line when something works but is not as configured, and one line a request when one of these limits

@@ -16,7 +16,8 @@ struct Stop {
         exited,       // the program ended; exit_status is what it said
         returned,     // the called function returned (of calls only)
         at_entry,     // the program's own code begins now (Options::stop_at_entry)
-        needs_input,  // no thread can go on before Options::input has more
+        needs_input,  // no thread can go on before Options::input or Options::client has more
+        has_output,   // the guest gave Options::client something, which wants its turn now
     };
     Reason reason = Reason::exited;
     int exit_status = 0;

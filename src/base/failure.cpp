@@ -48,7 +48,8 @@ Failure failure_for(const Stop& stop) {
             what = "the program exited with status " + std::to_string(stop.exit_status) + " instead of answering";
             break;
         case Stop::Reason::at_entry:
-        case Stop::Reason::needs_input: what = "the program waits for input instead of answering"; break;
+        case Stop::Reason::needs_input:
+        case Stop::Reason::has_output: what = "the program waits for input instead of answering"; break;
         case Stop::Reason::returned: what = "the callback returned without an answer"; break;
     }
     return {FailureKind::no_answer, what};

@@ -95,6 +95,7 @@ std::optional<Response> FilterCall::run(Deadline deadline) {
         case Stop::Reason::needs_input: return std::nullopt;
         case Stop::Reason::exited: return answer_of(stop.exit_status);
         case Stop::Reason::at_entry:
+        case Stop::Reason::has_output:
         case Stop::Reason::host_call:
         case Stop::Reason::returned: break;
     }

@@ -21,6 +21,8 @@ namespace tinykvm::linux_abi {
 class FileTable;
 struct IoVector;
 struct OpenFile;
+struct Received;
+struct SocketAddress;
 struct SyscallContext;
 using IoVectors = std::span<const IoVector>;
 
@@ -36,9 +38,9 @@ struct FileKind {
     // of the file itself, which moves on. Called only when the file was opened for reading (writing). Null: EBADF.
     using Transfer = std::int64_t(SyscallContext&, OpenFile&, IoVectors, std::uint64_t* position);
     Transfer *read = nullptr, *write = nullptr;
-    // recv and send, with MSG_DONTWAIT and MSG_NOSIGNAL as flags. Null: ENOTSOCK.
-    using Message = std::int64_t(SyscallContext&, OpenFile&, IoVectors, int flags);
-    Message *receive = nullptr, *send = nullptr;
+    // recv and send, with the flags of these. `to` is null when the call names nobody. Sockets have both.
+    std::int64_t (*receive)(SyscallContext&, OpenFile&, IoVectors, int flags, Received&) = nullptr;
+    std::int64_t (*send)(SyscallContext&, OpenFile&, IoVectors, int flags, const SocketAddress* to) = nullptr;
     // lseek, with one of Linux' values of `whence`. Null: the file has no position; ESPIPE, also of pread and pwrite.
     std::int64_t (*seek)(OpenFile&, std::int64_t offset, int whence) = nullptr;
 
@@ -73,10 +75,10 @@ struct FileKind {
     int transfer_error = 0;
     // readv and writev of no bytes return 0 before anything is checked; read and write of no bytes do not.
     bool empty_vectors_succeed = false;
+    // Can the caller make it ready, from outside of the guest? Null: no.
+    bool (*awaits_caller)(const SyscallContext&, const OpenFile&) = nullptr;
     // May the file be in the set of an epoll? If not: EPERM.
     bool can_be_in_epoll = false;
-    // Is it ready when standard input is, which no guest can make ready?
-    bool follows_input = false;
     // posix_fadvise means nothing, but is allowed. If not: ESPIPE.
     bool takes_advice = true;
     // What F_GETPIPE_SZ and F_SETPIPE_SZ return. 0: EBADF.
@@ -93,8 +95,9 @@ extern const FileKind regular;           // a file of the host
 extern const FileKind directory;         // a directory of the host, or one that exists because path rules lie below it
 extern const FileKind text;              // made when it was opened, as /proc/self/maps
 extern const FileKind pipe_reader, pipe_writer;
-extern const FileKind socket;  // one of a socketpair: it reads from one pipe and writes to another
-extern const FileKind event;   // eventfd
+extern const FileKind socket;
+extern const FileKind client_connection;  // a socket that a client outside of the guest is connected to
+extern const FileKind event;              // eventfd
 extern const FileKind epoll;
 extern const FileKind path;  // opened with O_PATH: a name that can be asked about, not read
 

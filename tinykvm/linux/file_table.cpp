@@ -74,12 +74,43 @@ bool FileTable::has_room_for_two() const {
     return first >= 0 && lowest_free(first + 1) >= 0;
 }
 
-std::uint32_t FileTable::add_pipe() {
+std::uint32_t FileTable::add_pipe(std::size_t capacity) {
     auto free =
         std::find_if(pipes_.begin(), pipes_.end(), [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
     if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
     free->readers = free->writers = 1;
+    free->capacity = capacity;
     return static_cast<std::uint32_t>(free - pipes_.begin());
+}
+
+std::size_t FileTable::room(const Pipe& pipe) const {
+    if (pipe.messages.size() >= max_messages) return 0;
+    const std::size_t own = pipe.capacity - std::min(pipe.capacity, pipe.bytes.size());
+    if (pipes_.size() * socket_capacity <= max_piped) return own;
+    std::size_t piped = 0;
+    for (const Pipe& one : pipes_) piped += one.bytes.size();
+    return std::min(own, max_piped - std::min(max_piped, piped));
+}
+
+std::uint64_t FileTable::changes(const OpenFile& file) const {
+    std::uint64_t count = file.changes;
+    if (file.incoming != no_pipe) count += incoming(file).changes;
+    if (file.outgoing != no_pipe) count += outgoing(file).changes;
+    if (file.is_socket()) count += socket(file).changes;
+    return count;
+}
+
+void FileTable::note_change(OpenFile& file) {
+    ++changes_;
+    ++file.changes;
+    if (file.incoming != no_pipe) ++incoming(file).changes;
+    if (file.outgoing != no_pipe) ++outgoing(file).changes;
+}
+
+void FileTable::reset_reader(std::uint32_t pipe) {
+    for (const Slot& slot : files_)
+        if (slot.references != 0 && slot.file.is_socket() && slot.file.incoming == pipe)
+            socket(slot.file).error = ECONNRESET;
 }
 
 void FileTable::drop_unused(Pipe& pipe) {

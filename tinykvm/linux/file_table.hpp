@@ -9,18 +9,37 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tinykvm/linux/open_file.hpp"
+#include "tinykvm/linux/socket_table.hpp"
 
 namespace tinykvm::linux_abi {
 
 inline constexpr std::size_t pipe_capacity = 65536;
+inline constexpr std::size_t socket_capacity = 208 << 10;  // as Linux' net.core.wmem_default
+inline constexpr std::size_t max_messages = 256;           // in a pipe that keeps them
+// The most bytes in all pipes of a process, which are memory of the host that nothing else counts.
+inline constexpr std::size_t max_piped = std::size_t{16} << 20;
+
+// A message in a pipe between sockets that keep messages apart.
+struct Message {
+    std::size_t size = 0;
+    SocketAddress from;
+};
 
 struct Pipe {
-    std::string bytes;                       // at most pipe_capacity
+    std::string bytes;  // at most `capacity`
+    std::size_t capacity = pipe_capacity;
     std::uint32_t readers = 0, writers = 0;  // open file descriptions, not descriptors
     std::uint64_t changes = 1;               // FileTable::changes()
+    bool shut = false;                       // by shutdown(): nothing more goes in
+    std::vector<Message> messages;           // that `bytes` consist of, between such sockets
+
+    // Can there be more to read, after what is in it?
+    bool has_ended() const { return writers == 0 || shut; }
+    bool takes_nothing() const { return readers == 0 || shut; }
 };
 
 class FileTable {
@@ -57,11 +76,17 @@ class FileTable {
     void set_close_on_exec(int fd, bool on) { descriptors_[static_cast<std::size_t>(fd)].close_on_exec = on; }
 
     // The number of a new pipe with one reader and one writer, for OpenFile::incoming and outgoing.
-    std::uint32_t add_pipe();
+    std::uint32_t add_pipe(std::size_t capacity = pipe_capacity);
+    // How many bytes go into it now.
+    std::size_t room(const Pipe& pipe) const;
     // Has to be called when a file that reads from `incoming` (writes to `outgoing`) was closed. A pipe without readers
     // and writers is removed.
     void remove_reader(const OpenFile& file);
     void remove_writer(const OpenFile& file);
+    Pipe& pipe(std::uint32_t number) { return pipes_[number]; }
+    const Pipe& pipe(std::uint32_t number) const { return pipes_[number]; }
+    // Both ends of it are gone, of which only numbers exist.
+    void remove_pipe(std::uint32_t number) { pipes_[number] = Pipe{}; }
     // The pipes of a file that has some.
     Pipe& incoming(const OpenFile& file) { return pipes_[file.incoming]; }
     Pipe& outgoing(const OpenFile& file) { return pipes_[file.outgoing]; }
@@ -71,16 +96,28 @@ class FileTable {
     // Counts everything that may end a wait for a pipe or an event counter.
     std::uint64_t changes() const { return changes_; }
     void note_change() { ++changes_; }
-    // The same count of one pipe or event counter.
-    std::uint64_t changes(const OpenFile& file) const {
-        return file.has_pipes() ? incoming(file).changes + outgoing(file).changes : file.changes;
-    }
-    void note_change(OpenFile& file) {
+    // The same count of one file.
+    std::uint64_t changes(const OpenFile& file) const;
+    void note_change(OpenFile& file);
+    // Of a socket that is not the caller's, and of one's pipes.
+    void note_change(Socket& socket) {
         ++changes_;
-        if (!file.has_pipes()) return void(++file.changes);
-        ++incoming(file).changes;
-        ++outgoing(file).changes;
+        ++socket.changes;
     }
+
+    // --- Sockets
+    // The socket that reads from this pipe was reset by its peer (ECONNRESET).
+    void reset_reader(std::uint32_t pipe);
+    SocketTable& sockets() { return sockets_; }
+    const SocketTable& sockets() const { return sockets_; }
+    // Of a file that is one.
+    Socket& socket(const OpenFile& file) { return sockets_.at(file.socket); }
+    const Socket& socket(const OpenFile& file) const { return sockets_.at(file.socket); }
+
+    // The guest sends no more on its connection with a client outside of it.
+    void end_output_to(std::uint64_t client) { ended_connection_ = client; }
+    // The number of the connection on which that happened since this was called before; 0: none.
+    std::uint64_t take_ended_connection() { return std::exchange(ended_connection_, 0); }
 
     // Ends the locks that belong to this table alone (files/host_locks.hpp).
     void release_locks();
@@ -116,6 +153,8 @@ class FileTable {
     std::vector<Descriptor> descriptors_;
     std::vector<Slot> files_;
     std::vector<Pipe> pipes_;
+    SocketTable sockets_;
+    std::uint64_t ended_connection_ = 0;
 };
 
 }  // namespace tinykvm::linux_abi

@@ -1,5 +1,4 @@
 // The system calls that read and write open files. The kind of the file (file_kind.hpp) does the work.
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,18 +57,6 @@ std::int64_t vectored2(SyscallContext& call, FileKind::Transfer* transfer) {
     return vectored(call, transfer, call.args[3] != ~std::uint64_t{0});
 }
 
-// send and recv. `operation` is that of the file's kind.
-std::int64_t message(SyscallContext& call, FileKind::Message* FileKind::*operation) {
-    OpenFile* file = call.file(0);
-    if (!file) return -EBADF;
-    FileKind::Message* const transfer = file->kind->*operation;
-    if (!transfer) return -ENOTSOCK;
-    const int flags = call.int_arg(3);
-    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) return -EOPNOTSUPP;
-    const IoVector range{call.args[1], std::min(call.args[2], max_transfer)};
-    return transfer(call, *file, IoVectors(&range, 1), flags);
-}
-
 }  // namespace
 
 std::int64_t sys_read(SyscallContext& call) { return plain(call, read_into, false); }
@@ -82,13 +69,6 @@ std::int64_t sys_preadv(SyscallContext& call) { return vectored(call, read_into,
 std::int64_t sys_pwritev(SyscallContext& call) { return vectored(call, write_from, true); }
 std::int64_t sys_preadv2(SyscallContext& call) { return vectored2(call, read_into); }
 std::int64_t sys_pwritev2(SyscallContext& call) { return vectored2(call, write_from); }
-
-std::int64_t sys_sendto(SyscallContext& call) { return message(call, &FileKind::send); }
-std::int64_t sys_recvfrom(SyscallContext& call) {
-    const std::int64_t result = message(call, &FileKind::receive);
-    if (result < 0 || call.parked || call.args[4] == 0 || call.args[5] == 0) return result;
-    return call.memory.write(call.args[5], std::int32_t{0}) ? result : -EFAULT;
-}
 
 std::int64_t sys_lseek(SyscallContext& call) {
     OpenFile* file = call.data_file(0);

@@ -11,6 +11,7 @@
 
 #include "tinykvm/linux/file_kind.hpp"
 #include "tinykvm/linux/host_file.hpp"
+#include "tinykvm/linux/socket_table.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -25,7 +26,7 @@ struct PolledFile {
 };
 
 struct OpenFile {
-    static constexpr std::uint32_t no_pipe = ~std::uint32_t{0};
+    static constexpr std::uint32_t no_socket = ~std::uint32_t{0};
 
     const FileKind* kind = &kinds::null;  // never null
     bool writable = false;                // the path rule it was found by lets the guest change it
@@ -35,10 +36,11 @@ struct OpenFile {
     int output_fd = 0;                    // of kinds::output: 1 or 2
     // FileTable's numbers of the pipes it reads from and writes to, or no_pipe. A pipe's ends have that pipe in both.
     std::uint32_t incoming = no_pipe, outgoing = no_pipe;
+    std::uint32_t socket = no_socket;      // SocketTable's number, of a socket
     std::uint64_t offset = 0;              // the position; in a directory that in the listing
     std::uint64_t counter = 0;             // of kinds::event
     std::uint64_t serial = 0;              // no other file of the table has or had it
-    std::uint64_t changes = 1;             // FileTable::changes() of a file without pipes
+    std::uint64_t changes = 1;             // FileTable::changes() of the file itself
     std::vector<PolledFile> polled;        // of kinds::epoll
     std::shared_ptr<const HostFile> host;  // null when it is not a file of the host
     // The same file once more, opened for appending, when the guest asked for that and it was possible.
@@ -48,6 +50,7 @@ struct OpenFile {
     std::string path;                         // in the guest's file system; empty for what has no name
 
     bool has_pipes() const { return incoming != no_pipe; }
+    bool is_socket() const { return socket != no_socket; }
     bool readable() const { return (flags & 3) == 0 || (flags & 3) == 2; }  // O_RDONLY, O_RDWR
     bool writes() const { return (flags & 3) == 1 || (flags & 3) == 2; }    // O_WRONLY, O_RDWR
     // Is it not to wait for data or room (O_NONBLOCK)?

@@ -12,14 +12,14 @@
 
 namespace tinykvm::linux_abi {
 
-bool is_input(const SyscallContext& call, const OpenFile& file) {
-    return file.kind->follows_input && (call.options.host_stdin || call.options.input);
+bool awaits_caller(const SyscallContext& call, const OpenFile& file) {
+    return file.kind->awaits_caller && file.kind->awaits_caller(call, file);
 }
 
 using Until = std::optional<Clock::time_point>;
 
-std::int64_t wait_for_files(SyscallContext& call, Until until, bool input) {
-    const Wait wait{.what = Wait::For::files, .input = input, .until = until};
+std::int64_t wait_for_files(SyscallContext& call, Until until, bool for_caller) {
+    const Wait wait{.what = Wait::For::files, .for_caller = for_caller, .until = until};
     const bool interrupted = deliverable_set(call.state, call.state.thread) != 0;
     return wait.is_over(Clock::now()) && !interrupted ? 0 : call.park(wait, -EINTR);
 }
@@ -69,9 +69,9 @@ std::int64_t poll_files(SyscallContext& call, Until until) {
     const std::size_t bytes = count * sizeof(pollfd);
     if (count > 0 && !call.memory.read(call.args[0], entries.data(), bytes)) return -EFAULT;
 
-    bool input = false;
+    bool for_caller = false;
     for (const pollfd& entry : entries)
-        if (const OpenFile* file = call.state.files.find(entry.fd)) input |= is_input(call, *file);
+        if (const OpenFile* file = call.state.files.find(entry.fd)) for_caller |= awaits_caller(call, *file);
     std::int64_t ready = 0;
     for (pollfd& entry : entries) {
         entry.revents = 0;
@@ -81,7 +81,7 @@ std::int64_t poll_files(SyscallContext& call, Until until) {
         entry.revents = static_cast<short>(all & (entry.events | POLLERR | POLLHUP | POLLNVAL));
         if (entry.revents) ++ready;
     }
-    if (ready == 0) ready = wait_for_files(call, until, input);
+    if (ready == 0) ready = wait_for_files(call, until, for_caller);
     if (call.parked) return 0;
     if (count > 0 && !call.memory.write(call.args[0], entries.data(), bytes)) return -EFAULT;
     return ready;
@@ -110,12 +110,12 @@ std::int64_t select_files(SyscallContext& call, Until until) {
         sets[i].wanted.resize(words);
         if (words > 0 && !call.memory.read(sets[i].address, sets[i].wanted.data(), words * 8)) return -EFAULT;
     }
-    bool input = false;
+    bool for_caller = false;
     for (int fd = 0; fd < count; ++fd) {
         if (!sets[0].has(fd) && !sets[1].has(fd) && !sets[2].has(fd)) continue;
         const OpenFile* file = call.state.files.find(fd);
         if (!file || file->kind->is_name) return -EBADF;
-        input |= sets[0].has(fd) && is_input(call, *file);
+        for_caller |= sets[0].has(fd) && awaits_caller(call, *file);
     }
     std::int64_t ready = 0;
     for (FdSet& set : sets) set.ready.assign(words, 0);
@@ -129,7 +129,7 @@ std::int64_t select_files(SyscallContext& call, Until until) {
             ++ready;
         }
     }
-    if (ready == 0) ready = wait_for_files(call, until, input);
+    if (ready == 0) ready = wait_for_files(call, until, for_caller);
     if (call.parked || ready < 0) return ready;
     for (const FdSet& set : sets)
         if (set.address && words > 0 && !call.memory.write(set.address, set.ready.data(), words * 8)) return -EFAULT;

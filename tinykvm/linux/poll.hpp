@@ -10,12 +10,12 @@
 
 namespace tinykvm::linux_abi {
 
-// Is the file a standard input that the host or the caller has, and no guest makes ready?
-bool is_input(const SyscallContext& call, const OpenFile& file);
+// Can the caller make the file ready, from outside of the guest?
+bool awaits_caller(const SyscallContext& call, const OpenFile& file);
 
-// For a call that has found no file ready: returns 0 when its time is over, -EINTR, or parks its thread. With `input`
-// it waits for standard input, too.
-std::int64_t wait_for_files(SyscallContext& call, std::optional<Clock::time_point> until, bool input);
+// For a call that has found no file ready: returns 0 when its time is over, -EINTR, or parks its thread. With
+// `for_caller` it waits for the caller, too.
+std::int64_t wait_for_files(SyscallContext& call, std::optional<Clock::time_point> until, bool for_caller);
 
 // Sets the mask that a ppoll, pselect or epoll_pwait waits with. Returns 0, -EFAULT or -EINVAL. The mask ends with the
 // call or, when the call is interrupted, with the handler.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "tinykvm/client.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
@@ -20,6 +21,15 @@ void report_missing(const SyscallContext& call, const char* name, std::uint64_t 
     call.state.reported.set(number);
     call.log("system call " + std::to_string(number) + (name ? std::string(" (") + name + ")" : "") +
              " is not supported");
+}
+
+// Files are closed in many ways, which all end here.
+void tell_client(SyscallContext& call) {
+    const std::uint64_t ended = call.state.files.take_ended_connection();
+    Client* client = ended != 0 ? call.options.client() : nullptr;
+    if (!client || client->connection() != ended) return;
+    client->end_output();
+    call.gives_client_its_turn = client->wants_turn();
 }
 
 void report_refusal(SyscallContext& call) {
@@ -73,6 +83,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
         report_missing(call, nullptr, number);
         if (traced) options_.log("system call " + std::to_string(number) + " = " + describe_result(result));
     }
+    if (options_.client) tell_client(call);
     if (call.parked) return CallProgress::waiting;
     outcome = call.outcome;
     if (outcome.next != Outcome::Next::resume) return CallProgress::returned;
@@ -87,6 +98,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
     if (!call.registers_replaced) registers.rax = static_cast<std::uint64_t>(result);
     if (call.yields) return CallProgress::waiting;
     outcome = deliver_pending(memory_, state_, on);
+    if (call.gives_client_its_turn && outcome.next == Outcome::Next::resume) outcome.next = Outcome::Next::has_output;
     return CallProgress::returned;
 }
 

@@ -25,7 +25,8 @@ struct Outcome {
         resume,       // go on with the registers as they are now
         exit,         // the process ended by itself with `exit_status`
         killed,       // a signal without a handler ended it: `signal`
-        needs_input,  // no thread can go on before Options::input has more; then go_on() continues
+        needs_input,  // no thread can go on before the caller does something; then go_on() continues
+        has_output,   // a call gave Options::client something; go_on() continues
     };
     Next next = Next::resume;
     int exit_status = 0;
@@ -100,7 +101,7 @@ class Process {
     // Lets threads run in turn until one is back in user mode, or the process has ended.
     Outcome schedule(const Processor& on, const Waiter& waiter);
     bool choose_thread(const Processor& on);
-    // Has a thread to wait until Options::input has more?
+    // Has a thread to wait until Options::input or Options::client has more?
     bool waits_for_caller() const;
     // Sleeps until a thread may be ready.
     void sleep(const Waiter& waiter) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tinykvm/client.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
@@ -22,9 +23,12 @@ bool Process::choose_thread(const Processor& on) {
 }
 
 bool Process::waits_for_caller() const {
-    return options_.input && (state_.thread.wait.input ||
-                              std::any_of(state_.parked.begin(), state_.parked.end(),
-                                          [](const ParkedThread& parked) { return parked.state.wait.input; }));
+    if (!options_.input && !options_.client) return false;
+    const Client* client = options_.client ? options_.client() : nullptr;
+    if (client && !client->may_wait()) return false;
+    return state_.thread.wait.for_caller ||
+           std::any_of(state_.parked.begin(), state_.parked.end(),
+                       [](const ParkedThread& parked) { return parked.state.wait.for_caller; });
 }
 
 void Process::sleep(const Waiter& waiter) const {
@@ -32,7 +36,7 @@ void Process::sleep(const Waiter& waiter) const {
     bool input = false;
     const auto consider = [&](const ThreadState& thread) {
         if (thread.wait.until && (!until || *thread.wait.until < *until)) until = thread.wait.until;
-        input |= thread.wait.input;
+        input |= thread.wait.for_caller && options_.host_stdin;
     };
     if (state_.thread.id != 0) consider(state_.thread);
     for (const ParkedThread& parked : state_.parked) consider(parked.state);

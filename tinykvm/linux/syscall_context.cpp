@@ -34,6 +34,7 @@ std::int64_t SyscallContext::park(const Wait& wait, std::int64_t interrupted) {
     if (deliverable_set(state, state.thread)) return interrupted;
     state.thread.wait = wait;
     state.thread.wait.changes_seen = state.files.changes();
+    state.thread.wait.client_seen = client_changes(options);
     parked = true;
     return 0;
 }

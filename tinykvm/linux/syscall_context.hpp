@@ -49,9 +49,10 @@ struct SyscallContext {
     const char* name = "";                // of the system call, for log lines
     const Wait* parked_with = nullptr;    // the call is made again: what its thread was parked with
     Outcome outcome{};
-    bool registers_replaced = false;  // rt_sigreturn: rax is not the result
-    bool parked = false;              // there is no result yet
-    bool yields = false;              // other threads run before this one goes on
+    bool registers_replaced = false;     // rt_sigreturn: rax is not the result
+    bool parked = false;                 // there is no result yet
+    bool yields = false;                 // other threads run before this one goes on
+    bool gives_client_its_turn = false;  // the run stops after the call
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }

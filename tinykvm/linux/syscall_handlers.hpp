@@ -18,8 +18,6 @@ std::int64_t sys_preadv(SyscallContext&);
 std::int64_t sys_pwritev(SyscallContext&);
 std::int64_t sys_preadv2(SyscallContext&);
 std::int64_t sys_pwritev2(SyscallContext&);
-std::int64_t sys_sendto(SyscallContext&);
-std::int64_t sys_recvfrom(SyscallContext&);
 std::int64_t sys_lseek(SyscallContext&);
 // descriptors.cpp: the descriptor table
 std::int64_t sys_close(SyscallContext&);
@@ -83,11 +81,28 @@ std::int64_t sys_fchown(SyscallContext&);
 std::int64_t sys_fchownat(SyscallContext&);
 std::int64_t sys_utimensat(SyscallContext&);
 std::int64_t sys_no_attributes(SyscallContext&);  // extended attributes
-// files/pipe.cpp, socket.cpp and event.cpp
+// socket_calls.cpp, socket_options.cpp and socket_messages.cpp
+std::int64_t sys_socket(SyscallContext&);
+std::int64_t sys_socketpair(SyscallContext&);
+std::int64_t sys_bind(SyscallContext&);
+std::int64_t sys_listen(SyscallContext&);
+std::int64_t sys_accept(SyscallContext&);
+std::int64_t sys_accept4(SyscallContext&);
+std::int64_t sys_connect(SyscallContext&);
+std::int64_t sys_shutdown(SyscallContext&);
+std::int64_t sys_getsockname(SyscallContext&);
+std::int64_t sys_getpeername(SyscallContext&);
+std::int64_t sys_getsockopt(SyscallContext&);
+std::int64_t sys_setsockopt(SyscallContext&);
+std::int64_t sys_sendto(SyscallContext&);
+std::int64_t sys_recvfrom(SyscallContext&);
+std::int64_t sys_sendmsg(SyscallContext&);
+std::int64_t sys_recvmsg(SyscallContext&);
+std::int64_t sys_sendmmsg(SyscallContext&);
+std::int64_t sys_recvmmsg(SyscallContext&);
+// files/pipe.cpp and event.cpp
 std::int64_t sys_pipe(SyscallContext&);
 std::int64_t sys_pipe2(SyscallContext&);
-std::int64_t sys_socketpair(SyscallContext&);
-std::int64_t sys_getsockname(SyscallContext&);  // and getpeername
 std::int64_t sys_eventfd(SyscallContext&);
 std::int64_t sys_eventfd2(SyscallContext&);
 // files/epoll.cpp

@@ -66,7 +66,8 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, const Option
         case Wait::For::time: return false;
         case Wait::For::futex: return wait.woken;
         case Wait::For::files:
-            return wait.changes_seen != state.files.changes() || (wait.input && input_events(options) != 0);
+            return wait.changes_seen != state.files.changes() ||
+                   (wait.for_caller && has_caller_changed(options, wait.client_seen));
         case Wait::For::signal: return pending_set(state, thread) & wait.signals;
     }
     return false;

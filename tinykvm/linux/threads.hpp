@@ -41,12 +41,13 @@ struct Wait {
         signal,     // one of `signals`, which are blocked
     };
     For what = For::processor;
-    bool woken = false;  // of `futex`: a thread has woken it
-    bool input = false;  // of `files`: or standard input can be read, which no guest can make ready
+    bool woken = false;       // of `futex`: a thread has woken it
+    bool for_caller = false;  // of `files`: or the caller changes something: its input, or its client
     std::uint32_t bitset = 0;
     GuestAddr address = 0;
     SignalSet signals = 0;
     std::uint64_t changes_seen = 0;  // of `files`: FileTable::changes()
+    std::uint64_t client_seen = 0;   // of `files`: client_changes()
     std::uint64_t done = 0;          // bytes of a write that has begun
     std::optional<Clock::time_point> until{};
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "tinykvm/client.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/input_source.hpp"
 #include "tinykvm/options.hpp"
@@ -53,6 +54,16 @@ short input_events(const Options& options) {
     if (!options.host_stdin) return POLLIN;  // the end of the file can be read
     pollfd entry{STDIN_FILENO, POLLIN, 0};
     return ::poll(&entry, 1, 0) > 0 ? entry.revents : short{0};
+}
+
+std::uint64_t client_changes(const Options& options) {
+    const Client* client = options.client ? options.client() : nullptr;
+    return client ? client->changes() : 0;
+}
+
+bool has_caller_changed(const Options& options, std::uint64_t client_seen) {
+    if ((options.input || options.host_stdin) && input_events(options) != 0) return true;
+    return options.client && client_changes(options) != client_seen;
 }
 
 }  // namespace tinykvm::linux_abi

@@ -16,6 +16,10 @@ namespace linux_abi {
 
 // The events (poll.h) that standard input is ready for now; 0 when there are none.
 short input_events(const Options& options);
+// Client::changes() of the client there is; 0 without one.
+std::uint64_t client_changes(const Options& options);
+// Can standard input be read, or has the client changed something since it had changed that often?
+bool has_caller_changed(const Options& options, std::uint64_t client_seen);
 
 class Waiter {
   public:

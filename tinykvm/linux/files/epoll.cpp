@@ -14,13 +14,22 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
+// Counts what may have made the file ready, also outside of the guest.
+std::uint64_t changes(const SyscallContext& call, const OpenFile& file) {
+    const std::uint64_t in_guest = call.state.files.changes(file);
+    return awaits_caller(call, file) ? in_guest + client_changes(call.options) : in_guest;
+}
+
+// Was the file reported, and has not changed since? Changes of standard input are not counted.
+bool was_reported(const SyscallContext& call, const PolledFile& entry, const OpenFile& file) {
+    return entry.changes_seen == changes(call, file) && !(file.kind == &kinds::input && awaits_caller(call, file));
+}
+
 // The events to report of a registered file; 0 when there are none or its descriptor is closed.
 std::uint32_t events_to_report(const SyscallContext& call, const PolledFile& entry) {
     const OpenFile* file = call.state.files.find(entry);
     if (!file || entry.disabled) return 0;
-    // The table does not count the changes of standard input.
-    const bool seen = entry.changes_seen == call.state.files.changes(*file) && !is_input(call, *file);
-    if ((entry.events & EPOLLET) && seen) return 0;
+    if ((entry.events & EPOLLET) && was_reported(call, entry, *file)) return 0;
     return static_cast<std::uint16_t>(file->kind->readiness(call, *file)) & (entry.events | EPOLLERR | EPOLLHUP);
 }
 
@@ -54,21 +63,21 @@ std::int64_t wait(SyscallContext& call, std::optional<Clock::time_point> until) 
     std::erase_if(entries, [&](const PolledFile& entry) { return !call.state.files.find(entry); });
     std::vector<epoll_event> found;
     std::vector<PolledFile*> reported;
-    bool input = false;
+    bool for_caller = false;
     std::size_t last = 0;
     for (std::size_t i = 0; i < entries.size() && found.size() < static_cast<std::size_t>(most); ++i) {
         PolledFile& entry = entries[i];
-        input |= is_input(call, *call.state.files.find(entry));
+        for_caller |= awaits_caller(call, *call.state.files.find(entry));
         const std::uint32_t ready = events_to_report(call, entry);
         if (ready == 0) continue;
         found.push_back({ready, {.u64 = entry.data}});
         reported.push_back(&entry);
         last = i + 1;
     }
-    if (found.empty()) return wait_for_files(call, until, input);
+    if (found.empty()) return wait_for_files(call, until, for_caller);
     if (!call.memory.write(call.args[1], found.data(), found.size() * sizeof found[0])) return -EFAULT;
     for (PolledFile* entry : reported) {
-        entry->changes_seen = call.state.files.changes(*call.state.files.find(*entry));
+        entry->changes_seen = changes(call, *call.state.files.find(*entry));
         entry->disabled = entry->events & EPOLLONESHOT;
     }
     // Entries that were not looked at are first next time.

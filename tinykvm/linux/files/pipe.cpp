@@ -23,19 +23,6 @@ namespace {
 
 constexpr std::size_t atomic_size = 4096;  // PIPE_BUF: writes up to this size are done whole or not at all
 
-bool may_wait(const OpenFile& file, int flags) { return !file.non_blocking() && !(flags & MSG_DONTWAIT); }
-
-// What is left of the ranges after their first `done` bytes.
-std::vector<IoVector> remaining(IoVectors ranges, std::uint64_t done) {
-    std::vector<IoVector> rest;
-    for (IoVector range : ranges) {
-        const std::uint64_t skipped = std::min(range.size, done);
-        done -= skipped;
-        if (range.size > skipped) rest.push_back({range.address + skipped, range.size - skipped});
-    }
-    return rest;
-}
-
 int pipe_status(const SyscallContext&, const OpenFile& file, struct stat& status) {
     status = made_up_status(S_IFIFO | 0600, "pipe" + std::to_string(file.incoming));
     return 0;
@@ -58,11 +45,23 @@ std::int64_t open_pipe(SyscallContext& call, int flags) {
 
 }  // namespace
 
+std::vector<IoVector> remaining(IoVectors ranges, std::uint64_t done) {
+    std::vector<IoVector> rest;
+    for (IoVector range : ranges) {
+        const std::uint64_t skipped = std::min(range.size, done);
+        done -= skipped;
+        if (range.size > skipped) rest.push_back({range.address + skipped, range.size - skipped});
+    }
+    return rest;
+}
+
+bool may_wait(const OpenFile& file, int flags) { return !file.non_blocking() && !(flags & MSG_DONTWAIT); }
+
 std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
     if (total_size(ranges) == 0) return 0;
     Pipe& pipe = call.state.files.incoming(file);
     if (pipe.bytes.empty()) {
-        if (pipe.writers == 0) return 0;
+        if (pipe.has_ended()) return 0;
         if (!may_wait(file, flags)) return -EAGAIN;
         return call.park({.what = Wait::For::files});
     }
@@ -84,30 +83,26 @@ std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     const std::uint64_t total = total_size(ranges);
     if (total == 0) return 0;
     Pipe& pipe = call.state.files.outgoing(file);
-    if (pipe.readers == 0) {
-        if (!(flags & MSG_NOSIGNAL))
-            send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
-        return before > 0 ? static_cast<std::int64_t>(before) : -EPIPE;
-    }
+    if (pipe.takes_nothing()) return before > 0 ? static_cast<std::int64_t>(before) : broken_pipe(call, flags);
     const bool waits = may_wait(file, flags);
     const auto interrupted = [](std::uint64_t done) {
         return done > 0 ? static_cast<std::int64_t>(done) : restart_call;
     };
-    const std::size_t room = pipe_capacity - pipe.bytes.size();
+    const std::size_t room = call.state.files.room(pipe);
     if (room == 0 || (room < total && total <= atomic_size)) {
         if (!waits) return -EAGAIN;
         return call.park({.what = Wait::For::files, .done = before}, interrupted(before));
     }
     const std::vector<IoVector> rest = remaining(ranges, before);
     const std::int64_t put = drain_guest(call, rest, [&](std::span<const std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), pipe_capacity - pipe.bytes.size());
+        const std::size_t size = std::min(piece.size(), call.state.files.room(pipe));
         pipe.bytes.append(reinterpret_cast<const char*>(piece.data()), size);
         return static_cast<std::int64_t>(size);
     });
     call.state.files.note_change(file);
     if (put < 0) return before > 0 ? static_cast<std::int64_t>(before) : put;
     const std::uint64_t done = before + static_cast<std::uint64_t>(put);
-    const bool full = pipe.bytes.size() == pipe_capacity;
+    const bool full = call.state.files.room(pipe) == 0;
     if (done == total || !waits || !full) return static_cast<std::int64_t>(done);
     return call.park({.what = Wait::For::files, .done = done}, interrupted(done));
 }
@@ -124,14 +119,29 @@ std::int64_t available_in_pipe(const SyscallContext& call, const OpenFile& file)
     return static_cast<std::int64_t>(call.state.files.incoming(file).bytes.size());
 }
 
-short reader_readiness(const Pipe& pipe) {
-    return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.writers == 0 ? POLLHUP : 0));
+namespace {
+
+short reader_readiness(const SyscallContext& call, const OpenFile& file) {
+    const Pipe& pipe = call.state.files.incoming(file);
+    return static_cast<short>((pipe.bytes.empty() ? 0 : POLLIN | POLLRDNORM) | (pipe.has_ended() ? POLLHUP : 0));
 }
 
-short writer_readiness(const Pipe& pipe) {
-    // There must be room for a small write, so that it cannot fail.
-    return static_cast<short>((pipe_capacity - pipe.bytes.size() >= atomic_size ? POLLOUT | POLLWRNORM : 0) |
-                              (pipe.readers == 0 ? POLLERR : 0));
+short writer_readiness(const SyscallContext& call, const OpenFile& file) {
+    const Pipe& pipe = call.state.files.outgoing(file);
+    return static_cast<short>((has_room_for_write(call, pipe) ? POLLOUT | POLLWRNORM : 0) |
+                              (pipe.takes_nothing() ? POLLERR : 0));
+}
+
+}  // namespace
+
+std::int64_t broken_pipe(SyscallContext& call, int flags) {
+    if (!(flags & MSG_NOSIGNAL))
+        send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
+    return -EPIPE;
+}
+
+bool has_room_for_write(const SyscallContext& call, const Pipe& pipe) {
+    return call.state.files.room(pipe) >= atomic_size;
 }
 
 int check_room_for_pair(const SyscallContext& call, GuestAddr address) {
@@ -148,8 +158,7 @@ std::int64_t open_pair(SyscallContext& call, OpenFile first, OpenFile second, bo
 constinit const FileKind kinds::pipe_reader{
     .read = read_pipe,
     .status = pipe_status,
-    .readiness = [](const SyscallContext& call,
-                    const OpenFile& file) { return reader_readiness(call.state.files.incoming(file)); },
+    .readiness = reader_readiness,
     .available = available_in_pipe,
     .close = [](FileTable& files, const OpenFile& file) { files.remove_reader(file); },
     .can_be_in_epoll = true,
@@ -158,8 +167,7 @@ constinit const FileKind kinds::pipe_reader{
 constinit const FileKind kinds::pipe_writer{
     .write = write_pipe,
     .status = pipe_status,
-    .readiness = [](const SyscallContext& call,
-                    const OpenFile& file) { return writer_readiness(call.state.files.outgoing(file)); },
+    .readiness = writer_readiness,
     .available = available_in_pipe,
     .allocate = refuse_allocation,
     .close = [](FileTable& files, const OpenFile& file) { files.remove_writer(file); },

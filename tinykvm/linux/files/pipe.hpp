@@ -1,7 +1,11 @@
 // What pipes and pairs of sockets share.
 #pragma once
 
+#include <vector>
+
+#include "tinykvm/linux/file_table.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
+#include "tinykvm/linux/transfer.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -14,8 +18,14 @@ std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, s
 std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*);
 std::int64_t available_in_pipe(const SyscallContext& call, const OpenFile& file);
 
-short reader_readiness(const Pipe& pipe);
-short writer_readiness(const Pipe& pipe);
+// What is left of the ranges after their first `done` bytes.
+std::vector<IoVector> remaining(IoVectors ranges, std::uint64_t done);
+// The result of a write that nobody can read: -EPIPE and, but with MSG_NOSIGNAL, a signal.
+std::int64_t broken_pipe(SyscallContext& call, int flags);
+// Is there room for a small write, so that it cannot fail?
+bool has_room_for_write(const SyscallContext& call, const Pipe& pipe);
+// Is a call that finds nothing to wait?
+bool may_wait(const OpenFile& file, int flags);
 
 // Can two files be opened, and their descriptors be written to `address`? Returns 0, -EFAULT or -EMFILE.
 [[nodiscard]] int check_room_for_pair(const SyscallContext& call, GuestAddr address);

@@ -1,82 +1,297 @@
-// Pairs of connected sockets, with which event loops such as Python's asyncio wake themselves. Each socket has no name,
-// reads from one pipe and writes to another.
+// Sockets, each of which reads from one pipe and writes to another: stream sockets once they are connected, datagram
+// and packet sockets, which keep messages apart.
+#include "tinykvm/linux/files/socket.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstring>
 #include <utility>
 
+#include "tinykvm/client.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/files/pipe.hpp"
-#include "tinykvm/linux/syscall_handlers.hpp"
+#include "tinykvm/linux/transfer.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
 
-int socket_status(const SyscallContext&, const OpenFile& file, struct stat& status) {
-    status = made_up_status(S_IFSOCK | 0777, "socket" + std::to_string(file.incoming));
+constexpr std::size_t largest_udp_message = 65507;
+
+bool has_ended(const FileTable& files, const OpenFile& file) {
+    return files.socket(file).shut_for_reading || files.incoming(file).has_ended();
+}
+
+// --- Receiving
+
+std::int64_t receive_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
+    FileTable& files = call.state.files;
+    const Socket& socket = files.socket(file);
+    if (socket.state != Socket::State::connected) return socket.family == AF_UNIX ? -EINVAL : -ENOTCONN;
+    const std::uint64_t total = total_size(ranges);
+    Pipe& pipe = files.incoming(file);
+    const std::size_t enough =
+        flags & MSG_WAITALL ? static_cast<std::size_t>(std::min<std::uint64_t>(total, pipe.capacity)) : 1;
+    const bool may_wait_on = may_wait(file, flags) && !has_ended(files, file);
+    const bool is_over = call.parked_with && call.parked_with->is_over(Clock::now());
+    if (pipe.bytes.size() < enough && may_wait_on && !is_over)
+        return total == 0 ? 0 : wait_for_socket(call, socket.receive_timeout, false);
+    if (pipe.bytes.empty() && !has_ended(files, file)) return -EAGAIN;
+    if (!(flags & MSG_PEEK)) return read_pipe(call, file, ranges, MSG_DONTWAIT);
+    std::size_t seen = 0;
+    return fill_guest(call, ranges, [&](std::span<std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), pipe.bytes.size() - seen);
+        std::memcpy(piece.data(), pipe.bytes.data() + seen, size);
+        seen += size;
+        return static_cast<std::int64_t>(size);
+    });
+}
+
+std::int64_t receive_message(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, Received& received) {
+    FileTable& files = call.state.files;
+    const Socket& socket = files.socket(file);
+    if (file.incoming == no_pipe) return -ENOTCONN;  // SEQPACKET that is not connected
+    Pipe& pipe = files.incoming(file);
+    if (pipe.messages.empty()) {
+        if (has_ended(files, file)) return 0;
+        return may_wait(file, flags) ? wait_for_socket(call, socket.receive_timeout, false) : -EAGAIN;
+    }
+    const Message message = pipe.messages.front();
+    std::size_t seen = 0;
+    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
+        const std::size_t size = std::min(piece.size(), message.size - seen);
+        std::memcpy(piece.data(), pipe.bytes.data() + seen, size);
+        seen += size;
+        return static_cast<std::int64_t>(size);
+    });
+    received.from = message.from;
+    if (seen < message.size) received.flags |= MSG_TRUNC;
+    if (!(flags & MSG_PEEK)) {
+        pipe.bytes.erase(0, message.size);
+        pipe.messages.erase(pipe.messages.begin());
+        files.note_change(file);
+    }
+    return result < 0 || !(flags & MSG_TRUNC) ? result : static_cast<std::int64_t>(message.size);
+}
+
+std::int64_t receive(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, Received& received) {
+    Socket& socket = call.state.files.socket(file);
+    if (const int error = std::exchange(socket.error, 0)) return -error;
+    return socket.keeps_messages() ? receive_message(call, file, ranges, flags, received)
+                                   : receive_bytes(call, file, ranges, flags);
+}
+
+// --- Sending
+
+std::int64_t send_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
+    const Socket& socket = call.state.files.socket(file);
+    if (socket.state != Socket::State::connected)
+        return socket.family == AF_UNIX ? -ENOTCONN : broken_pipe(call, flags);
+    return write_pipe(call, file, ranges, flags);
+}
+
+// The pipe that a message to `to`, or to the peer, goes into. Returns 0 or a negative errno.
+int find_outgoing(SyscallContext& call, const OpenFile& file, const SocketAddress* to, std::uint32_t& pipe) {
+    FileTable& files = call.state.files;
+    const Socket& socket = files.socket(file);
+    if (!to && file.outgoing != no_pipe) {  // one of a pair, or connected
+        pipe = file.outgoing;
+        return 0;
+    }
+    if (!to && socket.state != Socket::State::connected)
+        return socket.family == AF_UNIX || socket.type != SOCK_DGRAM ? -ENOTCONN : -EDESTADDRREQ;
+    if (socket.type != SOCK_DGRAM) return -EISCONN;
+    const SocketAddress& address = to ? *to : socket.peer;
+    if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
+    const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM);
+    if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // a datagram to nobody is lost
+    pipe = receiver->inbox;
     return 0;
 }
 
+std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, const SocketAddress* to) {
+    FileTable& files = call.state.files;
+    Socket& socket = files.socket(file);
+    const std::uint64_t size = total_size(ranges);
+    if (size > (socket.family == AF_UNIX ? socket_capacity - 1 : largest_udp_message)) return -EMSGSIZE;
+    if (socket.shut_for_writing) return broken_pipe(call, flags);
+    std::uint32_t number = no_pipe;
+    if (const int error = find_outgoing(call, file, to, number)) return error;
+    if (socket.family != AF_UNIX) {
+        const SocketAddress& peer = to ? *to : socket.peer;
+        if (const int error = files.sockets().bind_if_nameless(file.socket, peer)) return error;
+    }
+    if (number == no_pipe) return static_cast<std::int64_t>(size);
+    if (files.pipe(number).takes_nothing())
+        return socket.type == SOCK_SEQPACKET ? broken_pipe(call, flags) : -ECONNREFUSED;
+    const std::size_t room = files.room(files.pipe(number));
+    if (room == 0 || room < size) {
+        if (socket.family != AF_UNIX) return static_cast<std::int64_t>(size);  // UDP drops it
+        return may_wait(file, flags) ? wait_for_socket(call, socket.send_timeout, false) : -EAGAIN;
+    }
+    std::string bytes;
+    const std::int64_t taken = drain_guest(call, ranges, [&](std::span<const std::byte> piece) {
+        bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+        return static_cast<std::int64_t>(piece.size());
+    });
+    if (taken != static_cast<std::int64_t>(size)) return -EFAULT;
+    Pipe& pipe = files.pipe(number);
+    pipe.bytes += bytes;
+    SocketAddress from = socket.local;
+    from.family = socket.family;
+    if (from.is_ip() && from.is_any() && !from.is_loopback()) {
+        const std::uint16_t port = from.port;
+        from = SocketAddress::loopback(to && !to->is_ipv4() ? AF_INET6 : AF_INET).in_family(socket.family);
+        from.port = port;
+    }
+    pipe.messages.push_back({bytes.size(), std::move(from)});
+    ++pipe.changes;
+    files.note_change();
+    return taken;
+}
+
+std::int64_t send(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, const SocketAddress* to) {
+    Socket& socket = call.state.files.socket(file);
+    if (const int error = std::exchange(socket.error, 0)) return -error;
+    return socket.keeps_messages() ? send_message(call, file, ranges, flags, to)
+                                   : send_bytes(call, file, ranges, flags);
+}
+
+// --- The rest
+
+std::int64_t read_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
+    Received ignored;
+    return receive(call, file, ranges, 0, ignored);
+}
+
+std::int64_t write_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
+    return send(call, file, ranges, 0, nullptr);
+}
+
+std::int64_t available_in_socket(const SyscallContext& call, const OpenFile& file) {
+    const FileTable& files = call.state.files;
+    if (files.socket(file).state == Socket::State::listening) return -EINVAL;
+    if (file.incoming == no_pipe) return 0;
+    const Pipe& pipe = files.incoming(file);
+    // Of datagrams it is the size of the next one.
+    if (files.socket(file).type != SOCK_DGRAM) return static_cast<std::int64_t>(pipe.bytes.size());
+    return pipe.messages.empty() ? 0 : static_cast<std::int64_t>(pipe.messages.front().size);
+}
+
+int socket_status(const SyscallContext&, const OpenFile& file, struct stat& status) {
+    status = made_up_status(S_IFSOCK | 0777, "socket" + std::to_string(file.serial));
+    return 0;
+}
+
+// As unix_poll() and tcp_poll() of Linux.
 short socket_readiness(const SyscallContext& call, const OpenFile& file) {
-    const Pipe &in = call.state.files.incoming(file), &out = call.state.files.outgoing(file);
-    const bool alone = in.writers == 0;
-    return static_cast<short>(reader_readiness(in) | (writer_readiness(out) & ~POLLERR) |
-                              (alone ? POLLIN | POLLOUT | POLLRDHUP : 0));
+    const FileTable& files = call.state.files;
+    const Socket& socket = files.socket(file);
+    if (socket.state == Socket::State::listening)
+        return !socket.pending.empty() || waiting_client(call, socket) ? POLLIN | POLLRDNORM : 0;
+    int events = socket.error ? POLLERR : 0;
+    if (file.incoming == no_pipe) return static_cast<short>(events | POLLOUT | POLLWRNORM | POLLHUP);
+    const Pipe& in = files.incoming(file);
+    const bool ended = has_ended(files, file) && socket.type != SOCK_DGRAM;
+    if (ended || !in.bytes.empty() || !in.messages.empty()) events |= POLLIN | POLLRDNORM;
+    if (ended) events |= POLLRDHUP;
+    if (file.outgoing == no_pipe) return static_cast<short>(events | POLLOUT | POLLWRNORM);
+    const Pipe& out = files.outgoing(file);
+    const bool no_output = socket.family == AF_UNIX ? out.takes_nothing() : socket.shut_for_writing;
+    if (ended && no_output) events |= POLLHUP;
+    if (out.takes_nothing() || has_room_for_write(call, out)) events |= POLLOUT | POLLWRNORM;
+    return static_cast<short>(events);
 }
 
 void close_socket(FileTable& files, const OpenFile& file) {
-    files.remove_reader(file);
-    files.remove_writer(file);
+    end_pending(files, files.socket(file));
+    // What was never read is lost, which the peer learns.
+    if (file.outgoing != no_pipe && !files.incoming(file).bytes.empty()) files.reset_reader(file.outgoing);
+    // The inbox of a datagram socket has one end only.
+    if (files.socket(file).inbox != no_pipe) {
+        files.remove_pipe(files.socket(file).inbox);
+    } else if (file.has_pipes()) {
+        files.remove_reader(file);
+    }
+    if (file.outgoing != no_pipe) files.remove_writer(file);
+    files.sockets().remove(file.socket);
 }
 
 }  // namespace
 
-constinit const FileKind kinds::socket{.read = read_pipe,
-                                       .write = write_pipe,
-                                       .receive = read_pipe,
-                                       .send = write_pipe,
+Client* client_of(const SyscallContext& call) { return call.options.client ? call.options.client() : nullptr; }
+
+bool takes_clients(const SyscallContext& call, const Socket& socket) {
+    if (!call.options.client || !socket.is_stream()) return false;
+    const std::string& wanted = call.options.listen;
+    if (wanted.empty()) return true;
+    if (!socket.local.is_ip()) return socket.local.text() == wanted;
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), port);
+    return error == std::errc() && end == wanted.data() + wanted.size() && port == socket.local.port;
+}
+
+Client* waiting_client(const SyscallContext& call, const Socket& socket) {
+    if (!takes_clients(call, socket)) return nullptr;
+    Client* client = client_of(call);
+    return client && client->connection() != 0 && !client->is_accepted() ? client : nullptr;
+}
+
+OpenFile socket_file(std::uint32_t slot, int flags) {
+    static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK);
+    OpenFile file;
+    file.kind = &kinds::socket;
+    file.flags = O_RDWR | (flags & O_NONBLOCK);
+    file.socket = slot;
+    return file;
+}
+
+void end_pending(FileTable& files, Socket& socket) {
+    for (const PendingConnection& pending : std::exchange(socket.pending, {})) {
+        OpenFile end;
+        end.incoming = pending.incoming;
+        end.outgoing = pending.outgoing;
+        files.reset_reader(pending.outgoing);
+        ++files.pipe(pending.incoming).changes;
+        ++files.pipe(pending.outgoing).changes;
+        files.remove_reader(end);
+        files.remove_writer(end);
+    }
+    files.note_change(socket);
+}
+
+std::optional<Clock::time_point> end_of_socket_wait(const SyscallContext& call, std::int64_t timeout) {
+    return call.end_of_wait(timeout == 0 ? std::nullopt
+                                         : std::optional(Clock::now() + std::chrono::microseconds(timeout)));
+}
+
+std::int64_t wait_for_socket(SyscallContext& call, std::int64_t timeout, bool for_caller) {
+    const auto until = end_of_socket_wait(call, timeout);
+    if (call.parked_with && call.parked_with->is_over(Clock::now())) return -EAGAIN;
+    // Linux does not make a call again that has a timeout.
+    return call.park({.what = Wait::For::files, .for_caller = for_caller, .until = until},
+                     timeout ? -EINTR : restart_call);
+}
+
+constinit const FileKind kinds::socket{.read = read_socket,
+                                       .write = write_socket,
+                                       .receive = receive,
+                                       .send = send,
                                        .status = socket_status,
                                        .readiness = socket_readiness,
-                                       .available = available_in_pipe,
+                                       .available = available_in_socket,
                                        .close = close_socket,
+                                       .awaits_caller =
+                                           [](const SyscallContext& call, const OpenFile& file) {
+                                               const Socket& socket = call.state.files.socket(file);
+                                               return socket.state == Socket::State::listening &&
+                                                      takes_clients(call, socket);
+                                           },
                                        .can_be_in_epoll = true};
-
-std::int64_t sys_socketpair(SyscallContext& call) {
-    constexpr int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
-    static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK);
-    constexpr int types = 0xf;
-    const int type = call.int_arg(1);
-    if (type & ~(types | flags)) return -EINVAL;
-    if (call.int_arg(0) != AF_UNIX) return -EAFNOSUPPORT;
-    if ((type & types) != SOCK_STREAM) return -ESOCKTNOSUPPORT;
-    if (call.int_arg(2) != 0 && call.int_arg(2) != AF_UNIX) return -EPROTONOSUPPORT;
-    if (const int error = check_room_for_pair(call, call.args[3])) return error;
-    OpenFile first;
-    first.kind = &kinds::socket;
-    first.flags = O_RDWR | (type & O_NONBLOCK);
-    first.incoming = call.state.files.add_pipe();
-    first.outgoing = call.state.files.add_pipe();
-    OpenFile second = first;
-    std::swap(second.incoming, second.outgoing);
-    return open_pair(call, std::move(first), std::move(second), type & O_CLOEXEC, call.args[3]);
-}
-
-std::int64_t sys_getsockname(SyscallContext& call) {
-    const OpenFile* file = call.file(0);
-    if (!file) return -EBADF;
-    if (file->kind != &kinds::socket) return -ENOTSOCK;
-    const sa_family_t family = AF_UNIX;
-    std::int32_t room = 0;
-    if (!call.memory.read(call.args[2], room)) return -EFAULT;
-    if (room < 0) return -EINVAL;
-    const auto size = std::min<std::size_t>(static_cast<std::size_t>(room), sizeof family);
-    const bool written = call.memory.write(call.args[1], &family, size) &&
-                         call.memory.write(call.args[2], static_cast<std::int32_t>(sizeof family));
-    return written ? 0 : -EFAULT;
-}
 
 }  // namespace tinykvm::linux_abi

@@ -37,7 +37,7 @@ std::int64_t read_input(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     // The call waits for the first byte only, and takes along what else is there.
     if (input_events(options) == 0) {
         if (file.non_blocking()) return -EAGAIN;
-        return call.park({.what = Wait::For::files, .input = true});
+        return call.park({.what = Wait::For::files, .for_caller = true});
     }
     if (options.input) {
         InputSource& source = *ready_source(options);
@@ -88,13 +88,15 @@ int output_status(const SyscallContext&, const OpenFile& file, struct stat& stat
 
 }  // namespace
 
-constinit const FileKind kinds::input{.read = read_input,
-                                      .status = input_status,
-                                      .readiness = input_readiness,
-                                      .available = available_input,
-                                      .can_be_in_epoll = true,
-                                      .follows_input = true,
-                                      .takes_advice = false};
+constinit const FileKind kinds::input{
+    .read = read_input,
+    .status = input_status,
+    .readiness = input_readiness,
+    .available = available_input,
+    .awaits_caller = [](const SyscallContext& call,
+                        const OpenFile&) { return call.options.host_stdin || call.options.input; },
+    .can_be_in_epoll = true,
+    .takes_advice = false};
 constinit const FileKind kinds::output{.write = write_output,
                                        .status = output_status,
                                        .readiness = output_readiness,
