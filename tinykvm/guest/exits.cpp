@@ -229,6 +229,7 @@ std::optional<Stop> Exits::arrive_at_entry(Registers registers) {
     registers.rip = stop.entry;
     user_.enter(registers);
     if (!memory_.write(stop.entry_word, stop.entry)) throw MachineError("the stack is not there any more");
+    user_.use_process().state().unused_random = stop.random;
     return Stop{.reason = Stop::Reason::at_entry};
 }
 

@@ -50,9 +50,10 @@ class Exits {
     std::optional<Stop> go_on_in_call(Deadline deadline);
 
     // The program will jump to x86::entry_stop: the run stops (Stop::Reason::at_entry) at its entry point instead, and
-    // `entry_word` in its memory, which told it to jump there, gets the value that it should have.
+    // `entry_word` in its memory, which told it to jump there, gets the value that it should have. `random`: where the
+    // bytes of AT_RANDOM are, of which the program itself has not used any by then.
     struct EntryStop {
-        GuestAddr entry = 0, entry_word = 0;
+        GuestAddr entry = 0, entry_word = 0, random = 0;
     };
     void stop_at(const EntryStop& entry) { entry_stop_ = entry; }
 

@@ -67,7 +67,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
     prepare_vcpu();
     ProgramLoader loader(memory_, options_, platform_, process_, programs_);
     vcpu_.set_registers(loader.load());
-    if (options_.stop_at_entry) exits_.stop_at({programs_.front().entry(), loader.entry_word()});
+    if (options_.stop_at_entry) exits_.stop_at({programs_.front().entry(), loader.entry_word(), loader.random()});
 }
 
 Guest::Guest(const SnapshotContents& snapshot)
@@ -218,6 +218,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     require_waiting("be frozen");
     auto snapshot = std::make_unique<SnapshotContents>();
     drop_request_area();
+    memory_.wipe_for_forks();
     memory_.finish();  // of the request area only the addresses are in the snapshot: each fork has its own memory there
     snapshot->request_area = request_area();
     snapshot->registers = user_.registers();
@@ -226,7 +227,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     std::memcpy(memory_.system_block() + x86::vectors_offset, snapshot->vector_state.data(),
                 std::min(platform_.vector_state_size(), x86::vectors_max_size));
     snapshot->process = process_.state();
-    snapshot->process.limits_reported = 0;
+    snapshot->process.begin_forks();
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
     mailbox_.clear();

@@ -99,6 +99,7 @@ GuestAddr ProgramLoader::lay_out_stack() {
     info.signal_stack_size = 1024 + platform_.vector_state_size();
     linux_abi::InitialStack stack = linux_abi::build_initial_stack(memory_, options_, info);
     entry_word_ = stack.entry_word;
+    random_ = stack.random;
     process_.state().auxiliary_vector = std::move(stack.auxiliary_vector);
     return stack.pointer;
 }

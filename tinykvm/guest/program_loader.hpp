@@ -29,8 +29,9 @@ class ProgramLoader {
     // Loads everything but the program itself. Returns the registers the program begins with. With
     // options.stop_at_entry it will jump to x86::entry_stop instead of its entry point.
     Registers load();
-    // After load(): where AT_ENTRY's value is on its stack.
+    // After load(): where AT_ENTRY's value is on its stack, and the random bytes of AT_RANDOM.
     GuestAddr entry_word() const { return entry_word_; }
+    GuestAddr random() const { return random_; }
 
     // The path at which a guest sees its program: the name it was loaded by.
     static std::string guest_path(const Program& program);
@@ -50,7 +51,7 @@ class ProgramLoader {
     const x86::Platform& platform_;
     linux_abi::Process& process_;
     std::vector<elf::LoadedProgram>& programs_;
-    GuestAddr entry_word_ = 0;
+    GuestAddr entry_word_ = 0, random_ = 0;
 };
 
 }  // namespace tinykvm

@@ -26,7 +26,7 @@ std::int64_t change_ids(const SyscallContext& call, int count) {
 
 }  // namespace
 
-std::int64_t sys_getpid(SyscallContext&) { return process_id; }
+std::int64_t sys_getpid(SyscallContext& call) { return call.state.process_id; }
 std::int64_t sys_gettid(SyscallContext& call) { return call.state.thread.id; }
 std::int64_t sys_getppid(SyscallContext&) { return parent_id; }
 std::int64_t sys_getuid(SyscallContext&) { return user_id; }
@@ -45,8 +45,8 @@ std::int64_t sys_setfsuid(SyscallContext&) { return user_id; }
 
 std::int64_t sys_getgroups(SyscallContext& call) { return call.int_arg(0) < 0 ? -EINVAL : 0; }
 
-std::int64_t sys_getpgid(SyscallContext& call) { return call.is_own(call.int_arg(0)) ? process_id : -ESRCH; }
-std::int64_t sys_getpgrp(SyscallContext&) { return process_id; }
+std::int64_t sys_getpgid(SyscallContext& call) { return call.is_own(call.int_arg(0)) ? first_process_id : -ESRCH; }
+std::int64_t sys_getpgrp(SyscallContext&) { return first_process_id; }
 std::int64_t sys_setpgid(SyscallContext& call) {
     if (call.int_arg(1) < 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;

@@ -34,11 +34,12 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
             at = next->first;
             continue;
         }
-        // On Linux a private mapping of a file then shows the file's bytes again. A copy of the guest's own cannot.
-        if (region->file ? advice == MADV_FREE : is_file_copy(*region)) return -EINVAL;
+        if (advice == MADV_FREE && (region->names_file() || region->traits.shared)) return -EINVAL;
+        // On Linux a private mapping of a file then shows the file's bytes again. A copy of the guest's own cannot, but
+        // shows them as long as nobody could write to it.
+        if (!region->file && region->names_file() && region->traits.was_writable) return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
-        if (call.memory.shared().overlaps(at, stop)) {  // what is shared stays
-            if (advice == MADV_FREE) return -EINVAL;
+        if (region->traits.shared || (region->names_file() && !region->file)) {  // it stays as it is
             at = stop;
             continue;
         }
@@ -47,6 +48,39 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
         at = stop;
     }
     return holes ? -ENOMEM : 0;
+}
+
+// MADV_WIPEONFORK and its opposite. For programs, a request is what a fork is.
+std::int64_t wipe_in_forks(SyscallContext& call, GuestRange range, bool wipe) {
+    const Regions& regions = call.memory.regions();
+    bool holes = false;
+    for (GuestAddr at = range.begin; at < range.end;) {
+        const auto region = regions.first_ending_after(at);
+        if (region == regions.end() || region->second.begin >= range.end) return -ENOMEM;
+        holes |= region->second.begin > at;
+        at = std::max(at, region->second.begin);
+        const GuestAddr stop = std::min(range.end, region->second.end);
+        const bool anonymous = !region->second.names_file() && !region->second.traits.shared;
+        if (wipe && !anonymous) return -EINVAL;
+        if (region->second.traits.zero_in_forks != wipe) {
+            const auto set = [wipe](MappingTraits& traits) { traits.zero_in_forks = wipe; };
+            if (const int error = call.memory.mark(at, stop - at, set)) return error == -ENOMEM ? -EAGAIN : error;
+        }
+        at = stop;
+    }
+    return holes ? -ENOMEM : 0;
+}
+
+// MADV_POPULATE_READ and MADV_POPULATE_WRITE: the host gives memory when it is used. Here only rights are checked.
+std::int64_t populate(const SyscallContext& call, GuestRange range, bool write) {
+    for (GuestAddr at = range.begin; at < range.end;) {
+        const Region* region = call.memory.regions().find(at);
+        if (!region) return -ENOMEM;
+        const Protection& rights = region->protection;
+        if (!(write ? rights.write : rights.read || rights.execute)) return -EINVAL;
+        at = region->end;
+    }
+    return 0;
 }
 
 }  // namespace
@@ -61,6 +95,12 @@ std::int64_t sys_madvise(SyscallContext& call) {
         case MADV_FREE:
             if (!is_user_range(begin, size)) return -ENOMEM;
             return discard(call, begin, begin + size);
+        case MADV_WIPEONFORK:
+        case MADV_KEEPONFORK:
+            if (!is_user_range(begin, size)) return -ENOMEM;
+            return wipe_in_forks(call, {begin, begin + size}, call.int_arg(2) == MADV_WIPEONFORK);
+        case MADV_POPULATE_READ:
+        case MADV_POPULATE_WRITE: return populate(call, {begin, begin + size}, call.int_arg(2) == MADV_POPULATE_WRITE);
         case MADV_NORMAL:
         case MADV_RANDOM:
         case MADV_SEQUENTIAL:

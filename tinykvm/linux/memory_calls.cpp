@@ -3,6 +3,8 @@
 #include "tinykvm/linux/memory_calls.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,6 +55,52 @@ std::shared_ptr<const FileCopy> shared_copy(const SyscallContext& call, const Op
     return copy && copy->size() == file_size ? copy : nullptr;
 }
 
+// Maps the file from `offset` on at `range`. Returns 0 or a negative errno.
+int map_file(SyscallContext& call, const OpenFile& file, GuestRange range, Protection protection,
+             std::uint64_t offset) {
+    const std::uint64_t length = range.end - range.begin;
+    const std::int64_t size = file.size();
+    if (size < 0) return static_cast<int>(size);
+    const auto file_size = static_cast<std::uint64_t>(size);
+    const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, length) : 0;
+    // The host keeps the name of a mapping as long as the mapping, so names are kept short.
+    const std::string name = file.path.substr(0, 255);
+    // A mapping that cannot be read yet may be made readable later, and must have the file's bytes then.
+    if (auto shared = protection.accessible() ? shared_copy(call, file, file_size, bytes) : nullptr)
+        return call.memory.map_file(range.begin, length, protection, name, std::move(shared), offset);
+    // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
+    const std::size_t limit = call.memory.limits().bytes;
+    const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
+    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
+
+    constexpr Protection read_write{true, true, false};
+    if (const int error = call.memory.map(range.begin, length, read_write, name)) return error;
+    int error = copy_file(call, file, offset, range.begin, bytes);
+    if (error == 0 && protection != read_write) error = call.memory.protect(range.begin, length, protection);
+    if (error != 0) (void)call.memory.unmap(range.begin, length);
+    return error;
+}
+
+// What is remembered of a new mapping of `file`; null: of memory.
+MappingTraits traits_of(const SyscallContext& call, const OpenFile* file, bool shared, bool writable,
+                        std::uint64_t offset) {
+    MappingTraits traits{.shared = shared};
+    if (file) {
+        struct stat status {};
+        (void)file->kind->status(call, *file, status);  // the names of the file only matter to readers of maps
+        traits.device = status.st_dev;
+        traits.inode = status.st_ino;
+        traits.offset = offset;
+        // What a program writes to a copy of a file would never reach the file.
+        traits.never_writable = shared;
+        traits.was_writable = writable;
+    } else if (shared) {
+        traits.device = makedev(0, 1);  // where Linux keeps files without a name
+        traits.inode = 1;
+    }
+    return traits;
+}
+
 struct MappingRequest {
     GuestAddr hint;
     std::uint64_t size;
@@ -100,7 +148,11 @@ bool is_user_range(GuestAddr begin, std::uint64_t size) {
     return begin >= x86::system_end || begin + size <= x86::system_begin;
 }
 
-bool is_file_copy(const Region& region) { return !region.name.empty() && region.name[0] != '['; }
+int set_traits(SyscallContext& call, GuestAddr begin, std::uint64_t size, const MappingTraits& traits) {
+    const Region* region = call.memory.regions().find(begin);
+    if (region && region->traits == traits && region->begin == begin) return 0;
+    return call.memory.mark(begin, size, [&](MappingTraits& marked) { marked = traits; });
+}
 
 Protection to_protection(int protection) {
     return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
@@ -131,30 +183,10 @@ std::int64_t sys_mmap(SyscallContext& call) {
     if (const int error = choose_address(call, wanted, place)) return error;
 
     const Protection final = to_protection(protection);
-    if (!file) {
-        const int error = call.memory.map(place, wanted.size, final);
-        return error ? error : static_cast<std::int64_t>(place);
-    }
-
-    const std::int64_t size = file->size();
-    if (size < 0) return size;
-    const auto file_size = static_cast<std::uint64_t>(size);
-    const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, wanted.size) : 0;
-    // The host keeps the name of a mapping as long as the mapping, so names are kept short.
-    const std::string name = file->path.substr(0, 255);
-    // A mapping that cannot be read yet may be made readable later, and must have the file's bytes then.
-    if (auto shared = final.accessible() ? shared_copy(call, *file, file_size, bytes) : nullptr) {
-        const int error = call.memory.map_file(place, wanted.size, final, name, std::move(shared), offset);
-        return error ? error : static_cast<std::int64_t>(place);
-    }
-    // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
-    const std::size_t limit = call.memory.limits().bytes;
-    const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
-    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
-
-    if (const int error = call.memory.map(place, wanted.size, {true, true, false}, name)) return error;
-    int error = copy_file(call, *file, offset, place, bytes);
-    if (error == 0 && final != Protection{true, true, false}) error = call.memory.protect(place, wanted.size, final);
+    int error = file ? map_file(call, *file, {place, place + wanted.size}, final, offset)
+                     : call.memory.map(place, wanted.size, final);
+    if (error != 0) return error;
+    error = set_traits(call, place, wanted.size, traits_of(call, file, type != MAP_PRIVATE, final.write, offset));
     if (error != 0) {
         (void)call.memory.unmap(place, wanted.size);
         return error;
@@ -182,14 +214,20 @@ std::int64_t sys_mprotect(SyscallContext& call) {
     if (!is_user_range(begin, size)) return -ENOMEM;
     // Linux goes from mapping to mapping and stops at a hole; what it did before that stays done.
     GuestAddr end = begin;
+    bool forbidden = false;
     while (end < begin + size) {
         const Region* region = call.memory.regions().find(end);
         if (!region) break;
+        if ((protection & PROT_WRITE) && region->traits.never_writable) {
+            forbidden = true;
+            break;
+        }
         end = std::min(region->end, begin + size);
     }
-    if (end == begin) return -ENOMEM;
+    const int stopped = forbidden ? -EACCES : -ENOMEM;
+    if (end == begin) return stopped;
     const int error = call.memory.protect(begin, end - begin, to_protection(protection));
-    return error ? error : end == begin + size ? 0 : -ENOMEM;
+    return error ? error : end == begin + size ? 0 : stopped;
 }
 
 std::int64_t sys_brk(SyscallContext& call) {

@@ -14,7 +14,7 @@ namespace tinykvm::linux_abi {
 // May a guest have a mapping there? The range must neither be empty nor wrap nor touch the system block.
 bool is_user_range(GuestAddr begin, std::uint64_t size);
 Protection to_protection(int protection);
-// Does the region show a file? It is a copy, and has only the mapped part of the file.
-bool is_file_copy(const Region& region);
+// Gives a new mapping its traits. Returns 0 or a negative errno.
+[[nodiscard]] int set_traits(SyscallContext& call, GuestAddr begin, std::uint64_t size, const MappingTraits& traits);
 
 }  // namespace tinykvm::linux_abi

@@ -36,6 +36,13 @@ int copy_pages(SyscallContext& call, GuestAddr from, GuestAddr to, std::uint64_t
     return 0;
 }
 
+// The traits of the mapping that begins at this address of a region.
+MappingTraits traits_at(const Region& region, GuestAddr address) {
+    MappingTraits traits = region.traits;
+    if (traits.inode != 0) traits.offset += address - region.begin;
+    return traits;
+}
+
 // Moves [from, from+old_size) to [to, to+new_size), which is not smaller, and is free or may be replaced.
 std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, std::uint64_t old_size, GuestAddr to,
                   std::uint64_t new_size, bool keep_old) {
@@ -43,11 +50,13 @@ std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, st
     const std::string name = region.name;
     constexpr Protection read_write{true, true, false};
     if (const int error = call.memory.map(to, new_size, read_write, name)) return error;
+    const MappingTraits traits = traits_at(region, from);
     // A mapping without access keeps its bytes; they are made readable for the copy, while the guest stands
     // still.
     int error = protection.read ? 0 : call.memory.protect(from, old_size, read_write);
     if (error == 0) error = copy_pages(call, from, to, old_size, !keep_old);
     if (error == 0 && protection != read_write) error = call.memory.protect(to, new_size, protection);
+    if (error == 0) error = set_traits(call, to, new_size, traits);
     if (error != 0) {
         (void)call.memory.protect(from, old_size, protection);
         (void)call.memory.unmap(to, new_size);
@@ -55,6 +64,7 @@ std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, st
     }
     if (keep_old) {  // MREMAP_DONTUNMAP: the old range stays, empty
         error = call.memory.map(from, old_size, protection, name);
+        if (error == 0) error = set_traits(call, from, old_size, traits);
     } else {
         error = call.memory.unmap(from, old_size);
     }
@@ -94,7 +104,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
     const bool stays = !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
     if (stays && new_size == old_size) return static_cast<std::int64_t>(from);
     if (region->end - from < old_size) return -EFAULT;
-    if (new_size > old_size && is_file_copy(*region)) return -ENOMEM;
+    if (new_size > old_size && region->names_file()) return -ENOMEM;
 
     if (stays) {
         const GuestAddr end = from + old_size;
@@ -102,6 +112,7 @@ std::int64_t sys_mremap(SyscallContext& call) {
         if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
             const Region grown = *region;
             if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return error;
+            if (const int error = set_traits(call, end, more, traits_at(grown, end))) return error;
             return static_cast<std::int64_t>(from);
         }
         if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;

@@ -1,13 +1,16 @@
 #include "tinykvm/linux/process.hpp"
 
+#include <array>
 #include <utility>
 
 #include "tinykvm/client.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
+#include "tinykvm/linux/start.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_table.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -55,10 +58,20 @@ Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, Vec
     return make_call(on, waiter, nullptr, outcome) == CallProgress::returned ? outcome : schedule(on, waiter);
 }
 
+void Process::begin_fork() {
+    state_.process_id = new_process_id(state_);
+    if (const GuestAddr random = std::exchange(state_.unused_random, 0)) {
+        std::array<std::byte, random_size> bytes;
+        fill_random(bytes);
+        (void)memory_.write(random, bytes);  // a program that has unmapped its stack has no use for them
+    }
+}
+
 Process::CallProgress Process::make_call(const Processor& on, const Waiter& waiter, const Wait* again,
                                          Outcome& outcome) {
     Registers& registers = on.registers;
     const std::uint64_t number = registers.rax;
+    if (state_.process_id == 0) begin_fork();
     SyscallContext call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
     call.parked_with = again;
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};

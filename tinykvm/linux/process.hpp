@@ -94,6 +94,8 @@ class Process {
     const ProcessState& state() const { return state_; }
 
   private:
+    // Makes a copy of a frozen process one of its own: with an id and random bytes that are fresh.
+    void begin_fork();
     // How far a call has come: its result is known, or its thread waits.
     enum class CallProgress { returned, waiting };
     // Makes one call of the running thread. `again` is what the thread was parked with, when it is made once more.

@@ -1,5 +1,6 @@
 // The texts of /proc/PID.
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cinttypes>
@@ -96,9 +97,12 @@ std::string path_in_line(const std::string& path) {
     return text;
 }
 
-void append_mapping(std::string& text, GuestAddr begin, GuestAddr end, Protection p, const std::string& name) {
-    const std::string line = formatted("%08" PRIx64 "-%08" PRIx64 " %c%c%cp 00000000 00:00 0 ", begin, end,
-                                       p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-');
+void append_mapping(std::string& text, GuestRange range, Protection p, const std::string& name,
+                    const MappingTraits& traits = {}) {
+    const std::string line =
+        formatted("%08" PRIx64 "-%08" PRIx64 " %c%c%c%c %08" PRIx64 " %02x:%02x %" PRIu64 " ", range.begin, range.end,
+                  p.read ? 'r' : '-', p.write ? 'w' : '-', p.execute ? 'x' : '-', traits.shared ? 's' : 'p',
+                  traits.offset, major(traits.device), minor(traits.device), traits.inode);
     text += line;
     if (!name.empty()) text.append(73 - std::min<std::size_t>(73, line.size()), ' ') += path_in_line(name);
     text += '\n';
@@ -145,17 +149,20 @@ std::string limits_text(const SyscallContext& call, int) {
 }
 
 std::string maps_text(const SyscallContext& call, int) {
+    static const std::string shared_memory_name = "/dev/zero (deleted)";
     const ProcessState& state = call.state;
     std::string text;
     for (const auto& [begin, region] : call.memory.regions()) {
         // The heap may be one region with what the program has before it.
         const bool has_heap = region.begin < state.break_end && region.end > state.break_start && region.name.empty();
         const GuestAddr heap = has_heap ? std::max(region.begin, state.break_start) : region.end;
-        if (region.begin < heap) append_mapping(text, region.begin, heap, region.protection, region.name);
-        if (has_heap) append_mapping(text, heap, region.end, region.protection, "[heap]");
+        const bool is_memory = region.name.empty() && region.traits.shared;
+        const std::string& name = is_memory ? shared_memory_name : region.name;
+        if (region.begin < heap) append_mapping(text, {region.begin, heap}, region.protection, name, region.traits);
+        if (has_heap) append_mapping(text, {heap, region.end}, region.protection, "[heap]");
     }
-    append_mapping(text, x86::clock_page, x86::clock_page + page_size, {.read = true}, "[vvar]");
-    append_mapping(text, x86::vdso, x86::vdso + page_ceil(vdso_image().size()), {.read = true, .execute = true},
+    append_mapping(text, {x86::clock_page, x86::clock_page + page_size}, {.read = true}, "[vvar]");
+    append_mapping(text, {x86::vdso, x86::vdso + page_ceil(vdso_image().size())}, {.read = true, .execute = true},
                    "[vdso]");
     return text;
 }
@@ -181,7 +188,7 @@ std::string process_stat_text(const SyscallContext& call, int thread) {
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds) / (1'000'000'000 / ticks_per_second);
     const std::uint64_t resident = call.memory.changed_bytes() / page_size;
     std::string text = formatted("%d (%s) R %d %d %d 0 -1 0 0 0 0 0 ", thread, name_in_line(about).c_str(), parent_id,
-                                 process_id, process_id);
+                                 first_process_id, first_process_id);
     text += formatted("%" PRIu64 " 0 0 0 20 0 %zu 0 0 ", used, thread_count(call.state));
     text += formatted("%" PRIu64 " %" PRIu64 " 18446744073709551615 ", sizes.all, resident);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", sizes.code_begin, sizes.code_end, sizes.stack_end);
@@ -204,7 +211,7 @@ std::string status_text(const SyscallContext& call, int thread) {
     const Sizes sizes = sizes_of(call.memory.regions());
     const std::size_t resident = call.memory.changed_bytes() >> 10;
     std::string text = formatted("Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\n",
-                                 name_in_line(about).c_str(), state.umask, process_id, thread);
+                                 name_in_line(about).c_str(), state.umask, state.process_id, thread);
     text += formatted("PPid:\t%d\nTracerPid:\t0\n", parent_id);
     for (const char* name : {"Uid", "Gid"})
         text += formatted("%s:\t%d\t%d\t%d\t%d\n", name, user_id, user_id, user_id, user_id);

@@ -44,9 +44,9 @@ constexpr Entry device(std::string_view path, const FileKind& kind, unsigned min
     return {.path = path, .kind = Kind::device, .device = &kind, .minor = minor};
 }
 
-std::string own_directory(const ProcessState&) { return std::to_string(process_id); }
+std::string own_directory(const ProcessState& state) { return std::to_string(state.process_id); }
 std::string own_thread_directory(const ProcessState& state) {
-    return std::to_string(process_id) + "/task/" + std::to_string(state.thread.id);
+    return std::to_string(state.process_id) + "/task/" + std::to_string(state.thread.id);
 }
 std::string own_program(const ProcessState& state) { return state.program_path; }
 std::string own_working_directory(const ProcessState& state) { return state.working_directory; }
@@ -176,7 +176,7 @@ std::optional<ProcessPath> process_path(const ProcessState& state, std::string_v
     found.thread = number_of(take_component(*rest));
     found.rest = *rest;
     // The process still exists when its first thread has ended.
-    if (found.thread != process_id && !has_thread(state, found.thread)) return std::nullopt;
+    if (!state.is_process(found.thread) && !has_thread(state, found.thread)) return std::nullopt;
     auto task = relative_to(found.rest, "task");
     if (task && !task->empty()) {
         found.thread = number_of(take_component(*task));
@@ -233,7 +233,7 @@ PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path) {
     if (const auto process = process_path(state, path)) return find_of_process(state, *process);
     for (const Entry& entry : system_files) {
         const auto rest = relative_to(entry.path, path);
-        if (rest && rest->empty()) return made(state, entry, process_id);
+        if (rest && rest->empty()) return made(state, entry, state.process_id);
         if (rest) return {.kind = Kind::directory};
     }
     return {};
@@ -249,7 +249,7 @@ std::vector<std::string> list_pseudo_files(const ProcessState& state, std::strin
         for (const Entry& entry : system_files)
             if (auto rest = relative_to(entry.path, directory); rest && !rest->empty())
                 names.emplace(take_component(*rest));
-        if (directory == "/proc") names.insert(std::to_string(process_id));
+        if (directory == "/proc") names.insert(std::to_string(state.process_id));
     }
     return {names.begin(), names.end()};
 }

@@ -59,6 +59,7 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
 }
 
 Outcome Process::go_on(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline) {
+    if (state_.process_id == 0) begin_fork();
     return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
 }
 

@@ -122,9 +122,9 @@ int send_signal(ProcessState& state, ThreadState& thread, int signal, const Sign
     return queue_signal(state, thread.pending, thread.blocked, signal, info);
 }
 
-SignalInfo signal_info_from_self(int signal, int code) {
+SignalInfo signal_info_from_self(const ProcessState& state, int signal, int code) {
     SignalInfo info{};
-    const std::int32_t fields[] = {signal, 0, code, 0, process_id, user_id};
+    const std::int32_t fields[] = {signal, 0, code, 0, state.process_id, user_id};
     std::memcpy(info.data(), fields, sizeof fields);
     return info;
 }

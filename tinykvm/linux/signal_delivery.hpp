@@ -25,7 +25,7 @@ Outcome deliver_fault(GuestMemory& memory, ProcessState& state, const Fault& fau
 int send_signal(ProcessState& state, int signal, const SignalInfo& info);
 int send_signal(ProcessState& state, ThreadState& thread, int signal, const SignalInfo& info);
 // The siginfo of a signal that the process sends to itself with kill(), tkill() and the like.
-SignalInfo signal_info_from_self(int signal, int code);
+SignalInfo signal_info_from_self(const ProcessState& state, int signal, int code);
 // Takes a pending signal in `set` of the running thread, or of the process, out of its queue; signal 0 when there is
 // none.
 PendingSignal take_pending(ProcessState& state, SignalSet set);

@@ -125,14 +125,14 @@ std::int64_t sys_rt_sigtimedwait(SyscallContext& call) {
 
 std::int64_t sys_rt_sigqueueinfo(SyscallContext& call) {
     // As with Linux, the thread of that id may stand for its process.
-    if (!has_thread(call.state, call.int_arg(0))) return -ESRCH;
+    if (call.int_arg(0) == 0 || !call.is_own(call.int_arg(0))) return -ESRCH;
     return queue_info(call, nullptr, call.int_arg(1), call.args[2]);
 }
 
 std::int64_t sys_rt_tgsigqueueinfo(SyscallContext& call) {
     if (call.int_arg(0) <= 0 || call.int_arg(1) <= 0) return -EINVAL;
     ThreadState* thread = find_thread(call.state, call.int_arg(1));
-    if (call.int_arg(0) != process_id || !thread) return -ESRCH;
+    if (!call.state.is_process(call.int_arg(0)) || !thread) return -ESRCH;
     return queue_info(call, thread, call.int_arg(2), call.args[3]);
 }
 
@@ -175,8 +175,8 @@ std::int64_t sys_kill(SyscallContext& call) {
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
     // The process can name itself by its id or as its process group. -1 means all others, and there are none.
     if (target == -1) return -ESRCH;
-    if (target != process_id && target != 0 && target != -process_id) return -ESRCH;
-    return send(call, nullptr, signal, signal_info_from_self(signal, SI_USER));
+    if (!call.is_own(target) && target != -first_process_id) return -ESRCH;
+    return send(call, nullptr, signal, signal_info_from_self(call.state, signal, SI_USER));
 }
 
 std::int64_t sys_tkill(SyscallContext& call) {
@@ -184,15 +184,15 @@ std::int64_t sys_tkill(SyscallContext& call) {
     if (target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
     ThreadState* thread = find_thread(call.state, target);
     if (!thread) return -ESRCH;
-    return send(call, thread, signal, signal_info_from_self(signal, SI_TKILL));
+    return send(call, thread, signal, signal_info_from_self(call.state, signal, SI_TKILL));
 }
 
 std::int64_t sys_tgkill(SyscallContext& call) {
     const int group = call.int_arg(0), target = call.int_arg(1), signal = call.int_arg(2);
     if (group <= 0 || target <= 0 || (signal != 0 && !is_signal(signal))) return -EINVAL;
     ThreadState* thread = find_thread(call.state, target);
-    if (group != process_id || !thread) return -ESRCH;
-    return send(call, thread, signal, signal_info_from_self(signal, SI_TKILL));
+    if (!call.state.is_process(group) || !thread) return -ESRCH;
+    return send(call, thread, signal, signal_info_from_self(call.state, signal, SI_TKILL));
 }
 
 }  // namespace tinykvm::linux_abi

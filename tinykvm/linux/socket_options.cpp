@@ -177,8 +177,8 @@ std::int64_t get_socket_level(SyscallContext& call, Socket& socket) {
                                                             std::max(0, socket.option(SOL_SOCKET, SO_LINGER) - 1)});
         case SO_PEERCRED: {
             const bool known = socket.family == AF_UNIX && socket.state == Socket::State::connected;
-            return report(
-                call, std::array<std::int32_t, 3>{known ? process_id : 0, known ? user_id : -1, known ? user_id : -1});
+            return report(call, std::array<std::int32_t, 3>{known ? call.state.process_id : 0, known ? user_id : -1,
+                                                            known ? user_id : -1});
         }
         default: return -ENOPROTOOPT;
     }

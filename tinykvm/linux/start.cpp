@@ -63,7 +63,7 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     stack.push(&nothing, sizeof nothing);  // Linux leaves a null word at the very end
     const GuestAddr path = stack.push(info.program_path);
     const GuestAddr platform = stack.push("x86_64");
-    std::array<std::byte, 16> seed;
+    std::array<std::byte, random_size> seed;
     fill_random(seed);
     const GuestAddr random = stack.push(seed.data(), seed.size());
 
@@ -114,7 +114,7 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     if (words.size() % 2 != 0) stack.push(&nothing, sizeof nothing);
     stack.push(words.data(), words.size() * sizeof words[0]);
     if (!stack.write(memory)) throw LoadError("the stack is not mapped");
-    return {stack.top(), stack.top() + entry_word * sizeof words[0],
+    return {stack.top(), stack.top() + entry_word * sizeof words[0], random,
             std::string(reinterpret_cast<const char*>(auxiliary), sizeof auxiliary)};
 }
 

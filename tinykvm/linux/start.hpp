@@ -25,9 +25,12 @@ struct StartInfo {
     std::uint64_t signal_stack_size = 2048;    // AT_MINSIGSTKSZ: frame and XSAVE image
 };
 
+inline constexpr std::size_t random_size = 16;
+
 struct InitialStack {
     GuestAddr pointer = 0;         // to start with: it points at argc and is a multiple of 16
     GuestAddr entry_word = 0;      // where AT_ENTRY's value is on the stack
+    GuestAddr random = 0;          // where the random bytes of AT_RANDOM are, random_size of them
     std::string auxiliary_vector;  // as it is on the stack
 };
 

@@ -52,4 +52,9 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     return state;
 }
 
+void ProcessState::begin_forks() {
+    process_id = 0;
+    limits_reported = 0;
+}
+
 }  // namespace tinykvm::linux_abi

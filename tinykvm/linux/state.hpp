@@ -28,9 +28,11 @@ namespace tinykvm::linux_abi {
 class GuestFileSystem;
 class RefusedPaths;
 
-// The ids of the process. They are constant, so that a fork cannot be told from a fresh boot.
-inline constexpr int process_id = 2;
+// The ids of the process that boots, of its first thread, its group and its session. Forks of it keep all of them but
+// the first (ProcessState::process_id).
+inline constexpr int first_process_id = 2;
 inline constexpr int parent_id = 1;
+inline constexpr int largest_process_id = 4194303;  // as on Linux
 inline constexpr int user_id = 1000;
 
 struct ResourceLimit {
@@ -46,6 +48,18 @@ struct ProcessState {
     // The state of a process whose program has just been laid out in memory. `break_start` is where its heap
     // begins (page aligned), `program_path` what /proc/self/exe says. Opens the roots of the path rules.
     static ProcessState at_start(const Options& options, GuestAddr break_start, std::string program_path);
+    // Makes this the state with which forks begin.
+    void begin_forks();
+    // Does the id mean the process? Programs may have kept the one they had while they booted.
+    bool is_process(int id) const { return id > 0 && (id == process_id || id == first_process_id); }
+
+    // What getpid() says. Each request has an id of its own, because libraries that keep random numbers for later tell
+    // by it that they are in a copy of a process and must not use them. Ids of threads stay as they are: libraries keep
+    // those. 0: of a fork that has made no system call yet; Process chooses one with the first.
+    int process_id = first_process_id;
+
+    // Where the bytes of AT_RANDOM are, if the program was frozen before it could use them; 0: it was not.
+    GuestAddr unused_random = 0;
 
     FileTable files;
     std::string working_directory = "/";
@@ -56,10 +70,10 @@ struct ProcessState {
     GuestAddr break_start = 0, break_end = 0;
 
     std::array<SignalAction, signal_count + 1> actions{};
-    std::vector<PendingSignal> pending;    // for any thread that does not block it
-    ThreadState thread{.id = process_id};  // the one that runs; id 0: it has ended, and no other can run yet
-    std::vector<ParkedThread> parked;      // the others; the one that was parked longest is first
-    int next_thread_id = process_id + 1;
+    std::vector<PendingSignal> pending;          // for any thread that does not block it
+    ThreadState thread{.id = first_process_id};  // the one that runs; id 0: it has ended, and no other can run yet
+    std::vector<ParkedThread> parked;            // the others; the one that was parked longest is first
+    int next_thread_id = first_process_id + 1;
 
     std::array<ResourceLimit, resource_limits> limits{};
     std::string program_path;

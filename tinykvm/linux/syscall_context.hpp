@@ -65,7 +65,7 @@ struct SyscallContext {
     }
 
     // Does the id of a thread mean this process? 0 is the caller's.
-    bool is_own(int id) const { return id == 0 || has_thread(state, id); }
+    bool is_own(int id) const { return id == 0 || state.is_process(id) || has_thread(state, id); }
 
     // Parks the running thread until `wait` may be over; the call is made again then. The handler has to return what
     // this returns. When a signal can be delivered to the thread, it is not parked, and the result is `interrupted`.

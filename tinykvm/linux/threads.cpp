@@ -1,6 +1,7 @@
 #include "tinykvm/linux/threads.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "tinykvm/errors.hpp"
@@ -8,12 +9,11 @@
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/state.hpp"
 #include "tinykvm/linux/waiter.hpp"
+#include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
 
 namespace {
-
-constexpr int largest_id = 4194303;  // as on Linux; after it ids begin again
 
 std::shared_ptr<const std::vector<std::byte>> saved(VectorState& vectors) {
     std::vector<std::byte> image(vectors.size());
@@ -24,6 +24,7 @@ std::shared_ptr<const std::vector<std::byte>> saved(VectorState& vectors) {
 }  // namespace
 
 const ThreadState* find_thread(const ProcessState& state, int id) {
+    if (id != 0 && id == state.process_id) id = first_process_id;
     if (state.thread.id == id) return &state.thread;
     const auto found = std::find_if(state.parked.begin(), state.parked.end(),
                                     [id](const ParkedThread& parked) { return parked.state.id == id; });
@@ -38,9 +39,19 @@ int new_thread_id(ProcessState& state) {
     int id = 0;
     do {
         id = state.next_thread_id;
-        state.next_thread_id = id == largest_id ? process_id + 1 : id + 1;
-    } while (id == process_id || has_thread(state, id));
+        state.next_thread_id = id == largest_process_id ? first_process_id + 1 : id + 1;
+    } while (state.is_process(id) || has_thread(state, id));
     return id;
+}
+
+int new_process_id(const ProcessState& state) {
+    constexpr std::uint32_t least = 1000;
+    for (;;) {
+        std::uint32_t number = 0;
+        fill_random(std::as_writable_bytes(std::span(&number, 1)));
+        const auto id = static_cast<int>(least + number % (largest_process_id - least + 1));
+        if (!has_thread(state, id)) return id;
+    }
 }
 
 void add_thread(ProcessState& state, ThreadState thread, const Processor& as) {

@@ -92,12 +92,16 @@ struct Processor {
     VectorState& vectors;
 };
 
-// Returns the thread that runs or a parked one; null when there is none of that id.
+// Returns the thread that runs or a parked one; null when there is none of that id. The id of the process means its
+// first thread, as on Linux.
 ThreadState* find_thread(ProcessState& state, int id);
 const ThreadState* find_thread(const ProcessState& state, int id);
 inline bool has_thread(const ProcessState& state, int id) { return id > 0 && find_thread(state, id); }
 // Returns a number for a new thread.
 int new_thread_id(ProcessState& state);
+// Returns a number for a fork of the process, at random: neither programs nor visitors learn from it how many there
+// are.
+int new_process_id(const ProcessState& state);
 
 // Makes a thread that can run, with these registers and a copy of the vector registers. Its id must be set.
 void add_thread(ProcessState& state, ThreadState thread, const Processor& as);

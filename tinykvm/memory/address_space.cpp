@@ -263,6 +263,13 @@ int AddressSpace::protect(GuestRange range, Protection protection) {
     return 0;
 }
 
+int AddressSpace::mark(GuestRange range, const std::function<void(MappingTraits&)>& change) {
+    if (too_many_regions()) return refuse(Refusal::mappings);
+    const Change record(*this);
+    regions_.mark(range.begin, range.end, change);
+    return 0;
+}
+
 int AddressSpace::check_discard(GuestRange range) const {
     if (!regions_.covered(range.begin, range.end)) return -ENOMEM;
     return shared_.overlaps(range.begin, range.end) ? -EPERM : 0;
@@ -288,7 +295,7 @@ bool AddressSpace::share(std::shared_ptr<const SharedMemory> memory) {
     const PlacedRange& place = *blocks_.find(range.begin);
     shared_ = {std::move(memory), range.begin, range.end, place.offset + (range.begin - place.begin)};
     physical_.map_shared(shared_.offset, shared_.memory->size(), read_write, shared_.memory->fd(), 0);
-    regions_.insert({range.begin, range.end, read_write, "[shared]"});
+    regions_.insert({range.begin, range.end, read_write, "[shared]", nullptr, {.shared = true}});
     return true;
 }
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,6 +87,8 @@ class AddressSpace {
     [[nodiscard]] int check_protect(GuestRange range);
     // Requires that check_protect() has returned 0.
     [[nodiscard]] int protect(GuestRange range, Protection protection);
+    // Regions::mark(), of a range that is mapped.
+    [[nodiscard]] int mark(GuestRange range, const std::function<void(MappingTraits&)>& change);
     // Returns 0 when pages may be discarded there.
     [[nodiscard]] int check_discard(GuestRange range) const;
     // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.

@@ -193,6 +193,12 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
     return 0;
 }
 
+void GuestMemory::wipe_for_forks() {
+    for (const auto& [begin, region] : regions())
+        if (region.traits.zero_in_forks && discard(begin, region.end - begin) != 0)
+            throw MachineError("memory under MADV_WIPEONFORK cannot be wiped");
+}
+
 void GuestMemory::make_zero(PhysicalRange piece, GuestAddr address, Protection protection) {
     const auto has_data = [&](std::uint64_t page) { return image_ && image_->page(page) != nullptr; };
     bool any_data = false;

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -98,6 +99,12 @@ class GuestMemory {
     [[nodiscard]] int unmap(GuestAddr begin, std::size_t size);
     // -ENOMEM when a part is not mapped.
     [[nodiscard]] int protect(GuestAddr begin, std::size_t size, Protection protection);
+    // Sets what `change` sets in the traits of the mappings there.
+    [[nodiscard]] int mark(GuestAddr begin, std::size_t size, const std::function<void(MappingTraits&)>& change) {
+        return addresses_.mark({begin, begin + size}, change);
+    }
+    // Makes zero what is to be zero in forks (MADV_WIPEONFORK).
+    void wipe_for_forks();
     // Makes the pages zero again, or those of the file (MADV_DONTNEED of private memory).
     [[nodiscard]] int discard(GuestAddr begin, std::size_t size);
     // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.

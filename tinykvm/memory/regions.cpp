@@ -5,6 +5,17 @@
 
 namespace tinykvm {
 
+namespace {
+
+// Is `b`, which begins where `a` ends, the same mapping as far as Linux tells?
+bool continues(const Region& a, const Region& b) {
+    MappingTraits expected = a.traits;
+    if (expected.inode != 0) expected.offset += a.end - a.begin;
+    return a.protection == b.protection && a.name == b.name && a.file == b.file && expected == b.traits;
+}
+
+}  // namespace
+
 void Regions::split(GuestAddr at) {
     auto after = regions_.upper_bound(at);
     if (after == regions_.begin()) return;
@@ -12,6 +23,7 @@ void Regions::split(GuestAddr at) {
     if (region.begin >= at || region.end <= at) return;
     Region upper = region;
     upper.begin = at;
+    if (upper.traits.inode != 0) upper.traits.offset += at - region.begin;
     region.end = at;
     regions_.emplace_hint(after, at, std::move(upper));
 }
@@ -24,7 +36,7 @@ void Regions::merge_around(GuestAddr begin, GuestAddr end) {
         if (next == regions_.end() || next->first > end) return;
         Region& a = it->second;
         Region& b = next->second;
-        if (a.end == b.begin && a.protection == b.protection && a.name == b.name && a.file == b.file) {
+        if (a.end == b.begin && continues(a, b)) {
             a.end = b.end;
             regions_.erase(next);
         } else {
@@ -36,6 +48,7 @@ void Regions::merge_around(GuestAddr begin, GuestAddr end) {
 void Regions::insert(Region region) {
     const GuestAddr begin = region.begin, end = region.end;
     erase(begin, end);
+    region.traits.was_writable = region.names_file() && region.protection.write;
     regions_.emplace(begin, std::move(region));
     merge_around(begin, end);
 }
@@ -49,8 +62,18 @@ void Regions::erase(GuestAddr begin, GuestAddr end) {
 void Regions::protect(GuestAddr begin, GuestAddr end, Protection protection) {
     split(begin);
     split(end);
-    for (auto it = regions_.lower_bound(begin); it != regions_.end() && it->first < end; ++it)
+    for (auto it = regions_.lower_bound(begin); it != regions_.end() && it->first < end; ++it) {
         it->second.protection = protection;
+        if (protection.write && it->second.names_file()) it->second.traits.was_writable = true;
+    }
+    merge_around(begin, end);
+}
+
+void Regions::mark(GuestAddr begin, GuestAddr end, const std::function<void(MappingTraits&)>& change) {
+    split(begin);
+    split(end);
+    for (auto it = regions_.lower_bound(begin); it != regions_.end() && it->first < end; ++it)
+        change(it->second.traits);
     merge_around(begin, end);
 }
 

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,11 +17,26 @@ namespace tinykvm {
 
 class FileCopy;
 
+// What Linux remembers of a mapping besides its addresses, rights and name.
+struct MappingTraits {
+    bool shared = false;          // MAP_SHARED
+    bool never_writable = false;  // mprotect() cannot make it writable, because its file may not be written
+    bool zero_in_forks = false;   // MADV_WIPEONFORK
+    bool was_writable = false;    // of a mapping with a file's name: its bytes may differ from the file's
+    // The file it shows as fstat() names it, and from where on; zero without one. For /proc/self/maps.
+    std::uint64_t device = 0, inode = 0, offset = 0;
+
+    bool operator==(const MappingTraits&) const = default;
+};
+
 struct Region {
     GuestAddr begin = 0, end = 0;  // [begin, end), page aligned
     Protection protection;
     std::string name;                        // "[stack]", a file's path, or empty
     std::shared_ptr<const FileCopy> file{};  // what pages show until they are written; null: zero
+    MappingTraits traits{};
+
+    bool names_file() const { return !name.empty() && name[0] != '['; }
 
     bool operator==(const Region&) const = default;
 };
@@ -30,6 +47,8 @@ class Regions {
     void insert(Region region);
     void erase(GuestAddr begin, GuestAddr end);
     void protect(GuestAddr begin, GuestAddr end, Protection protection);
+    // Sets what `change` sets in the traits of all that is mapped there.
+    void mark(GuestAddr begin, GuestAddr end, const std::function<void(MappingTraits&)>& change);
 
     // The region that contains `address`; null when there is none.
     const Region* find(GuestAddr address) const;

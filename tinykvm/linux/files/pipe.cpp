@@ -136,7 +136,7 @@ short writer_readiness(const SyscallContext& call, const OpenFile& file) {
 
 std::int64_t broken_pipe(SyscallContext& call, int flags) {
     if (!(flags & MSG_NOSIGNAL))
-        send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(SIGPIPE, SI_USER));
+        send_signal(call.state, call.state.thread, SIGPIPE, signal_info_from_self(call.state, SIGPIPE, SI_USER));
     return -EPIPE;
 }
 

@@ -293,10 +293,53 @@ TEST_F(FileMappingsTest, CannotGrow) {
     EXPECT_EQ(guest.bytes(arena, page_size), folder.read("long").substr(0, page_size));
 }
 
-TEST_F(FileMappingsTest, CannotBeDiscarded) {
+TEST_F(FileMappingsTest, ShowTheFileAgainWhenTheyAreDiscarded) {
     const auto at = static_cast<GuestAddr>(map("short", page_size, PROT_READ));
-    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), -EINVAL) << "rather than lose the file's bytes";
+    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), 0);
     EXPECT_EQ(guest.bytes(at, 3000), folder.read("short"));
+    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_FREE}), -EINVAL);
+    EXPECT_EQ(guest.call(SYS_mprotect, {at, page_size, PROT_READ | PROT_WRITE}), 0);
+    EXPECT_EQ(guest.call(SYS_madvise, {at, page_size, MADV_DONTNEED}), -EINVAL) << "rather than lose the file's bytes";
+}
+
+TEST_F(FileMappingsTest, CannotBecomeWritableWhenTheyAreShared) {
+    const auto fd = static_cast<std::uint64_t>(guest.open("/data/short", O_RDONLY));
+    const auto at = static_cast<GuestAddr>(guest.call(SYS_mmap, {0, page_size, PROT_READ, MAP_SHARED, fd, 0}));
+    EXPECT_EQ(guest.call(SYS_mprotect, {at, page_size, PROT_READ | PROT_WRITE}), -EACCES);
+    EXPECT_EQ(guest.call(SYS_mprotect, {at, page_size, PROT_NONE}), 0);
+    EXPECT_EQ(guest.call(SYS_mprotect, {at, page_size, PROT_READ}), 0);
+}
+
+TEST(AdviceTest, WhatForksFindZeroIsRemembered) {
+    LinuxProcess guest;
+    const auto at = static_cast<GuestAddr>(
+        guest.call(SYS_mmap, {0, 8 * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0}));
+    const auto advise = [&](GuestAddr from, std::uint64_t pages, int advice) {
+        return guest.call(SYS_madvise, {from, pages * page_size, static_cast<std::uint64_t>(advice)});
+    };
+    const auto is_wiped = [&](GuestAddr page) { return guest.memory.regions().find(page)->traits.zero_in_forks; };
+    EXPECT_EQ(advise(at + page_size, 6, MADV_WIPEONFORK), 0);
+    EXPECT_EQ(advise(at + 2 * page_size, 1, MADV_KEEPONFORK), 0);
+    for (std::uint64_t page = 0; page < 8; ++page)
+        EXPECT_EQ(is_wiped(at + page * page_size), page == 1 || (page >= 3 && page < 7)) << page;
+    // It stays with its memory, whatever becomes of that.
+    EXPECT_EQ(guest.call(SYS_mprotect, {at + 3 * page_size, page_size, PROT_NONE}), 0);
+    EXPECT_TRUE(is_wiped(at + 3 * page_size));
+    const auto moved = guest.call(SYS_mremap, {at + 4 * page_size, 3 * page_size, 64 * page_size, MREMAP_MAYMOVE});
+    EXPECT_TRUE(is_wiped(static_cast<GuestAddr>(moved)));
+    EXPECT_TRUE(is_wiped(static_cast<GuestAddr>(moved) + 63 * page_size));
+
+    guest.fill(at, page_size);
+    guest.fill(at + page_size, page_size);
+    guest.memory.wipe_for_forks();
+    EXPECT_TRUE(guest.untouched(at, page_size));
+    EXPECT_EQ(guest.bytes(at + page_size, page_size), std::string(page_size, 0));
+
+    const auto shared =
+        static_cast<GuestAddr>(guest.call(SYS_mmap, {0, page_size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, ~0ull, 0}));
+    EXPECT_EQ(advise(shared, 1, MADV_WIPEONFORK), -EINVAL);
+    EXPECT_EQ(advise(shared, 1, MADV_KEEPONFORK), 0);
+    EXPECT_EQ(advise(0x30000000, 1, MADV_WIPEONFORK), -ENOMEM);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class SignalsTest : public testing::Test {
     }
     ucontext_t context() { return guest.get<ucontext_t>(guest.registers.rdx); }
     std::int64_t send(int signal) {
-        return guest.call(SYS_kill, {linux_abi::process_id, static_cast<std::uint64_t>(signal)});
+        return guest.call(SYS_kill, {linux_abi::first_process_id, static_cast<std::uint64_t>(signal)});
     }
     // The handler returns: `ret` into the restorer, which makes the call.
     Outcome sigreturn() {
@@ -56,7 +56,7 @@ TEST_F(SignalsTest, AHandlerFindsItsArguments) {
     const auto info = guest.get<siginfo_t>(guest.registers.rsi);
     EXPECT_EQ(info.si_signo, SIGUSR1);
     EXPECT_EQ(info.si_code, SI_USER);
-    EXPECT_EQ(info.si_pid, linux_abi::process_id);
+    EXPECT_EQ(info.si_pid, linux_abi::first_process_id);
     EXPECT_EQ(info.si_uid, static_cast<unsigned>(linux_abi::user_id));
     const ucontext_t c = context();
     EXPECT_EQ(c.uc_mcontext.gregs[REG_RIP], 0x400123);
@@ -77,7 +77,7 @@ TEST_F(SignalsTest, AHandlerFindsItsArguments) {
 
     EXPECT_EQ(sigreturn().next, Outcome::Next::resume);
     before.rax = 0;
-    before.rdi = linux_abi::process_id, before.rsi = SIGUSR1, before.rdx = before.r10 = before.r8 = before.r9 = 0;
+    before.rdi = linux_abi::first_process_id, before.rsi = SIGUSR1, before.rdx = before.r10 = before.r8 = before.r9 = 0;
     EXPECT_EQ(guest.registers, before) << "every register is back";
     EXPECT_EQ(guest.process.state().thread.blocked, 0u);
     EXPECT_EQ(guest.vectors.loads, 1);
@@ -268,9 +268,9 @@ TEST_F(SignalsTest, QueuesAreBounded) {
     const linux_abi::SignalSet all = ~linux_abi::SignalSet{0};
     guest.call(SYS_rt_sigprocmask, {SIG_SETMASK, guest.put_value(all), 0, 8});
     int queued = 0;
-    while (queued < 1000 && guest.call(SYS_kill, {linux_abi::process_id, 40}) == 0) ++queued;
+    while (queued < 1000 && guest.call(SYS_kill, {linux_abi::first_process_id, 40}) == 0) ++queued;
     EXPECT_EQ(queued, static_cast<int>(linux_abi::max_pending_signals));
-    EXPECT_EQ(guest.call(SYS_kill, {linux_abi::process_id, 40}), -EAGAIN);
+    EXPECT_EQ(guest.call(SYS_kill, {linux_abi::first_process_id, 40}), -EAGAIN);
 }
 
 TEST_F(SignalsTest, OnlyItselfCanBeReached) {
@@ -280,7 +280,7 @@ TEST_F(SignalsTest, OnlyItselfCanBeReached) {
         EXPECT_LT(guest.call(SYS_tkill, {target, 0}), 0);
         EXPECT_LT(guest.call(SYS_tgkill, {target, target, 0}), 0);
     }
-    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::process_id, linux_abi::process_id, 0}), 0);
+    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::first_process_id, linux_abi::first_process_id, 0}), 0);
 }
 
 }  // namespace

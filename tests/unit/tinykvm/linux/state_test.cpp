@@ -103,7 +103,7 @@ class StateTest : public testing::Test {
         for (int signal = 1; signal <= 64; ++signal) action(signal, 0x666);
         const linux_abi::SignalSet all = ~linux_abi::SignalSet{0};
         guest.call(SYS_rt_sigprocmask, {SIG_SETMASK, guest.put_value(all), 0, 8});
-        guest.call(SYS_kill, {linux_abi::process_id, SIGUSR2});
+        guest.call(SYS_kill, {linux_abi::first_process_id, SIGUSR2});
         for (std::uint64_t fd : {file, directory, reader, writer, event})
             guest.call(SYS_fcntl, {fd, F_SETFL, O_APPEND});
         guest.call(SYS_lseek, {file, 7, SEEK_SET});

@@ -60,7 +60,7 @@ TEST_F(ThreadsTest, EachFlagDoesWhatItSays) {
     EXPECT_EQ(guest.vectors.image[0], std::byte{0});
     EXPECT_EQ(guest.pointers.fs_base, 0x1111u);
     EXPECT_EQ(guest.call(SYS_gettid), 3);
-    EXPECT_EQ(guest.call(SYS_getpid), linux_abi::process_id);
+    EXPECT_EQ(guest.call(SYS_getpid), linux_abi::first_process_id);
     EXPECT_EQ(guest.call(SYS_exit), 0);
     EXPECT_EQ(running(), 4);
     EXPECT_EQ(guest.pointers.fs_base, 0x2222u);
@@ -195,9 +195,9 @@ TEST_F(ThreadsTest, ASignalGoesToWhomItIsFor) {
     guest.call(SYS_rt_sigaction, {SIGURG, guest.put_value(action), 0, 8});
     clone(thread_flags, LinuxProcess::stack - 0x20000);
     const auto rip = guest.registers.rip;
-    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::process_id, 3, SIGURG}), 0);
+    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::first_process_id, 3, SIGURG}), 0);
     EXPECT_EQ(guest.registers.rip, rip) << "not to the sender";
-    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::process_id, 4, SIGURG}), -ESRCH);
+    EXPECT_EQ(guest.call(SYS_tgkill, {linux_abi::first_process_id, 4, SIGURG}), -ESRCH);
     EXPECT_EQ(guest.call(SYS_tgkill, {3, 3, SIGURG}), -ESRCH);
     guest.call(SYS_sched_yield);
     EXPECT_EQ(running(), 3);
@@ -208,7 +208,7 @@ TEST_F(ThreadsTest, ASignalGoesToWhomItIsFor) {
     guest.call(SYS_rt_sigreturn);
     const std::uint64_t mask = linux_abi::signal_bit(SIGURG);
     guest.call(SYS_rt_sigprocmask, {SIG_BLOCK, guest.put_value(mask), 0, 8});
-    guest.call(SYS_kill, {linux_abi::process_id, SIGURG});
+    guest.call(SYS_kill, {linux_abi::first_process_id, SIGURG});
     EXPECT_NE(guest.registers.rip, 0x401000u);
     guest.call(SYS_sched_yield);
     EXPECT_EQ(running(), 2);
