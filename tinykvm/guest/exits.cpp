@@ -1,5 +1,7 @@
 #include "tinykvm/guest/exits.hpp"
 
+#include <sys/syscall.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -103,6 +105,7 @@ std::optional<Stop> Exits::dispatch(const kvm::Exit& exit, HostCalls* calls, Dea
                 return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls, deadline);
             throw MachineError("a guest put out to the unknown port " + std::to_string(exit.address));
         case Reason::memory_refused:
+            if (leave_with_futex(user_.registers())) return std::nullopt;
             return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_.registers(),
                          "access to memory that was unmapped or protected (address not known)");
         case Reason::interrupted: return end_of_slice(deadline);
@@ -121,7 +124,7 @@ std::optional<Stop> Exits::doorbell(const kvm::Exit& exit, HostCalls* calls, Dea
     if (exit.size == 4) {
         if (offset == x86::doorbell_host_call)
             return host_call(static_cast<std::uint32_t>(exit.value), user_.registers(), calls, deadline);
-        if (offset == x86::doorbell_syscall && !platform_.syscall_at_cpl0()) return system_call(deadline);
+        if (offset == x86::doorbell_syscall) return system_call(deadline);
     }
     user_.kill(SIGSEGV, "store to the doorbell page that is no call", user_.registers());
 }
@@ -160,7 +163,12 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     const int thread = process.state().thread.id;
     const linux_abi::Outcome outcome = process.system_call(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
-    if (!process.is_single_threaded()) slices_.others_may_be_ready(process.state().thread.id != thread);
+    if (!process.is_single_threaded()) {
+        slices_.others_may_be_ready(process.state().thread.id != thread);
+        threads_use_futexes_ |= before.rax == SYS_futex || before.rax == SYS_sched_yield;
+        // Unwinders know the code that makes SYS_rt_sigreturn by its bytes.
+        if (call_stubs_ && before.rax != SYS_rt_sigreturn) call_stubs_->lead_around(before.rip);
+    }
 
     Registers same = before;
     same.rax = registers.rax;
@@ -208,6 +216,7 @@ std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline
     linux_abi::Fault f;
     f.vector = static_cast<std::uint8_t>(vector);
     f.error_code = static_cast<std::uint32_t>(frame.error_code);
+    if (vector == 14 && leave_with_futex(registers)) return std::nullopt;
     if (vector == 14) return page_fault(vcpu_.system_registers().cr2, f.error_code, registers);
     if (vector == 13) {
         // Programs built for the existing ecosystem call the host with OUT imm8, EAX, which is a #GP here.
@@ -222,6 +231,14 @@ std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline
     const ExceptionSignal meaning = signal_of(vector);
     f.signal = meaning.signal, f.code = meaning.code, f.address = frame.rip;
     return fault(f, registers, meaning.reason);
+}
+
+// The shim could not read the word of a futex: the guest leaves with the call, which then fails or finds it.
+bool Exits::leave_with_futex(Registers registers) {
+    if (registers.rip != x86::futex_word_access()) return false;
+    registers.rip = x86::leave_with_futex();
+    user_.enter(registers);
+    return true;
 }
 
 std::optional<Stop> Exits::arrive_at_entry(Registers registers) {

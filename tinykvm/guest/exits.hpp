@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "tinykvm/guest/call_stubs.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
 #include "tinykvm/guest/write_limit.hpp"
@@ -37,8 +38,16 @@ class Exits {
           statistics_(statistics),
           interrupted_(interrupted) {}
 
+    // From now on the program's code may be changed so that it calls the shim without SYSCALL.
+    void use_call_stubs() { call_stubs_.emplace(memory_); }
+
     // Has to be called when a run or a call of a function begins.
-    void begin_call() { spurious_count_ = 0; }
+    void begin_call() {
+        spurious_count_ = 0;
+        threads_use_futexes_ = false;
+    }
+    // Has the program made system calls in this run with which threads hand over to each other?
+    bool threads_use_futexes() const { return threads_use_futexes_; }
     // Has to be called for each exit, before anything is done for it.
     void note(const kvm::Exit& exit);
     // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
@@ -73,6 +82,7 @@ class Exits {
     std::optional<Stop> system_call(Deadline deadline);
     std::optional<Stop> end_of_slice(Deadline deadline);
     std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
+    bool leave_with_futex(Registers registers);
     std::optional<Stop> arrive_at_entry(Registers registers);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     // Goes on after a page fault that access rights do not explain.
@@ -82,11 +92,13 @@ class Exits {
 
     // Members that change with each call come first: they share cache lines with those that change in Guest.
     bool orderly_ = true;
+    bool threads_use_futexes_ = false;
     bool mid_instruction_ = false;
     // The last page fault that access rights do not explain, and how often it came.
     GuestAddr spurious_address_ = 0, spurious_rip_ = 0;
     int spurious_count_ = 0;
     std::optional<EntryStop> entry_stop_;
+    std::optional<CallStubs> call_stubs_;
 
     kvm::Vcpu& vcpu_;
     const x86::Platform& platform_;

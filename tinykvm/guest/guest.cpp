@@ -51,6 +51,11 @@ int clock_page(const x86::Platform& platform) {
     return platform.guest_has_host_tsc() ? linux_abi::ClockPage::instance().fd() : -1;
 }
 
+linux_abi::LentThreads lent_threads(const GuestMemory& memory, const x86::Platform& platform) {
+    return {memory.system_block() + x86::hand_over_offset, platform.vector_state_size(), platform.xcr0(),
+            platform.xcr0() != 0 && platform.has_fsgsbase()};
+}
+
 }  // namespace
 
 Guest::Guest(std::shared_ptr<const Program> program, Options options)
@@ -63,10 +68,12 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
       programs_{elf::load(memory_, std::move(program), elf::program_base)},
       process_(memory_, options_,
                linux_abi::ProcessState::at_start(options_, programs_.front().end,
-                                                 ProgramLoader::guest_path(*programs_.front().program))) {
+                                                 ProgramLoader::guest_path(*programs_.front().program))),
+      lent_threads_(lent_threads(memory_, platform_)) {
     prepare_vcpu();
     ProgramLoader loader(memory_, options_, platform_, process_, programs_);
     vcpu_.set_registers(loader.load());
+    if (!platform_.syscall_at_cpl0()) exits_.use_call_stubs();
     if (options_.stop_at_entry) exits_.stop_at({programs_.front().entry(), loader.entry_word(), loader.random()});
 }
 
@@ -78,7 +85,8 @@ Guest::Guest(const SnapshotContents& snapshot)
       vcpu_(vm_, platform_.cpuid()),
       memory_(vm_, snapshot.memory, request_limits(options_), request_huge_pages(options_), clock_page(platform_)),
       programs_(snapshot.programs),
-      process_(memory_, options_, snapshot.process) {
+      process_(memory_, options_, snapshot.process),
+      lent_threads_(lent_threads(memory_, platform_)) {
     prepare_vcpu();
     user_.begin_at(snapshot);
     writes_.shorten_ring();  // now, so that no request has to wait for it
@@ -107,6 +115,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     // A deadline may have come just after the last run had ended.
     interrupted_.store(false);
     slices_.begin_run();
+    lent_threads_.clear();  // what a run left that did not end in order
     vcpu_.acknowledge();
     if (!process_.is_single_threaded()) slices_.begin_slice();
     const std::uint64_t ioctls_before = vcpu_.ioctls();
@@ -115,7 +124,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     writes_.shorten_ring();
     std::optional<Stop> stop = in_call ? exits_.go_on_in_call(deadline) : std::nullopt;
     while (!stop) {
-        const kvm::Exit exit = vcpu_.run();
+        const kvm::Exit exit = enter();
         exits_.note(exit);
         stop = exits_.handle(exit, calls, deadline);
     }
@@ -123,6 +132,17 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     exits_.set_orderly(true);
     slices_.stop();
     return *stop;
+}
+
+// Enters the guest, whose threads may hand over to each other until it leaves.
+kvm::Exit Guest::enter() {
+    if (exits_.threads_use_futexes() && !x86::in_shim(vcpu_.registers().rip))
+        lent_threads_.lend(process_.state(), options_, slices_.will_end());
+    const kvm::Exit exit = vcpu_.run();
+    // In the shim they may be half-way; what interrupts it does not ask for them, and the guest goes on there.
+    const bool goes_on = exit.reason == kvm::Exit::Reason::interrupted || exit.reason == kvm::Exit::Reason::ring_full;
+    if (!goes_on || !x86::in_shim(vcpu_.registers().rip)) lent_threads_.take_back(process_.state());
+    return exit;
 }
 
 void Guest::interrupt() noexcept {
@@ -231,6 +251,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
     mailbox_.clear();
+    lent_threads_.clear();
     snapshot->memory = memory_.make_image(
         snapshot->options.share_mapped_files ? std::make_shared<FileCopies>(snapshot->options.max_memory) : nullptr);
     return snapshot;
@@ -256,6 +277,7 @@ bool Guest::reset() {
     statistics_.pages_restored += memory_.reset();
     note_peak(memory_.changes().last_peak_bytes());
     mailbox_.clear();
+    lent_threads_.clear();
     user_.reset(*snapshot_);
     slices_.reset();
     exits_.set_orderly(true);

@@ -26,6 +26,7 @@
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
 #include "tinykvm/kvm/vm.hpp"
+#include "tinykvm/linux/lent_threads.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/options.hpp"
@@ -81,6 +82,7 @@ class Guest {
   private:
     Stop run(HostCalls* calls, Deadline deadline, bool in_call);
     void prepare_vcpu();
+    kvm::Exit enter();
     void drop_request_area();
     void note_peak(std::uint64_t bytes);
     MailboxCalls::Parts parts();
@@ -93,6 +95,7 @@ class Guest {
     GuestMemory memory_;
     std::vector<elf::LoadedProgram> programs_;
     linux_abi::Process process_;
+    linux_abi::LentThreads lent_threads_;
     RequestArea request_area_;  // while the program boots
 
     Statistics statistics_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tinykvm/types.hpp"
-#include "tinykvm/x86/layout.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 
 namespace tinykvm {
 
@@ -39,8 +39,7 @@ std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
     Registers registers = user_.registers();
     // A thread is left between two instructions of its own: not in supervisor mode, not with an exception on its way
     // and not in the shim, where it may hold the mailbox.
-    const bool in_shim = registers.rip - x86::shim < page_size;
-    if (in_shim || !user_.in_user_mode() || vcpu_.has_pending_exception()) {
+    if (x86::in_shim(registers.rip) || !user_.in_user_mode() || vcpu_.has_pending_exception()) {
         length_ = std::min(length_ * 2, longest);
         begin_slice();
         return std::nullopt;

@@ -31,6 +31,8 @@ class TimeSlices {
     // Has to be called when other threads may have become ready: makes the slice end in time. `other_thread`: another
     // thread runs now, and a new slice begins.
     void others_may_be_ready(bool other_thread) { watch(other_thread); }
+    // Will the slice of the running thread end?
+    bool will_end() const { return watch_.has_value(); }
     // Makes the guest leave now, as at the end of a slice.
     void end_slice() noexcept;
     // Was the guest interrupted by the end of its slice? If so, acknowledges that.

@@ -107,7 +107,8 @@ void UserContext::save(std::span<std::byte> image) {
 }
 
 bool UserContext::load(std::span<const std::byte> image) {
-    auto state = vcpu_.vector_state();
+    // What KVM has beyond the image are components that this guest does not have.
+    std::vector<std::byte> state(vcpu_.vector_state_size());
     std::memcpy(state.data(), image.data(), std::min(image.size(), state.size()));
     return vcpu_.set_vector_state(state);
 }

@@ -89,6 +89,7 @@ class Vcpu {
 
     // x87, SSE, AVX...: an XSAVE image in standard format (Intel SDM volume 1, 13.4).
     std::vector<std::byte> vector_state() const;
+    std::size_t vector_state_size() const { return vm_->system().vector_state_size(); }
     void save_vector_state(std::span<std::byte> image) const;
     // False when the image is not valid; nothing has changed then.
     [[nodiscard]] bool set_vector_state(std::span<const std::byte> image);

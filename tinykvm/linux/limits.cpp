@@ -86,6 +86,7 @@ std::int64_t sys_setpriority(SyscallContext& call) {
 
 std::int64_t sys_sched_yield(SyscallContext& call) {
     call.yields = !call.state.parked.empty();
+    call.state.thread.wait = {.returned = call.yields};
     return 0;
 }
 

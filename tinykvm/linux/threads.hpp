@@ -41,6 +41,7 @@ struct Wait {
         signal,     // one of `signals`, which are blocked
     };
     For what = For::processor;
+    bool returned = false;    // of `processor`: it stands at the end of a call, so RCX and R11 mean nothing to it
     bool woken = false;       // of `futex`: a thread has woken it
     bool for_caller = false;  // of `files`: or the caller changes something: its input, or its client
     std::uint32_t bitset = 0;

@@ -236,7 +236,8 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     const std::uint64_t unused = tables.next / page_size, unused_end = tables.end / page_size;
     for (const std::uint64_t block : tables.blocks)
         add({block, block + large_page_size}, {.read = true, .write = true}, [&](std::uint64_t page) {
-            return page != x86::clock_page_offset / page_size && !(unused <= page && page < unused_end);
+            const bool hand_over = page - x86::hand_over_offset / page_size < x86::hand_over_size / page_size;
+            return page != x86::clock_page_offset / page_size && !hand_over && !(unused <= page && page < unused_end);
         });
     // Pages under PROT_NONE may hold data that a later mprotect shows again.
     const SharedArea& shared = addresses_.shared();

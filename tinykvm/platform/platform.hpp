@@ -36,6 +36,8 @@ class Platform {
     std::size_t vector_state_size() const { return vector_state_size_; }  // XSAVE image, standard format
     // CR4 bits guests run with besides the ones 64-bit mode needs.
     std::uint64_t cr4() const { return cr4_; }
+    // May user mode read and write the bases of FS and GS?
+    bool has_fsgsbase() const { return cr4_ >> 16 & 1; }
     // For the auxiliary vector.
     std::uint64_t hwcap() const { return hwcap_; }
     std::uint64_t hwcap2() const { return hwcap2_; }

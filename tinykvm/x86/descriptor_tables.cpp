@@ -8,7 +8,8 @@ extern "C" {
 extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
-    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call_end[];
+    tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call_end[],
+    tinykvm_shim_leave_futex[], tinykvm_shim_futex_word[], tinykvm_shim_stub_syscall[];
 }
 
 namespace tinykvm::x86 {
@@ -16,7 +17,8 @@ namespace tinykvm::x86 {
 namespace {
 
 static_assert(vectors_offset - shim_offset == SHIM_TO_VECTORS);
-static_assert(mailbox == MAILBOX);
+static_assert(hand_over_offset - shim_offset == SHIM_TO_HAND_OVER);
+static_assert(mailbox == MAILBOX && shim == SHIM && user_end == USER_END);
 
 constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, after the GDT
 constexpr std::size_t tss_size = 104;
@@ -119,10 +121,14 @@ GuestAddr syscall_entry(bool at_cpl0) {
     return at_cpl0 ? entry_address(tinykvm_entry_syscall) : shim_address(tinykvm_shim_syscall);
 }
 
+GuestAddr stub_syscall_entry() { return shim_address(tinykvm_shim_stub_syscall); }
 GuestAddr call_entry() { return shim_address(tinykvm_shim_call); }
 GuestAddr wait_entry(bool with_vectors) {
     return shim_address(with_vectors ? tinykvm_shim_wait_restored : tinykvm_shim_wait);
 }
+bool in_shim(GuestAddr rip) { return rip - shim < page_size; }
+GuestAddr leave_with_futex() { return shim_address(tinykvm_shim_leave_futex); }
+GuestAddr futex_word_access() { return shim_address(tinykvm_shim_futex_word); }
 GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
 GuestAddr host_call_end() { return shim_address(tinykvm_shim_host_call_end); }
 

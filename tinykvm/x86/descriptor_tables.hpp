@@ -18,7 +18,7 @@ inline constexpr std::uint16_t task_state = 0x40;
 
 // Flags user code may have; always with the reserved bit 1 and IF.
 inline constexpr std::uint64_t user_flags = 0x244DD5;
-inline constexpr std::uint64_t initial_flags = 0x202;
+inline constexpr std::uint64_t initial_flags = INITIAL_FLAGS;
 constexpr std::uint64_t sanitize_flags(std::uint64_t flags) { return (flags & user_flags) | initial_flags; }
 
 // Fills the pages of the system block whose first byte is at `base` on the host, except those other files own: clock
@@ -51,12 +51,20 @@ inline constexpr std::uint32_t host_call_returned = HOST_CALL_RETURNED;
 
 // What LSTAR is set to; `at_cpl0` as Platform::syscall_at_cpl0().
 GuestAddr syscall_entry(bool at_cpl0);
+// What takes the place of SYSCALL where that stays in user mode, with the registers that SYSCALL leaves.
+GuestAddr stub_syscall_entry();
 // Loads the vector registers of the snapshot and calls the function in R11.
 GuestAddr call_entry();
 // Waits for a call in the mailbox; `with_vectors`: loads the vector registers of the snapshot before.
 GuestAddr wait_entry(bool with_vectors);
 // Where a function that the host calls returns to.
 GuestAddr return_entry();
+// Is it an instruction of the shim?
+bool in_shim(GuestAddr rip);
+// Leaves the guest with the futex call that is in its registers, to go on at the address in RCX.
+GuestAddr leave_with_futex();
+// The instruction that reads the word of a futex for the shim.
+GuestAddr futex_word_access();
 // The instruction pointer of a guest that has left with a host call; the guest goes on at the address in R11.
 GuestAddr host_call_end();
 

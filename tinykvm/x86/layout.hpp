@@ -16,6 +16,7 @@
 //        +0x00A000  mailbox: calls and answers without leaving the guest, readable and writable
 //        +0x00B000  vector registers of the snapshot: an XSAVE image, read-only
 //        +0x00F000  scratch page: what KVM writes to fill its dirty ring    not mapped for the guest
+//        +0x010000  threads the shim may hand over to, readable and writable
 //        +0x020000  page tables                                             not mapped for the guest
 //        +0x1FF000  doorbell: a 4-byte store here leaves the guest
 //   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
@@ -48,6 +49,8 @@ inline constexpr std::size_t mailbox_offset = 0xA000;
 inline constexpr std::size_t vectors_offset = 0xB000;
 inline constexpr std::size_t vectors_max_size = 0x4000;
 inline constexpr std::size_t scratch_offset = 0xF000;
+inline constexpr std::size_t hand_over_offset = 0x10000;
+inline constexpr std::size_t hand_over_size = 0x10000;
 inline constexpr std::size_t page_tables_offset = 0x20000;
 inline constexpr std::size_t doorbell_offset = 0x1FF000;
 

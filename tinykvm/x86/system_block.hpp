@@ -41,6 +41,7 @@ inline constexpr SystemPages system_block[] = {
     detail::pages(vdso_offset, vdso_max_size, detail::code, Access::user, "[vdso]"),
     detail::pages(vectors_offset, vectors_max_size, detail::read_only, Access::user),
     detail::pages(mailbox_offset, page_size, detail::data, Access::user),
+    detail::pages(hand_over_offset, hand_over_size, detail::data, Access::user),
     {doorbell_offset, page_size, detail::data, Access::user, doorbell_physical},
 };
 

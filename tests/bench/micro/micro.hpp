@@ -20,6 +20,7 @@ void live_forks(Effort effort);
 void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);
+void hand_overs(Effort effort);
 
 // The folder of the build with the programs that benchmarks run in guests.
 inline const std::string build_folder = TINYKVM_BUILD_DIR;

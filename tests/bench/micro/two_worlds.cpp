@@ -29,7 +29,7 @@ std::string TwoWorlds::natively(const std::vector<std::string>& arguments) const
     return output;
 }
 
-std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments) const {
+std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments, Statistics* counts) const {
     std::string output;
     Options options;
     options.program_name = path_;
@@ -41,6 +41,7 @@ std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments) const
     options.output = [&](int, std::string_view text) { output += text; };
     Machine machine(program_, std::move(options));
     const Stop stop = machine.run(nullptr, Clock::now() + patience);
+    if (counts != nullptr) *counts = machine.statistics();
     if (stop.exit_status != 0) throw MachineError(path_ + " failed in a guest: " + output);
     return output;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tinykvm/program.hpp"
+#include "tinykvm/statistics.hpp"
 
 namespace tinykvm::bench {
 
@@ -16,7 +17,8 @@ class TwoWorlds {
 
     // What it writes to its standard output. Throw MachineError when it does not end with status 0.
     std::string natively(const std::vector<std::string>& arguments) const;
-    std::string in_guest(const std::vector<std::string>& arguments) const;
+    // `counts`: what happened in the guest, unless null.
+    std::string in_guest(const std::vector<std::string>& arguments, Statistics* counts = nullptr) const;
 
   private:
     std::string path_;
