@@ -16,14 +16,17 @@ thread_local GuestOutput* attached = nullptr;
 
 void GuestOutput::attach(GuestOutput* output) { attached = output; }
 
-void GuestOutput::connect(Options& options, bool log, bool streams) {
+void GuestOutput::connect(Options& options, bool log, ProgramConfig::Protocol protocol) {
     options.output = [](int fd, std::string_view text) {
         if (attached != nullptr) {
             attached->write(fd, text);
         }
     };
-    if (streams) {
+    if (protocol == ProgramConfig::Protocol::stdio) {
         options.input = []() -> InputSource* { return attached != nullptr ? attached->streams_ : nullptr; };
+    }
+    if (protocol == ProgramConfig::Protocol::http) {
+        options.client = []() -> Client* { return attached != nullptr ? attached->client_ : nullptr; };
     }
     options.warn = [](std::string_view line) {
         if (attached != nullptr) {

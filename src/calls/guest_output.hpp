@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "src/calls/standard_streams.hpp"
+#include "src/config/config.hpp"
+#include "tinykvm/client.hpp"
 #include "tinykvm/options.hpp"
 
 namespace tinykvm::host {
@@ -21,13 +23,15 @@ class GuestOutput {
 
     // Where output and log lines of guests on this thread go from now on; null: nowhere.
     static void attach(GuestOutput* output);
-    // Makes the callbacks of `options` send to what is attached. `log`: also what the library logs on request.
-    // `streams`: standard input and output are those of use().
-    static void connect(Options& options, bool log, bool streams);
+    // Makes the callbacks of `options` send to what is attached. `log`: also what the library logs on request. With the
+    // protocols stdio and http the program has the input or the client of use().
+    static void connect(Options& options, bool log, ProgramConfig::Protocol protocol);
 
     void log_output(bool enabled) { log_output_ = enabled; }
     // Standard input comes from there, and standard output goes there instead of to the log. Borrows it.
     void use(StandardStreams& streams) { streams_ = &streams; }
+    // The client that connects to a server. Borrows it.
+    void use(Client& client) { client_ = &client; }
     // A request begins: nothing is there of the one before.
     void forget_lines() {
         pending_.clear();
@@ -44,6 +48,7 @@ class GuestOutput {
     void end_line();
 
     std::function<void(std::string_view)> line_;
+    Client* client_ = nullptr;            // null: there is none
     StandardStreams* streams_ = nullptr;  // null: the program has no input, and all output is for the log
     std::string pending_, last_line_;
     bool log_output_ = false;

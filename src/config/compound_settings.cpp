@@ -32,11 +32,22 @@ std::string read_environment(const json& value, ProgramConfig& config) {
 }
 
 std::string read_protocol(const json& value, ProgramConfig& config) {
-    if (value != "callbacks" && value != "stdio") {
-        return "the value is neither";
+    using Protocol = ProgramConfig::Protocol;
+    if (value != "callbacks" && value != "stdio" && value != "http") {
+        return "the value is none of them";
     }
-    config.protocol = value == "stdio" ? ProgramConfig::Protocol::stdio : ProgramConfig::Protocol::callbacks;
+    config.protocol = value == "stdio" ? Protocol::stdio : value == "http" ? Protocol::http : Protocol::callbacks;
     return {};
+}
+
+std::string read_listen(const json& value, ProgramConfig& config) {
+    if (value.is_number()) {
+        config.listen = std::to_string(value.get<int>());
+        return {};
+    }
+    config.listen = value.get<std::string>();
+    const bool is_name = config.listen.empty() || config.listen[0] == '/' || config.listen[0] == '@';
+    return is_name && config.listen.size() < 108 ? "" : "it is neither";
 }
 
 std::string read_content_type(const json& value, ProgramConfig& config) {

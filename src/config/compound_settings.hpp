@@ -14,6 +14,7 @@ namespace tinykvm::host {
 
 std::string read_environment(const nlohmann::json& value, ProgramConfig& config);
 std::string read_protocol(const nlohmann::json& value, ProgramConfig& config);
+std::string read_listen(const nlohmann::json& value, ProgramConfig& config);
 std::string read_content_type(const nlohmann::json& value, ProgramConfig& config);
 std::string read_exit_statuses(const nlohmann::json& value, ProgramConfig& config);
 std::string read_on_error(const nlohmann::json& value, ProgramConfig& config);

@@ -56,8 +56,8 @@ struct ProgramConfig {
     // What is tried, in order, when a program fails: its error handler, and the body of the request as it came.
     enum class OnError { handler, original };
 
-    // How it is asked: by kvm_api.h, or as a filter.
-    enum class Protocol { callbacks, stdio };
+    // How it is asked: by kvm_api.h, as a filter, or as an HTTP server.
+    enum class Protocol { callbacks, stdio, http };
 
     std::string group = "test";
     std::string filename;
@@ -87,6 +87,7 @@ struct ProgramConfig {
     std::size_t request_hugepage_arena_size = 0;
     bool request_hugepages = false;
     Protocol protocol = Protocol::callbacks;
+    std::string listen;        // of a server: a port, a path, or '@' and a name; empty: wherever it listens
     std::string content_type;  // of answers; empty: that of the request
     std::vector<ExitStatus> exit_statuses;
     std::vector<std::string> main_arguments;

@@ -122,6 +122,7 @@ bool is_allowed(const Setting& setting, const json& value) {
         case Kind::checksum: return is_text(value, 1, most_text);
         case Kind::choices:
             return value.is_string() || is_list_of(value, [](const json& one) { return one.is_string(); });
+        case Kind::choice_or_count:
         case Kind::choice_or_microseconds: return value.is_string() || is_whole_in_range(setting, value);
         case Kind::ranges: return value.is_structured();
         case Kind::object: return value.is_object();
@@ -157,6 +158,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::downloads: return "a list of objects {uri, filepath, sha256, md5}, with or without the last two";
         case Kind::object:
         case Kind::choices: return std::string(setting.allowed);
+        case Kind::choice_or_count: return std::string(setting.allowed) + " or a whole number" + range;
         case Kind::choice_or_microseconds:
             return std::string(setting.allowed) + " or a whole number of microseconds" + range;
     }
@@ -181,6 +183,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::hosts:
         case Kind::ranges:
         case Kind::downloads:
+        case Kind::choice_or_count:
         case Kind::choices: return "";
     }
     return "";

@@ -48,6 +48,7 @@ constexpr bool member_fits_kind(const Setting& setting) {
         case Setting::Kind::hosts:
         case Setting::Kind::downloads:
         case Setting::Kind::choice_or_microseconds:
+        case Setting::Kind::choice_or_count:
         case Setting::Kind::choices:
         case Setting::Kind::object: return std::holds_alternative<Setting::Reader>(member);
     }

@@ -265,10 +265,19 @@ constexpr Setting rows[] = {
      .kind = Kind::choices,
      .member = read_protocol,
      .fallback = "\"callbacks\"",
-     .allowed = "\"callbacks\" or \"stdio\"",
+     .allowed = "\"callbacks\", \"stdio\" or \"http\"",
      .meaning = "How the program is asked. `callbacks`: it is written with `kvm_api.h`, and calls "
                 "`wait_for_requests()`. `stdio`: it is any program that reads its standard input and writes its "
-                "standard output, as it is; see [filters](filters.md)."},
+                "standard output, as it is; see [filters](filters.md). `http`: it is any HTTP server, as it is; see "
+                "[servers](servers.md)."},
+    {.key = "listen",
+     .kind = Kind::choice_or_count,
+     .member = read_listen,
+     .range = {1, 65535},
+     .fallback = "\"\"",
+     .allowed = "a path, \"@\" and an abstract name",
+     .meaning = "With the protocol `http`: the port, or the name of a Unix socket, where the server waits for "
+                "connections. With `\"\"` it is the only one where it does that."},
     {.key = "content_type",
      .kind = Kind::text,
      .member = read_content_type,

@@ -34,6 +34,7 @@ struct Setting {
         hosts,
         downloads,
         choice_or_microseconds,
+        choice_or_count,
         choices,
         object,
         ranges

@@ -49,11 +49,52 @@ bool BootControl::cancelled() {
 
 namespace {
 
-bool is_filter(const ProgramConfig& config) { return config.protocol == ProgramConfig::Protocol::stdio; }
+using Protocol = ProgramConfig::Protocol;
+
+bool is_filter(const ProgramConfig& config) { return config.protocol == Protocol::stdio; }
+bool is_server(const ProgramConfig& config) { return config.protocol == Protocol::http; }
+
+// What a program does when it is ready, for messages.
+std::string awaited(const ProgramConfig& config) {
+    switch (config.protocol) {
+        case Protocol::callbacks: return "call wait_for_requests()";
+        case Protocol::stdio: return "read its standard input";
+        case Protocol::http: break;
+    }
+    return config.listen.empty() ? "wait for a connection" : "wait for a connection at " + config.listen;
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const std::string& text : texts) {
+        all += (all.empty() ? "" : ", ") + text;
+    }
+    return all;
+}
+
+// A port for IPv4 and the same one for IPv6 are one place to connect to.
+std::size_t count_places(const std::vector<std::string>& names) {
+    std::vector<std::string> places;
+    for (const std::string& name : names) {
+        const bool is_unix = name[0] == '/' || name[0] == '@';
+        places.push_back(is_unix ? name : name.substr(name.rfind(':')));
+    }
+    std::sort(places.begin(), places.end());
+    return static_cast<std::size_t>(std::unique(places.begin(), places.end()) - places.begin());
+}
 
 bool has_entry(const std::vector<std::string>& environment, std::string_view beginning) {
     return std::any_of(environment.begin(), environment.end(),
                        [&](const std::string& entry) { return entry.starts_with(beginning); });
+}
+
+bool reaches(const std::vector<PathRule>& rules, std::string_view path) {
+    return std::any_of(rules.begin(), rules.end(), [&](const PathRule& rule) {
+        const std::string_view root = rule.virtual_path;
+        const bool is_below =
+            path.starts_with(root) && (root.ends_with('/') || path.substr(root.size()).starts_with('/'));
+        return path == root || (rule.prefix && is_below);
+    });
 }
 
 // Programs may look for a user and a locale, as they are there on every other system. LC_ALL would win against each of
@@ -66,6 +107,10 @@ std::vector<std::string> environment_for(const std::string& name, const ProgramC
     }
     if (!has_entry(config.environment, "USER=")) {
         entries.emplace_back("USER=nobody");
+    }
+    // Without a time zone the C library takes UTC, but others (ICU) look through all there are, for each request anew.
+    if (!has_entry(config.environment, "TZ=") && !reaches(config.allowed_paths, "/etc/localtime")) {
+        entries.emplace_back("TZ=UTC");
     }
     entries.insert(entries.end(),
                    {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=", "KVM_DEBUG=0"});
@@ -107,7 +152,8 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     if (config.request_hugepages && config.request_hugepage_arena_size == 0) {
         options.request_huge_page_arena = config.max_request_memory;
     }
-    GuestOutput::connect(options, config.verbose, is_filter(config));
+    GuestOutput::connect(options, config.verbose, config.protocol);
+    options.listen = config.listen;
     return options;
 }
 
@@ -136,6 +182,9 @@ class ProgramBoot {
           output_(log) {
         calls_.begin_boot(log);
         output_.log_output(config.standard_output);
+        if (is_server(config)) {
+            output_.use(connection_);
+        }
         if (is_filter(config)) {
             output_.use(streams_);
             arguments_ = std::vector<ArgumentTemplate>(config.main_arguments.begin(), config.main_arguments.end());
@@ -163,15 +212,19 @@ class ProgramBoot {
 
   private:
     std::shared_ptr<const BootedProgram> run(const std::shared_ptr<const Program>& binary, Deadline deadline);
+    Stop run_until_ready(Machine& machine, Deadline deadline);
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
+    void expect_server(const Stop& stop) const;
     std::vector<BootedProgram::ArgumentPlace> argument_places(const Machine& machine) const;
 
     const std::string& name_;
     const ProgramConfig& config_;
     BootControl& control_;
     GuestCalls calls_;
-    StandardStreams streams_;  // of a filter, as what follows
+    ServerConnection connection_;         // of a server
+    std::vector<std::string> listening_;  // of a server: where it does, when it stood still last
+    StandardStreams streams_;             // of a filter, as `arguments_` and `stops_at_entry_`
     GuestOutput output_;
     std::vector<ArgumentTemplate> arguments_;
     bool stops_at_entry_ = false;  // it is frozen there
@@ -186,7 +239,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
     options.argument_room = stops_at_entry_ ? config_.max_argument : 0;
     Machine machine(binary, std::move(options));
     std::optional<RunningMachine> running(std::in_place, control_, machine);
-    const Stop stop = machine.run(&calls_, deadline);
+    const Stop stop = run_until_ready(machine, deadline);
     output_.flush();
     if (is_filter(config_)) {
         if (stop.reason == Stop::Reason::exited && stop.exit_status == 0 && !stops_at_entry_) {
@@ -194,8 +247,9 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
         }
         expect_filter(stop);
     } else {
-        expect_ready(stop);
-        warm_up(machine, calls_, config_.warmup, deadline, warmup_request_);
+        is_server(config_) ? expect_server(stop) : expect_ready(stop);
+        warm_up({machine, calls_, is_server(config_) ? &connection_ : nullptr}, config_.warmup, deadline,
+                warmup_request_);
         output_.flush();
     }
     running.reset();
@@ -210,6 +264,34 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
                                                          .services = calls_.services(),
                                                          .arguments = std::move(places),
                                                          .output = {written.begin(), written.end()}});
+}
+
+Stop ProgramBoot::run_until_ready(Machine& machine, Deadline deadline) {
+    try {
+        const Stop stop = machine.run(&calls_, deadline);
+        listening_ = machine.listening();
+        return stop;
+    } catch (const Timeout&) {
+        listening_ = machine.listening();
+        throw;
+    }
+}
+
+void ProgramBoot::expect_server(const Stop& stop) const {
+    if (stop.reason == Stop::Reason::exited) {
+        throw Failure(FailureKind::not_ready, "the program exited with status " + std::to_string(stop.exit_status) +
+                                                  " instead of waiting for connections");
+    }
+    if (stop.reason != Stop::Reason::needs_input) {
+        throw Failure(
+            FailureKind::not_ready,
+            "the program calls wait_for_requests(), which is for the protocol \"callbacks\"; its is \"http\"");
+    }
+    if (config_.listen.empty() && count_places(listening_) > 1) {
+        throw Failure(FailureKind::not_ready, "the program waits for connections in several places (" +
+                                                  joined(listening_) +
+                                                  "); \"listen\" has to say which is for requests");
+    }
 }
 
 void ProgramBoot::expect_ready(const Stop& stop) {
@@ -258,7 +340,6 @@ std::vector<BootedProgram::ArgumentPlace> ProgramBoot::argument_places(const Mac
 
 Failure ProgramBoot::failure() {
     const std::string where = warmup_request_.empty() ? "while it booted" : warmup_request_;
-    const char* const awaited = is_filter(config_) ? "read its standard input" : "call wait_for_requests()";
     std::string why, report;
     try {
         throw;
@@ -268,9 +349,12 @@ Failure ProgramBoot::failure() {
     } catch (const Interrupted&) {
         why = "the boot was cancelled";
     } catch (const Timeout&) {
-        why = (warmup_request_.empty() ? "the program did not " + std::string(awaited) + " within max_boot_time ("
+        why = (warmup_request_.empty() ? "the program did not " + awaited(config_) + " within max_boot_time ("
                                        : "the program was " + warmup_request_ + " at the end of max_boot_time (") +
               seconds_text(config_.max_boot_time) + ")";
+        if (is_server(config_)) {
+            why += listening_.empty() ? "; it listens nowhere" : "; it listens at " + joined(listening_);
+        }
     } catch (const OutOfMemory& error) {
         why = where + ": " + error.what();
     } catch (const std::exception& error) {

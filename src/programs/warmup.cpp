@@ -8,6 +8,7 @@
 #include "src/base/guest_text.hpp"
 #include "src/calls/request_layout.hpp"
 #include "src/vms/program_call.hpp"
+#include "src/vms/server_call.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 
 namespace tinykvm::host {
@@ -16,6 +17,9 @@ namespace {
 
 // Without `exact` there are at most so many requests for each of num_requests.
 constexpr unsigned most_rounds = 100;
+
+// Warm-up requests have no body, so no answer comes before its end.
+constexpr std::size_t most_early_answer = 0;
 
 // What is beyond num_requests must not make a program fail that would load without it: it ends with half of the time
 // and half of the memory that the program has while it boots.
@@ -33,20 +37,24 @@ class Allowance {
 
 class WarmUp {
   public:
-    WarmUp(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline)
-        : machine_(machine),
-          calls_(calls),
+    WarmUp(const WarmedProgram& program, const Warmup& warmup, Deadline deadline)
+        : machine_(program.machine),
+          calls_(program.calls),
+          connection_(program.connection),
           deadline_(deadline),
           headers_(warmup.headers.begin(), warmup.headers.end()),
-          program_call_(machine_, calls.registration(), calls, layout_, request_) {
+          program_call_(machine_, calls_.registration(), calls_, layout_, request_) {
         request_.method = warmup.method;
         request_.url = warmup.url;
         request_.headers = headers_;
         request_.warmup = true;
     }
 
-    // A paused program goes on to where it waits again.
-    void answer_one() {
+    // The program goes on to where it waits again.
+    void answer_one() { connection_ != nullptr ? answer_on_connection() : answer_by_callback(); }
+
+  private:
+    void answer_by_callback() {
         layout_.begin(machine_.memory(), machine_.request_area(), request_);
         layout_.finish();
         calls_.begin_request(request_);
@@ -61,9 +69,20 @@ class WarmUp {
         calls_.response().reset();
     }
 
-  private:
+    void answer_on_connection() {
+        ServerCall call(machine_, calls_, *connection_, request_, most_early_answer);
+        call.begin();
+        const Response response = call.expect_answer(deadline_);
+        if (response.stream) {
+            while (!call.make_response_piece(deadline_)->empty()) {
+            }
+        }
+        call.return_to_waiting(deadline_);
+    }
+
     Machine& machine_;
     GuestCalls& calls_;
+    ServerConnection* const connection_;
     const Deadline deadline_;
     const std::vector<std::string_view> headers_;
     Request request_;
@@ -73,15 +92,15 @@ class WarmUp {
 
 }  // namespace
 
-void warm_up(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline, std::string& where) {
+void warm_up(const WarmedProgram& program, const Warmup& warmup, Deadline deadline, std::string& where) {
     if (warmup.num_requests == 0) {
         return;
     }
     const std::string what = " (" + printable(warmup.method, 20) + " " + printable(warmup.url, 80) + ")";
     const std::string of = warmup.exact ? " of " + std::to_string(warmup.num_requests) : std::string();
     const unsigned most = warmup.exact ? warmup.num_requests : warmup.num_requests * most_rounds;
-    const Allowance allowance(machine.memory(), deadline);
-    WarmUp warm(machine, calls, warmup, deadline);
+    const Allowance allowance(program.machine.memory(), deadline);
+    WarmUp warm(program, warmup, deadline);
     auto fastest = Clock::duration::max();
     const auto goes_on = [&](unsigned n, unsigned no_faster) {
         return n <= warmup.num_requests || (n <= most && no_faster < warmup.num_requests && allowance.is_left());

@@ -8,12 +8,20 @@
 
 #include "src/calls/guest_calls.hpp"
 #include "src/config/config.hpp"
+#include "src/http/server_connection.hpp"
 #include "tinykvm/machine.hpp"
 
 namespace tinykvm::host {
 
-// `machine` waits for requests, before and afterwards. `where` becomes "in warm-up request 2 of 15 (GET /)" before each
-// one. Throws what a run throws, or Failure when a request is not answered or the program does not wait again.
-void warm_up(Machine& machine, GuestCalls& calls, const Warmup& warmup, Deadline deadline, std::string& where);
+// A machine whose program waits for requests, before and afterwards. Borrows everything.
+struct WarmedProgram {
+    Machine& machine;
+    GuestCalls& calls;
+    ServerConnection* connection = nullptr;  // of a program with the protocol http
+};
+
+// `where` becomes "in warm-up request 2 of 15 (GET /)" before each one. Throws what a run throws, or Failure when a
+// request is not answered or the program does not wait again.
+void warm_up(const WarmedProgram& program, const Warmup& warmup, Deadline deadline, std::string& where);
 
 }  // namespace tinykvm::host

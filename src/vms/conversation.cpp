@@ -30,7 +30,7 @@ bool lacks_body(const Response& response) {
     return response.body_size == 0 && response.status / 100 == 2 && response.status != 204 && response.status != 205;
 }
 
-// A filter ends with its request: nothing of it is there for another one.
+// Only programs with callbacks have soft resets: a filter ends with its request.
 Request as_served(const BootedProgram& program, Request request) {
     request.soft_reset = request.soft_reset && program.config.protocol == ProgramConfig::Protocol::callbacks;
     return request;
@@ -58,7 +58,13 @@ Conversation::Conversation(ProgramFork& fork, VmSlot& slot, const Request& reque
       filter_call_(fork.program().config.protocol == ProgramConfig::Protocol::stdio
                        ? std::optional<FilterCall>(std::in_place, guest_, fork, request_)
                        : std::nullopt),
-      call_(filter_call_ ? static_cast<ProtocolCall&>(*filter_call_) : program_call_),
+      server_call_(fork.program().config.protocol == ProgramConfig::Protocol::http
+                       ? std::optional<ServerCall>(std::in_place, guest_, fork.calls(), fork.connection(), request_,
+                                                   fork.program().config.max_request_memory)
+                       : std::nullopt),
+      call_(filter_call_   ? static_cast<ProtocolCall&>(*filter_call_)
+            : server_call_ ? static_cast<ProtocolCall&>(*server_call_)
+                           : program_call_),
       kept_body_(kept_body_limit(fork.program()), std::move(buffer)),
       // Laying out the request changes memory before the guest runs.
       leftover_(fork.calls().is_ephemeral() ? Leftover::spoiled : Leftover::nothing) {}
@@ -111,7 +117,7 @@ VmState Conversation::perform(GuestWork work) {
                 set_answer(*std::move(answer));
             }
         } else {
-            response_pieces_.make_next(guest_, fork_.calls(), time_.deadline());
+            make_response_piece();
             if (response_pieces_.is_complete()) {
                 fork_.end_locks();
             }
@@ -122,6 +128,14 @@ VmState Conversation::perform(GuestWork work) {
     }
     fork_.statistics().note_request_time(time_.spent());
     return work == GuestWork::response_piece ? VmState::answered : VmState::reserved;
+}
+
+void Conversation::make_response_piece() {
+    if (const auto piece = call_.make_response_piece(time_.deadline())) {
+        response_pieces_.take(*piece);
+    } else {
+        response_pieces_.make_next(guest_, fork_.calls(), time_.deadline());
+    }
 }
 
 VmState Conversation::perform_rest(const std::optional<Stop>& stop, const std::exception_ptr& thrown) {

@@ -22,6 +22,7 @@
 #include "src/vms/program_call.hpp"
 #include "src/vms/program_fork.hpp"
 #include "src/vms/response_pieces.hpp"
+#include "src/vms/server_call.hpp"
 #include "src/vms/time_budget.hpp"
 #include "src/vms/timed_fork.hpp"
 #include "src/vms/vm_life.hpp"
@@ -87,6 +88,7 @@ class Conversation {
   private:
     template <typename Answer>
     VmState answer_with(Answer answer);
+    void make_response_piece();
     void complete_request();
     void set_answer(Response response);
     void record_failure(const std::exception_ptr& thrown);
@@ -101,6 +103,7 @@ class Conversation {
     TimedFork guest_;
     ProgramCall program_call_;
     std::optional<FilterCall> filter_call_;  // of a program with the protocol stdio
+    std::optional<ServerCall> server_call_;  // of a program with the protocol http
     ProtocolCall& call_;                     // the one of them that the program has
     ResponsePieces response_pieces_;
     KeptBody kept_body_;

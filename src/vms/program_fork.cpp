@@ -16,6 +16,9 @@ ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramSt
     if (program_->config.protocol == ProgramConfig::Protocol::stdio) {
         output_.use(streams_);
     }
+    if (program_->config.protocol == ProgramConfig::Protocol::http) {
+        output_.use(connection_);
+    }
 }
 
 void ProgramFork::replace(std::unique_ptr<Fork> fork) {
@@ -26,6 +29,7 @@ void ProgramFork::replace(std::unique_ptr<Fork> fork) {
 
 void ProgramFork::reset() {
     calls_.adopt(program_->registration);
+    connection_.forget();
     if (fork_) {
         try {
             fork_->reset();
@@ -45,6 +49,7 @@ bool ProgramFork::reset_if_quick() {
     if (!fork_ || !fork_->reset_if_quick()) {
         return false;
     }
+    connection_.forget();
     calls_.adopt(program_->registration);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "src/calls/guest_output.hpp"
 #include "src/calls/request_layout.hpp"
 #include "src/calls/standard_streams.hpp"
+#include "src/http/server_connection.hpp"
 #include "src/vms/booted_program.hpp"
 #include "src/vms/program_statistics.hpp"
 #include "tinykvm/fork.hpp"
@@ -30,7 +31,8 @@ class ProgramFork {
     MachineStatistics& statistics() { return statistics_; }
     GuestCalls& calls() { return calls_; }
     GuestOutput& output() { return output_; }
-    StandardStreams& streams() { return streams_; }  // of a program with the protocol stdio
+    StandardStreams& streams() { return streams_; }         // of a program with the protocol stdio
+    ServerConnection& connection() { return connection_; }  // of one with the protocol http
     RequestLayout& layout() { return layout_; }
 
     bool exists() const { return fork_ != nullptr; }
@@ -56,6 +58,10 @@ class ProgramFork {
 
     // Is the program one that goes on after its waiting call, once for each request?
     bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
+    // Has the guest to run once more after an answer, to where it waits for the next request?
+    bool runs_after_answer() const {
+        return waits_paused() || program_->config.protocol == ProgramConfig::Protocol::http;
+    }
 
   private:
     void replace(std::unique_ptr<Fork> fork);
@@ -65,6 +71,7 @@ class ProgramFork {
     MachineStatistics statistics_;
     GuestCalls calls_;
     StandardStreams streams_;
+    ServerConnection connection_;
     GuestOutput output_;
     RequestLayout layout_;
     Statistics counted_;  // of fork_, already added to statistics_

@@ -1,5 +1,6 @@
-// How a program is asked for one request, by its protocol: with callbacks (ProgramCall), or as a filter that reads its
-// standard input and writes its standard output (FilterCall). A conversation goes through the functions in this order.
+// How a program is asked for one request, by its protocol: with callbacks (ProgramCall), as a filter that reads its
+// standard input and writes its standard output (FilterCall), or as an HTTP server (ServerCall). A conversation goes
+// through the functions in this order.
 //
 // Thread safety: one thread at a time, that whose turn it is (src/vms/vm_life.hpp).
 #pragma once
@@ -34,6 +35,10 @@ class ProtocolCall {
     virtual Response expect_answer(Deadline deadline) = 0;
     // The body of that answer, when the host has it; else it is in the guest's memory.
     virtual std::optional<std::span<const std::byte>> host_body() const = 0;
+    // Of an answer whose body comes in pieces that are on the host: runs the program for the next one, which stays
+    // until this is called again. Empty at the end. Throws what a run throws. nullopt: the guest's memory has the
+    // pieces, and ResponsePieces makes them.
+    virtual std::optional<std::span<const std::byte>> make_response_piece(Deadline) { return std::nullopt; }
 
   protected:
     ~ProtocolCall() = default;  // nobody owns one as such

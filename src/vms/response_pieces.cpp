@@ -44,8 +44,10 @@ void ResponsePieces::make_next(TimedFork& guest, GuestCalls& calls, Deadline dea
         throw Failure(FailureKind::invalid_answer, "the streaming callback ended after " + std::to_string(done) +
                                                        " of " + std::to_string(body_size) + " bytes");
     }
-    response_piece_ = {done, length, address};
+    response_piece_ = {done, length, address, std::nullopt};
 }
+
+void ResponsePieces::take(std::span<const std::byte> piece) { response_piece_ = {end(), piece.size(), 0, piece}; }
 
 bool ResponsePieces::is_complete() const { return response_piece_.size == 0 || end() == piece_request_.body_size; }
 
@@ -53,6 +55,9 @@ std::span<const std::byte> ResponsePieces::readable(GuestMemory& memory, std::si
     const std::size_t begin = offset - response_piece_.offset;  // huge when it is before the piece
     if (begin >= response_piece_.size) {
         return {};
+    }
+    if (response_piece_.on_host) {
+        return response_piece_.on_host->subspan(begin);
     }
     const auto piece = memory.readable(response_piece_.address + begin, response_piece_.size - begin);
     if (piece.empty()) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "src/calls/guest_calls.hpp"
@@ -20,6 +21,8 @@ class ResponsePieces {
     void request_next(const Response& response);
     // Calls the guest for it. Throws what a run throws, or Failure (invalid_answer).
     void make_next(TimedFork& guest, GuestCalls& calls, Deadline deadline);
+    // The piece was made, and is on the host.
+    void take(std::span<const std::byte> piece);
     // Was the piece that was made last the end of the body?
     bool is_complete() const;
     // Bytes of it.
@@ -32,6 +35,7 @@ class ResponsePieces {
     struct Piece {
         std::size_t offset = 0, size = 0;  // bytes, in the body
         GuestAddr address = 0;
+        std::optional<std::span<const std::byte>> on_host;  // instead of at `address`
     };
     struct PieceRequest {
         Response::Stream stream;

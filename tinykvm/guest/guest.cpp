@@ -211,6 +211,13 @@ std::vector<GuestAddr> Guest::argument_addresses() const {
     return addresses;
 }
 
+std::vector<std::string> Guest::listening() const {
+    std::vector<std::string> names;
+    for (const linux_abi::Socket* socket : process_.state().files.sockets().listening())
+        names.push_back(socket->local.text());
+    return names;
+}
+
 RequestArea Guest::request_area() {
     if (request_area_.size != 0) return request_area_;
     const std::size_t size = (options_.max_request_memory + large_page_size - 1) & ~(large_page_size - 1);

@@ -62,6 +62,7 @@ class Guest {
     RequestArea request_area();
     // Of a program that stopped at its entry point.
     std::vector<GuestAddr> argument_addresses() const;
+    std::vector<std::string> listening() const;
     std::unique_ptr<const SnapshotContents> freeze();
 
     // --- Of a fork; see Fork

@@ -1,0 +1,80 @@
+// The connection to an HTTP server in a guest: what a request sends goes in, and the answer comes out, taken apart. It
+// stays from request to request when the server keeps it and the VM is not reset.
+//
+// Thread safety: one thread at a time, that which runs the guest or has its turn. One object per VM.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/http/response_parser.hpp"
+#include "tinykvm/client.hpp"
+#include "tinykvm/types.hpp"
+
+namespace tinykvm::host {
+
+class ServerConnection final : public Client {
+  public:
+    // Bytes of an answer's body after which the guest pauses until they are taken.
+    static constexpr std::size_t piece_size = std::size_t{256} << 10;
+
+    // --- A request
+    // Begins one, on the connection that there is if possible. `head` is sent first. An answer that comes before the
+    // request is given is kept, if its body has at most `most_early` bytes.
+    void begin(std::string head, bool is_head, std::size_t most_early);
+    // Sends more, after all before was taken: `data`, which is borrowed until then, as a chunk (RFC 9112, 7.1) or as it
+    // is. `is_last`: nothing follows.
+    void give(std::span<const std::byte> data, bool as_chunk, bool is_last);
+    // Has the server taken all that was given?
+    bool is_taken() const { return before_left_.empty() && data_left_.empty() && after_left_.empty(); }
+    // Was the end of the request given?
+    bool is_given() const { return !more_to_give_; }
+    // The answer, or what there is of it.
+    ResponseParser& answer() { return answer_; }
+    // What has come of its body since this was called before, in exchange for an empty buffer.
+    void take_body(std::vector<std::byte>& buffer);
+    // The server closed a connection that earlier requests had used, before it said anything: the request may be sent
+    // again on a new one.
+    bool was_dropped() const { return was_dropped_; }
+    // The request is over. Its answer is gone, and what the server still sends is not for the next one.
+    void finish();
+    // The VM is another one now, which has no connection.
+    void forget();
+
+    // --- Client
+    std::optional<std::span<const std::byte>> next() const override;
+    void take(std::size_t bytes) override;
+    std::uint64_t connection() const override { return connection_; }
+    bool is_accepted() const override { return is_accepted_; }
+    void accept() override { is_accepted_ = true; }
+    std::size_t room() const override;
+    void write(std::span<const std::byte> data) override;
+    void end_output() override;
+    std::uint64_t changes() const override { return changes_; }
+    bool wants_turn() const override;
+    bool may_wait() const override;
+
+  private:
+    void close();
+
+    std::uint64_t connection_ = 0, changes_ = 0;
+    bool is_accepted_ = false;
+    bool has_ended_ = false;  // the server sends no more
+    bool was_used_ = false;   // by requests before this one
+    bool was_dropped_ = false;
+    bool is_out_of_step_ = false;  // the server sent something that no request asked for
+    bool is_active_ = false;       // between begin() and finish()
+    bool more_to_give_ = false;    // of the request
+    // What the server has not taken of what was given last: data with a frame around it.
+    std::size_t most_early_ = 0;
+    std::string before_, after_;
+    std::span<const std::byte> before_left_, data_left_, after_left_;
+    ResponseParser answer_;
+    Clock::time_point used_at_{};
+};
+
+}  // namespace tinykvm::host

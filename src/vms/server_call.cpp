@@ -1,0 +1,222 @@
+#include "src/vms/server_call.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "src/base/failure.hpp"
+#include "src/base/http_field.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+std::optional<std::uint64_t> parse_length(std::string_view text) {
+    std::uint64_t length = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(length) : std::nullopt;
+}
+
+bool takes_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
+
+}  // namespace
+
+void ServerCall::begin() {
+    for (const std::string_view line : request_.headers) {
+        const auto field = HttpField::split(line);
+        if (field && field->is("Content-Length")) {
+            announced_ = parse_length(field->value);
+        }
+        if (field && field->is("Upgrade")) {
+            refuse(501, "another protocol than HTTP/1.1 is not supported here");
+        }
+    }
+    const auto is_unfit = [](char c) { return c <= ' ' || c == '\x7f'; };
+    if (std::any_of(request_.url.begin(), request_.url.end(), is_unfit)) {
+        refuse(400, "the URL has a space or a control character");
+    }
+    if (!is_token(request_.method)) {
+        refuse(400, "the method is no token");
+    }
+    if (!is_field_value(request_.argument)) {
+        refuse(400, "the argument has a control character");
+    }
+}
+
+void ServerCall::refuse(int status, std::string why) {
+    refusal_text_ = std::move(why) + "\n";
+    refusal_.emplace();
+    refusal_->status = status;
+    refusal_->content_type = "text/plain";
+    refusal_->body_size = refusal_text_.size();
+}
+
+bool ServerCall::append_body(std::span<const std::byte>& data) {
+    const std::size_t size = std::min(data.size(), request_piece_size - piece_.size());
+    piece_.insert(piece_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
+    data = data.subspan(size);
+    return piece_.size() == request_piece_size;
+}
+
+// The head of the request, as RFC 9112 has it.
+std::string ServerCall::head(bool is_last) const {
+    std::string text = std::string(request_.method) + " ";
+    text += request_.url.empty() || request_.url[0] != '/' ? "/" : "";
+    text += std::string(request_.url) + " HTTP/1.1\r\n";
+    bool has_host = false, has_type = false;
+    for (const std::string_view line : request_.headers) {
+        if (is_framing_field(name_of(line)) || is_field(line, "Expect")) {
+            continue;
+        }
+        if (is_field(line, "Content-Type")) {
+            has_type = true;
+        }
+        has_host |= is_field(line, "Host");
+        text += std::string(line) + "\r\n";
+    }
+    if (!has_host) {
+        text += "Host: localhost\r\n";
+    }
+    if (!has_type && !request_.content_type.empty()) {
+        text += "Content-Type: " + std::string(request_.content_type) + "\r\n";
+    }
+    if (!request_.argument.empty()) {
+        text += "X-Tinykvm-Argument: " + std::string(request_.argument) + "\r\n";
+    }
+    if (in_chunks_) {
+        text += "Transfer-Encoding: chunked\r\n";
+    } else if (const std::uint64_t size = is_last ? piece_.size() : *announced_;
+               size != 0 || takes_body(request_.method)) {
+        text += "Content-Length: " + std::to_string(size) + "\r\n";
+    }
+    return text + "\r\n";
+}
+
+// Gives the server the piece of the body that there is.
+void ServerCall::send(bool is_last) {
+    if (!has_begun_) {
+        in_chunks_ = !is_last && !announced_;
+        connection_.begin(head(is_last), request_.method == "HEAD", most_early_);
+        has_begun_ = true;
+    }
+    sent_ += piece_.size();
+    connection_.give(piece_, in_chunks_, is_last);
+}
+
+std::optional<Response> ServerCall::give_piece(Deadline deadline) {
+    if (refusal_) {
+        return *refusal_;
+    }
+    send(false);
+    std::optional<Response> response = run(deadline);
+    piece_.clear();
+    return response;
+}
+
+Response ServerCall::expect_answer(Deadline deadline) {
+    if (refusal_) {
+        return *refusal_;
+    }
+    const bool is_whole = !has_begun_;
+    if (announced_ && has_begun_ && sent_ + piece_.size() != *announced_) {
+        throw Failure(FailureKind::host_error, "the request says that its body has " + std::to_string(*announced_) +
+                                                   " bytes, and it has " + std::to_string(sent_ + piece_.size()));
+    }
+    send(true);
+    std::optional<Response> response = run(deadline);
+    if (!response && is_whole) {  // on a connection that the server has just closed
+        connection_.finish();
+        has_begun_ = false;
+        send(true);
+        response = run(deadline);
+    }
+    if (!response) {
+        throw Failure(FailureKind::no_answer, "the server closed the connection without an answer");
+    }
+    return *std::move(response);
+}
+
+// nullopt: the server has taken the piece and wants more, or it dropped the connection.
+std::optional<Response> ServerCall::run(Deadline deadline) {
+    for (;;) {
+        const Stop stop = guest_.go_on(calls_, deadline);
+        if (connection_.was_dropped()) {
+            return std::nullopt;
+        }
+        switch (stop.reason) {
+            case Stop::Reason::has_output:
+            case Stop::Reason::needs_input: break;
+            case Stop::Reason::exited: end_with_process(stop); break;
+            default:
+                throw Failure(FailureKind::invalid_answer,
+                              "the program answered by a call of kvm_api.h; with the protocol http it answers on its "
+                              "connection");
+        }
+        const ResponseParser& parser = connection_.answer();
+        const bool is_given = connection_.is_given();
+        if (parser.is_done() || (is_given && parser.has_head() && !parser.body().empty())) {
+            return answer();
+        }
+        if (!is_given && connection_.is_taken()) {
+            return std::nullopt;
+        }
+    }
+}
+
+Response ServerCall::answer() {
+    ResponseParser& parser = connection_.answer();
+    Response response;
+    response.status = parser.status();
+    response.content_type = parser.content_type();
+    response.headers = parser.take_fields();
+    if (parser.is_done() && request_.method != "HEAD") {
+        connection_.take_body(body_);
+        response.body_size = body_.size();
+    } else {  // the answer to a HEAD has the length of a body that does not come
+        response.stream.emplace();
+        response.body_size = parser.body_size() ? *parser.body_size() : Response::unknown_size;
+    }
+    return response;
+}
+
+std::optional<std::span<const std::byte>> ServerCall::host_body() const {
+    return refusal_ ? std::as_bytes(std::span(refusal_text_)) : std::span<const std::byte>(body_);
+}
+
+std::optional<std::span<const std::byte>> ServerCall::make_response_piece(Deadline deadline) {
+    ResponseParser& parser = connection_.answer();
+    while (parser.body().empty() && !parser.is_done()) {
+        const Stop stop = guest_.go_on(calls_, deadline);
+        if (stop.reason == Stop::Reason::exited) {
+            end_with_process(stop);
+        }
+    }
+    connection_.take_body(body_);
+    return std::span<const std::byte>(body_);
+}
+
+// The end of the process is the end of its connections, too.
+void ServerCall::end_with_process(const Stop& stop) {
+    ResponseParser& parser = connection_.answer();
+    if (!parser.has_begun()) {
+        throw Failure(FailureKind::no_answer,
+                      "the server exited with status " + std::to_string(stop.exit_status) + " instead of answering");
+    }
+    parser.end();
+}
+
+void ServerCall::return_to_waiting(Deadline deadline) {
+    connection_.finish();
+    for (;;) {
+        const Stop stop = guest_.go_on(calls_, deadline);
+        if (stop.reason == Stop::Reason::needs_input) {
+            return;
+        }
+        if (stop.reason != Stop::Reason::has_output) {
+            throw Failure(FailureKind::no_answer, "the server did not wait for another request after its answer");
+        }
+    }
+}
+
+}  // namespace tinykvm::host

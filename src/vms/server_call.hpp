@@ -1,0 +1,70 @@
+// How a program with the protocol http is asked: an HTTP server, which gets the request on a connection and answers on
+// it. The same for a request of a client in a fork, and for one that warms the program up in its machine.
+//
+// Thread safety: one thread at a time, that whose turn it is. Borrows everything.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/calls/request.hpp"
+#include "src/calls/response.hpp"
+#include "src/http/server_connection.hpp"
+#include "src/vms/protocol_call.hpp"
+#include "tinykvm/callable.hpp"
+#include "tinykvm/host_calls.hpp"
+
+namespace tinykvm::host {
+
+class ServerCall final : public ProtocolCall {
+  public:
+    // `most_early`: bytes of an answer that the server may give before it has taken all of the request.
+    ServerCall(Callable& guest, HostCalls& calls, ServerConnection& connection, const Request& request,
+               std::size_t most_early)
+        : guest_(guest), calls_(calls), connection_(connection), request_(request), most_early_(most_early) {}
+    // The answer's body is gone with it.
+    ~ServerCall() { connection_.finish(); }
+    ServerCall(const ServerCall&) = delete;
+    ServerCall& operator=(const ServerCall&) = delete;
+
+    void begin() override;
+    // Bodies go through in pieces.
+    std::size_t body_room() const override { return SIZE_MAX; }
+    bool append_body(std::span<const std::byte>& data) override;
+    void start() override {}
+    std::optional<Response> give_piece(Deadline deadline) override;
+    Response expect_answer(Deadline deadline) override;
+    std::optional<std::span<const std::byte>> host_body() const override;
+    std::optional<std::span<const std::byte>> make_response_piece(Deadline deadline) override;
+
+    // Lets the server go on after its answer, to where it waits for the next request.
+    void return_to_waiting(Deadline deadline);
+
+  private:
+    void send(bool is_last);
+    std::string head(bool is_last) const;
+    std::optional<Response> run(Deadline deadline);
+    Response answer();
+    void end_with_process(const Stop& stop);
+    void refuse(int status, std::string why);
+
+    Callable& guest_;
+    HostCalls& calls_;
+    ServerConnection& connection_;
+    const Request& request_;
+    const std::size_t most_early_;
+    std::optional<Response> refusal_;  // instead of asking the server
+    std::string refusal_text_;
+    std::optional<std::uint64_t> announced_;  // bytes of the body, as the request says
+    std::uint64_t sent_ = 0;                  // of it
+    bool has_begun_ = false;                  // the head is sent
+    bool in_chunks_ = false;                  // the body is
+    std::vector<std::byte> piece_;            // of the request's body, which the server has not been given
+    std::vector<std::byte> body_;             // of the answer: all of it, or the last piece
+};
+
+}  // namespace tinykvm::host
