@@ -61,7 +61,6 @@ std::string_view view(boost::beast::string_view text) { return {text.data(), tex
 class ResponseParser::Beast {
   public:
     explicit Beast(bool is_head) {
-        parser.eager(true);
         parser.header_limit(largest_head);
         parser.body_limit(std::numeric_limits<std::uint64_t>::max());
         parser.skip(is_head);
@@ -107,6 +106,7 @@ void ResponseParser::put(std::span<const std::byte> data) {
         }
         if (beast_->parser.is_header_done() && !has_head_) {
             note_head();
+            beast_->parser.eager(true);  // not before: what follows the body is added to the fields of the head
         }
         if (status_ == 0 && beast_->parser.is_done()) {  // it was an interim answer
             beast_ = std::make_unique<Beast>(is_head_);

@@ -24,9 +24,19 @@ std::int64_t change_ids(const SyscallContext& call, int count) {
     return 0;
 }
 
+// Is the function that calls the C library's getpid(), which has no stack frame, in CPython's event loop? Before version
+// 3.12 that takes another number than when it began to run for a fork, in which it would not run; but here it does.
+bool is_called_by_event_loop(const SyscallContext& call) {
+    GuestAddr caller = 0;
+    const Region* code = call.memory.read(call.registers.rsp, caller) ? call.memory.regions().find(caller) : nullptr;
+    return code && code->name.find("/_asyncio.") != std::string::npos;
+}
+
 }  // namespace
 
-std::int64_t sys_getpid(SyscallContext& call) { return call.state.process_id; }
+std::int64_t sys_getpid(SyscallContext& call) {
+    return is_called_by_event_loop(call) ? first_process_id : call.state.process_id;
+}
 std::int64_t sys_gettid(SyscallContext& call) { return call.state.thread.id; }
 std::int64_t sys_getppid(SyscallContext&) { return parent_id; }
 std::int64_t sys_getuid(SyscallContext&) { return user_id; }
