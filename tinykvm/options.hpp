@@ -22,7 +22,9 @@ struct PathRule {
     std::string real_path;     // absolute path on the host; empty: the same as virtual_path
     bool writable = false;     // may be opened for writing, created, truncated, renamed and removed
     bool prefix = true;        // a directory: everything below it too; false: this very path only
-    bool symlink = false;      // the guest sees virtual_path as a symbolic link to real_path (a guest path)
+    // Only what every user of the host may read: no passwords, no private keys.
+    bool for_everybody = false;
+    bool symlink = false;  // the guest sees virtual_path as a symbolic link to real_path (a guest path)
 
     bool operator==(const PathRule&) const = default;
 };
@@ -65,7 +67,7 @@ struct Options {
     bool relocate_fixed_mappings = false;
     bool executable_heap = false;  // memory of brk
     std::size_t stack_size = std::size_t{8} << 20;
-    std::size_t max_open_files = 256;
+    std::size_t max_open_files = 1024;
     std::size_t max_threads = 64;  // each costs the host some 4 KiB besides the guest's memory
 
     // --- huge pages of the host, of 2 MiB, for whole blocks of zero memory; bytes ---

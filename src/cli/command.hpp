@@ -25,6 +25,7 @@ struct Command {
 };
 
 extern const Command run_command;
+extern const Command strace_command;
 extern const Command request_command;
 extern const Command probe_command;
 extern const Command bench_command;

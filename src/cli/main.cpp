@@ -16,7 +16,7 @@ namespace tinykvm::cli {
 
 namespace {
 
-constexpr const Command* commands[] = {&run_command, &request_command, &probe_command, &bench_command};
+constexpr const Command* commands[] = {&run_command, &strace_command, &request_command, &probe_command, &bench_command};
 
 void print_overview(std::FILE* to) {
     std::fputs("Usage: tinykvm COMMAND [ARGUMENTS]\n\nCommands:\n", to);

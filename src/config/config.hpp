@@ -76,6 +76,7 @@ struct ProgramConfig {
     std::size_t shared_memory = 0;
     std::size_t address_space = std::size_t{3} << 30;  // as configured; effective_address_space() is what counts
     unsigned max_threads = 64;
+    unsigned max_open_files = 1024;
     std::vector<GuestRange> remapping, executable_remapping, blackout_area;
     bool relocate_fixed_mmap = false;
     bool executable_heap = false;

@@ -165,6 +165,14 @@ constexpr Setting rows[] = {
                 "some 4 KiB beside the program's own memory, its stack. A further one fails with `EAGAIN`, and the "
                 "log says so once a request. A thread mostly needs two mappings, of which a request may add 128: "
                 "start more than 60 in `main()`."},
+    {.key = "max_open_files",
+     .kind = Kind::count,
+     .member = &ProgramConfig::max_open_files,
+     .range = {16, 65536},
+     .fallback = "1024",
+     .meaning = "How many descriptors the program may have open at a time: files, pipes, sockets, sets of epoll. A "
+                "further one fails with `EMFILE`, and the log says so once a request. It is what the program reads "
+                "as `RLIMIT_NOFILE`. Each open file costs the host up to a descriptor of its own."},
     {.key = "remapping",
      .kind = Kind::ranges,
      .member = &ProgramConfig::remapping,

@@ -131,6 +131,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.shared_memory = config.shared_memory;
     options.max_address_space = config.effective_address_space();
     options.max_threads = config.max_threads;
+    options.max_open_files = config.max_open_files;
     options.addresses_on_request = config.remapping;
     options.addresses_on_request.insert(options.addresses_on_request.end(), config.executable_remapping.begin(),
                                         config.executable_remapping.end());

@@ -69,6 +69,7 @@ void GuestFileSystem::add(const PathRule& given, const Options& options) {
         if (real[0] != '/') throw LoadError("allowed_paths: \"" + real + "\" is not an absolute path");
         rule.writable = given.writable;
         rule.tree = given.prefix;
+        rule.for_everybody = given.for_everybody;
         open_root(rule, real, options);
     }
     longest_rule_ = std::max(longest_rule_, path.size());
@@ -197,7 +198,25 @@ bool GuestFileSystem::look_at_host(const Rule& rule, Location& found) const {
         found.error = -errno;
         return false;
     }
+    if (rule.for_everybody && !everybody_may_read(rule, found)) {
+        found.error = -EACCES;
+        return false;
+    }
     return !rule.of_sysfs || S_ISREG(found.status.st_mode);
+}
+
+// May users that are neither owner nor in the group read it, and enter all directories on the way?
+bool GuestFileSystem::everybody_may_read(const Rule& rule, const Location& found) {
+    const mode_t wanted = S_ISDIR(found.status.st_mode) ? S_IXOTH : S_IROTH;
+    if (!S_ISLNK(found.status.st_mode) && (found.status.st_mode & wanted) == 0) return false;
+    for (auto slash = found.path_in_rule.find('/'); slash != std::string::npos;
+         slash = found.path_in_rule.find('/', slash + 1)) {
+        const FileDescriptor directory(
+            std::max(open_below(rule.root.get(), found.path_in_rule.substr(0, slash), O_PATH | O_NOFOLLOW), -1));
+        struct stat status {};
+        if (!directory || ::fstat(directory.get(), &status) != 0 || (status.st_mode & S_IXOTH) == 0) return false;
+    }
+    return true;
 }
 
 GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, const std::string& path) const {

@@ -30,9 +30,10 @@ class GuestFileSystem {
   public:
     struct Rule {
         bool writable = false;
-        bool tree = false;      // everything below too
-        bool link = false;      // a symbolic link to `target`
-        bool of_sysfs = false;  // a single file of sysfs
+        bool tree = false;           // everything below too
+        bool link = false;           // a symbolic link to `target`
+        bool of_sysfs = false;       // a single file of sysfs
+        bool for_everybody = false;  // only what every user of the host may read
         std::string target;
         FileDescriptor root;  // O_PATH: the directory of a tree, or the directory that holds `leaf`
         std::string leaf;     // of a rule for a single path
@@ -126,6 +127,7 @@ class GuestFileSystem {
     const Rule* find_rule(const std::string& path, std::string& path_in_rule) const;
     const Rule* link_on_the_way(const std::string& path) const;
     bool is_ancestor(const std::string& path) const;
+    static bool everybody_may_read(const Rule& rule, const Location& found);
     bool look_at_host(const Rule& rule, Location& found) const;
     Location look(const ProcessState& process, const std::string& path) const;
     Location walk(const ProcessState& process, std::string_view base, std::string_view path, Last last) const;

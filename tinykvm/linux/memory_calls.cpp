@@ -71,7 +71,10 @@ int map_file(SyscallContext& call, const OpenFile& file, GuestRange range, Prote
     // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
     const std::size_t limit = call.memory.limits().bytes;
     const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
-    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) return -ENOMEM;
+    if (!fits(call.memory.own_bytes()) && !fits(call.memory.changed_bytes())) {
+        call.warn(Limit::memory);
+        return -ENOMEM;
+    }
 
     constexpr Protection read_write{true, true, false};
     if (const int error = call.memory.map(range.begin, length, read_write, name)) return error;

@@ -80,18 +80,21 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
     std::int64_t result = -ENOSYS;
     if (const SystemCall* entry = find_system_call(number)) {
         call.name = entry->name;
-        std::string line;
-        if (traced) line = describe_call(call, *entry);
+        std::optional<CallTrace> trace;
+        if (traced) trace.emplace(call, *entry);
         if (!entry->handler) report_missing(call, entry->name, number);
         try {
             if (entry->handler) result = entry->handler(call);
             report_refusal(call);
+            // A program that has lowered its limit itself meets its own.
+            if (result == -EMFILE && state_.files.limit() >= options_.max_open_files) call.warn(Limit::open_files);
         } catch (...) {
-            if (traced) options_.log(line + " = ?");
+            if (trace) options_.log(trace->line(std::nullopt));
             throw;
         }
-        if (traced && !call.parked) options_.log(line + " = " + describe_result(result));
-        if (traced && call.parked && !again) options_.log(line + " waits");
+        const bool returns = call.outcome.next == Outcome::Next::resume;
+        if (trace && !call.parked) options_.log(trace->line(returns ? std::optional(result) : std::nullopt));
+        if (trace && call.parked && !again) options_.log(trace->unfinished());
     } else {
         report_missing(call, nullptr, number);
         if (traced) options_.log("system call " + std::to_string(number) + " = " + describe_result(result));

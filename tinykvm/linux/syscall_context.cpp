@@ -25,6 +25,12 @@ void SyscallContext::warn(Limit limit) const {
             what = "no more than " + std::to_string(options.max_address_space >> 20) +
                    " MiB may be mapped for access (address_space)";
             break;
+        case Limit::open_files:
+            what = "no more than " + std::to_string(options.max_open_files) + " open files (max_open_files)";
+            break;
+        case Limit::memory:
+            what = "no more than " + std::to_string(memory.limits().bytes >> 20) + " MiB (" + memory.limits().name + ")";
+            break;
         case Limit::mappings: what = "no more than " + std::to_string(memory.max_regions()) + " mappings"; break;
     }
     options.warn(std::string(name) + " failed: " + what);

@@ -100,6 +100,7 @@ const std::map<std::string_view, Change> changes = {
     {"ephemeral_keep_working_memory", {"false", [](ProgramConfig& c) { c.ephemeral_keep_working_memory = false; }}},
     {"shared_memory", {"4", [](ProgramConfig& c) { c.shared_memory = 4 * mebibyte; }}},
     {"address_space", {"128", [](ProgramConfig& c) { c.address_space = 128 * mebibyte; }}},
+    {"max_open_files", {"65536", [](ProgramConfig& c) { c.max_open_files = 65536; }}},
     {"max_threads", {"1024", [](ProgramConfig& c) { c.max_threads = 1024; }}},
     {"remapping",
      {R"(["0xC000000000", 1])",

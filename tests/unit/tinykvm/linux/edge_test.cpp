@@ -236,16 +236,16 @@ TEST_F(EdgeTest, VectorCounts) {
 
 TEST_F(EdgeTest, PollCounts) {
     guest.patience = enough;
-    constexpr int first = descriptors - 1, count = 256 - first;  // those that are not open yet
-    for (int i = first; i < 256; ++i) ASSERT_EQ(attempt(SYS_dup, {1}), i);
-    std::vector<std::uint64_t> entries(256);
+    constexpr int first = descriptors - 1, count = 1024 - first;  // those that are not open yet
+    for (int i = first; i < 1024; ++i) ASSERT_EQ(attempt(SYS_dup, {1}), i);
+    std::vector<std::uint64_t> entries(1024);
     for (std::size_t i = 0; i < entries.size(); ++i) entries[i] = i | std::uint64_t{4} << 32;  // POLLOUT
     ASSERT_TRUE(guest.memory.write(LinuxProcess::arena, entries.data(), entries.size() * 8));
     EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena, 0, 0}), 0);
     EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena + 8, 1, 0}), 1);
     EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena + first * 8, count, 0}), count);
-    EXPECT_GT(attempt(SYS_poll, {LinuxProcess::arena, 256, 0}), count);
-    EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena, 257, 0}), -EINVAL);
+    EXPECT_GT(attempt(SYS_poll, {LinuxProcess::arena, 1024, 0}), count);
+    EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena, 1025, 0}), -EINVAL);
     EXPECT_EQ(attempt(SYS_poll, {LinuxProcess::arena, 65535, 0}), -EINVAL);
 }
 

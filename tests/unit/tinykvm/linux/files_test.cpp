@@ -396,19 +396,19 @@ TEST_F(FilesTest, DescriptorsFollowAModel) {
 }
 
 TEST_F(FilesTest, DescriptorsAreLimitedAndReusable) {
-    for (int i = 3; i < 256; ++i) ASSERT_EQ(guest.open("/data/file", O_RDONLY), i);
+    for (int i = 3; i < 1024; ++i) ASSERT_EQ(guest.open("/data/file", O_RDONLY), i);
     EXPECT_EQ(guest.open("/data/file", O_RDONLY), -EMFILE);
     EXPECT_EQ(guest.open("/data/not-created", O_RDWR | O_CREAT), -EMFILE);
     EXPECT_FALSE(std::filesystem::exists(folder / "not-created"));
     EXPECT_EQ(guest.call(SYS_pipe2, {arena, 0}), -EMFILE);
     EXPECT_EQ(guest.call(SYS_dup, {1}), -EMFILE);
-    EXPECT_EQ(guest.call(SYS_dup2, {1, 256}), -EBADF);
-    EXPECT_EQ(guest.call(SYS_fcntl, {1, F_DUPFD, 256}), -EINVAL);
-    guest.call(SYS_close, {255});
+    EXPECT_EQ(guest.call(SYS_dup2, {1, 1024}), -EBADF);
+    EXPECT_EQ(guest.call(SYS_fcntl, {1, F_DUPFD, 1024}), -EINVAL);
+    guest.call(SYS_close, {1023});
     EXPECT_EQ(guest.call(SYS_pipe2, {arena, 0}), -EMFILE);
     for (int i = 0; i < 100000; ++i) {
-        ASSERT_EQ(guest.open("/dev/null", O_RDONLY), 255);
-        ASSERT_EQ(guest.call(SYS_close, {255}), 0);
+        ASSERT_EQ(guest.open("/dev/null", O_RDONLY), 1023);
+        ASSERT_EQ(guest.call(SYS_close, {1023}), 0);
     }
 }
 
@@ -507,10 +507,10 @@ TEST_F(FilesTest, SystemCallsAreLoggedOnDemand) {
     traced.call(SYS_close, {99});
     traced.call(450, {});
     ASSERT_EQ(lines.size(), 4u);
-    EXPECT_EQ(lines[0], "open(\"/data/file\", 0x0, 0644) = 3");
-    EXPECT_EQ(lines[1], "close(99) = -1 EBADF");
+    EXPECT_EQ(lines[0], "open(\"/data/file\", O_RDONLY, 0644) = 3");
+    EXPECT_EQ(lines[1], "close(99) = -1 EBADF (Bad file descriptor)");
     EXPECT_EQ(lines[2], "system call 450 is not supported");
-    EXPECT_EQ(lines[3], "system call 450 = -1 ENOSYS");
+    EXPECT_EQ(lines[3], "system call 450 = -1 ENOSYS (Function not implemented)");
 }
 
 // Only the documented operations.

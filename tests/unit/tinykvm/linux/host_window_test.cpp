@@ -395,7 +395,7 @@ TEST_F(HostWindowTest, TextsAreAboutTheGuest) {
     has("/proc/self/maps", "[vdso]\n");
     process.call(SYS_brk, {LinuxProcess::heap + 0x3000});
     has("/proc/self/maps", "00800000-00803000 rw-p 00000000 00:00 0                                  [heap]\n");
-    has("/proc/self/limits", "Max open files            256                  256                  files");
+    has("/proc/self/limits", "Max open files            1024                 1024                 files");
     has("/proc/self/cgroup", "0::/\n");
     has("/proc/mounts", "proc /proc proc ");
     has("/proc/meminfo", "MemTotal:          65536 kB\n");

@@ -160,7 +160,7 @@ TEST_F(StateTest, CopiesAreIndependent) {
     EXPECT_EQ(snapshot.files.find(static_cast<int>(event))->counter, 5u);
     EXPECT_EQ(sibling.working_directory, "/data/sub");
     EXPECT_EQ(sibling.actions[SIGUSR1].handler, 0x1111u);
-    EXPECT_EQ(sibling.files.limit(), 256u);
+    EXPECT_EQ(sibling.files.limit(), 1024u);
 }
 
 TEST_F(StateTest, ANonBlockingPipeStaysOneAfterAThousandResets) {

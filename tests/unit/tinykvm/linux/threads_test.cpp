@@ -130,6 +130,31 @@ TEST(ThreadLimit, IsAnOptionAndNamedOnce) {
     EXPECT_EQ(warnings, std::vector<std::string>{"clone failed: no more than 3 threads at a time (max_threads)"});
 }
 
+TEST(OpenFileLimit, IsAnOptionAndNamedOnce) {
+    std::vector<std::string> warnings;
+    Options options;
+    options.max_open_files = 20;
+    options.warn = [&](std::string_view line) { warnings.emplace_back(line); };
+    LinuxProcess guest(options);
+    for (std::uint64_t fd = 3; fd < 20; ++fd) EXPECT_EQ(guest.call(SYS_dup, {0}), static_cast<std::int64_t>(fd));
+    EXPECT_EQ(guest.call(SYS_dup, {0}), -EMFILE);
+    EXPECT_EQ(guest.call(SYS_epoll_create1), -EMFILE);
+    EXPECT_EQ(warnings, std::vector<std::string>{"dup failed: no more than 20 open files (max_open_files)"});
+}
+
+// It is not the operator's limit that a program meets then.
+TEST(OpenFileLimit, ThatTheProgramHasSetItselfIsNotNamed) {
+    std::vector<std::string> warnings;
+    Options options;
+    options.warn = [&](std::string_view line) { warnings.emplace_back(line); };
+    LinuxProcess guest(options);
+    const std::uint64_t lower[] = {4, 1024};
+    EXPECT_EQ(guest.call(SYS_setrlimit, {7, guest.put_value(lower)}), 0);  // RLIMIT_NOFILE
+    EXPECT_EQ(guest.call(SYS_dup, {0}), 3);
+    EXPECT_EQ(guest.call(SYS_dup, {0}), -EMFILE);
+    EXPECT_TRUE(warnings.empty());
+}
+
 TEST(AddressSpaceLimit, IsNamedOnce) {
     std::vector<std::string> warnings;
     Options options;
