@@ -25,6 +25,7 @@ RequestArea Machine::request_area() { return guest_->request_area(); }
 GuestMemory& Machine::memory() { return guest_->memory(); }
 const Statistics& Machine::statistics() const { return guest_->statistics(); }
 
+void Machine::debug(debug::Debugger& debugger) { guest_->debug(debugger); }
 void Machine::interrupt() noexcept { guest_->interrupt(); }
 
 std::shared_ptr<const Snapshot> Machine::freeze() && {

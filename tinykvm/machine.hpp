@@ -21,6 +21,9 @@
 namespace tinykvm {
 
 class Guest;
+namespace debug {
+class Debugger;
+}
 
 class Machine final : public Callable {
   public:
@@ -55,6 +58,10 @@ class Machine final : public Callable {
 
     GuestMemory& memory() override;
     const Statistics& statistics() const;
+
+    // Lets a debugger, which must outlive this, have the program: now, before it goes on, and at each breakpoint and
+    // fault of run(). Throws as run().
+    void debug(debug::Debugger& debugger);
 
     // May be called by any thread while another one is in run(), call() or resume(), which soon ends with Interrupted.
     void interrupt() noexcept;

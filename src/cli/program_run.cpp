@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "src/cli/command.hpp"
+#include "tinykvm/debug/gdb_server.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
@@ -136,10 +137,20 @@ Deadline deadline_after(std::optional<double> seconds) {
 
 int run_machine(std::shared_ptr<const Program> program, ProgramRun run) {
     run.options.output = write_all;
+    std::optional<debug::GdbServer> gdb;
     try {
         Machine machine(std::move(program), std::move(run.options));
-        return machine.run(nullptr, deadline_after(run.seconds)).exit_status;
+        if (run.gdb_port) {
+            gdb.emplace(*run.gdb_port);
+            print_message("waiting for gdb: target remote 127.0.0.1:" + std::to_string(gdb->port()));
+            gdb->accept();
+            machine.debug(*gdb);
+        }
+        const int status = machine.run(nullptr, deadline_after(run.seconds)).exit_status;
+        if (gdb) gdb->exited(status);
+        return status;
     } catch (const GuestFault& fault) {
+        if (gdb) gdb->killed(fault.details().signal);
         print_message(run.program + ": " + fault.report());
         return exit_signal + fault.details().signal;
     } catch (const Timeout&) {

@@ -4,6 +4,7 @@
 // Owner: the command that runs. Thread safety: the main thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@ struct ProgramRun {
     std::string program;  // as the user wrote it
     Options options;
     std::optional<double> seconds;
-    bool logs = false;  // options.log is for the user, and not only for the advice when the program fails
+    std::optional<std::uint16_t> gdb_port;  // where gdb is waited for
 };
 
 // Declares the options about what the program may see and use.

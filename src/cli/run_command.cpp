@@ -14,6 +14,11 @@ namespace {
 Command::Run declare(OptionParser& options) {
     const auto request = std::make_shared<ProgramRun>();
     declare_program_options(options, request);
+    options.add_value("--gdb", "PORT", "wait at this port of 127.0.0.1 for gdb, and run under it; 0: any port",
+                      [request](const std::string& text) {
+                          request->gdb_port = static_cast<std::uint16_t>(
+                              whole_number(text, 0, 65535, "--gdb wants the number of a port"));
+                      });
     options.add_flag("--verbose", "print refused paths and unknown system calls; twice: every system call", [request] {
         request->options.log_system_calls = request->options.log != nullptr;
         request->options.log = print_message;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/guest/debug_view.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -165,7 +166,7 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     user_.set_thread_pointers(pointers);
     if (!process.is_single_threaded()) {
         slices_.others_may_be_ready(process.state().thread.id != thread);
-        threads_use_futexes_ |= before.rax == SYS_futex || before.rax == SYS_sched_yield;
+        threads_use_futexes_ |= !debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
         // Unwinders know the code that makes SYS_rt_sigreturn by its bytes.
         if (call_stubs_ && before.rax != SYS_rt_sigreturn) call_stubs_->lead_around(before.rip);
     }
@@ -173,12 +174,13 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     Registers same = before;
     same.rax = registers.rax;
     const bool returns = outcome.next == linux_abi::Outcome::Next::resume;
-    if (at_cpl0 && returns && registers == same) {
+    if (at_cpl0 && returns && registers == same && !stepping_) {
         registers.rip = entry_rip;  // SYSRET follows there, and takes RCX and R11
         vcpu_.set_registers(registers);
     } else {
         user_.enter(registers);
     }
+    if (returns && stepping_) (void)ask_debugger(SIGTRAP, registers);
     return returns ? std::nullopt : stop_after(outcome, "", before);
 }
 
@@ -198,6 +200,10 @@ std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
 // The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time.
 std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
     if (!slices_.acknowledge_end() || user_.process().is_single_threaded()) return std::nullopt;
+    if (stepping_) {  // of which only one thread makes a step
+        slices_.begin_slice();
+        return std::nullopt;
+    }
     const Registers before = user_.registers();
     const auto outcome = slices_.switch_thread(deadline);
     return outcome ? stop_after(*outcome, "", before) : std::nullopt;
@@ -282,12 +288,45 @@ void Exits::retry_access(GuestAddr address, const Registers& registers) {
 
 std::optional<Stop> Exits::fault(const linux_abi::Fault& fault, const Registers& at, std::string reason) {
     Registers registers = at;
+    if (debugger_ && !is_for_program(fault, registers)) return std::nullopt;
     const linux_abi::Outcome outcome = user_.use_process().fault(fault, registers, user_.vectors());
     if (outcome.next == linux_abi::Outcome::Next::resume) {
         user_.enter(registers);
         return std::nullopt;
     }
     return stop_after(outcome, std::move(reason), at);
+}
+
+// --- For a debugger
+
+void Exits::set_debugger(debug::Debugger& debugger) {
+    debugger_ = &debugger;
+    call_stubs_.reset();
+    Registers registers = user_.registers();
+    (void)ask_debugger(SIGTRAP, registers);
+}
+
+bool Exits::is_for_program(const linux_abi::Fault& fault, Registers& registers) {
+    if (fault.vector == 1 && x86::in_shim(registers.rip)) {  // a step over SYSCALL leads through the shim
+        user_.enter(registers);
+        return false;
+    }
+    // INT3 is an instruction that has been executed; the one in its place has not.
+    if (fault.vector == 3 && debugger_->has_breakpoint(registers.rip - 1)) --registers.rip;
+    return ask_debugger(fault.signal, registers);
+}
+
+// False: the program goes on as if there had been no signal.
+bool Exits::ask_debugger(int signal, Registers& registers) {
+    constexpr std::uint64_t trap_flag = 0x100;
+    DebugView view(memory_, user_, registers);
+    const debug::Debugger::Resume resume = debugger_->stopped(view, signal);
+    if (resume == debug::Debugger::Resume::kill) user_.kill(SIGKILL, "the debugger has ended it", registers);
+    stepping_ = resume == debug::Debugger::Resume::step;
+    registers.rflags = (registers.rflags & ~trap_flag) | (stepping_ ? trap_flag : 0);
+    if (resume == debug::Debugger::Resume::deliver) return true;
+    user_.enter(registers);
+    return false;
 }
 
 std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::string reason,

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "tinykvm/debug/debugger.hpp"
 #include "tinykvm/guest/call_stubs.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
@@ -48,6 +49,9 @@ class Exits {
     }
     // Has the program made system calls in this run with which threads hand over to each other?
     bool threads_use_futexes() const { return threads_use_futexes_; }
+    // From now on the debugger, which must outlive this, is asked at each fault; it is asked now, too. Throws as
+    // handle().
+    void set_debugger(debug::Debugger& debugger);
     // Has to be called for each exit, before anything is done for it.
     void note(const kvm::Exit& exit);
     // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
@@ -83,6 +87,8 @@ class Exits {
     std::optional<Stop> end_of_slice(Deadline deadline);
     std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
     bool leave_with_futex(Registers registers);
+    bool is_for_program(const linux_abi::Fault& fault, Registers& registers);
+    bool ask_debugger(int signal, Registers& registers);
     std::optional<Stop> arrive_at_entry(Registers registers);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     // Goes on after a page fault that access rights do not explain.
@@ -99,6 +105,8 @@ class Exits {
     int spurious_count_ = 0;
     std::optional<EntryStop> entry_stop_;
     std::optional<CallStubs> call_stubs_;
+    debug::Debugger* debugger_ = nullptr;
+    bool stepping_ = false;  // for the debugger
 
     kvm::Vcpu& vcpu_;
     const x86::Platform& platform_;

@@ -76,6 +76,7 @@ class Guest {
     // Does reset() nothing but copy a few pages and set registers? Then it succeeds.
     bool resets_quickly() const;
 
+    void debug(debug::Debugger& debugger) { exits_.set_debugger(debugger); }
     GuestMemory& memory() { return memory_; }
     const Statistics& statistics() const { return statistics_; }
     void set_statistics(const Statistics& statistics) { statistics_ = statistics; }

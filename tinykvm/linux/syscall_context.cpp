@@ -29,7 +29,8 @@ void SyscallContext::warn(Limit limit) const {
             what = "no more than " + std::to_string(options.max_open_files) + " open files (max_open_files)";
             break;
         case Limit::memory:
-            what = "no more than " + std::to_string(memory.limits().bytes >> 20) + " MiB (" + memory.limits().name + ")";
+            what =
+                "no more than " + std::to_string(memory.limits().bytes >> 20) + " MiB (" + memory.limits().name + ")";
             break;
         case Limit::mappings: what = "no more than " + std::to_string(memory.max_regions()) + " mappings"; break;
     }
