@@ -285,6 +285,7 @@ bool Guest::reset() {
     note_peak(memory_.changes().last_peak_bytes());
     mailbox_.clear();
     lent_threads_.clear();
+    writes_.clear_hand_over_pages();
     user_.reset(*snapshot_);
     slices_.reset();
     exits_.set_orderly(true);

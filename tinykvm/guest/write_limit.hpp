@@ -26,6 +26,9 @@ class WriteLimit {
     // Shortens the ring so that the guest stops soon after it has written what its limit leaves. Has to be called
     // before the guest is entered.
     void shorten_ring();
+    // Makes the pages zero in which threads hand over, as far as the guest has ever written to them: they are in no
+    // image. Has to be called at each reset, after collect().
+    void clear_hand_over_pages();
     // Makes room for as many pages as the limit leaves. For a ring that was full and has been collected.
     void make_ring_room();
 
@@ -33,7 +36,9 @@ class WriteLimit {
     kvm::Vcpu& vcpu_;
     GuestMemory& memory_;
     std::vector<std::uint64_t> written_;  // pages collect() found; a member to keep its memory
-    bool unbounded_ = false;              // this KVM cannot take room from the ring
+    // The hand-over pages the guest has written since the VM was made, a bit for each. KVM does not name a page again.
+    std::uint16_t hand_over_written_ = 0;
+    bool unbounded_ = false;  // this KVM cannot take room from the ring
 };
 
 }  // namespace tinykvm

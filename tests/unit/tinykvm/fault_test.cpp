@@ -150,13 +150,15 @@ TEST(Fault, SignalsRaisedAreHandled) {
     EXPECT_EQ(guest.call(fork, "raise_signal", {SIGTERM}), static_cast<std::uint64_t>(SIGTERM));
 }
 
-// No page of the system block but the mailbox can be written, those of the tables not even be read.
+// No page of the system block but the mailbox and those of hand-overs can be written, those of the tables not even be
+// read.
 TEST(Fault, SystemBlockCannotBeTouched) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);
     for (std::size_t offset = 0; offset < 0x40000; offset += page_size) {
         const GuestAddr address = x86::system_begin + offset;
-        if (address == x86::mailbox) continue;
+        const bool of_hand_overs = offset - x86::hand_over_offset < x86::hand_over_size;
+        if (address == x86::mailbox || of_hand_overs) continue;
         std::string error = error_of<GuestFault>([&] { guest.call(fork, "write_to", {address, 0}); });
         EXPECT_NE(error, "") << std::hex << address;
         fork.reset();
@@ -170,7 +172,26 @@ TEST(Fault, SystemBlockCannotBeTouched) {
     EXPECT_EQ(guest.call(fork, "count"), 101u);
 }
 
-// The one page of the system block a guest may write, whether it was ever called through it or not.
+// Whether threads have ever handed over or not.
+TEST(Fault, HandOverPagesAreEmptyForTheNextRequest) {
+    BootedGuest guest("worker");
+    Fork fork(guest.snapshot);
+    const GuestAddr begin = x86::system_begin + x86::hand_over_offset;
+    for (int i = 0; i < 3; ++i) {
+        for (GuestAddr page = begin; page < begin + x86::hand_over_size; page += page_size)
+            EXPECT_EQ(guest.call(fork, "write_to", {page + 8 * (page / page_size % 100), 0x1234}), 1u);
+        fork.reset();
+        for (GuestAddr page = begin; page < begin + x86::hand_over_size; page += page_size)
+            EXPECT_EQ(guest.call(fork, "read_from", {page + 8 * (page / page_size % 100)}), 0u);
+        EXPECT_THROW(guest.call(fork, "write_and_crash", {begin + 4096, 1}), GuestFault);
+        fork.reset();
+        EXPECT_EQ(guest.call(fork, "read_from", {begin + 4096}), 0u);
+        fork.reset();
+    }
+    EXPECT_EQ(fork.statistics().rebuilds, 0u);
+}
+
+// A page of the system block that a guest may write, whether it was ever called through it or not.
 TEST(Fault, TheMailboxIsEmptyForTheNextRequest) {
     BootedGuest guest("worker");
     Fork fork(guest.snapshot);
