@@ -164,8 +164,8 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     const int thread = process.state().thread.id;
     const linux_abi::Outcome outcome = process.system_call(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
-    if (!process.is_single_threaded()) {
-        slices_.others_may_be_ready(process.state().thread.id != thread);
+    if (process.needs_interruptions()) slices_.others_may_be_ready(process.state().thread.id != thread);
+    if (process.has_several_threads()) {
         threads_use_futexes_ |= !debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
         // Unwinders know the code that makes SYS_rt_sigreturn by its bytes.
         if (call_stubs_ && before.rax != SYS_rt_sigreturn) call_stubs_->lead_around(before.rip);
@@ -191,17 +191,18 @@ std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
     linux_abi::ThreadPointers pointers = user_.thread_pointers();
     const linux_abi::Outcome outcome = process.go_on(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
-    if (!process.is_single_threaded()) slices_.others_may_be_ready(true);
+    if (process.needs_interruptions()) slices_.others_may_be_ready(true);
     user_.enter(registers);
     writes_.shorten_ring();
     return stop_after(outcome, "", before);
 }
 
-// The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time.
+// The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time or a
+// signal of a timer is due.
 std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
-    if (!slices_.acknowledge_end() || user_.process().is_single_threaded()) return std::nullopt;
+    if (!slices_.acknowledge_end() || !user_.process().needs_interruptions()) return std::nullopt;
     if (stepping_) {  // of which only one thread makes a step
-        slices_.begin_slice();
+        slices_.put_off_end();
         return std::nullopt;
     }
     const Registers before = user_.registers();

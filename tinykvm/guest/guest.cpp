@@ -117,7 +117,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     slices_.begin_run();
     lent_threads_.clear();  // what a run left that did not end in order
     vcpu_.acknowledge();
-    if (!process_.is_single_threaded()) slices_.begin_slice();
+    if (process_.needs_interruptions()) slices_.begin_slice();
     const std::uint64_t ioctls_before = vcpu_.ioctls();
     const kvm::Watch watch(vcpu_, interrupted_, deadline);
     linux_abi::ClockPage::instance().refresh();

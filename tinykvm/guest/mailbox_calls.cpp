@@ -192,7 +192,7 @@ bool MailboxCalls::hand_over(Phase phase, Deadline deadline) {
     wait_ = Wait::called;
     const linux_abi::Process& process = parts_.user.process();
     called_on_ = process.state().thread.id;
-    if (!process.is_single_threaded()) parts_.slices.begin_slice();
+    if (process.needs_interruptions()) parts_.slices.begin_slice();
     return true;
 }
 

@@ -41,7 +41,7 @@ std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
     // and not in the shim, where it may hold the mailbox.
     if (x86::in_shim(registers.rip) || !user_.in_user_mode() || vcpu_.has_pending_exception()) {
         length_ = std::min(length_ * 2, longest);
-        begin_slice();
+        put_off_end();
         return std::nullopt;
     }
     const auto began = Clock::now();
@@ -50,17 +50,22 @@ std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
     user_.set_thread_pointers(pointers);
     user_.enter(registers);
     length_ = std::clamp((Clock::now() - began) * slice_over_change, shortest, longest);
-    if (!user_.process().is_single_threaded()) begin_slice();
+    if (user_.process().needs_interruptions()) begin_slice();
     return outcome;
 }
 
-void TimeSlices::watch(bool begins) {
-    const auto wanted = user_.process().others_ready_at();
-    if (!wanted) return watch_.reset();
-    const Deadline end = std::max(*wanted, Clock::now() + length_);
-    if (watch_ && !begins && ends_ <= end) return;
-    ends_ = end;
-    watch_.emplace(vcpu_, over_, end);
+void TimeSlices::watch(bool begins, Clock::duration least) {
+    const auto now = Clock::now();
+    std::optional<Deadline> end = user_.process().others_ready_at();
+    if (end) end = std::max(*end, now + length_);
+    if (user_.process().has_timer_signals()) {
+        if (const auto due = user_.use_process().next_timer_signal())
+            end = std::min(end.value_or(Deadline::max()), std::max(*due, now + least));
+    }
+    if (!end) return watch_.reset();
+    if (watch_ && !begins && ends_ <= *end) return;
+    ends_ = *end;
+    watch_.emplace(vcpu_, over_, *end);
 }
 
 }  // namespace tinykvm

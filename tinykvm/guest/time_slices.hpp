@@ -1,5 +1,6 @@
-// The time slices of a program with several threads. Ends the slice of the running thread with a kick, as at a
-// deadline, and lets the program's Linux choose the next thread (linux/scheduler.cpp).
+// The time slices of a program with several threads, or with timers that send signals. Ends the slice of the running
+// thread with a kick, as at a deadline, and lets the program's Linux choose the next thread and deliver signals
+// (linux/scheduler.cpp).
 //
 // Owned by Guest; borrows vCPU and user context. Thread safety: used by the thread that handles what the guest wants.
 #pragma once
@@ -28,6 +29,8 @@ class TimeSlices {
     void stop() noexcept { watch_.reset(); }
     // Begins a new slice, for the thread that runs now.
     void begin_slice() { watch(true); }
+    // The same when the thread cannot be interrupted yet: a signal of a timer that is due waits as long as a slice.
+    void put_off_end() { watch(true, length_); }
     // Has to be called when other threads may have become ready: makes the slice end in time. `other_thread`: another
     // thread runs now, and a new slice begins.
     void others_may_be_ready(bool other_thread) { watch(other_thread); }
@@ -47,8 +50,9 @@ class TimeSlices {
   private:
     static constexpr Clock::duration shortest = std::chrono::milliseconds(4);
 
-    // Arms the watchdog for the time when other threads have waited long enough. `begins`: with a new slice.
-    void watch(bool begins);
+    // Arms the watchdog for the time when other threads have waited long enough, or a signal of a timer is due, but not
+    // before `least` has passed. `begins`: with a new slice.
+    void watch(bool begins, Clock::duration least = {});
 
     kvm::Vcpu& vcpu_;
     UserContext& user_;
@@ -56,7 +60,7 @@ class TimeSlices {
     std::atomic<bool> over_{false};  // set at the end of a slice, by the watchdog
     Deadline ends_;                  // what watch_ waits for
     Clock::duration length_ = shortest;
-    std::optional<kvm::Watch> watch_;  // none while the program has one thread
+    std::optional<kvm::Watch> watch_;  // none while nothing but the running thread is to run
 };
 
 }  // namespace tinykvm

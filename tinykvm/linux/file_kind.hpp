@@ -98,6 +98,8 @@ extern const FileKind pipe_reader, pipe_writer;
 extern const FileKind socket;
 extern const FileKind client_connection;  // a socket that a client outside of the guest is connected to
 extern const FileKind event;              // eventfd
+extern const FileKind timer;              // timerfd
+extern const FileKind signals;            // signalfd
 extern const FileKind epoll;
 extern const FileKind path;  // opened with O_PATH: a name that can be asked about, not read
 

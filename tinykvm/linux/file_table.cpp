@@ -36,13 +36,52 @@ std::uint32_t FileTable::add_file(OpenFile file) {
     if (slot == files_.end()) slot = files_.insert(files_.end(), Slot{});
     slot->file = std::move(file);
     slot->file.serial = ++last_serial_;
+    count_special(slot->file, 1);
     return static_cast<std::uint32_t>(slot - files_.begin());
+}
+
+void FileTable::count_special(const OpenFile& file, int change) {
+    if (file.kind == &kinds::timer) timers_ += static_cast<std::uint32_t>(change);
+    if (file.kind == &kinds::signals) signal_files_ += static_cast<std::uint32_t>(change);
+}
+
+void FileTable::expire_timers(std::uint64_t now) {
+    for (Slot& slot : files_) {
+        if (slot.references == 0 || slot.file.kind != &kinds::timer) continue;
+        const std::uint64_t times = slot.file.timer.expire(now);
+        if (times == 0) continue;
+        // As on Linux, only the first expiration after the file was read is news.
+        if (slot.file.counter == 0) note_change(slot.file);
+        slot.file.counter += times;
+    }
+}
+
+std::uint64_t FileTable::next_expiration() const {
+    std::uint64_t next = 0;
+    if (!has_timers()) return next;
+    for (const Slot& slot : files_) {
+        if (slot.references == 0 || slot.file.kind != &kinds::timer || !slot.file.timer.is_armed()) continue;
+        next = next == 0 ? slot.file.timer.next : std::min(next, slot.file.timer.next);
+    }
+    return next;
+}
+
+void FileTable::thaw_timers(std::uint64_t since, std::uint64_t now) {
+    for (Slot& slot : files_)
+        if (slot.references != 0 && slot.file.kind == &kinds::timer) slot.file.timer.thaw(since, now);
+}
+
+void FileTable::note_signal() {
+    if (signal_files_ == 0) return;
+    for (Slot& slot : files_)
+        if (slot.references != 0 && slot.file.kind == &kinds::signals) note_change(slot.file);
 }
 
 void FileTable::release(std::uint32_t index) {
     Slot& slot = files_[index];
     if (--slot.references != 0) return;
     note_change(slot.file);
+    count_special(slot.file, -1);
     if (slot.file.kind->close) slot.file.kind->close(*this, slot.file);
     slot.file = OpenFile{};
 }

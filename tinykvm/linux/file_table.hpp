@@ -119,6 +119,17 @@ class FileTable {
     // The number of the connection on which that happened since this was called before; 0: none.
     std::uint64_t take_ended_connection() { return std::exchange(ended_connection_, 0); }
 
+    // --- Files of timers (timerfd)
+    bool has_timers() const { return timers_ != 0; }
+    // Counts expirations until `now`.
+    void expire_timers(std::uint64_t now);
+    // When the next one expires; 0: none does.
+    std::uint64_t next_expiration() const;
+    void thaw_timers(std::uint64_t since, std::uint64_t now);
+
+    // A signal has come, which files of signals may now have to give.
+    void note_signal();
+
     // Ends the locks that belong to this table alone (files/host_locks.hpp).
     void release_locks();
 
@@ -146,6 +157,7 @@ class FileTable {
     void install(int fd, std::uint32_t file, bool close_on_exec);
     std::uint32_t add_file(OpenFile file);
     void release(std::uint32_t file);
+    void count_special(const OpenFile& file, int change);
     static void drop_unused(Pipe& pipe);
 
     std::size_t limit_;
@@ -155,6 +167,7 @@ class FileTable {
     std::vector<Pipe> pipes_;
     SocketTable sockets_;
     std::uint64_t ended_connection_ = 0;
+    std::uint32_t timers_ = 0, signal_files_ = 0;  // open files of kinds::timer and kinds::signals
 };
 
 }  // namespace tinykvm::linux_abi

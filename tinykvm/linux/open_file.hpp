@@ -12,6 +12,7 @@
 #include "tinykvm/linux/file_kind.hpp"
 #include "tinykvm/linux/host_file.hpp"
 #include "tinykvm/linux/socket_table.hpp"
+#include "tinykvm/linux/timer.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -36,9 +37,12 @@ struct OpenFile {
     int output_fd = 0;                    // of kinds::output: 1 or 2
     // FileTable's numbers of the pipes it reads from and writes to, or no_pipe. A pipe's ends have that pipe in both.
     std::uint32_t incoming = no_pipe, outgoing = no_pipe;
-    std::uint32_t socket = no_socket;      // SocketTable's number, of a socket
-    std::uint64_t offset = 0;              // the position; in a directory that in the listing
-    std::uint64_t counter = 0;             // of kinds::event
+    std::uint32_t socket = no_socket;  // SocketTable's number, of a socket
+    std::uint64_t offset = 0;          // the position; in a directory that in the listing
+    // Of kinds::event its value, of kinds::timer the expirations that were not read, of kinds::signals the set.
+    std::uint64_t counter = 0;
+    Timer timer{};                         // of kinds::timer
+    int clock = 0;                         // of kinds::timer: the one it was made for
     std::uint64_t serial = 0;              // no other file of the table has or had it
     std::uint64_t changes = 1;             // FileTable::changes() of the file itself
     std::vector<PolledFile> polled;        // of kinds::epoll

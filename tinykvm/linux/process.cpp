@@ -60,6 +60,7 @@ Outcome Process::system_call(Registers& registers, ThreadPointers& pointers, Vec
 
 void Process::begin_fork() {
     state_.process_id = new_process_id(state_);
+    state_.thaw_timers();
     if (const GuestAddr random = std::exchange(state_.unused_random, 0)) {
         std::array<std::byte, random_size> bytes;
         fill_random(bytes);
@@ -72,6 +73,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
     Registers& registers = on.registers;
     const std::uint64_t number = registers.rax;
     if (state_.process_id == 0) begin_fork();
+    if (state_.has_timers()) expire_timers(state_, cpu_);
     SyscallContext call{memory_, state_, options_, registers, on.pointers, on.vectors, waiter, cpu_};
     call.parked_with = again;
     call.args = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};

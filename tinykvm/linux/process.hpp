@@ -70,8 +70,12 @@ class Process {
     // Goes on with the thread whose turn it is: after a system call that ended with needs_input, or when the running
     // thread, which is in user mode, has had its time slice. Otherwise as system_call().
     Outcome go_on(Registers& registers, ThreadPointers& pointers, VectorState& vectors, Deadline deadline);
-    // Is there one thread only?
-    bool is_single_threaded() const { return state_.parked.empty(); }
+    bool has_several_threads() const { return !state_.parked.empty(); }
+    // Does the running thread have to be interrupted some time: for the turn of another one, or the signal of a timer?
+    bool needs_interruptions() const { return !state_.parked.empty() || state_.timers.is_armed(); }
+    bool has_timer_signals() const { return state_.timers.is_armed(); }
+    // When the next signal of a timer is due, if the running thread only computes until then; nullopt: none is.
+    std::optional<Clock::time_point> next_timer_signal();
     // The time when another thread will want to run; nullopt when none will before this one does something.
     std::optional<Clock::time_point> others_ready_at() const;
     // Makes a thread the one that runs and ends its wait. Returns false when there is no thread of that id.
@@ -94,7 +98,7 @@ class Process {
     const ProcessState& state() const { return state_; }
 
   private:
-    // Makes a copy of a frozen process one of its own: with an id and random bytes that are fresh.
+    // Makes a copy of a frozen process one of its own: with an id and random bytes that are fresh, and timers that run.
     void begin_fork();
     // How far a call has come: its result is known, or its thread waits.
     enum class CallProgress { returned, waiting };

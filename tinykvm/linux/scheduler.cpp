@@ -13,6 +13,7 @@
 namespace tinykvm::linux_abi {
 
 bool Process::choose_thread(const Processor& on) {
+    if (state_.has_timers()) expire_timers(state_, cpu_);
     const auto now = Clock::now();
     for (std::size_t i = 0; i < state_.parked.size(); ++i) {
         if (!is_ready(state_, state_.parked[i].state, options_, now)) continue;
@@ -40,6 +41,10 @@ void Process::sleep(const Waiter& waiter) const {
     };
     if (state_.thread.id != 0) consider(state_.thread);
     for (const ParkedThread& parked : state_.parked) consider(parked.state);
+    if (state_.has_timers()) {
+        const auto next = next_expiration(state_);
+        if (next && (!until || *next < *until)) until = next;
+    }
     waiter.wait_for_host(input ? STDIN_FILENO : -1, POLLIN, until);
 }
 
@@ -72,6 +77,11 @@ std::optional<Clock::time_point> Process::others_ready_at() const {
         if (until && (!at || *until < *at)) at = until;
     }
     return at;
+}
+
+std::optional<Clock::time_point> Process::next_timer_signal() {
+    if (state_.process_id == 0) begin_fork();
+    return linux_abi::next_timer_signal(state_, cpu_);
 }
 
 bool Process::switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors) {

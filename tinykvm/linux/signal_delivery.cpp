@@ -68,13 +68,14 @@ int first_of(const std::vector<PendingSignal>& queue, SignalSet set) {
 }
 
 // Queues a signal. `blocked`: the signals that all threads block which could take it. Returns 0 or -EAGAIN.
-int queue_signal(const ProcessState& state, std::vector<PendingSignal>& queue, SignalSet blocked, int signal,
+int queue_signal(ProcessState& state, std::vector<PendingSignal>& queue, SignalSet blocked, int signal,
                  const SignalInfo& info) {
     if (!(blocked & signal_bit(signal)) && does_nothing(state, signal)) return 0;
     // A signal below 32 waits at most once; the others queue.
     if (signal < 32 && (set_of(queue) & signal_bit(signal))) return 0;
     if (queue.size() >= max_pending_signals) return signal < 32 ? 0 : -EAGAIN;
     queue.push_back({signal, info});
+    state.files.note_signal();
     return 0;
 }
 

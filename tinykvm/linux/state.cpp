@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
@@ -55,6 +56,14 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
 void ProcessState::begin_forks() {
     process_id = 0;
     limits_reported = 0;
+    frozen_at = nanoseconds_of(Clock::now());
+}
+
+void ProcessState::thaw_timers() {
+    const std::uint64_t since = std::exchange(frozen_at, 0), now = nanoseconds_of(Clock::now());
+    if (since == 0) return;
+    timers.thaw(since, now);
+    if (files.has_timers()) files.thaw_timers(since, now);
 }
 
 }  // namespace tinykvm::linux_abi

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tinykvm/linux/file_table.hpp"
+#include "tinykvm/linux/process_timers.hpp"
 #include "tinykvm/linux/signal_state.hpp"
 #include "tinykvm/linux/threads.hpp"
 #include "tinykvm/options.hpp"
@@ -50,6 +51,10 @@ struct ProcessState {
     static ProcessState at_start(const Options& options, GuestAddr break_start, std::string program_path);
     // Makes this the state with which forks begin.
     void begin_forks();
+    // Lets timers go on that stood still while this was frozen.
+    void thaw_timers();
+    // Does time alone change something: signals of timers, and files of timers?
+    bool has_timers() const { return timers.is_armed() || files.has_timers(); }
     // Does the id mean the process? Programs may have kept the one they had while they booted.
     bool is_process(int id) const { return id > 0 && (id == process_id || id == first_process_id); }
 
@@ -74,6 +79,9 @@ struct ProcessState {
     ThreadState thread{.id = first_process_id};  // the one that runs; id 0: it has ended, and no other can run yet
     std::vector<ParkedThread> parked;            // the others; the one that was parked longest is first
     int next_thread_id = first_process_id + 1;
+
+    ProcessTimers timers;
+    std::uint64_t frozen_at = 0;  // nanoseconds_of() the moment since when timers stand still; 0: they do not
 
     std::array<ResourceLimit, resource_limits> limits{};
     std::string program_path;

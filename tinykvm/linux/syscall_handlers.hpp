@@ -19,6 +19,21 @@ std::int64_t sys_pwritev(SyscallContext&);
 std::int64_t sys_preadv2(SyscallContext&);
 std::int64_t sys_pwritev2(SyscallContext&);
 std::int64_t sys_lseek(SyscallContext&);
+// timer_calls.cpp: timers that send signals
+std::int64_t sys_alarm(SyscallContext&);
+std::int64_t sys_getitimer(SyscallContext&);
+std::int64_t sys_setitimer(SyscallContext&);
+std::int64_t sys_timer_create(SyscallContext&);
+std::int64_t sys_timer_settime(SyscallContext&);
+std::int64_t sys_timer_gettime(SyscallContext&);
+std::int64_t sys_timer_getoverrun(SyscallContext&);
+std::int64_t sys_timer_delete(SyscallContext&);
+// files/timer.cpp and files/signals.cpp: timers and signals as files
+std::int64_t sys_timerfd_create(SyscallContext&);
+std::int64_t sys_timerfd_settime(SyscallContext&);
+std::int64_t sys_timerfd_gettime(SyscallContext&);
+std::int64_t sys_signalfd(SyscallContext&);
+std::int64_t sys_signalfd4(SyscallContext&);
 // descriptors.cpp: the descriptor table
 std::int64_t sys_close(SyscallContext&);
 std::int64_t sys_close_range(SyscallContext&);

@@ -10,6 +10,7 @@
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
+#include "tinykvm/linux/timer_settings.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -17,15 +18,6 @@ namespace {
 
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::uint64_t tick = 10'000'000;  // ns: times() counts in 1/100 s
-
-// CPU clocks: the two constants, and the negative ids that name a process or thread (clock_getcpuclockid).
-// The CPU clock of a thread is that of its process.
-bool is_cpu_clock(SyscallContext& call, int clock) {
-    if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
-    if (clock >= 0 || (clock & 3) == 3) return false;
-    const int id = ~(clock >> 3);
-    return call.is_own(id);
-}
 
 TimeSpec to_timespec(std::uint64_t nanoseconds) {
     return {static_cast<std::int64_t>(nanoseconds / second), static_cast<std::int64_t>(nanoseconds % second)};
