@@ -11,7 +11,7 @@ with_vm='calls/fetch_calls_test calls/response_test programs/* tinykvm/* vms/*'
 per_kvm='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/input_test'
 per_kvm+=' tinykvm/kvm_api_test tinykvm/polling_test tinykvm/kvm/* tinykvm/memory/* tinykvm/platform/* vms/*'
 per_kvm+=' tinykvm/linux/memory_test tinykvm/linux/signals_test tinykvm/linux/state_test tinykvm/linux/threads_test'
-per_kvm+=' tinykvm/linux/time_test'
+per_kvm+=' tinykvm/linux/time_test tinykvm/timers_test tinykvm/chance_test'
 # What depends on how KVM translates addresses.
 per_paging='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/memory/*'
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -28,6 +29,25 @@ std::int64_t range_lock(SyscallContext& call, OpenFile& file, int command, Guest
     const std::int64_t result = file.kind->lock_range(call, file, command, lock);
     if (result != 0 || command != F_GETLK) return result;
     return call.memory.write(address, lock) ? 0 : -EFAULT;
+}
+
+std::int64_t set_capacity(Pipe& pipe, std::uint32_t wanted) {
+    constexpr std::uint32_t most = std::uint32_t{1} << 20, most_countable = std::uint32_t{1} << 31;
+    if (wanted > most_countable) return -EINVAL;
+    const std::uint32_t capacity = std::bit_ceil(std::max<std::uint32_t>(wanted, page_size));
+    if (capacity > most) return -EPERM;
+    if (capacity < pipe.bytes.size()) return -EBUSY;
+    pipe.capacity = capacity;
+    return capacity;
+}
+
+// Nothing is ever told (O_ASYNC cannot be set); some programs read back what they have set.
+std::int64_t set_owner(const SyscallContext& call, OpenFile& file, int owner) {
+    if (owner == INT32_MIN) return -EINVAL;
+    const bool exists = owner > 0 ? call.is_own(owner) : owner == 0 || owner == -first_process_id;
+    if (!exists) return -ESRCH;
+    file.owner = owner;
+    return 0;
 }
 
 }  // namespace
@@ -81,9 +101,13 @@ std::int64_t sys_fcntl(SyscallContext& call) {
         case F_GETPIPE_SZ:
         case F_SETPIPE_SZ:
             if (file->kind->pipe_capacity == 0) return -EBADF;
-            if (command == F_SETPIPE_SZ && call.args[2] > file->kind->pipe_capacity) return -EPERM;
-            return static_cast<std::int64_t>(file->kind->pipe_capacity);
-        case F_GETOWN: return 0;
+            if (command == F_SETPIPE_SZ)
+                return set_capacity(call.state.files.incoming(*file), static_cast<std::uint32_t>(call.args[2]));
+            return static_cast<std::int64_t>(call.state.files.incoming(*file).capacity);
+        case F_GETOWN: return file->owner;
+        case F_SETOWN: return set_owner(call, *file, call.int_arg(2));
+        case F_GETSIG: return 0;
+        case F_GETLEASE: return F_UNLCK;
         case F_SETLK:
         case F_SETLKW:
         case F_GETLK: return range_lock(call, *file, command, call.args[2]);

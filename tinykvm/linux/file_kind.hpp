@@ -100,6 +100,7 @@ extern const FileKind client_connection;  // a socket that a client outside of t
 extern const FileKind event;              // eventfd
 extern const FileKind timer;              // timerfd
 extern const FileKind signals;            // signalfd
+extern const FileKind process;            // pidfd_open
 extern const FileKind epoll;
 extern const FileKind path;  // opened with O_PATH: a name that can be asked about, not read
 

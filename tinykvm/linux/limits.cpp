@@ -75,13 +75,16 @@ std::int64_t sys_setrlimit(SyscallContext& call) {
 std::int64_t sys_getpriority(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
     if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
-    return 20;  // nice 0, as the kernel encodes it
+    return 20 - call.state.nice;  // as the kernel encodes it, because errors are negative
 }
 
 std::int64_t sys_setpriority(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.int_arg(0) > PRIO_USER) return -EINVAL;
     if (call.int_arg(0) != PRIO_USER && !call.is_own(call.int_arg(1))) return -ESRCH;
-    return call.int_arg(2) < 0 ? -EACCES : 0;
+    const int nice = std::clamp(call.int_arg(2), -20, 19);
+    if (nice < call.state.nice) return -EACCES;
+    call.state.nice = nice;
+    return 0;
 }
 
 std::int64_t sys_sched_yield(SyscallContext& call) {

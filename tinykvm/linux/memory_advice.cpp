@@ -141,7 +141,16 @@ std::int64_t sys_msync(SyscallContext& call) {
     return call.memory.regions().covered(call.args[0], call.args[0] + size) ? 0 : -ENOMEM;
 }
 
-// mlock, mlock2, munlock
+std::int64_t sys_mlockall(SyscallContext& call) {
+    constexpr int known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+    const int flags = call.int_arg(0);
+    return flags == 0 || (flags & ~known) || flags == MCL_ONFAULT ? -EINVAL : 0;
+}
+std::int64_t sys_munlockall(SyscallContext&) { return 0; }
+
+std::int64_t sys_mlock2(SyscallContext& call) { return call.int_arg(2) & ~MLOCK_ONFAULT ? -EINVAL : sys_mlock(call); }
+
+// mlock, munlock
 std::int64_t sys_mlock(SyscallContext& call) {
     const GuestAddr begin = page_floor(call.args[0]);
     if (begin >= x86::user_end || call.args[1] > x86::user_end - begin - page_size) return -ENOMEM;

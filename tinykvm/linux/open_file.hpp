@@ -35,6 +35,7 @@ struct OpenFile {
     bool is_directory = false;            // of kinds::directory and kinds::path
     int flags = 0;                        // access mode and status flags as F_GETFL shows them
     int output_fd = 0;                    // of kinds::output: 1 or 2
+    int owner = 0;                        // F_SETOWN: which process or, if negative, group is told of events
     // FileTable's numbers of the pipes it reads from and writes to, or no_pipe. A pipe's ends have that pipe in both.
     std::uint32_t incoming = no_pipe, outgoing = no_pipe;
     std::uint32_t socket = no_socket;  // SocketTable's number, of a socket

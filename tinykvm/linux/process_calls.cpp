@@ -27,6 +27,42 @@ std::int64_t sys_arch_prctl(SyscallContext& call) {
     return -EINVAL;
 }
 
+namespace {
+
+constexpr std::uint64_t default_timer_slack = 50000;
+
+// Those about privileges and processors, which a program here cannot change.
+std::int64_t unchanging_prctl(SyscallContext& call) {
+    switch (call.int_arg(0)) {
+        case PR_GET_SECCOMP:
+        case PR_GET_KEEPCAPS:
+        case PR_GET_SECUREBITS: return 0;
+        case PR_SET_KEEPCAPS: return call.args[1] <= 1 ? 0 : -EINVAL;
+        case PR_SET_SECUREBITS: return -EPERM;
+        case PR_CAPBSET_DROP: return call.args[1] <= CAP_LAST_CAP ? -EPERM : -EINVAL;
+        case PR_CAP_AMBIENT:
+            if (call.args[1] == PR_CAP_AMBIENT_CLEAR_ALL) return call.args[2] ? -EINVAL : 0;
+            if (call.args[2] > CAP_LAST_CAP || call.args[3] || call.args[4]) return -EINVAL;
+            return call.args[1] == PR_CAP_AMBIENT_RAISE                                            ? -EPERM
+                   : call.args[1] == PR_CAP_AMBIENT_IS_SET || call.args[1] == PR_CAP_AMBIENT_LOWER ? 0
+                                                                                                   : -EINVAL;
+        case PR_SET_CHILD_SUBREAPER: return 0;  // there are no children
+        case PR_GET_CHILD_SUBREAPER: return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
+        case PR_GET_TSC: return call.memory.write(call.args[1], std::int32_t{PR_TSC_ENABLE}) ? 0 : -EFAULT;
+        case PR_SET_TSC: return call.args[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
+        case PR_GET_TIMING: return PR_TIMING_STATISTICAL;
+        case PR_SET_TIMING: return call.args[1] == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
+        case PR_MCE_KILL_GET: return PR_MCE_KILL_DEFAULT;
+        case PR_GET_SPECULATION_CTRL: return call.args[1] <= PR_SPEC_INDIRECT_BRANCH ? PR_SPEC_NOT_AFFECTED : -ENODEV;
+        case PR_GET_IO_FLUSHER:
+        case PR_SET_IO_FLUSHER:
+        case PR_SET_MM: return -EPERM;
+    }
+    return -EINVAL;
+}
+
+}  // namespace
+
 std::int64_t sys_prctl(SyscallContext& call) {
     ProcessState& state = call.state;
     auto& name = state.thread.name;
@@ -49,17 +85,24 @@ std::int64_t sys_prctl(SyscallContext& call) {
             return 0;
         case PR_GET_NO_NEW_PRIVS: return state.no_new_privileges;
         case PR_SET_NO_NEW_PRIVS:
-            if (call.args[1] != 1) return -EINVAL;
+            if (call.args[1] != 1 || call.args[2] || call.args[3] || call.args[4]) return -EINVAL;
             state.no_new_privileges = true;
             return 0;
         case PR_CAPBSET_READ: return call.args[1] <= CAP_LAST_CAP ? 0 : -EINVAL;
-        case PR_GET_TIMERSLACK: return 50000;
+        case PR_GET_TIMERSLACK: return static_cast<std::int64_t>(state.timer_slack);
+        case PR_SET_TIMERSLACK: state.timer_slack = call.args[1] ? call.args[1] : default_timer_slack; return 0;
         case PR_SET_PDEATHSIG:  // the parent never dies
-            return call.args[1] <= signal_count ? 0 : -EINVAL;
-        case PR_GET_PDEATHSIG: return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
-        case PR_GET_SECCOMP: return 0;
+            if (call.args[1] > signal_count) return -EINVAL;
+            state.parent_death_signal = call.int_arg(1);
+            return 0;
+        case PR_GET_PDEATHSIG: return call.memory.write(call.args[1], state.parent_death_signal) ? 0 : -EFAULT;
+        case PR_GET_THP_DISABLE: return call.args[1] || call.args[2] ? -EINVAL : state.no_huge_pages;
+        case PR_SET_THP_DISABLE:
+            if (call.args[2] || call.args[3] || call.args[4]) return -EINVAL;
+            state.no_huge_pages = call.args[1] != 0;
+            return 0;
     }
-    return -EINVAL;
+    return unchanging_prctl(call);
 }
 
 std::int64_t sys_set_tid_address(SyscallContext& call) {
@@ -92,6 +135,19 @@ std::int64_t sys_waitid(SyscallContext& call) {
     constexpr int known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
     if ((options & ~known) || !(options & (WEXITED | WSTOPPED | WCONTINUED))) return -EINVAL;
     return call.int_arg(0) < 0 || call.int_arg(0) > 3 ? -EINVAL : -ECHILD;
+}
+
+// Do two descriptors refer to the same? Everything but files is the same in all threads.
+std::int64_t sys_kcmp(SyscallContext& call) {
+    const int type = call.int_arg(2);
+    if (call.int_arg(0) == 0 || call.int_arg(1) == 0 || !call.is_own(call.int_arg(0)) || !call.is_own(call.int_arg(1)))
+        return -ESRCH;
+    constexpr int file = 0, last = 7;  // KCMP_FILE, KCMP_EPOLL_TFD; what lies between is the same in all threads
+    if (type < 0 || type >= last) return type == last ? -EOPNOTSUPP : -EINVAL;
+    if (type != file) return 0;
+    if (!call.file(3) || !call.file(4)) return -EBADF;
+    if (call.state.files.same_description(call.int_arg(3), call.int_arg(4))) return 0;
+    return call.file(3) < call.file(4) ? 1 : 2;
 }
 
 std::int64_t sys_quietly_missing(SyscallContext&) { return -ENOSYS; }

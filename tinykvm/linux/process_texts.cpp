@@ -148,22 +148,78 @@ std::string limits_text(const SyscallContext& call, int) {
     return text;
 }
 
-std::string maps_text(const SyscallContext& call, int) {
+namespace {
+
+// Calls visit(range, rights, name, traits) for each line of /proc/PID/maps.
+template <typename Visit>
+void for_each_mapping(const SyscallContext& call, Visit visit) {
     static const std::string shared_memory_name = "/dev/zero (deleted)";
     const ProcessState& state = call.state;
-    std::string text;
     for (const auto& [begin, region] : call.memory.regions()) {
         // The heap may be one region with what the program has before it.
         const bool has_heap = region.begin < state.break_end && region.end > state.break_start && region.name.empty();
         const GuestAddr heap = has_heap ? std::max(region.begin, state.break_start) : region.end;
         const bool is_memory = region.name.empty() && region.traits.shared;
         const std::string& name = is_memory ? shared_memory_name : region.name;
-        if (region.begin < heap) append_mapping(text, {region.begin, heap}, region.protection, name, region.traits);
-        if (has_heap) append_mapping(text, {heap, region.end}, region.protection, "[heap]");
+        if (region.begin < heap) visit(GuestRange{region.begin, heap}, region.protection, name, region.traits);
+        if (has_heap) visit(GuestRange{heap, region.end}, region.protection, std::string("[heap]"), MappingTraits{});
     }
-    append_mapping(text, {x86::clock_page, x86::clock_page + page_size}, {.read = true}, "[vvar]");
-    append_mapping(text, {x86::vdso, x86::vdso + page_ceil(vdso_image().size())}, {.read = true, .execute = true},
-                   "[vdso]");
+    visit(GuestRange{x86::clock_page, x86::clock_page + page_size}, Protection{.read = true}, std::string("[vvar]"),
+          MappingTraits{});
+    visit(GuestRange{x86::vdso, x86::vdso + page_ceil(vdso_image().size())}, Protection{.read = true, .execute = true},
+          std::string("[vdso]"), MappingTraits{});
+}
+
+// The rows of smaps for `bytes` of addresses. What is resident is not known for each mapping; it is given as
+// `resident`.
+void append_sizes(std::string& text, std::uint64_t resident) {
+    for (const char* name : {"Rss", "Pss", "Pss_Dirty"})
+        text += formatted("%s:%*" PRIu64 " kB\n", name, static_cast<int>(23 - std::string_view(name).size()),
+                          resident >> 10);
+    for (const char* name : {"Shared_Clean", "Shared_Dirty", "Private_Clean"})
+        text += formatted("%s:%*d kB\n", name, static_cast<int>(23 - std::string_view(name).size()), 0);
+    for (const char* name : {"Private_Dirty", "Referenced", "Anonymous"})
+        text += formatted("%s:%*" PRIu64 " kB\n", name, static_cast<int>(23 - std::string_view(name).size()),
+                          resident >> 10);
+    for (const char* name : {"LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb",
+                             "Private_Hugetlb", "Swap", "SwapPss", "Locked"})
+        text += formatted("%s:%*d kB\n", name, static_cast<int>(23 - std::string_view(name).size()), 0);
+}
+
+}  // namespace
+
+std::string maps_text(const SyscallContext& call, int) {
+    std::string text;
+    for_each_mapping(call, [&](GuestRange range, Protection rights, const std::string& name,
+                               const MappingTraits& traits) { append_mapping(text, range, rights, name, traits); });
+    return text;
+}
+
+// All that the guest has changed is in its writable mappings; which part is in which is not told.
+std::string smaps_text(const SyscallContext& call, int) {
+    std::string text;
+    std::uint64_t left = call.memory.changed_bytes();
+    for_each_mapping(
+        call, [&](GuestRange range, Protection rights, const std::string& name, const MappingTraits& traits) {
+            const std::uint64_t size = range.end - range.begin, resident = rights.write ? std::min(size, left) : 0;
+            left -= resident;
+            append_mapping(text, range, rights, name, traits);
+            text += formatted("Size:%19" PRIu64 " kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
+                              size >> 10);
+            append_sizes(text, resident);
+            text += "THPeligible:           0\n";
+            text += formatted("VmFlags:%s%s%s mr mw me%s\n", rights.read ? " rd" : "", rights.write ? " wr" : "",
+                              rights.execute ? " ex" : "", traits.shared ? " sh" : "");
+        });
+    return text;
+}
+
+std::string smaps_rollup_text(const SyscallContext& call, int) {
+    const auto first = call.memory.regions().begin();
+    const GuestAddr begin = first == call.memory.regions().end() ? 0 : first->first;
+    std::string text;
+    append_mapping(text, {begin, x86::vdso + page_ceil(vdso_image().size())}, {}, "[rollup]");
+    append_sizes(text, call.memory.changed_bytes());
     return text;
 }
 
@@ -189,7 +245,8 @@ std::string process_stat_text(const SyscallContext& call, int thread) {
     const std::uint64_t resident = call.memory.changed_bytes() / page_size;
     std::string text = formatted("%d (%s) R %d %d %d 0 -1 0 0 0 0 0 ", thread, name_in_line(about).c_str(), parent_id,
                                  first_process_id, first_process_id);
-    text += formatted("%" PRIu64 " 0 0 0 20 0 %zu 0 0 ", used, thread_count(call.state));
+    text += formatted("%" PRIu64 " 0 0 0 %d %d %zu 0 0 ", used, 20 + call.state.nice, call.state.nice,
+                      thread_count(call.state));
     text += formatted("%" PRIu64 " %" PRIu64 " 18446744073709551615 ", sizes.all, resident);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", sizes.code_begin, sizes.code_end, sizes.stack_end);
     text += formatted("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", pending_set(about.pending), about.blocked,
@@ -215,7 +272,9 @@ std::string status_text(const SyscallContext& call, int thread) {
     text += formatted("PPid:\t%d\nTracerPid:\t0\n", parent_id);
     for (const char* name : {"Uid", "Gid"})
         text += formatted("%s:\t%d\t%d\t%d\t%d\n", name, user_id, user_id, user_id, user_id);
-    text += formatted("FDSize:\t%zu\nGroups:\t \n", state.files.limit());
+    text +=
+        formatted("FDSize:\t%zu\nGroups:\t \nNStgid:\t%d\nNSpid:\t%d\n", state.files.limit(), state.process_id, thread);
+    text += formatted("NSpgid:\t%d\nNSsid:\t%d\n", first_process_id, first_process_id);
     const auto size = [&](const char* name, std::uint64_t kib) {
         text += formatted("%s:\t%8" PRIu64 " kB\n", name, kib);
     };
@@ -225,13 +284,18 @@ std::string status_text(const SyscallContext& call, int thread) {
     size("VmPin", 0);
     size("VmHWM", resident);
     size("VmRSS", resident);
+    size("RssAnon", resident);
+    size("RssFile", 0);
+    size("RssShmem", 0);
     size("VmData", sizes.data >> 10);
     size("VmStk", sizes.stack >> 10);
     size("VmExe", sizes.code >> 10);
     size("VmLib", 0);
+    size("VmPTE", 0);
     size("VmSwap", 0);
-    text +=
-        formatted("Threads:\t%zu\nSigQ:\t%zu/%zu\n", thread_count(state), state.pending.size(), max_pending_signals);
+    size("HugetlbPages", 0);
+    text += formatted("CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t%zu\nSigQ:\t%zu/%zu\n", thread_count(state),
+                      state.pending.size(), max_pending_signals);
     const auto set = [&](const char* name, SignalSet value) {
         text += formatted("%s:\t%016" PRIx64 "\n", name, value);
     };
@@ -241,8 +305,8 @@ std::string status_text(const SyscallContext& call, int thread) {
     set("SigIgn", action_set(state, true));
     set("SigCgt", action_set(state, false));
     for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) set(name, 0);
-    text +=
-        formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n", state.no_new_privileges);
+    text += formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n",
+                      state.no_new_privileges);
     return text +
            "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
 }

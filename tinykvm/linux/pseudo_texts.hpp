@@ -23,6 +23,8 @@ std::string maps_text(const SyscallContext&, int thread);
 std::string mountinfo_text(const SyscallContext&, int thread);
 std::string mounts_text(const SyscallContext&, int thread);
 std::string process_stat_text(const SyscallContext&, int thread);
+std::string smaps_text(const SyscallContext&, int thread);
+std::string smaps_rollup_text(const SyscallContext&, int thread);
 std::string statm_text(const SyscallContext&, int thread);
 std::string status_text(const SyscallContext&, int thread);
 
@@ -35,6 +37,8 @@ std::string uptime_text(const SyscallContext&, int thread);
 std::string version_text(const SyscallContext&, int thread);
 std::string boot_id_text(const SyscallContext&, int thread);
 std::string uuid_text(const SyscallContext&, int thread);
+std::string node_meminfo_text(const SyscallContext&, int thread);
+std::string mapping_limit_text(const SyscallContext&, int thread);
 std::string thread_limit_text(const SyscallContext&, int thread);
 
 }  // namespace tinykvm::linux_abi

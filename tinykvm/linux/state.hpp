@@ -87,7 +87,10 @@ struct ProcessState {
     std::string program_path;
     std::string auxiliary_vector;            // as it is on the program's first stack
     std::array<std::uint8_t, 16> boot_id{};  // random; of this boot and all its forks
-    bool dumpable = true, no_new_privileges = false;
+    bool dumpable = true, no_new_privileges = false, no_huge_pages = false;
+    int nice = 0, parent_death_signal = 0;
+    int memory_barriers = 0;            // the commands of membarrier() that registered for some
+    std::uint64_t timer_slack = 50000;  // nanoseconds; only told
     std::uint64_t cpu_nanoseconds = 0;  // CPU time used so far, as CpuMeter counts it
     std::bitset<1024> reported;         // system calls already logged as missing
     unsigned events_logged = 0;

@@ -9,8 +9,10 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,6 +50,9 @@ struct SyscallContext {
     std::array<std::uint64_t, 6> args{};  // rdi, rsi, rdx, r10, r8, r9
     const char* name = "";                // of the system call, for log lines
     const Wait* parked_with = nullptr;    // the call is made again: what its thread was parked with
+    // When it is not empty, fill_guest() and drain_guest() work on it instead of on guest memory, whose addresses are
+    // then those in the buffer: for calls that move data from file to file.
+    std::span<std::byte> host_buffer{};
     Outcome outcome{};
     bool registers_replaced = false;     // rt_sigreturn: rax is not the result
     bool parked = false;                 // there is no result yet

@@ -19,6 +19,24 @@ std::int64_t sys_pwritev(SyscallContext&);
 std::int64_t sys_preadv2(SyscallContext&);
 std::int64_t sys_pwritev2(SyscallContext&);
 std::int64_t sys_lseek(SyscallContext&);
+// file_transfers.cpp: data from one file to another
+std::int64_t sys_sendfile(SyscallContext&);
+std::int64_t sys_splice(SyscallContext&);
+std::int64_t sys_tee(SyscallContext&);
+std::int64_t sys_vmsplice(SyscallContext&);
+std::int64_t sys_copy_file_range(SyscallContext&);
+std::int64_t sys_readahead(SyscallContext&);
+// files/process.cpp
+std::int64_t sys_pidfd_open(SyscallContext&);
+std::int64_t sys_pidfd_send_signal(SyscallContext&);
+// placement.cpp: of memory and threads, on a machine with one node and one processor
+std::int64_t sys_sched_getattr(SyscallContext&);
+std::int64_t sys_sched_setattr(SyscallContext&);
+std::int64_t sys_sched_rr_get_interval(SyscallContext&);
+std::int64_t sys_membarrier(SyscallContext&);
+std::int64_t sys_mbind(SyscallContext&);
+std::int64_t sys_set_mempolicy(SyscallContext&);
+std::int64_t sys_get_mempolicy(SyscallContext&);
 // timer_calls.cpp: timers that send signals
 std::int64_t sys_alarm(SyscallContext&);
 std::int64_t sys_getitimer(SyscallContext&);
@@ -141,6 +159,9 @@ std::int64_t sys_madvise(SyscallContext&);
 std::int64_t sys_mincore(SyscallContext&);
 std::int64_t sys_msync(SyscallContext&);
 std::int64_t sys_mlock(SyscallContext&);
+std::int64_t sys_mlock2(SyscallContext&);
+std::int64_t sys_mlockall(SyscallContext&);
+std::int64_t sys_munlockall(SyscallContext&);
 std::int64_t sys_mremap(SyscallContext&);
 // time.cpp
 std::int64_t sys_clock_gettime(SyscallContext&);
@@ -198,6 +219,7 @@ std::int64_t sys_set_robust_list(SyscallContext&);
 std::int64_t sys_get_robust_list(SyscallContext&);
 std::int64_t sys_wait4(SyscallContext&);
 std::int64_t sys_waitid(SyscallContext&);
+std::int64_t sys_kcmp(SyscallContext&);
 std::int64_t sys_quietly_missing(SyscallContext&);  // for calls that libraries try and can do without
 // clone.cpp: the beginning and the end of threads
 std::int64_t sys_clone(SyscallContext&);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iterator>
 #include <span>
+#include <utility>
 
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
@@ -143,6 +144,14 @@ std::string meminfo_text(const SyscallContext& call, int) {
     return text;
 }
 
+std::string node_meminfo_text(const SyscallContext& call, int) {
+    const std::size_t total = call.memory.limits().bytes, used = std::min(total, call.memory.changed_bytes());
+    std::string text;
+    for (const auto& [name, bytes] : {std::pair{"MemTotal:", total}, {"MemFree:", total - used}, {"MemUsed:", used}})
+        text += formatted("Node 0 %-15s %8zu kB\n", name, bytes >> 10);
+    return text;
+}
+
 std::string stat_text(const SyscallContext& call, int) {
     const std::uint64_t used = call.cpu.charge(call.state.cpu_nanoseconds), up = uptime();
     const std::uint64_t idle = up - std::min(up, used), now = guest_time(CLOCK_REALTIME).value_or(0);
@@ -201,6 +210,10 @@ std::string uuid_text(const SyscallContext&, int) {
     std::array<std::uint8_t, 16> bytes;
     fill_random(std::as_writable_bytes(std::span(bytes)));
     return uuid(bytes);
+}
+
+std::string mapping_limit_text(const SyscallContext& call, int) {
+    return std::to_string(call.memory.max_regions()) + "\n";
 }
 
 std::string thread_limit_text(const SyscallContext& call, int) {

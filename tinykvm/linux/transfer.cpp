@@ -29,12 +29,19 @@ std::int64_t transfer(SyscallContext& call, std::span<const IoVector> ranges, Pi
     return done;
 }
 
+// A piece of the buffer that takes the place of guest memory.
+std::span<std::byte> buffered(const SyscallContext& call, std::uint64_t at, std::size_t size) {
+    const std::size_t begin = std::min<std::uint64_t>(at, call.host_buffer.size());
+    return call.host_buffer.subspan(begin, std::min(size, call.host_buffer.size() - begin));
+}
+
 }  // namespace
 
 std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, const Producer& produce) {
     return transfer(
         call, ranges,
         [&](GuestAddr at, std::size_t size) {
+            if (!call.host_buffer.empty()) return buffered(call, at, size);
             auto piece = call.memory.writable(at, size);
             call.memory.enforce_limit();
             return piece;
@@ -44,7 +51,12 @@ std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, 
 
 std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges, const Consumer& consume) {
     return transfer(
-        call, ranges, [&](GuestAddr at, std::size_t size) { return call.memory.readable(at, size); }, consume);
+        call, ranges,
+        [&](GuestAddr at, std::size_t size) -> std::span<const std::byte> {
+            if (!call.host_buffer.empty()) return buffered(call, at, size);
+            return call.memory.readable(at, size);
+        },
+        consume);
 }
 
 std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
