@@ -50,6 +50,20 @@ std::int64_t set_owner(const SyscallContext& call, OpenFile& file, int owner) {
     return 0;
 }
 
+// The same with struct f_owner_ex, which is what the C library calls.
+std::int64_t extended_owner(const SyscallContext& call, OpenFile& file, bool set) {
+    struct {
+        std::int32_t type = F_OWNER_PID, id = 0;
+    } owner;
+    if (!set) {
+        owner = {file.owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, file.owner < 0 ? -file.owner : file.owner};
+        return call.memory.write(call.args[2], owner) ? 0 : -EFAULT;
+    }
+    if (!call.memory.read(call.args[2], owner)) return -EFAULT;
+    if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP || owner.id < 0) return -EINVAL;
+    return set_owner(call, file, owner.type == F_OWNER_PGRP ? -owner.id : owner.id);
+}
+
 }  // namespace
 
 std::int64_t sys_close(SyscallContext& call) { return call.state.files.close(call.int_arg(0)); }
@@ -106,6 +120,8 @@ std::int64_t sys_fcntl(SyscallContext& call) {
             return static_cast<std::int64_t>(call.state.files.incoming(*file).capacity);
         case F_GETOWN: return file->owner;
         case F_SETOWN: return set_owner(call, *file, call.int_arg(2));
+        case F_GETOWN_EX:
+        case F_SETOWN_EX: return extended_owner(call, *file, command == F_SETOWN_EX);
         case F_GETSIG: return 0;
         case F_GETLEASE: return F_UNLCK;
         case F_SETLK:

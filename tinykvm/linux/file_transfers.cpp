@@ -161,7 +161,8 @@ std::int64_t sys_sendfile(SyscallContext& call) {
     if (from.value > max_offset) return -EINVAL;
     OpenFile* out = target(call, 0);
     if (!out) return -EBADF;
-    if (is_pipe(*in) || !in->kind->seek || check_side(*in, from, false) != 0) return -EINVAL;
+    // What has no position can only go into a pipe: elsewhere it would be lost when the target takes less.
+    if (is_pipe(*in) || (!in->kind->seek && !is_pipe(*out)) || check_side(*in, from, false) != 0) return -EINVAL;
     if (!is_pipe(*out) && check_side(*out, none, true) != 0) return -EINVAL;
     return move(call, *in, from, *out, none, std::min(call.args[3], max_transfer), waits(*in, *out));
 }

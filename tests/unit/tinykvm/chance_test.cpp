@@ -120,6 +120,14 @@ const Recipe recipes[] = {
      "/usr/bin/node",
      {"-e", node_begin + "console.log(crypto.randomBytes(16).toString('hex'))"},
      {"-e", node_begin + "console.log(Math.random())"}},
+    {"node_uuid",
+     "/usr/bin/node",
+     {"-e",
+      "const crypto = require('crypto'); crypto.randomUUID(); require('fs').readFileSync(0); "
+      "console.log(crypto.randomUUID({disableEntropyCache: true}))"},
+     {"-e",
+      "const crypto = require('crypto'); crypto.randomUUID(); require('fs').readFileSync(0); "
+      "console.log(crypto.randomUUID())"}},
     {"go", TINYKVM_BUILD_DIR "/tests/guests/generators_go", {"seed"}, {"keep"}},
 };
 

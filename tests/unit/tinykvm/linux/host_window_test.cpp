@@ -81,8 +81,8 @@ std::vector<std::string> names_of_the_host() {
     std::vector<std::string> names;
     for (const std::string& process : {own, own + "/task/" + std::to_string(::getpid()), std::string("/proc/1"),
                                        std::string("/proc/self"), std::string("/proc/thread-self")}) {
-        for (const char* file : {"/mem", "/smaps", "/numa_maps", "/pagemap", "/map_files", "/ns", "/syscall", "/stack",
-                                 "/fd/77", "/fdinfo/0", "/task/77", "/oom_adj", "/root/proc/1/mem"})
+        for (const char* file : {"/mem", "/numa_maps", "/pagemap", "/map_files", "/ns", "/syscall", "/stack", "/fd/77",
+                                 "/fdinfo/0", "/task/77", "/root/proc/1/mem"})
             names.push_back(process + file);
         if (process == "/proc/self" || process == "/proc/thread-self") continue;
         for (const char* file : {"", "/maps", "/environ", "/cmdline", "/exe", "/root", "/cwd", "/fd", "/status"})
@@ -93,8 +93,8 @@ std::vector<std::string> names_of_the_host() {
                              "/proc/cmdline",
                              "/proc/net",
                              "/proc/sysrq-trigger",
-                             "/proc/sys/net",
-                             "/proc/sys/kernel/core_pattern",
+                             "/proc/sys/net/ipv4",
+                             "/proc/sys/kernel/core_uses_pid",
                              "/proc/0",
                              "/proc/02",
                              "/proc/2x",
@@ -110,8 +110,8 @@ std::vector<std::string> names_of_the_host() {
                              "/dev/loop0",
                              "/dev/fd/77",
                              "/sys/class",
-                             "/sys/kernel",
-                             "/sys/kernel/mm",
+                             "/sys/kernel/debug",
+                             "/sys/kernel/mm/ksm",
                              "/sys/fs",
                              "/sys/fs/cgroup",
                              "/sys/block",
@@ -325,8 +325,9 @@ TEST_F(HostWindowTest, SingleFilesOfSysfsCanBeNamed) {
     EXPECT_EQ(content(process, "/sys/devices/system/cpu/online"), content(process, file)) << "a rule names it";
     EXPECT_EQ(content(process, "/sys/devices/system/cpu/possible"), "0\n");
     EXPECT_EQ(process.open(file, O_WRONLY), -EROFS);
-    EXPECT_EQ(list(process, "/sys/kernel/mm/transparent_hugepage"), (std::multiset<std::string>{".", "..", "enabled"}));
-    for (const char* other : {"/sys/kernel/mm/transparent_hugepage/defrag", "/sys/kernel/mm/ksm",
+    EXPECT_EQ(list(process, "/sys/kernel/mm/transparent_hugepage"),
+              (std::multiset<std::string>{".", "..", "defrag", "enabled", "hpage_pmd_size", "shmem_enabled"}));
+    for (const char* other : {"/sys/kernel/mm/transparent_hugepage/use_zero_page", "/sys/kernel/mm/ksm",
                               "/sys/kernel/mm/ksm/run", "/sys/block", "/sys/block/loop0"})
         EXPECT_EQ(traces_of(process, at_cwd, other), "");
 }
