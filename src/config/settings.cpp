@@ -323,7 +323,9 @@ constexpr Setting rows[] = {
      .has_variables = true,
      .meaning = "The program's environment, NAME=VALUE each. KVM_NAME, KVM_GROUP, KVM_TYPE, KVM_STATE and "
                 "KVM_DEBUG are always there as well. So are `USER=nobody`, unless another USER is given, and "
-                "`LC_ALL=C`, unless LANG, LANGUAGE or a name that begins with LC_ is given."},
+                "`LC_ALL=C`, unless LANG, LANGUAGE or a name that begins with LC_ is given, and `TZ=UTC`, unless TZ is "
+                "given or "
+                "`/etc/localtime` is one of its paths."},
     {.key = "allowed_paths",
      .kind = Kind::paths,
      .member = read_allowed_paths,
