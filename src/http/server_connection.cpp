@@ -128,7 +128,8 @@ std::size_t ServerConnection::room() const {
 }
 
 void ServerConnection::write(std::span<const std::byte> data) {
-    if (is_active_ && !answer_.is_done()) {
+    // What comes before the server has taken the head of a request is no answer to it.
+    if (is_active_ && !answer_.is_done() && before_left_.empty()) {
         answer_.put(data);
         if (more_to_give_ && answer_.body().size() > most_early_) {
             throw Failure(FailureKind::invalid_answer,

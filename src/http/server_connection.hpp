@@ -31,6 +31,8 @@ class ServerConnection final : public Client {
     void give(std::span<const std::byte> data, bool as_chunk, bool is_last);
     // Has the server taken all that was given?
     bool is_taken() const { return before_left_.empty() && data_left_.empty() && after_left_.empty(); }
+    // Has the server taken nothing of the request?
+    bool is_untouched() const { return before_left_.size() == before_.size(); }
     // Was the end of the request given?
     bool is_given() const { return !more_to_give_; }
     // The answer, or what there is of it.
@@ -66,7 +68,7 @@ class ServerConnection final : public Client {
     bool has_ended_ = false;  // the server sends no more
     bool was_used_ = false;   // by requests before this one
     bool was_dropped_ = false;
-    bool is_out_of_step_ = false;  // the server sent something that no request asked for
+    bool is_out_of_step_ = false;  // the server sent something that no request asked for; that is dropped
     bool is_active_ = false;       // between begin() and finish()
     bool more_to_give_ = false;    // of the request
     // What the server has not taken of what was given last: data with a frame around it.

@@ -106,7 +106,7 @@ VmState Conversation::perform(GuestWork work) {
                 std::rethrow_exception(std::exchange(piece_failure_, nullptr));
             }
             if (!outcome_.answered) {  // the program may have answered before the end of the body
-                set_answer(call_.expect_answer(time_.deadline()));
+                set_answer(expect_answer());
             }
         });
     }
@@ -121,6 +121,9 @@ VmState Conversation::perform(GuestWork work) {
             if (response_pieces_.is_complete()) {
                 fork_.end_locks();
             }
+            if (call_.has_program_ended()) {
+                leftover_ = Leftover::spoiled;
+            }
         }
     } catch (...) {
         piece_failure_ = std::current_exception();
@@ -128,6 +131,20 @@ VmState Conversation::perform(GuestWork work) {
     }
     fork_.statistics().note_request_time(time_.spent());
     return work == GuestWork::response_piece ? VmState::answered : VmState::reserved;
+}
+
+// What a server that is not reset does after its answer is done in the next request, and is no fault of that.
+Response Conversation::expect_answer() {
+    try {
+        return call_.expect_answer(time_.deadline());
+    } catch (const std::exception&) {
+        if (fork_.calls().is_ephemeral() || !server_call_ || !server_call_->may_ask_again()) {
+            throw;
+        }
+    }
+    fork_.calls().note("the server failed after its last answer, and is replaced");
+    fork_.reset();
+    return call_.expect_answer(time_.deadline());
 }
 
 void Conversation::make_response_piece() {
@@ -187,9 +204,10 @@ void Conversation::complete_request() {
         fork_.end_locks();
     }
     const bool is_ephemeral = fork_.calls().is_ephemeral();
-    leftover_ = !outcome_.failures.empty() || (is_ephemeral && !request_.soft_reset) ? Leftover::spoiled
-                : is_ephemeral                                                       ? Leftover::soft
-                                                                                     : Leftover::kept;
+    const bool is_spoiled = !outcome_.failures.empty() || call_.has_program_ended();
+    leftover_ = is_spoiled || (is_ephemeral && !request_.soft_reset) ? Leftover::spoiled
+                : is_ephemeral                                       ? Leftover::soft
+                                                                     : Leftover::kept;
     if (outcome_.answered) {
         statistics.add(counter_of_status(response.status), 1);
         if (!response.stream) {

@@ -88,6 +88,7 @@ class Conversation {
   private:
     template <typename Answer>
     VmState answer_with(Answer answer);
+    Response expect_answer();
     void make_response_piece();
     void complete_request();
     void set_answer(Response response);

@@ -58,10 +58,6 @@ class ProgramFork {
 
     // Is the program one that goes on after its waiting call, once for each request?
     bool waits_paused() const { return program_->registration.waiting == Registration::Waiting::paused; }
-    // Has the guest to run once more after an answer, to where it waits for the next request?
-    bool runs_after_answer() const {
-        return waits_paused() || program_->config.protocol == ProgramConfig::Protocol::http;
-    }
 
   private:
     void replace(std::unique_ptr<Fork> fork);

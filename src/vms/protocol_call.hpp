@@ -40,6 +40,9 @@ class ProtocolCall {
     // pieces, and ResponsePieces makes them.
     virtual std::optional<std::span<const std::byte>> make_response_piece(Deadline) { return std::nullopt; }
 
+    // Has the program ended? Then there is nothing to go on with.
+    virtual bool has_program_ended() const { return false; }
+
   protected:
     ~ProtocolCall() = default;  // nobody owns one as such
 };

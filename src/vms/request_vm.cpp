@@ -122,8 +122,8 @@ bool RequestVm::serve_until_used() {
 // then it is known what it has taken.
 void RequestVm::reset_after_request(bool is_last) {
     const bool ran = leftover_ == Leftover::kept || leftover_ == Leftover::soft;
-    if (ran && fork_.runs_after_answer() && !is_last) {
-        return_to_waiting();
+    if (ran && fork_.waits_paused() && !is_last) {
+        return_to_waiting_call();
     }
     if (leftover_ == Leftover::spoiled) {
         fork_.reset();
@@ -133,17 +133,13 @@ void RequestVm::reset_after_request(bool is_last) {
     leftover_ = leftover_ == Leftover::soft ? Leftover::soft : Leftover::nothing;
 }
 
-// A paused program or a server that is not reset goes on after its response, to where it waits for the next request.
-void RequestVm::return_to_waiting() {
+// A paused program that is not reset goes on after its response, to where it waits for the next request.
+void RequestVm::return_to_waiting_call() {
     TimeBudget time(fork_.program().config.max_request_time);
     TimedFork guest(fork_, slot_, time);
     const Request none;
+    ProgramCall call(guest, fork_.program().registration, fork_.calls(), fork_.layout(), none);
     try {
-        if (!fork_.waits_paused()) {
-            ServerCall(guest, fork_.calls(), fork_.connection(), none, 0).return_to_waiting(time.deadline());
-            return;
-        }
-        ProgramCall call(guest, fork_.program().registration, fork_.calls(), fork_.layout(), none);
         if (call.return_to_waiting_call(time.deadline())) {
             return;
         }

@@ -84,7 +84,7 @@ class RequestVm {
     void thread_main();
     bool serve_until_used();
     void reset_after_request(bool is_last);
-    void return_to_waiting();
+    void return_to_waiting_call();
 
     Observer& observer_;
     ProgramFork fork_;

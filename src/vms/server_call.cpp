@@ -104,6 +104,8 @@ void ServerCall::send(bool is_last) {
     connection_.give(piece_, in_chunks_, is_last);
 }
 
+bool ServerCall::may_ask_again() const { return is_whole_ && connection_.is_untouched(); }
+
 std::optional<Response> ServerCall::give_piece(Deadline deadline) {
     if (refusal_) {
         return *refusal_;
@@ -118,16 +120,21 @@ Response ServerCall::expect_answer(Deadline deadline) {
     if (refusal_) {
         return *refusal_;
     }
-    const bool is_whole = !has_begun_;
+    if (is_whole_) {  // once more
+        has_begun_ = has_program_ended_ = false;
+        sent_ = 0;
+    }
+    is_whole_ = !has_begun_;
     if (announced_ && has_begun_ && sent_ + piece_.size() != *announced_) {
         throw Failure(FailureKind::host_error, "the request says that its body has " + std::to_string(*announced_) +
                                                    " bytes, and it has " + std::to_string(sent_ + piece_.size()));
     }
     send(true);
     std::optional<Response> response = run(deadline);
-    if (!response && is_whole) {  // on a connection that the server has just closed
+    if (!response && is_whole_) {  // on a connection that the server has just closed
         connection_.finish();
         has_begun_ = false;
+        sent_ = 0;
         send(true);
         response = run(deadline);
     }
@@ -174,7 +181,7 @@ Response ServerCall::answer() {
         connection_.take_body(body_);
         response.body_size = body_.size();
     } else {  // the answer to a HEAD has the length of a body that does not come
-        response.stream.emplace();
+        response.stream = Response::Stream{.function = 0, .argument = 0};
         response.body_size = parser.body_size() ? *parser.body_size() : Response::unknown_size;
     }
     return response;
@@ -198,6 +205,7 @@ std::optional<std::span<const std::byte>> ServerCall::make_response_piece(Deadli
 
 // The end of the process is the end of its connections, too.
 void ServerCall::end_with_process(const Stop& stop) {
+    has_program_ended_ = true;
     ResponseParser& parser = connection_.answer();
     if (!parser.has_begun()) {
         throw Failure(FailureKind::no_answer,

@@ -41,6 +41,11 @@ class ServerCall final : public ProtocolCall {
     std::optional<std::span<const std::byte>> host_body() const override;
     std::optional<std::span<const std::byte>> make_response_piece(Deadline deadline) override;
 
+    bool has_program_ended() const override { return has_program_ended_; }
+    // Can expect_answer() be called once more, in another VM, after it has thrown? The server has not taken anything of
+    // the request: what was wrong is left of the one before.
+    bool may_ask_again() const;
+
     // Lets the server go on after its answer, to where it waits for the next request.
     void return_to_waiting(Deadline deadline);
 
@@ -63,8 +68,10 @@ class ServerCall final : public ProtocolCall {
     std::uint64_t sent_ = 0;                  // of it
     bool has_begun_ = false;                  // the head is sent
     bool in_chunks_ = false;                  // the body is
-    std::vector<std::byte> piece_;            // of the request's body, which the server has not been given
-    std::vector<std::byte> body_;             // of the answer: all of it, or the last piece
+    bool is_whole_ = false;                   // all of it was there before the server ran
+    bool has_program_ended_ = false;
+    std::vector<std::byte> piece_;  // of the request's body, which the server has not been given
+    std::vector<std::byte> body_;   // of the answer: all of it, or the last piece
 };
 
 }  // namespace tinykvm::host

@@ -123,8 +123,8 @@ bool VmSlot::release(Leftover leftover) {
 bool VmSlot::needs_thread(Leftover leftover, bool is_soft) const {
     const bool ran = leftover == Leftover::kept || leftover == Leftover::soft;
     const bool enters = spin_time_.get().count() > 0 && thread_place_ == ThreadPlace::outside && !is_soft;
-    return leftover == Leftover::spoiled || thread_place_ == ThreadPlace::leaving ||
-           (ran && fork_.runs_after_answer()) || enters || closing_;
+    return leftover == Leftover::spoiled || thread_place_ == ThreadPlace::leaving || (ran && fork_.waits_paused()) ||
+           enters || closing_;
 }
 
 void VmSlot::enter_guest() {

@@ -24,8 +24,9 @@ std::int64_t change_ids(const SyscallContext& call, int count) {
     return 0;
 }
 
-// Is the function that calls the C library's getpid(), which has no stack frame, in CPython's event loop? Before version
-// 3.12 that takes another number than when it began to run for a fork, in which it would not run; but here it does.
+// Is the function that calls the C library's getpid(), which has no stack frame, in CPython's event loop? Before
+// version 3.12 that takes another number than when it began to run for a fork, in which it would not run; but here it
+// does.
 bool is_called_by_event_loop(const SyscallContext& call) {
     GuestAddr caller = 0;
     const Region* code = call.memory.read(call.registers.rsp, caller) ? call.memory.regions().find(caller) : nullptr;

@@ -114,7 +114,7 @@ std::int64_t sys_fchown(SyscallContext&);
 std::int64_t sys_fchownat(SyscallContext&);
 std::int64_t sys_utimensat(SyscallContext&);
 std::int64_t sys_no_attributes(SyscallContext&);  // extended attributes
-// socket_calls.cpp, socket_options.cpp and socket_messages.cpp
+// files/socket_calls.cpp, socket_options.cpp and socket_messages.cpp
 std::int64_t sys_socket(SyscallContext&);
 std::int64_t sys_socketpair(SyscallContext&);
 std::int64_t sys_bind(SyscallContext&);

@@ -220,6 +220,14 @@ static int serve(struct connection* c) {
     } else if (!strcmp(path, "/last-words")) {
         say(c, "HTTP/1.1 200 OK\r\n\r\nlast words");
         exit(0);
+    } else if (!strcmp(path, "/crash-later")) {
+        answer(c, 200, "before it crashes");
+        __builtin_trap();
+    } else if (!strcmp(path, "/exit-later")) {
+        answer(c, 200, "before it ends");
+        exit(0);
+    } else if (!strcmp(path, "/leave")) {  // without having said so
+        return answer(c, 200, "and leaves"), 0;
     } else if (!strcmp(path, "/twice")) {
         answer(c, 200, "first");
         snprintf(text, sizeof text, "second");
