@@ -16,7 +16,8 @@ constexpr std::chrono::seconds patience{120};
 
 }  // namespace
 
-TwoWorlds::TwoWorlds(std::string path) : path_(std::move(path)), program_(Program::from_file(path_)) {}
+TwoWorlds::TwoWorlds(std::string path, std::vector<std::string> readable)
+    : path_(std::move(path)), readable_(std::move(readable)), program_(Program::from_file(path_)) {}
 
 std::string TwoWorlds::natively(const std::vector<std::string>& arguments) const {
     std::string command = "'" + path_ + "'", output;
@@ -38,6 +39,10 @@ std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments, Stati
         for (const char* folder : {"/lib64", "/lib", "/usr/lib"}) options.allowed_paths.push_back({folder, ""});
         options.allowed_paths.push_back({path_, ""});
     }
+    for (const std::string& path : readable_) options.allowed_paths.push_back({path, ""});
+    // What runtimes reserve.
+    options.max_memory = std::size_t{1} << 30;
+    options.max_address_space = std::size_t{64} << 30;
     options.output = [&](int, std::string_view text) { output += text; };
     Machine machine(program_, std::move(options));
     const Stop stop = machine.run(nullptr, Clock::now() + patience);

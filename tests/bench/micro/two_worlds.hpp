@@ -12,8 +12,8 @@ namespace tinykvm::bench {
 
 class TwoWorlds {
   public:
-    // A dynamically linked program sees the system's libraries and its own file.
-    explicit TwoWorlds(std::string path);
+    // A dynamically linked program sees the system's libraries and its own file; each sees what is `readable`.
+    explicit TwoWorlds(std::string path, std::vector<std::string> readable = {});
 
     // What it writes to its standard output. Throw MachineError when it does not end with status 0.
     std::string natively(const std::vector<std::string>& arguments) const;
@@ -22,6 +22,7 @@ class TwoWorlds {
 
   private:
     std::string path_;
+    std::vector<std::string> readable_;
     std::shared_ptr<const Program> program_;
 };
 
