@@ -76,7 +76,7 @@ std::int64_t sys_ftruncate(SyscallContext& call) {
     if (!file) return -EBADF;
     const auto length = static_cast<std::int64_t>(call.args[1]);
     if (length < 0 || !file->kind->truncate || !file->writes()) return -EINVAL;
-    return file->kind->truncate(*file, length);
+    return file->kind->truncate(call, *file, length);
 }
 
 std::int64_t sys_truncate(SyscallContext& call) {
@@ -94,9 +94,8 @@ std::int64_t sys_fallocate(SyscallContext& call) {
     if (!file) return -EBADF;
     const auto offset = static_cast<std::int64_t>(call.args[2]), length = static_cast<std::int64_t>(call.args[3]);
     if (offset < 0 || length <= 0) return -EINVAL;
-    if (call.int_arg(1) & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
     if (!file->writes()) return -EBADF;
-    return file->kind->allocate ? file->kind->allocate(*file, call.int_arg(1), offset, length) : -ENODEV;
+    return file->kind->allocate ? file->kind->allocate(call, *file, call.int_arg(1), offset, length) : -ENODEV;
 }
 
 std::int64_t sys_fadvise64(SyscallContext& call) {

@@ -42,7 +42,7 @@ struct FileKind {
     std::int64_t (*receive)(SyscallContext&, OpenFile&, IoVectors, int flags, Received&) = nullptr;
     std::int64_t (*send)(SyscallContext&, OpenFile&, IoVectors, int flags, const SocketAddress* to) = nullptr;
     // lseek, with one of Linux' values of `whence`. Null: the file has no position; ESPIPE, also of pread and pwrite.
-    std::int64_t (*seek)(OpenFile&, std::int64_t offset, int whence) = nullptr;
+    std::int64_t (*seek)(const SyscallContext&, OpenFile&, std::int64_t offset, int whence) = nullptr;
 
     // fstat. Returns 0 or a negative errno. Every kind has it.
     int (*status)(const SyscallContext&, const OpenFile&, struct stat&) = nullptr;
@@ -56,9 +56,9 @@ struct FileKind {
     // fsync and fdatasync. Null: EINVAL.
     std::int64_t (*sync)(const OpenFile&) = nullptr;
     // ftruncate of a file that was opened for writing, to a length that is not negative. Null: EINVAL.
-    std::int64_t (*truncate)(OpenFile&, std::int64_t length) = nullptr;
-    // fallocate of a file that was opened for writing; `mode` is 0 or FALLOC_FL_KEEP_SIZE. Null: ENODEV.
-    std::int64_t (*allocate)(OpenFile&, int mode, std::int64_t offset, std::int64_t length) = nullptr;
+    std::int64_t (*truncate)(SyscallContext&, OpenFile&, std::int64_t length) = nullptr;
+    // fallocate of a file that was opened for writing. Null: ENODEV.
+    std::int64_t (*allocate)(SyscallContext&, OpenFile&, int mode, std::int64_t offset, std::int64_t length) = nullptr;
     // fcntl's locks of ranges; F_GETLK changes the lock. Null: EINVAL.
     std::int64_t (*lock_range)(SyscallContext&, OpenFile&, int command, struct flock&) = nullptr;
     // flock. Null: 0.

@@ -76,7 +76,7 @@ std::int64_t sys_lseek(SyscallContext& call) {
     if (!file->kind->seek) return -ESPIPE;
     const int whence = call.int_arg(2);
     if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
-    return file->kind->seek(*file, static_cast<std::int64_t>(call.args[1]), whence);
+    return file->kind->seek(call, *file, static_cast<std::int64_t>(call.args[1]), whence);
 }
 
 }  // namespace tinykvm::linux_abi

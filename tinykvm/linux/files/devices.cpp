@@ -35,7 +35,7 @@ std::int64_t refuse_data(SyscallContext&, OpenFile&, IoVectors ranges, std::uint
 }
 
 // The position is 0 and stays there.
-std::int64_t stay(OpenFile&, std::int64_t, int) { return 0; }
+std::int64_t stay(const SyscallContext&, OpenFile&, std::int64_t, int) { return 0; }
 
 }  // namespace
 

@@ -120,7 +120,7 @@ std::int64_t list(const SyscallContext& call, OpenFile& file, std::span<std::byt
 std::int64_t refuse_reading(SyscallContext&, OpenFile&, IoVectors, std::uint64_t*) { return -EISDIR; }
 
 // Positions are those that getdents64 handed out; any other does no harm.
-std::int64_t seek(OpenFile& file, std::int64_t offset, int whence) {
+std::int64_t seek(const SyscallContext&, OpenFile& file, std::int64_t offset, int whence) {
     if (whence == SEEK_CUR && offset == 0) return static_cast<std::int64_t>(file.offset);
     if (whence != SEEK_SET) return -EINVAL;
     file.offset = static_cast<std::uint64_t>(offset);

@@ -28,7 +28,7 @@ int pipe_status(const SyscallContext&, const OpenFile& file, struct stat& status
     return 0;
 }
 
-std::int64_t refuse_allocation(OpenFile&, int, std::int64_t, std::int64_t) { return -ESPIPE; }
+std::int64_t refuse_allocation(SyscallContext&, OpenFile&, int, std::int64_t, std::int64_t) { return -ESPIPE; }
 
 std::int64_t open_pipe(SyscallContext& call, int flags) {
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) return -EINVAL;

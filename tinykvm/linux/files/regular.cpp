@@ -48,7 +48,9 @@ std::int64_t write_host(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     return result;
 }
 
-std::int64_t seek(OpenFile& file, std::int64_t offset, int whence) { return file.move_to(offset, whence); }
+std::int64_t seek(const SyscallContext&, OpenFile& file, std::int64_t offset, int whence) {
+    return file.move_to(offset, whence);
+}
 
 std::int64_t available(const SyscallContext&, const OpenFile& file) { return file.bytes_left(); }
 
@@ -57,12 +59,13 @@ std::int64_t sync(const OpenFile& file) {
     return ::fdatasync(file.host->fd()) == 0 ? 0 : -errno;
 }
 
-std::int64_t truncate_host(OpenFile& file, std::int64_t length) {
+std::int64_t truncate_host(SyscallContext&, OpenFile& file, std::int64_t length) {
     if (!file.writable) return -EINVAL;
     return ::ftruncate(file.host->fd(), length) == 0 ? 0 : -errno;
 }
 
-std::int64_t allocate_host(OpenFile& file, int mode, std::int64_t offset, std::int64_t length) {
+std::int64_t allocate_host(SyscallContext&, OpenFile& file, int mode, std::int64_t offset, std::int64_t length) {
+    if (mode & ~FALLOC_FL_KEEP_SIZE) return -EOPNOTSUPP;
     // Some file systems write every block, and nothing interrupts that. So longer requests are answered as by a file
     // system without the call; C libraries then write the blocks themselves, one by one.
     constexpr std::int64_t longest = std::int64_t{16} << 20;

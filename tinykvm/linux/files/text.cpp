@@ -21,7 +21,9 @@ std::int64_t read_text(SyscallContext& call, OpenFile& file, IoVectors ranges, s
     });
 }
 
-std::int64_t seek(OpenFile& file, std::int64_t offset, int whence) { return file.move_to(offset, whence); }
+std::int64_t seek(const SyscallContext&, OpenFile& file, std::int64_t offset, int whence) {
+    return file.move_to(offset, whence);
+}
 
 std::int64_t available(const SyscallContext&, const OpenFile& file) { return file.bytes_left(); }
 
