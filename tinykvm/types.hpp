@@ -27,6 +27,9 @@ struct Protection {
     bool operator==(const Protection&) const = default;
 };
 
+// The number of an in-memory file of a guest, which is also its inode number. 0: none.
+using FileId = std::uint32_t;
+
 // The moment until which guest code may run or a host call made for it may block.
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;

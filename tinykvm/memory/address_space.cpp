@@ -46,8 +46,10 @@ std::size_t AddressSpace::physical_size(const MemoryLimits& limits) {
 std::size_t AddressSpace::physical_size(const MemoryLimits& limits, const MemoryImage& image) {
     const std::uint64_t of_a_request = growth(limits, image);
     const std::uint64_t places = image.window_end + of_a_request + kept_growth(of_a_request);
+    // In-memory files of a request, and of those before it as far as their blocks are kept.
+    const std::uint64_t files = (limits.bytes + 2 * large_page_size) & ~(large_page_size - 1);
     const std::uint64_t tables = 3 * (places / large_page_size) * page_size + 2 * large_page_size;
-    return (places + tables) & ~(large_page_size - 1);
+    return (places + files + tables) & ~(large_page_size - 1);
 }
 
 std::uint64_t AddressSpace::kept_growth(std::uint64_t growth_of_a_request) {
@@ -76,7 +78,10 @@ AddressSpace::AddressSpace(const MemoryLimits& limits, GuestPhysicalMemory& phys
       blocks_(image_->blocks),
       charged_(image_->blocks),
       regions_(image_->regions),
-      shared_(image_->shared) {
+      shared_(image_->shared),
+      file_blocks_(image_->file_blocks) {
+    for (const std::uint64_t block : file_blocks_) file_block_set_.add(block / large_page_size);
+    for (const auto& entry : regions_) has_shared_files_ = has_shared_files_ || entry.second.shared_file != 0;
     tables_.restore(image_->page_tables);
     // Backwards, because the request area is the last piece and is to get huge pages first.
     for (auto piece = image_->pieces.rbegin(); piece != image_->pieces.rend(); ++piece)
@@ -137,6 +142,7 @@ std::optional<GuestAddr> AddressSpace::find_gap(std::size_t size, GuestAddr low,
 PhysicalRange AddressSpace::accessible_piece(GuestAddr address, std::size_t size, Right right) const {
     const Region* region = regions_.find(address);
     if (!region || !(right == Right::write ? region->protection.write : region->protection.accessible())) return {0, 0};
+    if (region->shared_file != 0) return {0, 0};  // FileMemory knows its pages
     const PlacedRange* place = blocks_.find(address);
     if (!place) return {0, 0};
     const std::uint64_t length = std::min<std::uint64_t>({size, region->end - address, place->end - address});
@@ -177,23 +183,26 @@ bool AddressSpace::assign_blocks(GuestRange range) {
     }
 }
 
-// Grants the whole range or nothing of it, because the host's mapping may allow more than was granted to the guest so
-// far.
-bool AddressSpace::grant(GuestRange range, Protection protection) {
+// Grants all ranges or nothing of them, because the host's mapping may allow more than was granted to the guest so far.
+bool AddressSpace::grant(const std::vector<GuestRange>& ranges, Protection protection) {
     std::uint64_t needed = 0;
-    for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
-        needed += tables_.tables_to_grant(address, x86::window_base + piece.begin, piece.size(), protection);
-    });
+    for (const GuestRange& range : ranges)
+        for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
+            needed += tables_.tables_to_grant(address, x86::window_base + piece.begin, piece.size(), protection);
+        });
     if (needed > tables_.tables_left()) return false;
     bool granted = true;
-    for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
-        granted = tables_.grant(address, x86::window_base + piece.begin, piece.size(), protection) && granted;
-    });
+    for (const GuestRange& range : ranges)
+        for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
+            granted = tables_.grant(address, x86::window_base + piece.begin, piece.size(), protection) && granted;
+        });
     return granted;
 }
 
-bool AddressSpace::make_accessible(GuestRange range, Protection protection) {
-    return !protection.accessible() || (assign_blocks(range) && grant(range, protection));
+bool AddressSpace::make_accessible(const std::vector<GuestRange>& ranges, Protection protection) {
+    if (!protection.accessible()) return true;
+    return std::all_of(ranges.begin(), ranges.end(), [&](GuestRange range) { return assign_blocks(range); }) &&
+           grant(ranges, protection);
 }
 
 // The protection that the host's mapping gets for pages with this protection for the guest. As long as page tables keep
@@ -209,7 +218,8 @@ int AddressSpace::map(GuestRange range, Protection protection, std::string name)
     if (shared_.overlaps(range.begin, range.end)) return -EPERM;
     if (is_closed(range.begin, range.end)) return -ENOMEM;
     const Change change(*this);
-    if (!make_accessible(range, protection)) return refuse(Refusal::address_space);
+    hide(range);
+    if (!make_accessible({range}, protection)) return refuse(Refusal::address_space);
     note_remapped(range);
     for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
         if (protection.accessible())
@@ -239,6 +249,7 @@ int AddressSpace::unmap(GuestRange range) {
     const bool splits = around && around->begin < range.begin && range.end < around->end;
     if ((splits && too_many_regions()) || too_many_ranges()) return refuse(Refusal::mappings);
     const Change change(*this);
+    hide(range);
     note_remapped(range);
     for_each_piece(range, [&](PhysicalRange piece, GuestAddr) { physical_.unmap(piece.begin, piece.size()); });
     regions_.erase(range.begin, range.end);
@@ -253,11 +264,14 @@ int AddressSpace::check_protect(GuestRange range) {
 
 int AddressSpace::protect(GuestRange range, Protection protection) {
     const Change change(*this);
-    if (!make_accessible(range, protection)) return refuse(Refusal::address_space);
+    const std::vector<GuestRange> parts = private_parts(range);
+    if (!make_accessible(parts, protection)) return refuse(Refusal::address_space);
     note_remapped(range);
-    for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
-        physical_.protect(piece.begin, piece.size(), host_protection_for(address, piece.size(), protection));
-    });
+    hide(range);  // pages of shared mappings come back with their new rights when they are touched
+    for (const GuestRange& part : parts)
+        for_each_piece(part, [&](PhysicalRange piece, GuestAddr address) {
+            physical_.protect(piece.begin, piece.size(), host_protection_for(address, piece.size(), protection));
+        });
     if (protection.execute) executable_added_ = true;
     regions_.protect(range.begin, range.end, protection);
     return 0;
@@ -291,7 +305,7 @@ bool AddressSpace::share(std::shared_ptr<const SharedMemory> memory) {
     const auto begin = find_free(blocks, 0, large_page_size);
     if (!begin) return false;
     const GuestRange range{*begin, *begin + memory->size()};
-    if (!make_accessible(range, read_write)) return false;
+    if (!make_accessible({range}, read_write)) return false;
     const PlacedRange& place = *blocks_.find(range.begin);
     shared_ = {std::move(memory), range.begin, range.end, place.offset + (range.begin - place.begin)};
     physical_.map_shared(shared_.offset, shared_.memory->size(), read_write, shared_.memory->fd(), 0);
@@ -360,6 +374,7 @@ std::vector<PhysicalRange> AddressSpace::reset(const DirtyPages& changed) {
         for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
             narrow_tables({address, address + piece.size()});
         });
+    reset_shared_mappings();
     remapped_.clear();
     mappings_changed_ = false;
     return undone;

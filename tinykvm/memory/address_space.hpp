@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,8 +94,31 @@ class AddressSpace {
     [[nodiscard]] int check_discard(GuestRange range) const;
     // A fresh mapping of zero pages for `piece` of a region, at this address. False when there are too many mappings.
     [[nodiscard]] bool replace_with_zero(PhysicalRange piece, GuestAddr address, Protection protection);
+    // Shows pages of an in-memory file from `offset` on; they become accessible with show_file_page().
+    [[nodiscard]] int map_shared_file(GuestRange range, Protection protection, std::string name, FileId file,
+                                      std::uint64_t offset);
     // False when there is no room.
     [[nodiscard]] bool share(std::shared_ptr<const SharedMemory> memory);
+
+    // --- The file area: blocks of guest-physical memory for in-memory files, which have no guest addresses. It is
+    // readable and writable for the host, and only grows; a block of it is zero at first.
+
+    const std::vector<std::uint64_t>& file_blocks() const { return file_blocks_; }
+    // Where in guest-physical memory a page of the area is, which must exist.
+    std::uint64_t file_page(std::uint64_t area_page) const {
+        constexpr std::uint64_t pages = large_page_size / page_size;
+        return file_blocks_[area_page / pages] + area_page % pages * page_size;
+    }
+    // Makes the area at least so many pages long. False when there is no room.
+    [[nodiscard]] bool grow_file_area(std::uint64_t pages);
+    // Lets an address in a shared mapping be the page at `offset`. False when there is no room for page tables.
+    [[nodiscard]] bool show_file_page(GuestAddr address, std::uint64_t offset, Protection protection);
+    // Is it that already?
+    bool shows(GuestAddr address, std::uint64_t offset, Protection protection) const;
+    // Takes pages [first, last) of a file out of all mappings.
+    void hide_file(FileId file, std::uint64_t first, std::uint64_t last);
+    // Where a shared mapping of `size` bytes can be; nullopt: nowhere.
+    std::optional<GuestAddr> find_free_for_file(std::size_t size, GuestAddr hint) const;
 
     // Lets write(host address) write to `range`, which has this protection for the guest.
     template <typename Write>
@@ -132,8 +156,8 @@ class AddressSpace {
     std::uint64_t growth_of_a_request() const;
     bool charge_address_space(GuestRange range);
     bool assign_blocks(GuestRange range);
-    bool grant(GuestRange range, Protection protection);
-    bool make_accessible(GuestRange range, Protection protection);
+    bool grant(const std::vector<GuestRange>& ranges, Protection protection);
+    bool make_accessible(const std::vector<GuestRange>& ranges, Protection protection);
     Protection host_protection_for(GuestAddr address, std::size_t size, Protection protection) const;
     bool too_many_regions() const { return regions_.size() >= max_regions() || too_many_ranges(); }
     bool too_many_ranges() const { return image_ && remapped_.are_too_many(); }
@@ -142,6 +166,11 @@ class AddressSpace {
         if (image_) remapped_.add(range.begin, range.end);
     }
     void narrow_tables(GuestRange range);
+    bool is_file_page(std::uint64_t entry) const;
+    std::vector<GuestRange> private_parts(GuestRange range) const;
+    void hide(GuestRange range);
+    void forget_translations(std::vector<PhysicalRange> pages);
+    void reset_shared_mappings();
     std::vector<PhysicalRange> ranges_to_undo(const DirtyPages& changed) const;
     void map_as_image(PhysicalRange range);
 
@@ -153,6 +182,10 @@ class AddressSpace {
     AddressBlocks charged_;  // the program's blocks, and those this request was charged for
     Regions regions_;
     SharedArea shared_;
+    std::vector<std::uint64_t> file_blocks_;  // window offsets, in the order of the area
+    DirtyPages file_block_set_;               // the same as a set of the window's blocks
+    bool has_shared_files_ = false;           // is there, or was there, a shared mapping of a file?
+    std::set<GuestAddr> shared_blocks_;       // blocks with entries of shared mappings that this request changed
     RemappedRanges remapped_;
     Refusal refusal_ = Refusal::none;
     bool mappings_changed_ = false;  // since the last reset

@@ -31,7 +31,7 @@ void ChangedPages::note_guest_writes(std::span<const std::uint64_t> pages) {
 void ChangedPages::will_write(PhysicalRange range) {
     if (range.empty() || addresses_.shared().holds_page(range.begin / page_size)) return;
     const std::uint64_t first = range.begin / page_size, last = (range.end - 1) / page_size + 1;
-    const auto is_too_much = [&] { return (own_.size() + own_.missing(first, last)) * page_size > limits_.bytes; };
+    const auto is_too_much = [&] { return (own_pages() + own_.missing(first, last)) * page_size > limits_.bytes; };
     if (is_too_much()) {
         drop_unchanged(all_addresses);
         if (is_too_much()) throw OutOfMemory(limits_.name, limits_.bytes);
@@ -89,6 +89,11 @@ std::vector<std::uint64_t> ChangedPages::unchanged_pages(GuestRange range) const
         if (!region.protection.accessible() || region.file) continue;
         addresses_.for_each_piece({std::max(range.begin, region.begin), std::min(range.end, region.end)}, look_at);
     }
+    if (range == all_addresses)
+        for (const std::uint64_t block : addresses_.file_blocks())
+            own_.for_each(block / page_size, (block + large_page_size) / page_size, [&](std::uint64_t page) {
+                if (is_unchanged(page)) unchanged.push_back(page);
+            });
     return unchanged;
 }
 
@@ -128,6 +133,7 @@ std::size_t ChangedPages::reset() {
     // Pages that are unchanged now, or were unchanged when they were given back, are not counted at all.
     last_peak_ = peak_ - unchanged_ - (own - restored);
     unchanged_ = 0;
+    host_pages_ = 0;
     peak_ = own_.size();
     if (end_of_period) {
         used_ = {};

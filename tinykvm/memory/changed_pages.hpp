@@ -37,8 +37,8 @@ class ChangedPages {
 
     // --- Accounting
 
-    // Bytes of the VM's own pages, those kept from earlier requests included.
-    std::size_t own_bytes() const { return own_.size() * page_size; }
+    // Bytes of the VM's own pages, those kept from earlier requests included, and of what the host keeps for it.
+    std::size_t own_bytes() const { return own_pages() * page_size; }
     // How many more pages may become the VM's own before the limit has to be checked.
     std::size_t pages_left() const { return (limits_.bytes - std::min(own_bytes(), limits_.bytes)) / page_size; }
     // Bytes this request has changed or added. Guests are told this number only, because own_bytes() depends on earlier
@@ -64,6 +64,12 @@ class ChangedPages {
     // they held already. They do not count.
     void drop_unchanged(GuestRange range);
 
+    // Says how many bytes the host keeps for the guest besides its memory, beyond those of the image: they count, too.
+    void count_host_bytes(std::size_t bytes) {
+        host_pages_ = (bytes + page_size - 1) / page_size;
+        note_peak();
+    }
+
     // --- Reset
 
     // Makes all pages equal to the image; returns how many were not. Pages stay resident up to the limit `kept`, and as
@@ -77,7 +83,8 @@ class ChangedPages {
     std::vector<std::uint64_t> unchanged_pages(GuestRange range) const;
     void copy_from_image(std::uint64_t page);
     void give_back(const std::vector<std::uint64_t>& pages);
-    void note_peak() { peak_ = std::max(peak_, own_.size() + unchanged_); }
+    std::size_t own_pages() const { return own_.size() + host_pages_; }
+    void note_peak() { peak_ = std::max(peak_, own_pages() + unchanged_); }
 
     const MemoryLimits& limits_;
     GuestPhysicalMemory& physical_;
@@ -85,11 +92,12 @@ class ChangedPages {
     const MemoryImage* image_;
 
     DirtyPages own_;
-    DirtyPages used_;            // pages that differed from the image at a reset of this period
-    unsigned resets_ = 0;        // of this period
-    std::size_t unchanged_ = 0;  // pages given back since the last reset that had not been changed
-    std::size_t peak_ = 0;       // the most own pages since then, these included
-    std::size_t last_peak_ = 0;  // of the request that ended last
+    std::size_t host_pages_ = 0;  // what the host keeps besides, in pages
+    DirtyPages used_;             // pages that differed from the image at a reset of this period
+    unsigned resets_ = 0;         // of this period
+    std::size_t unchanged_ = 0;   // pages given back since the last reset that had not been changed
+    std::size_t peak_ = 0;        // the most own pages since then, these included
+    std::size_t last_peak_ = 0;   // of the request that ended last
 };
 
 }  // namespace tinykvm

@@ -29,7 +29,8 @@ GuestMemory::GuestMemory(kvm::Vm& vm, Limits limits, HugePages huge_pages, int c
     : limits_(std::move(limits)),
       physical_(vm, AddressSpace::physical_size(limits_), std::move(huge_pages)),
       addresses_(limits_, physical_, clock_page),
-      changes_(limits_, physical_, addresses_, nullptr) {}
+      changes_(limits_, physical_, addresses_, nullptr),
+      files_(limits_, physical_, addresses_, changes_, nullptr) {}
 
 GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, Limits limits, HugePages huge_pages,
                          int clock_page)
@@ -38,17 +39,20 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
       physical_(vm, AddressSpace::physical_size(limits_, *image_), image_->contents(clock_page), spare_space,
                 std::move(huge_pages)),
       addresses_(limits_, physical_, image_),
-      changes_(limits_, physical_, addresses_, image_.get()) {}
+      changes_(limits_, physical_, addresses_, image_.get()),
+      files_(limits_, physical_, addresses_, changes_, image_.get()) {}
 
 // --- Bytes
 
 std::span<const std::byte> GuestMemory::readable(GuestAddr from, std::size_t size) const {
     const PhysicalRange piece = addresses_.accessible_piece(from, size, Right::read);
+    if (piece.empty()) return files_.mapped(from, size);
     return {physical_.host(piece.begin), piece.size()};
 }
 
 std::span<std::byte> GuestMemory::writable(GuestAddr to, std::size_t size) {
     const PhysicalRange piece = addresses_.accessible_piece(to, size, Right::write);
+    if (piece.empty()) return files_.mapped_writable(to, size);
     changes_.will_write(piece);
     return {physical_.host(piece.begin), piece.size()};
 }
@@ -71,6 +75,7 @@ bool GuestMemory::write(GuestAddr to, const void* from, std::size_t size) {
     auto* in = static_cast<const std::byte*>(from);
     while (size > 0) {
         auto part = writable(to, size);
+        if (part.empty()) return false;  // the file that is mapped there has no room
         std::memcpy(part.data(), in, part.size());
         in += part.size();
         to += part.size();
@@ -122,9 +127,10 @@ std::optional<std::string> GuestMemory::read_string(GuestAddr from, std::size_t 
 bool GuestMemory::allows(GuestAddr address, std::size_t size, Right right) const {
     while (size > 0) {
         const PhysicalRange piece = addresses_.accessible_piece(address, size, right);
-        if (piece.empty()) return false;
-        address += piece.size();
-        size -= piece.size();
+        const std::size_t length = piece.empty() ? files_.mapped_size(address, size, right) : piece.size();
+        if (length == 0) return false;
+        address += length;
+        size -= length;
     }
     return true;
 }
@@ -158,6 +164,16 @@ int GuestMemory::map_file(GuestAddr begin, std::size_t size, Protection protecti
     return 0;
 }
 
+int GuestMemory::map_shared_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
+                                 FileId file, std::uint64_t offset) {
+    if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
+    const GuestRange range{begin, begin + size};
+    if (const int error = addresses_.map_shared_file(range, protection, std::move(name), file, offset)) return error;
+    forget_changes(range);
+    files_.populate(range);
+    return 0;
+}
+
 int GuestMemory::unmap(GuestAddr begin, std::size_t size) {
     if (!AddressSpace::is_valid(begin, size)) return -EINVAL;
     const GuestRange range{begin, begin + size};
@@ -183,6 +199,10 @@ int GuestMemory::discard(GuestAddr begin, std::size_t size) {
     for (GuestAddr at = range.begin; at < range.end;) {
         const Region region = *regions().find(at);
         const GuestAddr to = std::min(range.end, region.end);
+        if (region.shared_file != 0) {  // what is shared stays
+            at = to;
+            continue;
+        }
         addresses_.for_each_piece({at, to}, [&](PhysicalRange piece, GuestAddr address) {
             if (!region.file) return make_zero(piece, address, region.protection);
             physical_.drop_changes(piece.begin, piece.size());
@@ -221,6 +241,8 @@ bool GuestMemory::share(std::shared_ptr<const SharedMemory> memory) { return add
 // --- Snapshot and reset
 
 std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileCopies> file_copies) {
+    // Forks need not fault in what is in shared mappings already.
+    files_.populate({0, x86::user_end});
     addresses_.narrow_tables();
     std::vector<ImageWriter::Part> parts;
     const auto add = [&](PhysicalRange range, Protection protection, auto has_data) {
@@ -244,12 +266,16 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     for (const auto& entry : regions()) {
         const Region& region = entry.second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
-        if (shared.overlaps(region.begin, region.end)) continue;
+        if (shared.overlaps(region.begin, region.end) || region.shared_file != 0) continue;
         addresses_.for_each_piece({region.begin, region.end}, [&](PhysicalRange piece, GuestAddr) {
             if (!region.protection.accessible()) physical_.protect(piece.begin, piece.size(), {.read = true});
             add(piece, region.protection, [&](std::uint64_t page) { return changes_.own().contains(page); });
         });
     }
+
+    for (const std::uint64_t block : addresses_.file_blocks())
+        add({block, block + large_page_size}, {.read = true, .write = true},
+            [&](std::uint64_t page) { return changes_.own().contains(page); });
 
     auto image = std::make_shared<MemoryImage>();
     ImageWriter(*image, physical_).write(std::move(parts));
@@ -259,11 +285,15 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     image->blocks = addresses_.blocks();
     image->regions = regions();
     image->page_tables = tables;
+    image->file_blocks = addresses_.file_blocks();
+    image->files = files_.pages();
+    image->file_names_size = files_.names_size();
     return image;
 }
 
 std::size_t GuestMemory::reset() {
     for (const PhysicalRange& range : addresses_.reset(changes_.own())) changes_.forget(range);
+    files_.reset();
     return changes_.reset();
 }
 

@@ -20,6 +20,7 @@
 
 #include "tinykvm/memory/address_space.hpp"
 #include "tinykvm/memory/changed_pages.hpp"
+#include "tinykvm/memory/file_memory.hpp"
 #include "tinykvm/memory/guest_physical_memory.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/memory/memory_limits.hpp"
@@ -96,6 +97,9 @@ class GuestMemory {
     [[nodiscard]] int map_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
                                std::shared_ptr<const FileCopy> file, std::uint64_t offset);
     FileCopies* file_copies() const { return image_ ? image_->file_copies.get() : nullptr; }
+    // Shows the very pages of an in-memory file from `offset` on (whole pages), which need not be in it yet.
+    [[nodiscard]] int map_shared_file(GuestAddr begin, std::size_t size, Protection protection, std::string name,
+                                      FileId file, std::uint64_t offset);
     [[nodiscard]] int unmap(GuestAddr begin, std::size_t size);
     // -ENOMEM when a part is not mapped.
     [[nodiscard]] int protect(GuestAddr begin, std::size_t size, Protection protection);
@@ -110,6 +114,10 @@ class GuestMemory {
     // Where a new mapping of `size` bytes goes: `hint` if it is free, else the highest gap below the stack.
     std::optional<GuestAddr> find_free(std::size_t size, GuestAddr hint = 0, std::size_t alignment = page_size) const {
         return addresses_.find_free(size, hint, alignment);
+    }
+    // The same for map_shared_file().
+    std::optional<GuestAddr> find_free_for_file(std::size_t size, GuestAddr hint = 0) const {
+        return addresses_.find_free_for_file(size, hint);
     }
     // The highest gap in [low, high).
     std::optional<GuestAddr> find_gap(std::size_t size, GuestAddr low, GuestAddr high,
@@ -128,6 +136,11 @@ class GuestMemory {
     // time, also while the host reads. False when there is no room.
     [[nodiscard]] bool share(std::shared_ptr<const SharedMemory> memory);
     const SharedArea& shared() const { return addresses_.shared(); }
+
+    // --- In-memory files
+
+    FileMemory& files() { return files_; }
+    const FileMemory& files() const { return files_; }
 
     // --- Accounting
 
@@ -177,6 +190,7 @@ class GuestMemory {
     GuestPhysicalMemory physical_;
     AddressSpace addresses_;
     ChangedPages changes_;
+    FileMemory files_;
 };
 
 }  // namespace tinykvm

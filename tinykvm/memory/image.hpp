@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "tinykvm/memory/address_blocks.hpp"
+#include "tinykvm/memory/copy_on_write.hpp"
 #include "tinykvm/memory/file_copies.hpp"
+#include "tinykvm/memory/file_pages.hpp"
 #include "tinykvm/memory/guest_physical_memory.hpp"
 #include "tinykvm/memory/page_tables.hpp"
 #include "tinykvm/memory/ranges.hpp"
@@ -58,6 +60,11 @@ struct MemoryImage {
     SharedArea shared;
     std::shared_ptr<FileCopies> file_copies;  // of files that requests map; null: each request copies for itself
     x86::PageTables::State page_tables;
+    // In-memory files (FileMemory): where the blocks of the file area are in the window, what is in which page of it,
+    // and what the names of files take of the host's memory.
+    std::vector<std::uint64_t> file_blocks;
+    CopyOnWrite<FilePages> files;
+    std::size_t file_names_size = 0;
 
     // Notes where the memory is that all VMs of the program share, and what they may do with it.
     void add_shared(const SharedArea& area, Protection protection);

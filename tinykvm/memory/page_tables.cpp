@@ -29,6 +29,8 @@ std::uint64_t entry_flags(Protection rights, Access access) {
 
 bool is_table(std::uint64_t entry) { return (entry & present) && !(entry & large); }
 
+constexpr GuestAddr block_floor(GuestAddr address) { return address & ~GuestAddr{large_page_size - 1}; }
+
 GuestAddr end_of_block(GuestAddr address, GuestAddr end) {
     return std::min(end, (address | (large_page_size - 1)) + 1);
 }
@@ -69,21 +71,22 @@ std::uint64_t PageTables::new_table() {
     return window_base + offset;
 }
 
-bool PageTables::split(std::uint64_t& entry) {
+bool PageTables::split(std::uint64_t& entry, GuestAddr address) {
     std::uint64_t physical = new_table();
     if (!physical) return false;
     std::uint64_t* small = table(physical);
     for (std::size_t i = 0; i < entries; ++i) small[i] = (entry & ~large) + i * page_size;
     entry = physical | present | writable | user | accessed;
+    split_.insert(block_floor(address));
     return true;
 }
 
-std::uint64_t* PageTables::descend(std::uint64_t& entry, int level) {
+std::uint64_t* PageTables::descend(std::uint64_t& entry, int level, GuestAddr address) {
     if (!(entry & present)) {
         std::uint64_t physical = new_table();
         if (!physical) return nullptr;
         entry = physical | present | writable | user | accessed;
-    } else if (level == 2 && (entry & large) && !split(entry)) {
+    } else if (level == 2 && (entry & large) && !split(entry, address)) {
         return nullptr;
     }
     return table(entry);
@@ -151,7 +154,7 @@ bool PageTables::narrow(GuestAddr address, std::size_t size, Protection rights) 
         if (entry && (*entry & large) && next - address == large_page_size) {
             *entry = narrowed(*entry);
         } else if (entry && (*entry & present)) {
-            if ((*entry & large) && narrowed(*entry) != *entry && !split(*entry)) return false;
+            if ((*entry & large) && narrowed(*entry) != *entry && !split(*entry, address)) return false;
             if (is_table(*entry))
                 for (GuestAddr page = address; page < next; page += page_size) {
                     std::uint64_t& small = table(*entry)[index(page, 1)];
@@ -171,7 +174,7 @@ bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t si
         std::uint64_t* tables = table(root());
         for (int level = 4; level > 2; --level) {
             std::uint64_t& entry = tables[index(address, level)];
-            tables = descend(entry, level);
+            tables = descend(entry, level, address);
             if (!tables) return false;
         }
         std::uint64_t& block = tables[index(address, 2)];
@@ -188,7 +191,7 @@ bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t si
             physical += rest;
             continue;
         }
-        std::uint64_t* pages = descend(block, 2);
+        std::uint64_t* pages = descend(block, 2, address);
         if (!pages) return false;
         do {
             std::uint64_t& page = pages[index(address, 1)];
@@ -198,6 +201,63 @@ bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t si
         } while (address < end && address % large_page_size != 0);
     }
     return true;
+}
+
+// --- Pages of in-memory files
+
+GuestAddr PageTables::next_table(GuestAddr address, GuestAddr end) const {
+    while (address < end) {
+        const std::uint64_t* tables = table(root());
+        int level = 4;
+        for (; level > 2; --level) {
+            const std::uint64_t entry = tables[index(address, level)];
+            if (!(entry & present)) break;
+            tables = table(entry);
+        }
+        if (level == 2 && (tables[index(address, 2)] & present)) return address;
+        const std::uint64_t covered = std::uint64_t{1} << (12 + 9 * (level - 1));
+        address = (address & ~(covered - 1)) + covered;
+    }
+    return end;
+}
+
+bool PageTables::takes_file_pages(GuestAddr address, std::size_t size) const {
+    const GuestAddr end = address + size;
+    if (const auto block = split_.lower_bound(block_floor(address)); block != split_.end() && *block < end)
+        return false;
+    for (GuestAddr at = next_table(address, end); at < end; at = next_table(end_of_block(at, end), end))
+        if (const std::uint64_t* entry = block_entry(at); entry && (*entry & large)) return false;
+    return true;
+}
+
+bool PageTables::set_page(GuestAddr address, std::uint64_t physical, Protection rights) {
+    if (!block_entry(address) && tables_left() < 3) return false;
+    std::uint64_t* tables = table(root());
+    for (int level = 4; level > 1; --level) {
+        tables = descend(tables[index(address, level)], level, address);
+        if (!tables) return false;
+    }
+    tables[index(address, 1)] = physical | entry_flags(rights, Access::user);
+    return true;
+}
+
+std::span<std::uint64_t> PageTables::page_entries(GuestAddr address) const {
+    const std::uint64_t* entry = block_entry(address);
+    if (!entry || !is_table(*entry)) return {};
+    return {table(*entry), entries};
+}
+
+std::uint64_t PageTables::page_entries_offset(GuestAddr address) const {
+    return (*block_entry(address) & address_mask) - window_base;
+}
+
+std::optional<std::uint64_t> PageTables::target(std::uint64_t entry) {
+    if (!(entry & present)) return std::nullopt;
+    return (entry & address_mask) - window_base;
+}
+
+bool PageTables::shows(std::uint64_t entry, std::uint64_t physical, Protection rights) {
+    return entry == (physical | entry_flags(rights, Access::user));
 }
 
 }  // namespace tinykvm::x86

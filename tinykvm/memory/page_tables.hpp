@@ -8,6 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "tinykvm/types.hpp"
@@ -53,15 +56,36 @@ class PageTables {
     // table.
     [[nodiscard]] bool narrow(GuestAddr address, std::size_t size, Protection rights);
 
+    // --- Pages of in-memory files, which are the only ones that may be at several addresses, and whose entries are
+    // taken back while the VM lives. The caller makes KVM forget what it knew of the page (AddressSpace::hide).
+
+    // May such entries be in the range? Not where an entry for 2 MiB is or was: KVM with shadow paging does not notice
+    // that a table took its place.
+    bool takes_file_pages(GuestAddr address, std::size_t size) const;
+    // Lets the address be that page with these rights, whatever it was. False when there is no room for a table.
+    [[nodiscard]] bool set_page(GuestAddr address, std::uint64_t physical, Protection rights);
+    // The table with the entries for the pages of an address's block; empty when there is none. And its offset in the
+    // window.
+    std::span<std::uint64_t> page_entries(GuestAddr address) const;
+    std::uint64_t page_entries_offset(GuestAddr address) const;
+    // What an entry for a page leads to, as an offset in the window; nullopt when it is not present.
+    static std::optional<std::uint64_t> target(std::uint64_t entry);
+    // Is the entry exactly that of set_page()?
+    static bool shows(std::uint64_t entry, std::uint64_t physical, Protection rights);
+    // The first address from `address` on in whose block there can be a table, or `end`.
+    GuestAddr next_table(GuestAddr address, GuestAddr end) const;
+    static constexpr std::size_t index_in_block(GuestAddr address) { return address >> 12 & 511; }
+
   private:
     std::uint64_t* block_entry(GuestAddr address) const;
     std::uint64_t* table(std::uint64_t physical) const;
-    std::uint64_t* descend(std::uint64_t& entry, int level);
-    bool split(std::uint64_t& entry);
+    std::uint64_t* descend(std::uint64_t& entry, int level, GuestAddr address);
+    bool split(std::uint64_t& entry, GuestAddr address);
     std::uint64_t new_table();  // guest-physical, 0: no room
 
     GuestPhysicalMemory* physical_;
     State state_;
+    std::set<GuestAddr> split_;  // blocks that had an entry for 2 MiB since the VM was made
 };
 
 }  // namespace tinykvm::x86

@@ -11,7 +11,8 @@ namespace {
 bool continues(const Region& a, const Region& b) {
     MappingTraits expected = a.traits;
     if (expected.inode != 0) expected.offset += a.end - a.begin;
-    return a.protection == b.protection && a.name == b.name && a.file == b.file && expected == b.traits;
+    return a.protection == b.protection && a.name == b.name && a.file == b.file && expected == b.traits &&
+           a.shared_file == b.shared_file && (a.shared_file == 0 || a.file_offset + (a.end - a.begin) == b.file_offset);
 }
 
 }  // namespace
@@ -24,6 +25,7 @@ void Regions::split(GuestAddr at) {
     Region upper = region;
     upper.begin = at;
     if (upper.traits.inode != 0) upper.traits.offset += at - region.begin;
+    if (upper.shared_file != 0) upper.file_offset += at - region.begin;
     region.end = at;
     regions_.emplace_hint(after, at, std::move(upper));
 }

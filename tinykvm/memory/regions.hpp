@@ -35,6 +35,9 @@ struct Region {
     std::string name;                        // "[stack]", a file's path, or empty
     std::shared_ptr<const FileCopy> file{};  // what pages show until they are written; null: zero
     MappingTraits traits{};
+    // The in-memory file whose own pages are mapped here, from `file_offset` on. 0: the memory is the mapping's own.
+    FileId shared_file = 0;
+    std::uint64_t file_offset = 0;
 
     bool names_file() const { return !name.empty() && name[0] != '['; }
 
