@@ -39,6 +39,9 @@ struct Options {
     std::vector<std::string> environment;  // "KEY=value"
     std::string working_directory = "/";   // absolute guest path
     std::vector<PathRule> allowed_paths;
+    // Absolute guest paths of directories whose files live in the guest's own memory. A rule of allowed_paths for the
+    // same path, or for one below, counts more.
+    std::vector<std::string> memory_directories = {"/tmp", "/dev/shm"};
 
     // The run stops (Stop::Reason::at_entry) where the program's own code begins: after the dynamic linker, if any.
     bool stop_at_entry = false;

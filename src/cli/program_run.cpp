@@ -249,6 +249,9 @@ void declare_program_options(OptionParser& options, const std::shared_ptr<Progra
     options.add_value("--allow", "PATH",
                       "let it read this file, or this folder and everything below it; may be repeated",
                       [run](const std::string& path) { run->options.allowed_paths.push_back(allowed_path(path)); });
+    options.add_value("--writable-memory", "PATH",
+                      "let it have files of its own, in its memory, in this folder, too; may be repeated",
+                      [run](const std::string& path) { run->options.memory_directories.push_back(path); });
     options.add_value("--env", "NAME=VALUE", "set an environment variable; may be repeated",
                       [run](const std::string& setting) {
                           if (setting.find('=') == std::string::npos || setting.front() == '=')

@@ -13,6 +13,7 @@
 namespace tinykvm::host {
 
 std::string read_allowed_paths(const nlohmann::json& value, ProgramConfig& config);
+std::string read_writable_memory(const nlohmann::json& value, ProgramConfig& config);
 std::string read_allowed_hosts(const nlohmann::json& value, ProgramConfig& config);
 
 }  // namespace tinykvm::host

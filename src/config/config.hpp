@@ -95,6 +95,7 @@ struct ProgramConfig {
     unsigned max_argument = 4096;  // bytes, with the zero at its end; of an argument with a placeholder
     std::vector<std::string> environment;
     std::vector<PathRule> allowed_paths;
+    std::vector<std::string> writable_memory;  // directories of in-memory files, besides /tmp and /dev/shm
     HostRules allowed_hosts;
     std::string current_working_directory = "/";
     bool ephemeral = true;

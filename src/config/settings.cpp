@@ -338,6 +338,16 @@ constexpr Setting rows[] = {
                 "`/dev` are made for each program and never the host's, also when `/` is allowed "
                 "([programs.md](programs.md#what-there-is-of-linux)); a rule that names them under `real` covers "
                 "nothing, and the log says so. A single file of `/sys` may be named."},
+    {.key = "writable_memory",
+     .kind = Kind::texts,
+     .member = read_writable_memory,
+     .fallback = "[]",
+     .has_variables = true,
+     .meaning =
+         "Directories, besides `/tmp` and `/dev/shm`, whose files live in the program's own memory: it may make, "
+         "write and remove files there, which count for `max_memory` and `max_request_memory` and are reset with "
+         "everything else ([programs.md](programs.md#files-in-memory)). What `allowed_paths` names there or "
+         "below is the host's."},
     {.key = "allowed_hosts",
      .kind = Kind::hosts,
      .member = read_allowed_hosts,

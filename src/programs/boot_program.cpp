@@ -125,6 +125,8 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.environment = environment_for(name, config);
     options.working_directory = config.current_working_directory;
     options.allowed_paths = config.allowed_paths;
+    options.memory_directories.insert(options.memory_directories.end(), config.writable_memory.begin(),
+                                      config.writable_memory.end());
     options.max_memory = config.max_memory;
     options.max_request_memory = config.max_request_memory;
     options.max_creation_time = config.max_boot_time;

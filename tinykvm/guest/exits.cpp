@@ -265,8 +265,15 @@ std::optional<Stop> Exits::page_fault(GuestAddr address, std::uint32_t error_cod
                                     : error_code & fault_write ? region->protection.write
                                                                : region->protection.accessible());
     if (allowed) {
-        retry_access(address, registers);
-        return std::nullopt;
+        switch (memory_.files().fault_in(address)) {
+            case FileMemory::Fault::none: retry_access(address, registers); return std::nullopt;
+            case FileMemory::Fault::mapped: user_.enter(registers); return std::nullopt;
+            case FileMemory::Fault::beyond_end:
+            case FileMemory::Fault::no_room:
+                return fault(
+                    {.signal = SIGBUS, .code = BUS_ADRERR, .address = address, .vector = 14, .error_code = error_code},
+                    registers, describe_page_fault(address, error_code, region) + ": not in the file");
+        }
     }
     return fault({.signal = SIGSEGV,
                   .code = region ? SEGV_ACCERR : SEGV_MAPERR,

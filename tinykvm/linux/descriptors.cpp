@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
 
@@ -17,17 +18,30 @@ namespace {
 // The flags that F_SETFL may change. They are the guest's own and never set on the host's descriptor.
 constexpr int settable = O_APPEND | O_NONBLOCK;
 
-// F_GETLK, F_SETLK and F_SETLKW, with the struct flock at `address`.
+bool asks(int command) { return command == F_GETLK || command == F_OFD_GETLK; }
+
+// The locks of a process for those of an open file description. On the host both are the latter.
+int plain_command(int command) {
+    switch (command) {
+        case F_OFD_GETLK: return F_GETLK;
+        case F_OFD_SETLK: return F_SETLK;
+        case F_OFD_SETLKW: return F_SETLKW;
+        default: return command;
+    }
+}
+
+// F_GETLK, F_SETLK, F_SETLKW and F_OFD_..., with the struct flock at `address`.
 std::int64_t range_lock(SyscallContext& call, OpenFile& file, int command, GuestAddr address) {
     struct flock lock;
     if (!call.memory.read(address, lock)) return -EFAULT;
     if (lock.l_type != F_RDLCK && lock.l_type != F_WRLCK && lock.l_type != F_UNLCK) return -EINVAL;
     if (lock.l_whence < SEEK_SET || lock.l_whence > SEEK_END || !file.kind->lock_range) return -EINVAL;
-    if (command != F_GETLK &&
-        ((lock.l_type == F_WRLCK && !file.writes()) || (lock.l_type == F_RDLCK && !file.readable())))
+    if (plain_command(command) != command && lock.l_pid != 0) return -EINVAL;
+    if (!asks(command) && ((lock.l_type == F_WRLCK && !file.writes()) || (lock.l_type == F_RDLCK && !file.readable())))
         return -EBADF;
-    const std::int64_t result = file.kind->lock_range(call, file, command, lock);
-    if (result != 0 || command != F_GETLK) return result;
+    const std::int64_t result =
+        file.kind->lock_range(call, file, file.inode != 0 ? command : plain_command(command), lock);
+    if (result != 0 || !asks(command)) return result;
     return call.memory.write(address, lock) ? 0 : -EFAULT;
 }
 
@@ -124,6 +138,11 @@ std::int64_t sys_fcntl(SyscallContext& call) {
         case F_SETOWN_EX: return extended_owner(call, *file, command == F_SETOWN_EX);
         case F_GETSIG: return 0;
         case F_GETLEASE: return F_UNLCK;
+        case F_ADD_SEALS: return change_seals(call, *file, call.int_arg(2));
+        case F_GET_SEALS: return get_seals(call, *file);
+        case F_OFD_SETLK:
+        case F_OFD_SETLKW:
+        case F_OFD_GETLK:
         case F_SETLK:
         case F_SETLKW:
         case F_GETLK: return range_lock(call, *file, command, call.args[2]);

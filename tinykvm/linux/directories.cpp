@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -24,6 +25,8 @@ std::int64_t change_to(SyscallContext& call, const Location& found) {
     if (found.kind == Location::Kind::host &&
         ::syscall(SYS_faccessat2, found.handle.get(), "", X_OK, AT_EMPTY_PATH) != 0)
         return -errno;
+    if (found.kind == Location::Kind::memory && !may_access(*call.state.memory_tree->find(found.inode), X_OK))
+        return -EACCES;
     call.state.working_directory = found.path;
     return 0;
 }

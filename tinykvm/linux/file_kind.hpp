@@ -29,9 +29,10 @@ using IoVectors = std::span<const IoVector>;
 struct FileKind {
     // What mmap shows of a file.
     enum class Mapping : std::uint8_t {
-        none,       // It cannot be mapped: ENODEV.
-        zeros,      // Fresh memory.
-        host_file,  // A copy of OpenFile::host.
+        none,         // It cannot be mapped: ENODEV.
+        zeros,        // Fresh memory.
+        host_file,    // A copy of OpenFile::host.
+        memory_file,  // The pages of OpenFile::inode, or a copy of them.
     };
 
     // Data goes into (comes from) ranges of guest memory. `position` is that of pread (pwrite); null means the position
@@ -93,7 +94,9 @@ extern const FileKind null, zero, full;  // /dev/null, /dev/zero, /dev/full
 extern const FileKind random;            // /dev/random and /dev/urandom
 extern const FileKind regular;           // a file of the host
 extern const FileKind directory;         // a directory of the host, or one that exists because path rules lie below it
-extern const FileKind text;              // made when it was opened, as /proc/self/maps
+extern const FileKind memory_file, memory_directory;  // in memory of the guest
+extern const FileKind memory_name;                    // the same, opened with O_PATH
+extern const FileKind text;                           // made when it was opened, as /proc/self/maps
 extern const FileKind pipe_reader, pipe_writer;
 extern const FileKind socket;
 extern const FileKind client_connection;  // a socket that a client outside of the guest is connected to

@@ -82,6 +82,7 @@ void FileTable::release(std::uint32_t index) {
     if (--slot.references != 0) return;
     note_change(slot.file);
     count_special(slot.file, -1);
+    if (slot.file.inode != 0) closed_.push_back({slot.file.inode, slot.file.serial});
     if (slot.file.kind->close) slot.file.kind->close(*this, slot.file);
     slot.file = OpenFile{};
 }
@@ -186,6 +187,11 @@ void FileTable::release_locks() {
     // A lock with more than one reference belongs to the snapshot, too.
     for (Slot& slot : files_)
         if (slot.file.locks && slot.file.locks.use_count() == 1) slot.file.locks.reset();
+}
+
+bool FileTable::has_open(FileId inode) const {
+    return std::any_of(files_.begin(), files_.end(),
+                       [inode](const Slot& slot) { return slot.references != 0 && slot.file.inode == inode; });
 }
 
 std::size_t FileTable::open_descriptors() const {

@@ -130,6 +130,23 @@ class FileTable {
     // A signal has come, which files of signals may now have to give.
     void note_signal();
 
+    // --- In-memory files
+    // Has an in-memory file an open file description?
+    bool has_open(FileId inode) const;
+    // Calls visit(file) for each open file description.
+    template <typename Visit>
+    void for_each_file(Visit visit) {
+        for (Slot& slot : files_)
+            if (slot.references != 0) visit(slot.file);
+    }
+    // The open file descriptions of in-memory files that were closed since this was called last.
+    struct Closed {
+        FileId inode = 0;
+        std::uint64_t serial = 0;
+    };
+    std::vector<Closed> take_closed() { return std::exchange(closed_, {}); }
+    bool any_closed() const { return !closed_.empty(); }
+
     // Ends the locks that belong to this table alone (files/host_locks.hpp).
     void release_locks();
 
@@ -168,6 +185,7 @@ class FileTable {
     SocketTable sockets_;
     std::uint64_t ended_connection_ = 0;
     std::uint32_t timers_ = 0, signal_files_ = 0;  // open files of kinds::timer and kinds::signals
+    std::vector<Closed> closed_;
 };
 
 }  // namespace tinykvm::linux_abi

@@ -11,6 +11,7 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/linux/host_tree.hpp"
+#include "tinykvm/linux/memory_files.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -47,6 +48,64 @@ std::vector<std::string_view> path_components(std::string_view path) {
 
 GuestFileSystem::GuestFileSystem(const Options& options) {
     for (const PathRule& rule : options.allowed_paths) add(rule, options);
+    for (const std::string& directory : options.memory_directories) add_memory_mount(directory);
+}
+
+void GuestFileSystem::add_memory_mount(const std::string& given) {
+    std::string path;
+    for (std::string_view component : path_components(given)) {
+        if (component == "..") throw LoadError("writable_memory: \"" + given + "\" contains ..");
+        path.append("/").append(component);
+    }
+    if (given.empty() || given[0] != '/') throw LoadError("writable_memory: \"" + given + "\" is not an absolute path");
+    if (path.empty() || (is_pseudo_path(path) && path != "/dev/shm"))
+        throw LoadError("writable_memory: \"" + given + "\" cannot be in memory");
+    if (rules_.contains(path) || std::find(memory_mounts_.begin(), memory_mounts_.end(), path) != memory_mounts_.end())
+        return;
+    memory_mounts_.push_back(std::move(path));
+}
+
+// Nothing where a rule counts more.
+std::optional<GuestFileSystem::MemoryPlace> GuestFileSystem::memory_place(std::string_view path) const {
+    const std::string* mount = nullptr;
+    FileId root = 0;
+    for (std::size_t i = 0; i < memory_mounts_.size(); ++i) {
+        const std::string& candidate = memory_mounts_[i];
+        const bool covers =
+            path.starts_with(candidate) && (path.size() == candidate.size() || path[candidate.size()] == '/');
+        if (covers && (!mount || candidate.size() > mount->size())) {
+            mount = &candidate;
+            root = static_cast<FileId>(i + 1);
+        }
+    }
+    if (!mount) return std::nullopt;
+    for (std::string_view prefix = longest_candidate(path); prefix.size() > mount->size(); prefix = parent_path(prefix))
+        if (rules_.contains(prefix)) return std::nullopt;
+    return MemoryPlace{root, path.substr(mount->size())};
+}
+
+void GuestFileSystem::look_in_memory(const ProcessState& process, const MemoryPlace& place, Location& found) const {
+    const MemoryTree& tree = *process.memory_tree;
+    FileId parent = 0, here = place.root;
+    const auto components = path_components(place.rest);
+    for (std::size_t i = 0; i < components.size(); ++i) {
+        const MemoryInode& inode = *tree.find(here);
+        found.error = !inode.is_directory()             ? (inode.is_link() ? -ELOOP : -ENOTDIR)
+                      : !may_access(inode, X_OK)        ? -EACCES
+                      : components[i].size() > max_name ? -ENAMETOOLONG
+                                                        : -ENOENT;
+        if (found.error != -ENOENT) return;
+        parent = here;
+        here = tree.find(parent, components[i]);
+        if (here == 0 && i + 1 < components.size()) return;
+    }
+    found.parent = parent;
+    if (here == 0) return;
+    const MemoryInode& inode = *tree.find(here);
+    found.kind = Location::Kind::memory;
+    found.inode = here;
+    found.mode = inode.mode;
+    found.target = inode.target;
 }
 
 void GuestFileSystem::add(const PathRule& given, const Options& options) {
@@ -145,13 +204,16 @@ const GuestFileSystem::Rule* GuestFileSystem::link_on_the_way(const std::string&
 bool GuestFileSystem::is_ancestor(const std::string& path) const {
     if (path == "/") return true;
     const std::string prefix = path + "/";
+    for (const std::string& mount : memory_mounts_)
+        if (mount.starts_with(prefix)) return true;
     auto next = rules_.lower_bound(prefix);
     return next != rules_.end() && next->first.starts_with(prefix);
 }
 
 bool GuestFileSystem::is_rule_root(const std::string& path) const {
     auto found = rules_.find(path);
-    return (found != rules_.end() && (found->second.tree || found->second.link)) || is_ancestor(path);
+    return (found != rules_.end() && (found->second.tree || found->second.link)) || is_ancestor(path) ||
+           std::find(memory_mounts_.begin(), memory_mounts_.end(), path) != memory_mounts_.end();
 }
 
 std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState& process,
@@ -173,6 +235,11 @@ std::vector<GuestFileSystem::Child> GuestFileSystem::children(const ProcessState
         child->second.exists = child->second.exists || !exact || rule.link || rule.root;
         child->second.is_directory = child->second.is_directory || !exact;
         child->second.is_link = is_new ? exact && rule.link : child->second.is_link;
+    }
+    for (const std::string& mount : memory_mounts_) {
+        if (!mount.starts_with(prefix)) continue;
+        const std::string name = mount.substr(prefix.size(), mount.find('/', prefix.size()) - prefix.size());
+        result[name] = {.name = name, .is_directory = true};
     }
     std::vector<Child> children;
     children.reserve(result.size());
@@ -223,6 +290,13 @@ GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, con
     Location found;
     found.path = path;
     found.error = -ENOENT;
+    if (const auto place = memory_place(path)) {
+        look_in_memory(process, *place, found);
+        if (found.exists() || !is_ancestor(path)) return found;
+        found.parent = 0;
+        found.kind = Location::Kind::directory;
+        return found;
+    }
     const Rule* rule = find_rule(path, found.path_in_rule);
     const bool named = rule && (rule->root || rule->link) && rules_.contains(path);
     if (!named && is_pseudo_path(path)) {

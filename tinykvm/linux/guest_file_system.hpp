@@ -1,4 +1,4 @@
-// The file system a guest sees: path rules over directories and files of the host, and pseudo files.
+// The file system a guest sees: path rules over directories and files of the host, in-memory files, and pseudo files.
 //
 // A guest path is resolved in the guest's namespace, component by component where there are links. The host never
 // follows a link for us: every host object is opened below the root of a rule by open_below() (host_tree.hpp), and a
@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,11 +47,12 @@ class GuestFileSystem {
     // What a path leads to.
     struct Location {
         enum class Kind {
-            nothing,    // `error` says why; with `rule`: it could be created there
+            nothing,    // `error` says why; with `rule` or `parent`: it could be created there
             host,       // an object of the host: `handle`, `status`, `rule`
             directory,  // exists only in the guest: because rules lie below it, or for pseudo files
             pseudo,     // `file`
             link,       // exists only in the guest: `target`
+            memory,     // an in-memory file, directory or link: `inode`, and of a link `target`
         };
         // Why a guest may not have what it named, if it is not just missing.
         enum class Refusal {
@@ -69,6 +71,9 @@ class GuestFileSystem {
         struct stat status {};
         PseudoFile file;
         std::string target;
+        FileId inode = 0;
+        FileId parent = 0;  // the in-memory directory that has or could have the name `name()`
+        mode_t mode = 0;    // of Kind::memory
         bool ended_with_slash = false;
 
         static Location missing(int error) {
@@ -77,9 +82,18 @@ class GuestFileSystem {
             return location;
         }
         bool exists() const { return kind != Kind::nothing; }
-        bool is_directory() const { return kind == Kind::directory || (kind == Kind::host && S_ISDIR(status.st_mode)); }
-        bool is_link() const { return kind == Kind::link || (kind == Kind::host && S_ISLNK(status.st_mode)); }
-        bool writable() const { return rule && rule->writable; }
+        bool in_memory() const { return kind == Kind::memory || parent != 0; }
+        bool is_directory() const {
+            return kind == Kind::directory || (kind == Kind::host && S_ISDIR(status.st_mode)) ||
+                   (kind == Kind::memory && S_ISDIR(mode));
+        }
+        bool is_link() const {
+            return kind == Kind::link || (kind == Kind::host && S_ISLNK(status.st_mode)) ||
+                   (kind == Kind::memory && S_ISLNK(mode));
+        }
+        bool writable() const { return in_memory() || (rule && rule->writable); }
+        // The last component of the path.
+        std::string_view name() const { return std::string_view(path).substr(path.rfind('/') + 1); }
     };
     enum class Last { follow, keep_link };
 
@@ -89,7 +103,12 @@ class GuestFileSystem {
 
     // Could the path, as written and with the rules' own links applied, be something a guest may change?
     // Makes no host call, so that what is certain to be refused costs none.
-    enum class Verdict { nowhere, read_only, writable };
+    enum class Verdict {
+        nowhere,
+        not_in_directory,  // nothing is there, and its directory exists in the guest only and takes no names
+        read_only,
+        writable,
+    };
     Verdict judge(const ProcessState& process, std::string_view base, std::string_view path) const;
 
     // Opens what a location denotes, below its rule's root and without following links. Returns a descriptor of the
@@ -119,8 +138,19 @@ class GuestFileSystem {
     bool is_rule_root(const std::string& path) const;
 
     bool empty() const { return rules_.empty(); }
+    // The directories of in-memory files, as normal paths. The first is inode 1 of the memory tree, and so on.
+    const std::vector<std::string>& memory_mounts() const { return memory_mounts_; }
 
   private:
+    // Where in the memory tree a path is: at `rest` below the directory `root`.
+    struct MemoryPlace {
+        FileId root = 0;
+        std::string_view rest;
+    };
+
+    void add_memory_mount(const std::string& given);
+    std::optional<MemoryPlace> memory_place(std::string_view path) const;
+    void look_in_memory(const ProcessState& process, const MemoryPlace& place, Location& found) const;
     void add(const PathRule& rule, const Options& options);
     static void open_root(Rule& rule, const std::string& real, const Options& options);
     std::string_view longest_candidate(std::string_view path) const;
@@ -134,6 +164,7 @@ class GuestFileSystem {
 
     std::map<std::string, Rule, std::less<>> rules_;  // by normal virtual path
     std::size_t longest_rule_ = 0;                    // bytes of the longest such path
+    std::vector<std::string> memory_mounts_;
 };
 
 // "/a", "b" -> "/a/b". `directory` is a normal absolute path.

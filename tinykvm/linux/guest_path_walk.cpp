@@ -28,7 +28,7 @@ bool asks_for_directory(std::string_view path) {
 }  // namespace
 
 std::string GuestFileSystem::read_target(const Location& link) {
-    if (link.kind == Location::Kind::link) return link.target;
+    if (link.kind == Location::Kind::link || link.kind == Location::Kind::memory) return link.target;
     char target[PATH_MAX];
     const ssize_t length = ::readlinkat(link.handle.get(), "", target, sizeof target);
     return length > 0 && length < PATH_MAX ? std::string(target, static_cast<std::size_t>(length)) : std::string();
@@ -116,11 +116,15 @@ GuestFileSystem::Verdict GuestFileSystem::judge(const ProcessState& process, std
         }
         here = std::move(next);
     }
+    if (memory_place(here)) return Verdict::writable;
     // Devices may be written to, and each system call refuses what cannot be done with the other pseudo files.
     if (find_pseudo_file(process, here).kind != PseudoFile::Kind::none) return Verdict::writable;
     std::string path_in_rule;
     const Rule* rule = find_rule(here, path_in_rule);
-    if (!rule || !rule->root) return is_ancestor(here) ? Verdict::read_only : Verdict::nowhere;
+    if (!rule || !rule->root) {
+        if (is_ancestor(here)) return Verdict::read_only;
+        return is_ancestor(std::string(parent_path(here))) ? Verdict::not_in_directory : Verdict::nowhere;
+    }
     return rule->writable ? Verdict::writable : Verdict::read_only;
 }
 

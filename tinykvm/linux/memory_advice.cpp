@@ -37,7 +37,8 @@ std::int64_t discard(SyscallContext& call, GuestAddr begin, GuestAddr end) {
         if (advice == MADV_FREE && (region->names_file() || region->traits.shared)) return -EINVAL;
         // On Linux a private mapping of a file then shows the file's bytes again. A copy of the guest's own cannot, but
         // shows them as long as nobody could write to it.
-        if (!region->file && region->names_file() && region->traits.was_writable) return -EINVAL;
+        if (!region->file && region->shared_file == 0 && region->names_file() && region->traits.was_writable)
+            return -EINVAL;
         const GuestAddr stop = std::min(end, region->end);
         if (region->traits.shared || (region->names_file() && !region->file)) {  // it stays as it is
             at = stop;

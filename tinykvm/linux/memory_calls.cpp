@@ -1,13 +1,15 @@
-// The mmap family, on GuestMemory. A mapping of a file shows a copy of it, the guest's own or one that requests share:
-// never the file, which others may truncate.
+// The mmap family, on GuestMemory. A mapping of a file of the host shows a copy of it, the guest's own or one that
+// requests share: never the file, which others may truncate. A shared mapping of an in-memory file shows its own pages.
 #include "tinykvm/linux/memory_calls.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -25,20 +27,39 @@ constexpr int prot_grows_down = 0x01000000;  // PROT_GROWSDOWN; stacks of guests
 bool is_protection(int protection) { return !(protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)); }
 
 // May a mapping with these flags and this protection show the file? Returns 0 or a negative errno.
-int check_mappable(const OpenFile* file, int flags, int protection) {
+int check_mappable(const SyscallContext& call, const OpenFile* file, int flags, int protection) {
     if (!file || file->kind->is_name) return -EBADF;
     if (!file->readable()) return -EACCES;
     if (file->kind->mapping == FileKind::Mapping::none) return -ENODEV;
+    if (file->kind->mapping == FileKind::Mapping::memory_file && (flags & MAP_TYPE) != MAP_PRIVATE) {
+        if (!(protection & PROT_WRITE)) return 0;
+        const int seals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
+        return !file->writes() ? -EACCES : call.state.memory_tree->find(file->inode)->seals & seals ? -EPERM : 0;
+    }
     // A mapping shows a copy of the file, so what a guest writes to a shared one would never reach the file.
     const bool shared = (flags & MAP_TYPE) != MAP_PRIVATE && file->kind->mapping == FileKind::Mapping::host_file;
     if (shared && (protection & PROT_WRITE)) return file->writes() ? -ENODEV : -EACCES;
     return 0;
 }
 
+std::int64_t copy_from_memory(const SyscallContext& call, FileId file, std::uint64_t& offset,
+                              std::span<std::byte> piece) {
+    std::size_t done = 0;
+    while (done < piece.size()) {
+        const auto bytes = call.memory.files().readable(file, offset, piece.size() - done);
+        if (bytes.empty()) break;
+        std::memcpy(piece.data() + done, bytes.data(), bytes.size());
+        done += bytes.size();
+        offset += bytes.size();
+    }
+    return static_cast<std::int64_t>(done);
+}
+
 // Copies the file's bytes over fresh zero pages. What lies after the end of the file stays zero. Returns 0 or a
 // negative errno.
 int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, GuestAddr to, std::uint64_t size) {
     const std::int64_t copied = fill_guest(call, to, size, [&](std::span<std::byte> piece) -> std::int64_t {
+        if (file.inode != 0) return copy_from_memory(call, file.inode, offset, piece);
         const ssize_t got = ::pread(file.host->fd(), piece.data(), piece.size(), static_cast<off_t>(offset));
         if (got > 0) offset += static_cast<std::uint64_t>(got);
         return got >= 0 ? got : -errno;
@@ -50,24 +71,27 @@ int copy_file(SyscallContext& call, const OpenFile& file, std::uint64_t offset, 
 std::shared_ptr<const FileCopy> shared_copy(const SyscallContext& call, const OpenFile& file, std::uint64_t file_size,
                                             std::uint64_t bytes) {
     FileCopies* copies = call.memory.file_copies();
-    if (!copies || bytes == 0 || file_size / 4 > bytes) return nullptr;
+    if (!copies || !file.host || bytes == 0 || file_size / 4 > bytes) return nullptr;
     auto copy = copies->get(file.host->fd(), [&] { call.waiter.check(); });
     return copy && copy->size() == file_size ? copy : nullptr;
 }
 
 // Maps the file from `offset` on at `range`. Returns 0 or a negative errno.
-int map_file(SyscallContext& call, const OpenFile& file, GuestRange range, Protection protection,
-             std::uint64_t offset) {
+int map_file(SyscallContext& call, const OpenFile& file, GuestRange range, Protection protection, std::uint64_t offset,
+             bool shared) {
     const std::uint64_t length = range.end - range.begin;
-    const std::int64_t size = file.size();
+    // The host keeps the name of a mapping as long as the mapping, so names are kept short.
+    const std::string name = file.path.substr(0, 255);
+    if (shared && file.inode != 0)
+        return call.memory.map_shared_file(range.begin, length, protection, name, file.inode, offset);
+    const std::int64_t size =
+        file.inode != 0 ? static_cast<std::int64_t>(call.memory.files().size(file.inode)) : file.size();
     if (size < 0) return static_cast<int>(size);
     const auto file_size = static_cast<std::uint64_t>(size);
     const std::uint64_t bytes = offset < file_size ? std::min(file_size - offset, length) : 0;
-    // The host keeps the name of a mapping as long as the mapping, so names are kept short.
-    const std::string name = file.path.substr(0, 255);
     // A mapping that cannot be read yet may be made readable later, and must have the file's bytes then.
-    if (auto shared = protection.accessible() ? shared_copy(call, file, file_size, bytes) : nullptr)
-        return call.memory.map_file(range.begin, length, protection, name, std::move(shared), offset);
+    if (auto copy = protection.accessible() ? shared_copy(call, file, file_size, bytes) : nullptr)
+        return call.memory.map_file(range.begin, length, protection, name, std::move(copy), offset);
     // The copy counts as memory the guest added; refuse what would break its limit before anything happens.
     const std::size_t limit = call.memory.limits().bytes;
     const auto fits = [&](std::size_t used) { return page_ceil(bytes) <= limit - std::min(used, limit); };
@@ -95,7 +119,7 @@ MappingTraits traits_of(const SyscallContext& call, const OpenFile* file, bool s
         traits.inode = status.st_ino;
         traits.offset = offset;
         // What a program writes to a copy of a file would never reach the file.
-        traits.never_writable = shared;
+        traits.never_writable = shared && (file->inode == 0 || !file->writes());
         traits.was_writable = writable;
     } else if (shared) {
         traits.device = makedev(0, 1);  // where Linux keeps files without a name
@@ -108,10 +132,13 @@ struct MappingRequest {
     GuestAddr hint;
     std::uint64_t size;
     int flags;
+    bool shows_pages;  // of an in-memory file: GuestMemory::map_shared_file()
 };
 
-int find_address(const SyscallContext& call, GuestAddr hint, std::uint64_t size, GuestAddr& place) {
-    const auto found = call.memory.find_free(size, hint);
+int find_address(const SyscallContext& call, GuestAddr hint, const MappingRequest& wanted, GuestAddr& place) {
+    const std::uint64_t size = wanted.size;
+    const auto found =
+        wanted.shows_pages ? call.memory.find_free_for_file(size, hint) : call.memory.find_free(size, hint);
     if (!found || !is_user_range(*found, size)) return -ENOMEM;
     place = *found;
     return 0;
@@ -126,7 +153,7 @@ int choose_address(const SyscallContext& call, const MappingRequest& wanted, Gue
         const bool available =
             user && !call.memory.is_closed(wanted.hint, end) && !call.memory.shared().overlaps(wanted.hint, end);
         if (!available && call.options.relocate_fixed_mappings && !(wanted.flags & MAP_FIXED_NOREPLACE))
-            return find_address(call, 0, wanted.size, place);
+            return find_address(call, 0, wanted, place);
         if (!user) return wanted.hint < x86::user_begin ? -EPERM : -ENOMEM;
         if ((wanted.flags & MAP_FIXED_NOREPLACE) &&
             call.memory.regions().overlaps(wanted.hint, wanted.hint + wanted.size))
@@ -141,7 +168,7 @@ int choose_address(const SyscallContext& call, const MappingRequest& wanted, Gue
         return 0;
     }
     const GuestAddr hint = page_floor(wanted.hint);
-    return find_address(call, is_user_range(hint, wanted.size) ? hint : 0, wanted.size, place);
+    return find_address(call, is_user_range(hint, wanted.size) ? hint : 0, wanted, place);
 }
 
 }  // namespace
@@ -157,12 +184,18 @@ int set_traits(SyscallContext& call, GuestAddr begin, std::uint64_t size, const 
     return call.memory.mark(begin, size, [&](MappingTraits& marked) { marked = traits; });
 }
 
+void note_unmapping(SyscallContext& call, GuestAddr begin, GuestAddr end) {
+    const Regions& regions = call.memory.regions();
+    for (auto entry = regions.first_ending_after(begin); entry != regions.end() && entry->first < end; ++entry)
+        call.unmapped_files = call.unmapped_files || entry->second.shared_file != 0;
+}
+
 Protection to_protection(int protection) {
     return {(protection & PROT_READ) != 0, (protection & PROT_WRITE) != 0, (protection & PROT_EXEC) != 0};
 }
 
 std::int64_t sys_mmap(SyscallContext& call) {
-    const MappingRequest given{call.args[0], call.args[1], call.int_arg(3)};
+    const MappingRequest given{call.args[0], call.args[1], call.int_arg(3), false};
     const int protection = call.int_arg(2), flags = given.flags;
     const std::uint64_t offset = call.args[5];
     const int type = flags & MAP_TYPE;
@@ -170,23 +203,25 @@ std::int64_t sys_mmap(SyscallContext& call) {
     if (given.size == 0 || offset % page_size != 0 || !is_protection(protection)) return -EINVAL;
     if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE) return -EINVAL;
     if (given.size > x86::user_end) return -ENOMEM;
-    const MappingRequest wanted{given.hint, page_ceil(given.size), flags};
+    MappingRequest wanted{given.hint, page_ceil(given.size), flags, false};
     if (flags & MAP_HUGETLB) return -ENOMEM;  // there are none to give out
     if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC)) return -EOPNOTSUPP;
 
     const OpenFile* file = nullptr;
     if (!(flags & MAP_ANONYMOUS)) {
         file = call.state.files.find(call.int_arg(4));
-        if (const int error = check_mappable(file, flags, protection)) return error;
+        if (const int error = check_mappable(call, file, flags, protection)) return error;
         if (offset + wanted.size < offset || offset + wanted.size > static_cast<std::uint64_t>(INT64_MAX))
             return -EOVERFLOW;
+        wanted.shows_pages = file->kind->mapping == FileKind::Mapping::memory_file && type != MAP_PRIVATE;
         if (file->kind->mapping == FileKind::Mapping::zeros) file = nullptr;
     }
     GuestAddr place = 0;
     if (const int error = choose_address(call, wanted, place)) return error;
+    note_unmapping(call, place, place + wanted.size);
 
     const Protection final = to_protection(protection);
-    int error = file ? map_file(call, *file, {place, place + wanted.size}, final, offset)
+    int error = file ? map_file(call, *file, {place, place + wanted.size}, final, offset, wanted.shows_pages)
                      : call.memory.map(place, wanted.size, final);
     if (error != 0) return error;
     error = set_traits(call, place, wanted.size, traits_of(call, file, type != MAP_PRIVATE, final.write, offset));
@@ -204,6 +239,7 @@ std::int64_t sys_munmap(SyscallContext& call) {
     const std::uint64_t size = page_ceil(call.args[1]);
     if (!is_user_range(begin, size)) return -EINVAL;
     if (!call.memory.regions().overlaps(begin, begin + size)) return 0;
+    note_unmapping(call, begin, begin + size);
     return call.memory.unmap(begin, size);
 }
 

@@ -71,6 +71,23 @@ std::int64_t move(SyscallContext& call, const Region& region, GuestAddr from, st
     return error ? error : static_cast<std::int64_t>(to);
 }
 
+// The same of a shared mapping of an in-memory file: nothing has to be copied.
+std::int64_t move_shared(SyscallContext& call, const Region& region, GuestAddr from, std::uint64_t old_size,
+                         GuestAddr to, std::uint64_t new_size, bool keep_old) {
+    const std::uint64_t offset = region.file_offset + (from - region.begin);
+    if (to == 0) {
+        const auto found = call.memory.find_free_for_file(new_size);
+        if (!found || !is_user_range(*found, new_size)) return -ENOMEM;
+        to = *found;
+    }
+    if (const int error =
+            call.memory.map_shared_file(to, new_size, region.protection, region.name, region.shared_file, offset))
+        return error;
+    int error = set_traits(call, to, new_size, traits_at(region, from));
+    if (error == 0 && !keep_old && old_size != 0) error = call.memory.unmap(from, old_size);
+    return error ? error : static_cast<std::int64_t>(to);
+}
+
 }  // namespace
 
 std::int64_t sys_mremap(SyscallContext& call) {
@@ -83,17 +100,22 @@ std::int64_t sys_mremap(SyscallContext& call) {
         return call.args[1] > x86::user_end ? -EINVAL : -ENOMEM;
     std::uint64_t old_size = page_ceil(call.args[1]);
     const std::uint64_t new_size = page_ceil(call.args[2]);
-    if (old_size == 0) return -EINVAL;  // on Linux this maps shared memory twice, which guests do not have
+    const Region* region = is_user_range(from, page_size) ? call.memory.regions().find(from) : nullptr;
+    // A size of 0 maps shared memory once more.
+    const bool again = old_size == 0 && region && region->shared_file != 0 && (flags & MREMAP_MAYMOVE);
+    if (old_size == 0 && !again) return -EINVAL;
     if ((flags & MREMAP_DONTUNMAP) && old_size != new_size) return -EINVAL;
     GuestAddr to = 0;
     if (flags & MREMAP_FIXED) {
         to = call.args[4];
         if (to % page_size != 0 || !is_user_range(to, new_size)) return -EINVAL;
         if (to < from + old_size && from < to + new_size) return -EINVAL;  // overlaps
+        note_unmapping(call, to, to + new_size);
     }
+    if (again) return move_shared(call, Region(*region), from, 0, to, new_size, false);
     if (!is_user_range(from, old_size)) return -EFAULT;
-    const Region* region = call.memory.regions().find(from);
     if (!region) return -EFAULT;
+    note_unmapping(call, from, from + old_size);
     if (call.memory.shared().overlaps(from, from + old_size)) return -EPERM;
     if (new_size < old_size) {
         // The rest is unmapped first, whatever mappings it consists of; what is moved then must be one mapping.
@@ -104,19 +126,24 @@ std::int64_t sys_mremap(SyscallContext& call) {
     const bool stays = !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
     if (stays && new_size == old_size) return static_cast<std::int64_t>(from);
     if (region->end - from < old_size) return -EFAULT;
-    if (new_size > old_size && region->names_file()) return -ENOMEM;
+    if (new_size > old_size && region->names_file() && region->shared_file == 0) return -ENOMEM;
 
     if (stays) {
         const GuestAddr end = from + old_size;
         const std::uint64_t more = new_size - old_size;
         if (region->end == end && is_user_range(end, more) && !call.memory.regions().overlaps(end, end + more)) {
             const Region grown = *region;
-            if (const int error = call.memory.map(end, more, grown.protection, grown.name)) return error;
-            if (const int error = set_traits(call, end, more, traits_at(grown, end))) return error;
-            return static_cast<std::int64_t>(from);
+            int error = grown.shared_file != 0
+                            ? call.memory.map_shared_file(end, more, grown.protection, grown.name, grown.shared_file,
+                                                          grown.file_offset + (grown.end - grown.begin))
+                            : call.memory.map(end, more, grown.protection, grown.name);
+            if (error == 0) error = set_traits(call, end, more, traits_at(grown, end));
+            return error ? error : static_cast<std::int64_t>(from);
         }
         if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
     }
+    if (region->shared_file != 0)
+        return move_shared(call, Region(*region), from, old_size, to, new_size, flags & MREMAP_DONTUNMAP);
     if (to == 0) {
         const auto found = call.memory.find_free(new_size);
         if (!found || !is_user_range(*found, new_size)) return -ENOMEM;

@@ -13,6 +13,7 @@
 #include "tinykvm/linux/host_file.hpp"
 #include "tinykvm/linux/socket_table.hpp"
 #include "tinykvm/linux/timer.hpp"
+#include "tinykvm/types.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -44,6 +45,7 @@ struct OpenFile {
     std::uint64_t counter = 0;
     Timer timer{};                         // of kinds::timer
     int clock = 0;                         // of kinds::timer: the one it was made for
+    FileId inode = 0;                      // of an in-memory file or directory; 0: it is none
     std::uint64_t serial = 0;              // no other file of the table has or had it
     std::uint64_t changes = 1;             // FileTable::changes() of the file itself
     std::vector<PolledFile> polled;        // of kinds::epoll

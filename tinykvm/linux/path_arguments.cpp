@@ -67,12 +67,15 @@ GuestFileSystem::Location look_up(const SyscallContext& call, std::string_view b
     return found;
 }
 
-int refuse_change(const SyscallContext& call, const PathAt& at) {
+int refuse_change(const SyscallContext& call, const PathAt& at, bool creates) {
     const std::string path = at.path.starts_with('/') ? at.path : join_path(at.base, at.path);
     switch (call.state.file_system->judge(call.state, at.base, at.path)) {
         case GuestFileSystem::Verdict::nowhere:
             log_refusal(call, path, describe(GuestFileSystem::Location::Refusal::not_covered));
             return -ENOENT;
+        case GuestFileSystem::Verdict::not_in_directory:
+            log_refusal(call, path, describe(GuestFileSystem::Location::Refusal::not_covered));
+            return creates ? -EROFS : -ENOENT;
         case GuestFileSystem::Verdict::read_only: log_refusal(call, path, "is not writable"); return -EROFS;
         case GuestFileSystem::Verdict::writable: break;
     }

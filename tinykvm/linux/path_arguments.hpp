@@ -29,7 +29,7 @@ inline GuestFileSystem::Location look_up(const SyscallContext& call, const PathA
 }
 
 // Refuses a change of what the path names, without a host call, where no writable rule can cover it; the refusal is
-// logged. Returns 0, -ENOENT or -EROFS.
-[[nodiscard]] int refuse_change(const SyscallContext& call, const PathAt& at);
+// logged. `creates`: the call makes the name if there is none. Returns 0, -ENOENT or -EROFS.
+[[nodiscard]] int refuse_change(const SyscallContext& call, const PathAt& at, bool creates = false);
 
 }  // namespace tinykvm::linux_abi

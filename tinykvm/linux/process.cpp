@@ -5,6 +5,7 @@
 
 #include "tinykvm/client.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
+#include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/start.hpp"
@@ -36,6 +37,7 @@ void tell_client(SyscallContext& call) {
 }
 
 void report_refusal(SyscallContext& call) {
+    if (call.memory.files().take_refusal()) call.warn(Limit::memory);
     switch (call.memory.take_refusal()) {
         case GuestMemory::Refusal::none: break;
         case GuestMemory::Refusal::address_space: call.warn(Limit::address_space); break;
@@ -47,7 +49,10 @@ void report_refusal(SyscallContext& call) {
 
 Process::Process(GuestMemory& memory, const Options& options, ProcessState state)
     : memory_(memory), options_(options), state_(std::move(state)) {
-    if (!state_.file_system) state_.file_system = std::make_shared<const GuestFileSystem>(options);
+    if (!state_.file_system) {
+        state_.file_system = std::make_shared<const GuestFileSystem>(options);
+        state_.memory_tree.change() = MemoryTree(state_.file_system->memory_mounts().size());
+    }
     if (!state_.refused_paths) state_.refused_paths = std::make_shared<RefusedPaths>();
 }
 
@@ -87,6 +92,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
         if (!entry->handler) report_missing(call, entry->name, number);
         try {
             if (entry->handler) result = entry->handler(call);
+            if (state_.files.any_closed() || call.unmapped_files) release_unused_files(call);
             report_refusal(call);
             // A program that has lowered its limit itself meets its own.
             if (result == -EMFILE && state_.files.limit() >= options_.max_open_files) call.warn(Limit::open_files);

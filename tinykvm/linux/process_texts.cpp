@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "tinykvm/linux/guest_file_system.hpp"
+#include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/pseudo_texts.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/text_format.hpp"
@@ -223,18 +225,30 @@ std::string smaps_rollup_text(const SyscallContext& call, int) {
     return text;
 }
 
-std::string mountinfo_text(const SyscallContext&, int) {
-    return "1 1 0:1 / / ro,relatime - tmpfs tmpfs ro\n"
-           "2 1 0:2 / /proc ro,nosuid,nodev,noexec,relatime - proc proc ro\n"
-           "3 1 0:3 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro\n"
-           "4 1 0:4 / /dev rw,nosuid,noexec,relatime - devtmpfs devtmpfs rw\n";
+std::string mountinfo_text(const SyscallContext& call, int) {
+    std::string text =
+        "1 1 0:1 / / ro,relatime - tmpfs tmpfs ro\n"
+        "2 1 0:2 / /proc ro,nosuid,nodev,noexec,relatime - proc proc ro\n"
+        "3 1 0:3 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro\n"
+        "4 1 0:4 / /dev rw,nosuid,noexec,relatime - devtmpfs devtmpfs rw\n";
+    int number = 5;
+    for (const std::string& mount : call.state.file_system->memory_mounts()) {
+        text += formatted("%d 1 0:%u / %s rw,nosuid,nodev,noatime - tmpfs tmpfs rw\n", number,
+                          first_memory_minor + static_cast<unsigned>(number - 4), path_in_line(mount).c_str());
+        ++number;
+    }
+    return text;
 }
 
-std::string mounts_text(const SyscallContext&, int) {
-    return "tmpfs / tmpfs ro,relatime 0 0\n"
-           "proc /proc proc ro,nosuid,nodev,noexec,relatime 0 0\n"
-           "sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime 0 0\n"
-           "devtmpfs /dev devtmpfs rw,nosuid,noexec,relatime 0 0\n";
+std::string mounts_text(const SyscallContext& call, int) {
+    std::string text =
+        "tmpfs / tmpfs ro,relatime 0 0\n"
+        "proc /proc proc ro,nosuid,nodev,noexec,relatime 0 0\n"
+        "sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime 0 0\n"
+        "devtmpfs /dev devtmpfs rw,nosuid,noexec,relatime 0 0\n";
+    for (const std::string& mount : call.state.file_system->memory_mounts())
+        text += "tmpfs " + path_in_line(mount) + " tmpfs rw,nosuid,nodev,noatime 0 0\n";
+    return text;
 }
 
 // 52 fields; those with names here are not zero.

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "tinykvm/linux/file_status.hpp"
+#include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -28,6 +29,7 @@ int status_of(const SyscallContext& call, const Location& found, struct stat& st
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
         case Location::Kind::host: status = found.status; break;
+        case Location::Kind::memory: status = memory_status(call, found.inode); break;
         case Location::Kind::directory: status = made_up_status(S_IFDIR | 0555, found.path); break;
         case Location::Kind::link:
             status = made_up_status(S_IFLNK | 0777, found.path);
@@ -68,9 +70,11 @@ std::int64_t stat_at(const SyscallContext& call, int directory, GuestAddr path, 
 }
 
 // R_OK, W_OK, X_OK against what a guest can do. Returns 0 or a negative errno.
-int check_access(const Location& found, int mode) {
+int check_access(const SyscallContext& call, const Location& found, int mode) {
     switch (found.kind) {
         case Location::Kind::nothing: return found.error;
+        case Location::Kind::memory:
+            return found.is_link() || may_access(*call.state.memory_tree->find(found.inode), mode) ? 0 : -EACCES;
         case Location::Kind::directory:
         case Location::Kind::link: return mode & W_OK ? -EROFS : 0;
         case Location::Kind::pseudo:
@@ -90,12 +94,13 @@ std::int64_t access_at(const SyscallContext& call, int directory, GuestAddr path
     if (at.error) return at.error;
     if (at.self) {
         if (mode == F_OK) return 0;
+        if (at.self->inode != 0) return may_access(*call.state.memory_tree->find(at.self->inode), mode) ? 0 : -EACCES;
         if (at.self->path.empty()) return mode & X_OK ? -EACCES : 0;
-        return check_access(look_up(call, "/", at.self->path, GuestFileSystem::Last::keep_link), mode);
+        return check_access(call, look_up(call, "/", at.self->path, GuestFileSystem::Last::keep_link), mode);
     }
     const bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    return check_access(look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link),
-                        mode);
+    return check_access(
+        call, look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link), mode);
 }
 
 std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path, GuestAddr address, int size) {
@@ -162,6 +167,10 @@ std::int64_t file_system(const SyscallContext& call, int host_fd, std::string_vi
     return call.memory.write(address, info) ? 0 : -EFAULT;
 }
 
+std::int64_t in_memory_file_system(const SyscallContext& call, GuestAddr address) {
+    return call.memory.write(address, memory_file_system(call)) ? 0 : -EFAULT;
+}
+
 }  // namespace
 
 std::int64_t sys_stat(SyscallContext& call) { return stat_at(call, AT_FDCWD, call.args[0], 0, call.args[1]); }
@@ -215,12 +224,14 @@ std::int64_t sys_statfs(SyscallContext& call) {
     if (at.error) return at.error;
     const Location found = look_up(call, at, GuestFileSystem::Last::follow);
     if (!found.exists()) return found.error;
+    if (found.kind == Location::Kind::memory) return in_memory_file_system(call, call.args[1]);
     return file_system(call, found.kind == Location::Kind::host ? found.handle.get() : -1, found.path, call.args[1]);
 }
 
 std::int64_t sys_fstatfs(SyscallContext& call) {
     const OpenFile* file = call.file(0);
     if (!file) return -EBADF;
+    if (file->inode != 0) return in_memory_file_system(call, call.args[1]);
     return file_system(call, file->host ? file->host->fd() : -1, file->path, call.args[1]);
 }
 

@@ -17,6 +17,7 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     ProcessState state;
     state.file_system = std::make_shared<const GuestFileSystem>(options);
     state.refused_paths = std::make_shared<RefusedPaths>();
+    state.memory_tree.change() = MemoryTree(state.file_system->memory_mounts().size());
     fill_random(std::as_writable_bytes(std::span(state.boot_id)));
     state.break_start = state.break_end = break_start;
     if (!options.working_directory.empty()) state.working_directory = options.working_directory;

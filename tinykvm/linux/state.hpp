@@ -17,10 +17,13 @@
 #include <string>
 #include <vector>
 
+#include "tinykvm/linux/file_locks.hpp"
 #include "tinykvm/linux/file_table.hpp"
+#include "tinykvm/linux/memory_tree.hpp"
 #include "tinykvm/linux/process_timers.hpp"
 #include "tinykvm/linux/signal_state.hpp"
 #include "tinykvm/linux/threads.hpp"
+#include "tinykvm/memory/copy_on_write.hpp"
 #include "tinykvm/options.hpp"
 #include "tinykvm/types.hpp"
 
@@ -67,6 +70,8 @@ struct ProcessState {
     GuestAddr unused_random = 0;
 
     FileTable files;
+    CopyOnWrite<MemoryTree> memory_tree;  // the names of in-memory files
+    FileLocks file_locks;                 // of in-memory files
     std::string working_directory = "/";
     std::uint32_t umask = 022;
     std::shared_ptr<const GuestFileSystem> file_system;  // what the guest has of files; never null in use

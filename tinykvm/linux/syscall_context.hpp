@@ -58,6 +58,7 @@ struct SyscallContext {
     bool parked = false;                 // there is no result yet
     bool yields = false;                 // other threads run before this one goes on
     bool gives_client_its_turn = false;  // the run stops after the call
+    bool unmapped_files = false;         // shared mappings of in-memory files may have gone
 
     // Linux takes descriptors, flags and the like from the lower half of a register.
     int int_arg(int index) const { return static_cast<int>(args[static_cast<std::size_t>(index)]); }

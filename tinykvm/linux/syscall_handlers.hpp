@@ -93,9 +93,11 @@ std::int64_t sys_mkdirat(SyscallContext&);
 std::int64_t sys_rename(SyscallContext&);
 std::int64_t sys_renameat(SyscallContext&);
 std::int64_t sys_renameat2(SyscallContext&);
-std::int64_t sys_link(SyscallContext&);  // and symlink
+std::int64_t sys_link(SyscallContext&);
+std::int64_t sys_symlink(SyscallContext&);
 std::int64_t sys_linkat(SyscallContext&);
 std::int64_t sys_symlinkat(SyscallContext&);
+std::int64_t sys_memfd_create(SyscallContext&);
 std::int64_t sys_mknod(SyscallContext&);
 std::int64_t sys_mknodat(SyscallContext&);
 // file_changes.cpp: contents, modes and times of what exists

@@ -44,16 +44,22 @@ std::uint64_t FileMemory::new_pages() const {
 
 // May so many pages be changed that were not, and so many be given to files?
 bool FileMemory::has_room(std::uint64_t changed_pages, std::uint64_t new_pages) {
+    const bool has = fits(changed_pages, new_pages);
+    refused_ = refused_ || !has;
+    return has;
+}
+
+bool FileMemory::fits(std::uint64_t changed_pages, std::uint64_t new_pages) {
     const std::uint64_t limit = limit_for_files();
     if ((this->new_pages() + new_pages) * page_size > limit) return false;
     if (changed_pages <= allowance_) {
         allowance_ -= changed_pages;
         return true;
     }
-    const auto fits = [&](std::uint64_t used) { return used + changed_pages * page_size <= limit; };
-    if (fits(changes_.own_bytes())) return true;
+    const auto fit_with = [&](std::uint64_t used) { return used + changed_pages * page_size <= limit; };
+    if (fit_with(changes_.own_bytes())) return true;
     const std::uint64_t changed = changes_.changed_bytes();
-    if (!fits(changed)) return false;
+    if (!fit_with(changed)) return false;
     allowance_ = std::min(most_allowance, (limit - changed) / page_size / 2);
     return true;
 }

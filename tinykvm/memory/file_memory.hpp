@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "tinykvm/memory/address_space.hpp"
 #include "tinykvm/memory/changed_pages.hpp"
@@ -63,6 +64,8 @@ class FileMemory {
         std::uint64_t all = 0, free = 0, available = 0;  // bytes; `available` is what files may take of `free`
     };
     Room room() const;
+    // Has there been no room for something since this was called last?
+    bool take_refusal() { return std::exchange(refused_, false); }
     // Says what the names of files take of the host's memory now; it counts like the data.
     void set_names_size(std::size_t bytes);
     // May names take so many bytes more?
@@ -103,6 +106,7 @@ class FileMemory {
 
     Place place_of(GuestAddr address, std::size_t size, AddressSpace::Right right) const;
     bool has_room(std::uint64_t changed_pages, std::uint64_t new_pages);
+    bool fits(std::uint64_t changed_pages, std::uint64_t new_pages);
     bool take_page(FileId file, std::uint64_t page);
     std::span<const std::byte> page_piece(FileId file, std::uint64_t offset, std::size_t size) const;
     void release(std::uint64_t area_page, std::uint64_t count);
@@ -120,6 +124,7 @@ class FileMemory {
     const MemoryImage* image_;  // null while the program boots
     CopyOnWrite<FilePages> pages_;
     std::size_t names_size_ = 0;
+    bool refused_ = false;
     std::uint64_t allowance_ = 0;  // so many pages may change before the limit is looked at again
 };
 

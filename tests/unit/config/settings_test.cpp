@@ -146,6 +146,7 @@ const std::map<std::string_view, Change> changes = {
       }}},
     {"allowed_paths",
      {R"(["/etc"])", [](ProgramConfig& c) { c.allowed_paths = {{.virtual_path = "/etc", .real_path = ""}}; }}},
+    {"writable_memory", {R"(["/var/cache"])", [](ProgramConfig& c) { c.writable_memory = {"/var/cache"}; }}},
     {"allowed_hosts",
      {R"(["example.com:8080", {"host": "*", "private": true, "dont_verify_host": true}])",
       [](ProgramConfig& c) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "tinykvm/linux/directory_entries.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/host_tree.hpp"
@@ -16,34 +17,15 @@ namespace tinykvm::linux_abi {
 
 namespace {
 
-// struct linux_dirent64
-struct EntryHead {
-    std::uint64_t inode;
-    std::uint64_t next;  // the position after this entry
-    std::uint16_t size;
-    std::uint8_t type;
-    char name[];
-};
-constexpr std::size_t head_size = 19;  // up to the name
-
 // Positions in a listing are those of the host's file system, so an open file needs to remember only a number. After
 // the host's entries come those that exist in the guest only, counted from here; positions of the host are never that
 // large.
 constexpr std::uint64_t made_up_begin = std::uint64_t{1} << 63;
 
-std::size_t put_entry(std::span<std::byte> to, std::string_view name, std::uint8_t type, std::uint64_t next) {
-    const std::size_t size = (head_size + name.size() + 1 + 7) & ~std::size_t{7};
-    if (size > to.size()) return 0;
-    std::memset(to.data(), 0, size);
+std::uint64_t made_up_inode(std::string_view name) {
     std::uint64_t hash = 1;
     for (unsigned char c : name) hash = hash * 31 + c;
-    const auto short_size = static_cast<std::uint16_t>(size);
-    std::memcpy(to.data(), &hash, 8);
-    std::memcpy(to.data() + 8, &next, 8);
-    std::memcpy(to.data() + 16, &short_size, 2);
-    std::memcpy(to.data() + 18, &type, 1);
-    std::memcpy(to.data() + head_size, name.data(), name.size());
-    return size;
+    return hash;
 }
 
 using Children = std::vector<GuestFileSystem::Child>;
@@ -56,11 +38,11 @@ bool among(const Children& children, std::string_view name) {
 // `position` goes past all of the entries.
 std::size_t keep_visible(int directory, const Children& others, std::uint64_t& position, std::span<std::byte> entries) {
     std::size_t kept = 0;
-    for (std::size_t at = 0; at + head_size <= entries.size();) {
+    for (std::size_t at = 0; at + entry_head_size <= entries.size();) {
         EntryHead head;
-        std::memcpy(&head, entries.data() + at, head_size);
+        std::memcpy(&head, entries.data() + at, entry_head_size);
         position = head.next & ~made_up_begin;
-        const char* name = reinterpret_cast<const char*>(entries.data() + at + head_size);
+        const char* name = reinterpret_cast<const char*>(entries.data() + at + entry_head_size);
         // A mount point can also be a file, but of a file the list shows nothing but its name.
         const bool may_be_mount = head.type == DT_DIR || head.type == DT_UNKNOWN;
         const bool is_dots = std::string_view(name) == "." || std::string_view(name) == "..";
@@ -96,7 +78,8 @@ std::int64_t list_made_up(OpenFile& file, Children children, std::span<std::byte
         const GuestFileSystem::Child& child = children[i];
         if (child.exists) {
             const std::uint8_t type = child.is_link ? DT_LNK : child.is_directory ? DT_DIR : DT_UNKNOWN;
-            const std::size_t size = put_entry(to.subspan(used), child.name, type, made_up_begin + i + 1);
+            const std::size_t size =
+                put_entry(to.subspan(used), child.name, type, made_up_inode(child.name), made_up_begin + i + 1);
             if (size == 0) return used > 0 ? static_cast<std::int64_t>(used) : -EINVAL;
             used += size;
         }

@@ -516,9 +516,10 @@ TEST_F(FilesTest, SystemCallsAreLoggedOnDemand) {
 // Only the documented operations.
 TEST_F(FilesTest, FcntlAndIoctlAreAShortList) {
     const auto fd = static_cast<std::uint64_t>(guest.open("/data/file", O_RDONLY));
-    const std::set<int> known{F_DUPFD,  F_GETFD,     F_SETFD,     F_GETFL,         F_SETFL,      F_GETLK,
-                              F_SETLK,  F_SETLKW,    F_GETOWN,    F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ,
-                              F_SETOWN, F_GETOWN_EX, F_SETOWN_EX, F_GETSIG,        F_GETLEASE};
+    const std::set<int> known{F_DUPFD,      F_GETFD,      F_SETFD,     F_GETFL,      F_SETFL,
+                              F_GETLK,      F_SETLK,      F_SETLKW,    F_GETOWN,     F_DUPFD_CLOEXEC,
+                              F_SETPIPE_SZ, F_GETPIPE_SZ, F_SETOWN,    F_GETOWN_EX,  F_SETOWN_EX,
+                              F_GETSIG,     F_OFD_GETLK,  F_OFD_SETLK, F_OFD_SETLKW, F_GETLEASE};
     for (int command = 0; command < 2048; ++command) {
         const std::int64_t result = guest.call(SYS_fcntl, {fd, static_cast<std::uint64_t>(command), 0x50000000});
         if (!known.count(command)) {

@@ -130,6 +130,7 @@ class HostWindowTest : public testing::Test {
     Options options(std::vector<PathRule> rules) {
         Options options;
         options.allowed_paths = std::move(rules);
+        options.memory_directories.clear();  // what is at those names would not be the host's
         options.log = [this](std::string_view line) { log += std::string(line) + "\n"; };
         return options;
     }

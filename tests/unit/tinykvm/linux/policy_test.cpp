@@ -139,7 +139,8 @@ TEST_F(PolicyTest, WithoutRulesThereAreNoFilesAndNoHostCalls) {
         for (const char* path : paths) {
             const auto results = every_path_call(bare, path);
             for (std::size_t i = 0; i < results.size(); ++i) {
-                if (results[i] == -ENOENT || results[i] == -ENOTDIR) continue;
+                // Calls that would make /dev/kvm find /dev, in which nothing can be made.
+                if (results[i] == -ENOENT || results[i] == -ENOTDIR || results[i] == -EROFS) continue;
                 std::fprintf(stderr, "call %zu on %s: %ld\n", i, path, static_cast<long>(results[i]));
                 ++wrong;
             }
@@ -171,7 +172,10 @@ TEST_F(PolicyTest, OpenFlagsOnReadOnlyPaths) {
                 const std::int64_t result = process.open(path, flags);
                 wrong += result != -EROFS && !(result == -EINVAL && (flags & O_ACCMODE) == O_ACCMODE);
             }
-            wrong += process.open("/denied", flags) != -ENOENT && (flags & O_ACCMODE) != O_ACCMODE;
+            // "/" is there, and read-only; "/denied" is not.
+            wrong += process.open("/denied", flags) != (flags & O_CREAT ? -EROFS : -ENOENT) &&
+                     (flags & O_ACCMODE) != O_ACCMODE;
+            wrong += process.open("/denied/x", flags) != -ENOENT && (flags & O_ACCMODE) != O_ACCMODE;
         }
         return std::min(wrong, 99);
     });
@@ -329,11 +333,12 @@ TEST_F(PolicyTest, FoldersAboveRulesExistAndListThem) {
     const std::int64_t size = process.call(SYS_getdents64, {root, arena, 4096});
     for (std::int64_t at = 0; at < size; at += process.get<std::uint16_t>(arena + static_cast<std::uint64_t>(at) + 16))
         names += process.memory.read_string(arena + static_cast<std::uint64_t>(at) + 19, 300).value() + " ";
-    EXPECT_EQ(names, ". .. alias dev proc ro rw single state sys ");
+    EXPECT_EQ(names, ". .. alias dev proc ro rw single state sys tmp ");
     EXPECT_EQ(process.call(SYS_getdents64, {root, arena, 4096}), 0);
     EXPECT_EQ(process.call(SYS_access, {process.put("/"), R_OK | X_OK}), 0);
     EXPECT_EQ(process.call(SYS_access, {process.put("/"), W_OK}), -EROFS);
-    EXPECT_EQ(process.open("/new", O_CREAT | O_WRONLY), -ENOENT);
+    EXPECT_EQ(process.open("/new", O_CREAT | O_WRONLY), -EROFS);
+    EXPECT_EQ(process.open("/new", O_WRONLY), -ENOENT);
     EXPECT_EQ(process.call(SYS_stat, {process.put("/gone"), arena}), -ENOENT);
 }
 
