@@ -46,6 +46,13 @@ void Fork::wake() { guest_->mailbox().wake(); }
 
 void Fork::release_locks() { guest_->mailbox().release_locks(); }
 
+int Fork::append_to_file(const std::string& path, std::span<const std::byte> bytes) {
+    return guest_->append_to_file(path, bytes);
+}
+int Fork::read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes) {
+    return guest_->read_file(path, most, bytes);
+}
+
 void Fork::reset() {
     if (guest_->reset()) return;
     Statistics statistics = guest_->statistics();

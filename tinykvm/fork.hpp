@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
@@ -94,6 +96,13 @@ class Fork {
     // Ends the locks of files the guest took since it was equal to its snapshot. reset() does that, too; this is for
     // an answer that others may see before. Between calls, or while the guest waits after poll_call().
     void release_locks();
+
+    // Adds bytes to the end of an in-memory file of the guest, which is made if it is not there. Returns 0 or a
+    // negative errno: -ENOSPC without room, -EROFS where no in-memory file can be.
+    [[nodiscard]] int append_to_file(const std::string& path, std::span<const std::byte> bytes);
+    // Puts what is in an in-memory file of the guest into `bytes`. Returns 0 or a negative errno: -EFBIG when that is
+    // more than `most` bytes.
+    [[nodiscard]] int read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes);
 
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
     // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).

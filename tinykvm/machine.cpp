@@ -26,6 +26,11 @@ GuestMemory& Machine::memory() { return guest_->memory(); }
 const Statistics& Machine::statistics() const { return guest_->statistics(); }
 
 void Machine::debug(debug::Debugger& debugger) { guest_->debug(debugger); }
+
+int Machine::append_to_file(const std::string& path, std::span<const std::byte> bytes) {
+    return guest_->append_to_file(path, bytes);
+}
+
 void Machine::interrupt() noexcept { guest_->interrupt(); }
 
 std::shared_ptr<const Snapshot> Machine::freeze() && {

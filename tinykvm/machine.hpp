@@ -62,6 +62,9 @@ class Machine final : public Callable {
     // Lets a debugger, which must outlive this, have the program: now, before it goes on, and at each breakpoint and
     // fault of run(). Throws as run().
     void debug(debug::Debugger& debugger);
+    // Adds bytes to the end of an in-memory file of the guest, which is made if it is not there. Returns 0 or a
+    // negative errno: -ENOSPC without room, -EROFS where no in-memory file can be.
+    [[nodiscard]] int append_to_file(const std::string& path, std::span<const std::byte> bytes);
 
     // May be called by any thread while another one is in run(), call() or resume(), which soon ends with Interrupted.
     void interrupt() noexcept;

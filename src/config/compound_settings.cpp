@@ -58,6 +58,19 @@ std::string read_content_type(const json& value, ProgramConfig& config) {
                : "it has other characters than the printable ones of ASCII";
 }
 
+namespace {
+
+std::string read_file_name(const json& value, std::string& name) {
+    name = value.get<std::string>();
+    const bool is_file = name.starts_with('/') && !name.ends_with('/') && (name + "/").find("/../") == name.npos;
+    return name.empty() || is_file ? "" : "it is not the absolute path of a file";
+}
+
+}  // namespace
+
+std::string read_input(const json& value, ProgramConfig& config) { return read_file_name(value, config.input); }
+std::string read_output(const json& value, ProgramConfig& config) { return read_file_name(value, config.output); }
+
 std::string read_exit_statuses(const json& value, ProgramConfig& config) {
     config.exit_statuses.clear();
     for (const auto& [key, status] : value.items()) {

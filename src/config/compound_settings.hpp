@@ -16,6 +16,8 @@ std::string read_environment(const nlohmann::json& value, ProgramConfig& config)
 std::string read_protocol(const nlohmann::json& value, ProgramConfig& config);
 std::string read_listen(const nlohmann::json& value, ProgramConfig& config);
 std::string read_content_type(const nlohmann::json& value, ProgramConfig& config);
+std::string read_input(const nlohmann::json& value, ProgramConfig& config);
+std::string read_output(const nlohmann::json& value, ProgramConfig& config);
 std::string read_exit_statuses(const nlohmann::json& value, ProgramConfig& config);
 std::string read_on_error(const nlohmann::json& value, ProgramConfig& config);
 std::string read_poll(const nlohmann::json& value, ProgramConfig& config);

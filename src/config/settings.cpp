@@ -293,6 +293,24 @@ constexpr Setting rows[] = {
      .fallback = "\"\"",
      .meaning = "With the protocol `stdio`: the content type of answers. With `\"\"` it is that of the request, or "
                 "`application/octet-stream` for a request without one."},
+    {.key = "input",
+     .kind = Kind::text,
+     .member = read_input,
+     .range = {0, 255},
+     .fallback = "\"\"",
+     .meaning =
+         "With the protocol `stdio`: a file, below `/tmp` or another directory in the program's memory, that the "
+         "body of the request is written to before the program runs. For commands that insist on files; the "
+         "standard input is empty then, and the program is frozen at its entry point."},
+    {.key = "output",
+     .kind = Kind::text,
+     .member = read_output,
+     .range = {0, 255},
+     .fallback = "\"\"",
+     .meaning =
+         "With the protocol `stdio`: the file, in the same places, that is the answer when the program has ended. "
+         "A program that ends with 0 without it has failed. What it writes to its standard output is dropped "
+         "then."},
     {.key = "exit_statuses",
      .kind = Kind::object,
      .member = read_exit_statuses,

@@ -1,6 +1,7 @@
 #include "src/programs/boot_program.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -192,7 +193,8 @@ class ProgramBoot {
             output_.use(streams_);
             arguments_ = std::vector<ArgumentTemplate>(config.main_arguments.begin(), config.main_arguments.end());
             stops_at_entry_ = std::any_of(arguments_.begin(), arguments_.end(),
-                                          [](const ArgumentTemplate& one) { return one.has_placeholder(); });
+                                          [](const ArgumentTemplate& one) { return one.has_placeholder(); }) ||
+                              !config.input.empty() || !config.output.empty();
         }
     }
 
@@ -218,6 +220,7 @@ class ProgramBoot {
     Stop run_until_ready(Machine& machine, Deadline deadline);
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
+    void check_files(Machine& machine) const;
     void expect_server(const Stop& stop) const;
     std::vector<BootedProgram::ArgumentPlace> argument_places(const Machine& machine) const;
 
@@ -249,6 +252,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
             return nullptr;
         }
         expect_filter(stop);
+        check_files(machine);
     } else {
         is_server(config_) ? expect_server(stop) : expect_ready(stop);
         warm_up({machine, calls_, is_server(config_) ? &connection_ : nullptr}, config_.warmup, deadline,
@@ -324,6 +328,18 @@ void ProgramBoot::expect_filter(const Stop& stop) const {
         throw Failure(FailureKind::not_ready,
                       "\"warmup\" is for programs that answer more than one request; with the protocol \"stdio\" none "
                       "does");
+    }
+}
+
+// The input file is made, so that a body of no bytes is one, too.
+void ProgramBoot::check_files(Machine& machine) const {
+    if (config_.input.empty()) {
+        return;
+    }
+    if (const int error = machine.append_to_file(config_.input, {}); error != 0) {
+        throw Failure(FailureKind::not_ready,
+                      "the file for its input, " + config_.input + ", cannot be made (" + std::strerror(-error) +
+                          "); it has to be in /tmp, /dev/shm or a directory of writable_memory (input)");
     }
 }
 

@@ -1,7 +1,9 @@
 #include "src/vms/filter_call.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "src/base/failure.hpp"
@@ -69,6 +71,10 @@ bool FilterCall::append_body(std::span<const std::byte>& data) {
 }
 
 std::optional<Response> FilterCall::give_piece(Deadline deadline) {
+    if (writes_input_file()) {
+        append_to_input_file();
+        return std::nullopt;
+    }
     fork_.streams().give(piece_);
     std::optional<Response> answer = run(deadline);
     fork_.streams().give({});
@@ -79,6 +85,9 @@ std::optional<Response> FilterCall::give_piece(Deadline deadline) {
 Response FilterCall::expect_answer(Deadline deadline) {
     fork_.streams().end_input();
     std::optional<Response> answer = give_piece(deadline);
+    if (writes_input_file()) {
+        answer = run(deadline);
+    }
     if (!answer) {
         throw Failure(FailureKind::no_answer, "the program still waits for input after the end of it");
     }
@@ -104,7 +113,35 @@ std::optional<Response> FilterCall::run(Deadline deadline) {
         "the program answered by a call of kvm_api.h; with the protocol stdio its standard output is the answer");
 }
 
-Response FilterCall::answer_of(int exit_status) const {
+void FilterCall::append_to_input_file() {
+    const ProgramConfig& config = fork_.program().config;
+    const int error = refusal_ ? 0 : fork_.get().append_to_file(config.input, piece_);
+    piece_.clear();
+    if (error == -ENOSPC) {
+        throw Failure(FailureKind::too_large, "the body has no room in " + config.input + " (max_request_memory)");
+    }
+    if (error != 0) {
+        throw Failure(FailureKind::host_error,
+                      "the body cannot be written to " + config.input + ": " + std::strerror(-error));
+    }
+}
+
+// Makes the output file the body of the answer. If it is not there and need not be, that stays the standard output.
+void FilterCall::take_output_file(bool required) {
+    const ProgramConfig& config = fork_.program().config;
+    std::vector<std::byte> bytes;
+    const int error = fork_.get().read_file(config.output, config.max_request_memory, bytes);
+    if (error == -ENOENT && !required) {
+        return;
+    }
+    if (error != 0) {
+        throw Failure(FailureKind::no_answer, "the program ended without an answer in its file " + config.output +
+                                                  ": " + std::strerror(-error));
+    }
+    fork_.streams().begin(bytes, config.max_request_memory, "max_request_memory");
+}
+
+Response FilterCall::answer_of(int exit_status) {
     const ProgramConfig& config = fork_.program().config;
     const auto found = std::find_if(config.exit_statuses.begin(), config.exit_statuses.end(),
                                     [&](const ExitStatus& one) { return one.exit_status == exit_status; });
@@ -113,6 +150,9 @@ Response FilterCall::answer_of(int exit_status) const {
         const std::string& words = fork_.output().last_line();
         throw Failure(FailureKind::no_answer, "the program ended with exit status " + std::to_string(exit_status) +
                                                   (words.empty() ? "" : ": " + words));
+    }
+    if (!config.output.empty()) {
+        take_output_file(exit_status == 0);
     }
     Response response;
     response.status = found == config.exit_statuses.end() ? 200 : found->status;

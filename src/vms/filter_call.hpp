@@ -40,7 +40,10 @@ class FilterCall final : public ProtocolCall {
     void write_argument(const BootedProgram::ArgumentPlace& place);
     void refuse(int status, const std::string& why);
     std::optional<Response> run(Deadline deadline);
-    Response answer_of(int exit_status) const;
+    bool writes_input_file() const { return !fork_.program().config.input.empty(); }
+    void append_to_input_file();
+    void take_output_file(bool required);
+    Response answer_of(int exit_status);
 
     Callable& guest_;
     ProgramFork& fork_;

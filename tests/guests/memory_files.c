@@ -1,5 +1,5 @@
-// Files in memory: names, links, holes, limits of what a file can be. Runs in a directory of its own in /dev/shm, which is
-// a tmpfs natively, too.
+// Files in memory: names, links, holes, limits of what a file can be. Runs in a directory of its own in /dev/shm, which
+// is a tmpfs natively, too.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -16,13 +16,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+// musl does not have these.
+enum { no_replace = 1, exchange = 2 };
+static long rename_with(const char* from, const char* to, unsigned flags) {
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
 static const char* error(long result) { return result < 0 ? strerror(errno) : "fine"; }
 #define TRY(call) printf("%s: %s\n", #call, error(call))
 #define VALUE(call) printf("%s = %ld\n", #call, (long)(call))
 
 static void make(const char* name, const char* text) {
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) printf("make %s: %s\n", name, strerror(errno));
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        printf("make %s: %s\n", name, strerror(errno));
     close(fd);
 }
 
@@ -144,12 +151,12 @@ static void renames(void) {
     TRY(rename("x", "y"));
     TRY(rename("y", "y"));
     make("x", "x");
-    TRY((long)renameat2(AT_FDCWD, "x", AT_FDCWD, "y", RENAME_NOREPLACE));
-    TRY((long)renameat2(AT_FDCWD, "x", AT_FDCWD, "z", RENAME_NOREPLACE));
-    TRY((long)renameat2(AT_FDCWD, "y", AT_FDCWD, "z", RENAME_EXCHANGE));
+    TRY(rename_with("x", "y", no_replace));
+    TRY(rename_with("x", "z", no_replace));
+    TRY(rename_with("y", "z", exchange));
     show("y");
     show("z");
-    TRY((long)renameat2(AT_FDCWD, "y", AT_FDCWD, "none", RENAME_EXCHANGE));
+    TRY(rename_with("y", "none", exchange));
     TRY(mkdir("p", 0755));
     TRY(mkdir("p/q", 0755));
     TRY(mkdir("r", 0755));

@@ -9,6 +9,7 @@
 #include "tinykvm/guest/program_loader.hpp"
 #include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/guest_clock.hpp"
+#include "tinykvm/linux/memory_file_access.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -193,6 +194,14 @@ Stop Guest::go_on(HostCalls& calls, Deadline deadline) {
     exits_.require_whole_instruction();
     user_.load_vectors();
     return run(&calls, deadline, true);
+}
+
+int Guest::append_to_file(const std::string& path, std::span<const std::byte> bytes) {
+    return linux_abi::append_to_file(memory_, user_.use_process().state(), path, bytes);
+}
+
+int Guest::read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes) {
+    return linux_abi::read_file(memory_, process_.state(), path, most, bytes);
 }
 
 // --- On the way into a snapshot

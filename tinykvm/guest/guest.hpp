@@ -77,6 +77,9 @@ class Guest {
     bool resets_quickly() const;
 
     void debug(debug::Debugger& debugger) { exits_.set_debugger(debugger); }
+    // See Fork.
+    [[nodiscard]] int append_to_file(const std::string& path, std::span<const std::byte> bytes);
+    [[nodiscard]] int read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes);
     GuestMemory& memory() { return memory_; }
     const Statistics& statistics() const { return statistics_; }
     void set_statistics(const Statistics& statistics) { statistics_ = statistics; }

@@ -67,23 +67,39 @@ static void spoil(uint64_t how) {
     switch (how) {
         case 0: pwrite(kept, "spoilt", 6, 100); break;
         case 1: ftruncate(kept, 10); break;
-        case 2: unlink("/tmp/kept"); write(fd, block, sizeof block); break;
+        case 2:
+            unlink("/tmp/kept");
+            write(fd, block, sizeof block);
+            break;
         case 3: rename("/tmp/folder/inside", "/tmp/kept"); break;
         case 4: memset(map, 's', pages * page); break;
         case 5: munmap(map, pages * page); break;
         case 6: ftruncate(open("/dev/shm/shared", O_RDWR), page); break;
-        case 7: mmap(map, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-                == MAP_FAILED ? (void)0 : (void)memset(map, 'a', page); break;
+        case 7:
+            mmap(map, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED
+                ? (void)0
+                : (void)memset(map, 'a', page);
+            break;
         case 8: mprotect(map, pages * page, PROT_READ); break;
-        case 9: close(orphan); pwrite(fd, block, sizeof block, 0); break;
+        case 9:
+            close(orphan);
+            pwrite(fd, block, sizeof block, 0);
+            break;
         case 10: {
             char* other = mmap(NULL, 16 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
             ftruncate(fd, 16 * page);
             memset(other, 'o', 16 * page);
             break;
         }
-        case 11: fallocate(kept, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page, page); flock(kept, LOCK_EX); break;
-        case 12: unlink("/dev/shm/shared"); munmap(map, pages * page); write(fd, block, sizeof block); break;
+        case 11:
+            fallocate(kept, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page, page);
+            flock(kept, LOCK_EX);
+            break;
+        case 12:
+            unlink("/dev/shm/shared");
+            munmap(map, pages * page);
+            write(fd, block, sizeof block);
+            break;
         case 13: symlink("x", "/tmp/link"), mkdir("/tmp/more", 0700), link("/tmp/kept", "/tmp/more/linked"); break;
     }
     answer(fd >= 0);
