@@ -187,14 +187,27 @@ std::string use_interpreter(ProgramRun& run, const std::string& path) {
     return interpreter;
 }
 
+// The file that the user wants to run is one that the program may read. A link to it stays one: programs look for their
+// other files next to the file itself.
+void allow_itself(ProgramRun& run, const std::string& path) {
+    PathRule rule = allowed_path(path);
+    std::error_code error;
+    const std::string file = fs::canonical(path, error).string();
+    if (!error && file != rule.virtual_path) {
+        run.options.allowed_paths.push_back(allowed_path(file));
+        rule.real_path = file;
+        rule.symlink = true;
+    }
+    run.options.allowed_paths.push_back(std::move(rule));
+}
+
 int load_and_run(ProgramRun run) {
     std::string path = find_program(run.program);
     if (path.empty()) {
         print_message(not_found(run.program));
         return exit_not_found;
     }
-    // The file that the user wants to run is one that the program may read.
-    run.options.allowed_paths.push_back(allowed_path(path));
+    allow_itself(run, path);
     path = use_interpreter(run, path);
     std::shared_ptr<const Program> program;
     try {
