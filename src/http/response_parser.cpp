@@ -120,6 +120,9 @@ void ResponseParser::put(std::span<const std::byte> data) {
     has_rest_ |= is_done_ && !data.empty();
     std::string rest;
     if (!is_done_) {
+        if (data.size() > largest_head) {
+            refuse("a line of it has no end");
+        }
         rest.assign(reinterpret_cast<const char*>(data.data()), data.size());
     }
     pending_ = std::move(rest);

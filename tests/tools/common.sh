@@ -4,13 +4,14 @@
 # shellcheck disable=SC2034 # demo, check and tests/bench/run read these
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdown libelf-dev libvarnishapi-dev varnish
     nlohmann-json3-dev libsimdjson-dev libtinyxml2-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
-    libpcre2-dev libcli11-dev)
+    libboost-dev libpcre2-dev libcli11-dev)
 demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
-bench_packages=("${build_packages[@]}" libbenchmark-dev musl-tools nginx-light wrk)
+bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format clang-tidy debhelper
-    debootstrap golang-go jq libclang-rt-dev libgtest-dev lintian rustc shellcheck)
+    debootstrap libclang-rt-dev libgtest-dev lintian
+    python3-uvicorn python3-waitress rustc shellcheck)
 
 # A heading, bold on a terminal.
 say() {

@@ -122,6 +122,7 @@ TEST(ResponseParserTest, WhatIsNoAnswerIsRefusedWithTheReason) {
               "");
     EXPECT_NE(refusal("HTTP/1.1 200 OK\r\n" + std::string(100000, 'x')), "");
     EXPECT_NE(refusal("HTTP/1.1 200 OK\r\nX: " + std::string(20000, 'x') + "\r\nContent-Length: 0\r\n\r\n"), "");
+    EXPECT_NE(refusal("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;" + std::string(1 << 20, 'x')), "");
     std::string many = "HTTP/1.1 200 OK\r\n";
     for (int i = 0; i < 100; i++) {
         many += "X-" + std::to_string(i) + ": a\r\n";
