@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ static const char* error_name(long result) {
                  {ENOENT, "ENOENT"},
                  {ECONNRESET, "ECONNRESET"},
                  {EDOM, "EDOM"},
+                 {ENXIO, "ENXIO"},
+                 {ENOTDIR, "ENOTDIR"},
                  {EPROTOTYPE, "EPROTOTYPE"}};
     if (result >= 0) return "";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -248,6 +251,52 @@ static void names(void) {
     close(c1), close(c2), close(c3);
 }
 
+static void paths(void) {
+    puts("--- paths");
+    char folder[] = "/tmp/network-XXXXXX";
+    if (!mkdtemp(folder) || chdir(folder)) return;
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "socket"},
+                       other = {.sun_family = AF_UNIX, .sun_path = "renamed"},
+                       away = {.sun_family = AF_UNIX, .sun_path = "none/socket"},
+                       file = {.sun_family = AF_UNIX, .sun_path = "file"};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), c = socket(AF_UNIX, SOCK_STREAM, 0),
+        t = socket(AF_UNIX, SOCK_STREAM, 0);
+    TRY(connect(c, any_of(&name), sizeof name));
+    TRY(bind(s, any_of(&away), sizeof away));
+    TRY(bind(s, any_of(&name), sizeof name));
+    struct stat status;
+    SHOW(stat("socket", &status));
+    printf("%o\n", status.st_mode);
+    TRY(open("socket", O_RDWR));
+    TRY(connect(c, any_of(&name), sizeof name));
+    TRY(listen(s, 4));
+    TRY(bind(t, any_of(&name), sizeof name));
+    TRY(connect(c, any_of(&name), sizeof name));
+    int a = TRY(accept(s, NULL, NULL));
+    struct sockaddr_un got = {0};
+    socklen_t size = sizeof got;
+    SHOW(getsockname(s, any_of(&got), &size));
+    printf("%s %u\n", got.sun_path, size);
+    SHOW(rename("socket", "renamed"));
+    close(c);
+    c = socket(AF_UNIX, SOCK_STREAM, 0);
+    TRY(connect(c, any_of(&name), sizeof name));
+    TRY(connect(c, any_of(&other), sizeof other));
+    close(creat("file", 0600));
+    int d = socket(AF_UNIX, SOCK_STREAM, 0);
+    TRY(connect(d, any_of(&file), sizeof file));
+    SHOW(unlink("renamed"));
+    TRY(connect(d, any_of(&other), sizeof other));
+    TRY(bind(t, any_of(&other), sizeof other));
+    TRY(connect(d, any_of(&other), sizeof other));
+    close(s), close(t);
+    TRY(connect(d, any_of(&other), sizeof other));
+    close(a), close(c), close(d);
+    unlink("renamed"), unlink("file");
+    if (chdir("/")) return;
+    SHOW(rmdir(folder) == 0);
+}
+
 static void options(void) {
     puts("--- options");
     int s = socket(AF_INET, SOCK_STREAM, 0), value = 7;
@@ -437,6 +486,7 @@ int main(void) {
     stream(AF_INET);
     stream(AF_INET6);
     names();
+    paths();
     options();
     messages(SOCK_DGRAM);
     messages(SOCK_SEQPACKET);

@@ -140,6 +140,7 @@ class Opening {
             file.kind = &kinds::memory_name;
             return install(std::move(file));
         }
+        if (S_ISSOCK(found.mode)) return -ENXIO;
         if (found.is_directory() && changes()) return -EISDIR;
         const bool reads = (flags_ & O_ACCMODE) != O_WRONLY;
         if (!may_access(found, (reads ? R_OK : 0) | (writes() || (flags_ & O_TRUNC) ? W_OK : 0))) return -EACCES;

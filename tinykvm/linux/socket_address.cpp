@@ -55,8 +55,7 @@ Encoded encode(const SocketAddress& address) {
         un.sun_family = AF_UNIX;
         std::memcpy(un.sun_path, address.name.data(), address.name.size());
         // A path is reported with its terminating zero.
-        const bool is_path = !address.name.empty() && address.name[0] != 0;
-        encoded.size = offsetof(sockaddr_un, sun_path) + address.name.size() + (is_path ? 1 : 0);
+        encoded.size = offsetof(sockaddr_un, sun_path) + address.name.size() + (address.is_path() ? 1 : 0);
         std::memcpy(&encoded.storage, &un, std::min(sizeof un, encoded.size));
     }
     return encoded;

@@ -15,6 +15,7 @@ namespace tinykvm::linux_abi {
 struct SocketAddress {
     int family = 0;      // AF_INET, AF_INET6 or AF_UNIX; 0: none
     std::string name{};  // of AF_UNIX: a path, or an abstract name with its zero byte in front; empty: it has none
+    FileId inode = 0;    // of a path: the in-memory file of that name; 0: not known
     std::array<std::uint8_t, 16> host{};  // of the others; an IPv4 address is mapped into IPv6 (RFC 4291, 2.5.5.2)
     std::uint16_t port = 0;
     std::uint32_t scope = 0;  // of AF_INET6
@@ -25,6 +26,7 @@ struct SocketAddress {
     static SocketAddress loopback(int family);
 
     bool is_ip() const;  // AF_INET or AF_INET6
+    bool is_path() const { return !name.empty() && name[0] != 0; }
     bool is_any() const;
     bool is_loopback() const;
     bool is_ipv4() const;  // of AF_INET6: an IPv4 address that is mapped

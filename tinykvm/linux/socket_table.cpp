@@ -18,6 +18,7 @@ constexpr std::uint16_t first_free_port = 32768, last_free_port = 60999;
 // Does a socket with the name `local` get what is sent to `address`?
 bool receives(const Socket& socket, const SocketAddress& address) {
     const SocketAddress& local = socket.local;
+    if (local.is_path() || address.is_path()) return local.inode != 0 && local.inode == address.inode;
     if (!local.is_ip()) return address.family == AF_UNIX && local.name == address.name;
     if (!address.is_ip() || local.port != address.port) return false;
     if (socket.family == AF_INET && !address.is_ipv4()) return false;
@@ -57,6 +58,7 @@ std::uint32_t SocketTable::add(Socket socket) {
 bool SocketTable::is_in_use(const Socket& by, const SocketAddress& address) const {
     return std::any_of(sockets_.begin(), sockets_.end(), [&](const Socket& other) {
         if (&other == &by || other.type != by.type || !other.bound) return false;
+        if (address.is_path()) return false;  // the file system says whether it is
         if (!address.is_ip()) return other.family == AF_UNIX && other.local.name == address.name;
         // A connection that was accepted has the port of its listener, which a new listener may have, too.
         if (!other.local.is_ip() || other.local.port != address.port || other.state == Socket::State::connected)
@@ -99,6 +101,10 @@ int SocketTable::bind(std::uint32_t index, SocketAddress address) {
         address.name = std::string(1, '\0') + digits;
     }
     if (is_in_use(socket, address)) return -EADDRINUSE;
+    // The file of a name that was removed may be another one's now.
+    if (address.is_path())
+        for (Socket& other : sockets_)
+            if (other.local.inode == address.inode) other.local.inode = 0;
     socket.local = std::move(address);
     socket.bound = true;
     return 0;
@@ -129,12 +135,6 @@ std::vector<const Socket*> SocketTable::listening() const {
     for (const Socket& socket : sockets_)
         if (socket.is_stream() && socket.state == Socket::State::listening) found.push_back(&socket);
     return found;
-}
-
-bool SocketTable::has_name(std::string_view name) const {
-    return std::any_of(sockets_.begin(), sockets_.end(), [&](const Socket& socket) {
-        return socket.type != 0 && socket.family == AF_UNIX && socket.bound && socket.local.name == name;
-    });
 }
 
 }  // namespace tinykvm::linux_abi

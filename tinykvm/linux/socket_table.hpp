@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "tinykvm/linux/socket_address.hpp"
@@ -78,8 +77,6 @@ class SocketTable {
     Socket* find_receiver(const SocketAddress& address, int type);
     // Streams that listen.
     std::vector<const Socket*> listening() const;
-    // Has a socket this name? Of AF_UNIX.
-    bool has_name(std::string_view name) const;
 
   private:
     bool is_in_use(const Socket& by, const SocketAddress& address) const;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,6 +16,8 @@
 #include "tinykvm/client.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/files/pipe.hpp"
+#include "tinykvm/linux/memory_files.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/transfer.hpp"
 
 namespace tinykvm::linux_abi {
@@ -230,6 +233,10 @@ bool takes_clients(const SyscallContext& call, const Socket& socket) {
     if (!call.options.client || !socket.is_stream()) return false;
     const std::string& wanted = call.options.listen;
     if (wanted.empty()) return true;
+    if (wanted[0] == '/') {
+        SocketAddress place{.family = AF_UNIX, .name = wanted};
+        return resolve_path(call, place) == 0 && place.inode == socket.local.inode;
+    }
     if (!socket.local.is_ip()) return socket.local.text() == wanted;
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), port);
@@ -240,6 +247,16 @@ Client* waiting_client(const SyscallContext& call, const Socket& socket) {
     if (!takes_clients(call, socket)) return nullptr;
     Client* client = client_of(call);
     return client && client->connection() != 0 && !client->is_accepted() ? client : nullptr;
+}
+
+int resolve_path(const SyscallContext& call, SocketAddress& address) {
+    if (!address.is_path()) return 0;
+    const auto found = look_up(call, call.state.working_directory, address.name, GuestFileSystem::Last::follow);
+    if (!found.exists()) return found.error;
+    const MemoryInode* inode = found.in_memory() ? call.state.memory_tree->find(found.inode) : nullptr;
+    if (!inode || !S_ISSOCK(inode->mode)) return -ECONNREFUSED;
+    address.inode = found.inode;
+    return may_access(*inode, W_OK) ? 0 : -EACCES;
 }
 
 OpenFile socket_file(std::uint32_t slot, int flags) {

@@ -24,6 +24,9 @@ Client* waiting_client(const SyscallContext& call, const Socket& socket);
 
 // The file of a socket in `slot`, with `flags` as of socket() and the like.
 OpenFile socket_file(std::uint32_t slot, int flags);
+// Looks up the in-memory file that a path of AF_UNIX names, if the address is one. Returns 0 or a negative errno:
+// -ECONNREFUSED when it is no socket.
+int resolve_path(const SyscallContext& call, SocketAddress& address);
 // Ends with its pending connections, as when a socket that listens is closed.
 void end_pending(FileTable& files, Socket& socket);
 // The moment when a call of the socket ends that began now, by SO_RCVTIMEO or SO_SNDTIMEO in microseconds.

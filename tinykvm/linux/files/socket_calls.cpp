@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
@@ -10,6 +11,8 @@
 #include "tinykvm/client.hpp"
 #include "tinykvm/linux/files/pipe.hpp"
 #include "tinykvm/linux/files/socket.hpp"
+#include "tinykvm/linux/memory_files.hpp"
+#include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
 
 namespace tinykvm::linux_abi {
@@ -55,17 +58,21 @@ Socket new_socket(int family, int type) {
     return socket;
 }
 
-// A path of AF_UNIX as all sockets name it, from the root on.
-void make_absolute(const SyscallContext& call, SocketAddress& address) {
-    if (address.family != AF_UNIX || address.name.empty() || address.name[0] == 0 || address.name[0] == '/') return;
-    const std::string& directory = call.state.working_directory;
-    address.name = directory + (directory.ends_with('/') ? "" : "/") + address.name;
+// Makes the file of a path that a socket gets as its name. Returns 0 or a negative errno.
+int make_file(SyscallContext& call, SocketAddress& address) {
+    const PathAt at{.base = call.state.working_directory, .path = address.name};
+    const int refused = refuse_change(call, at, true);
+    const auto found = look_up(call, at, GuestFileSystem::Last::keep_link);
+    if (found.exists()) return -EADDRINUSE;
+    if (found.in_memory() && found.error == -ENOENT)
+        return make_named(call, found.parent, found.name(), S_IFSOCK | (0777 & ~call.state.umask), address.inode);
+    // On the host no sockets are made, as other programs there might connect to them.
+    if (found.error != -ENOENT || !found.rule) return found.error == -ENOENT && refused ? refused : found.error;
+    return -EROFS;
 }
 
 int read_address(const SyscallContext& call, const Socket& socket, SocketAddress& address) {
-    const int error = read_socket_address(call.memory, call.args[1], call.int_arg(2), socket.family, address);
-    make_absolute(call, address);
-    return error;
+    return read_socket_address(call.memory, call.args[1], call.int_arg(2), socket.family, address);
 }
 
 // --- Connecting
@@ -79,10 +86,9 @@ int find_listener(SyscallContext& call, const SocketAddress& address, int type, 
         target = SocketAddress::loopback(address.is_ipv4() ? AF_INET : AF_INET6).in_family(address.family);
         target.port = address.port;
     }
+    if (const int error = resolve_path(call, target)) return error;
     listener = sockets.find_receiver(target, type);
-    if (listener) return 0;
-    const bool unknown = !address.is_ip() && address.name[0] != 0 && !sockets.has_name(address.name);
-    return unknown ? -ENOENT : -ECONNREFUSED;
+    return listener ? 0 : -ECONNREFUSED;
 }
 
 // Makes two pipes between the file and a connection that the listener has not accepted yet.
@@ -129,11 +135,12 @@ std::int64_t connect_datagram(SyscallContext& call, OpenFile& file, const Socket
         return 0;
     }
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
-    if (!address.is_ip() && !files.sockets().find_receiver(address, SOCK_DGRAM))
-        return files.sockets().has_name(address.name) ? -ECONNREFUSED : -ENOENT;
+    SocketAddress peer = address;
+    if (const int error = resolve_path(call, peer)) return error;
+    if (!address.is_ip() && !files.sockets().find_receiver(peer, SOCK_DGRAM)) return -ECONNREFUSED;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     socket.state = Socket::State::connected;
-    socket.peer = address;
+    socket.peer = std::move(peer);
     return 0;
 }
 
@@ -253,6 +260,9 @@ std::int64_t sys_bind(SyscallContext& call) {
         if (files.socket(*file).family != AF_INET) return -EINVAL;
         return -EAFNOSUPPORT;
     }
+    if (files.socket(*file).bound) return -EINVAL;
+    if (address.is_path())
+        if (const int error = make_file(call, address)) return error;
     const int error = files.sockets().bind(file->socket, std::move(address));
     if (error == 0) files.note_change(files.socket(*file));
     return error;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tinykvm/linux/files/socket.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
 #include "tinykvm/linux/transfer.hpp"
@@ -40,8 +41,7 @@ std::int64_t send(SyscallContext& call, OpenFile& file, IoVectors ranges, int fl
     if (has_name && !socket.is_stream()) {
         if (const int error = read_socket_address(call.memory, name, name_size, socket.family, to)) return error;
         has_name = to.family != AF_UNSPEC;
-        if (has_name && !to.is_ip() && !to.name.empty() && to.name[0] != 0 && to.name[0] != '/')
-            to.name = call.state.working_directory + "/" + to.name;
+        if (const int error = resolve_path(call, to)) return error;
     } else if (has_name) {
         if (socket.family == AF_UNIX) return socket.state == Socket::State::connected ? -EISCONN : -EOPNOTSUPP;
         has_name = false;
