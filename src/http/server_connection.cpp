@@ -91,7 +91,8 @@ void ServerConnection::finish() {
 
 void ServerConnection::forget() {
     close();
-    is_active_ = false;
+    is_active_ = more_to_give_ = false;
+    before_left_ = data_left_ = after_left_ = {};
 }
 
 void ServerConnection::close() {
@@ -112,6 +113,7 @@ std::optional<std::span<const std::byte>> ServerConnection::next() const {
 }
 
 void ServerConnection::take(std::size_t bytes) {
+    was_used_ &= bytes == 0;  // the server has come to this request
     for (auto* part : {&before_left_, &data_left_, &after_left_}) {
         const std::size_t size = std::min(bytes, part->size());
         *part = part->subspan(size);
@@ -128,8 +130,9 @@ std::size_t ServerConnection::room() const {
 }
 
 void ServerConnection::write(std::span<const std::byte> data) {
-    // What comes before the server has taken the head of a request is no answer to it.
-    if (is_active_ && !answer_.is_done() && before_left_.empty()) {
+    // On a connection of earlier requests, what comes before the server has taken any of this one belongs to those. It
+    // may answer before it has taken all of this one: that the head is too long, or the body.
+    if (is_active_ && !answer_.is_done() && !was_used_) {
         answer_.put(data);
         if (more_to_give_ && answer_.body().size() > most_early_) {
             throw Failure(FailureKind::invalid_answer,

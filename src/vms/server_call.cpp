@@ -112,7 +112,9 @@ std::optional<Response> ServerCall::give_piece(Deadline deadline) {
     }
     send(false);
     std::optional<Response> response = run(deadline);
-    piece_.clear();
+    if (!response) {  // else the server may still take the rest of it
+        piece_.clear();
+    }
     return response;
 }
 
@@ -130,26 +132,20 @@ Response ServerCall::expect_answer(Deadline deadline) {
                                                    " bytes, and it has " + std::to_string(sent_ + piece_.size()));
     }
     send(true);
-    std::optional<Response> response = run(deadline);
-    if (!response && is_whole_) {  // on a connection that the server has just closed
-        connection_.finish();
-        has_begun_ = false;
-        sent_ = 0;
-        send(true);
-        response = run(deadline);
-    }
-    if (!response) {
-        throw Failure(FailureKind::no_answer, "the server closed the connection without an answer");
-    }
-    return *std::move(response);
+    return run(deadline).value();
 }
 
-// nullopt: the server has taken the piece and wants more, or it dropped the connection.
+// nullopt: the server has taken the piece, which is not the last one, and wants more.
 std::optional<Response> ServerCall::run(Deadline deadline) {
     for (;;) {
         const Stop stop = guest_.go_on(calls_, deadline);
-        if (connection_.was_dropped()) {
-            return std::nullopt;
+        if (connection_.was_dropped()) {  // which had no piece but this one: it goes on a new one
+            const bool is_last = connection_.is_given();
+            connection_.finish();
+            has_begun_ = false;
+            sent_ = 0;
+            send(is_last);
+            continue;
         }
         switch (stop.reason) {
             case Stop::Reason::has_output:

@@ -47,6 +47,7 @@ static const char* error_name(long result) {
                  {ECONNRESET, "ECONNRESET"},
                  {EDOM, "EDOM"},
                  {ENXIO, "ENXIO"},
+                 {EPERM, "EPERM"},
                  {ENOTDIR, "ENOTDIR"},
                  {EPROTOTYPE, "EPROTOTYPE"}};
     if (result >= 0) return "";
@@ -414,6 +415,90 @@ static void datagrams(void) {
     close(a), close(b);
 }
 
+// Calls in an order that no usual program has.
+static void bound_pair(void) {
+    puts("--- a datagram to one of a pair");
+    char buffer[16];
+    int pair[2];
+    struct sockaddr_un name = {AF_UNIX, "\0tinykvm-test-pair"};
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair);
+    SHOW(bind(pair[0], any_of(&name), 20));
+    int c = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    TRY(sendto(c, "x", 1, 0, any_of(&name), 20));
+    TRY(recv(pair[0], buffer, sizeof buffer, 0));
+    close(c), close(pair[0]), close(pair[1]);
+}
+
+static void spliced_messages(int type) {
+    printf("--- splice of messages of type %d\n", type);
+    static char in[4096], out[4096];
+    memset(in, 'a', sizeof in);
+    int pair[2], ends[2];
+    socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, pair);
+    TRY(pipe(ends));
+    SHOW(send(pair[0], in, sizeof in, 0));
+    SHOW(send(pair[0], "next", 4, 0));
+    // The rest of a message is lost, and nothing of it is left for the next one.
+    SHOW(splice(pair[1], NULL, ends[1], NULL, 4000, 0));
+    SHOW(recv(pair[1], out, sizeof out, 0));
+    TRY(recv(pair[1], out, sizeof out, 0));
+    SHOW(read(ends[0], out, sizeof out));
+    SHOW(write(ends[1], "a message", 9));
+    SHOW(splice(ends[0], NULL, pair[1], NULL, 9, 0));
+    SHOW(recv(pair[0], out, sizeof out, 0));
+    close(pair[0]), close(pair[1]), close(ends[0]), close(ends[1]);
+}
+
+static void odd_orders(void) {
+    puts("--- calls in other orders");
+    int port, server = listener(AF_INET, &port);
+    fcntl(server, F_SETFL, 0);
+    struct sockaddr_in name = v4(INADDR_LOOPBACK, port);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    SHOW(shutdown(server, SHUT_WR));
+    SHOW(listen(server, 3));
+    SHOW(connect(client, any_of(&name), sizeof name));
+    int s = accept(server, NULL, NULL);
+    TRY(accept(client, NULL, NULL));
+    TRY(listen(client, 1));
+    char byte;
+    SHOW(shutdown(client, SHUT_RD));
+    SHOW(recv(client, &byte, 1, 0));
+    SHOW(send(s, "x", 1, 0));
+    SHOW(recv(client, &byte, 1, 0));
+    SHOW(recv(client, &byte, 1, 0));
+    close(server), close(client), close(s);
+}
+
+static void* read_slowly(void* argument) {
+    static char buffer[1 << 16];
+    unsigned long total = 0;
+    ssize_t got;
+    while ((got = read(*(int*)argument, buffer, sizeof buffer)) > 0)
+        for (ssize_t i = 0; i < got; i++) total += (unsigned char)buffer[i];
+    return (void*)total;
+}
+
+static void many_that_wait(void) {
+    puts("--- sendmmsg that has to wait");
+    static char first[1 << 20], second[1000];
+    memset(first, 1, sizeof first), memset(second, 2, sizeof second);
+    int pair[2];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    pthread_t thread;
+    pthread_create(&thread, NULL, read_slowly, &pair[1]);
+    struct iovec parts[2] = {{first, sizeof first}, {second, sizeof second}};
+    struct mmsghdr messages[2] = {{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}},
+                                  {.msg_hdr = {.msg_iov = parts + 1, .msg_iovlen = 1}}};
+    SHOW(sendmmsg(pair[0], messages, 2, 0));
+    printf("%u %u\n", messages[0].msg_len, messages[1].msg_len);
+    close(pair[0]);
+    void* sum;
+    pthread_join(thread, &sum);
+    printf("sum %lu\n", (unsigned long)sum);
+    close(pair[1]);
+}
+
 static void* echo(void* argument) {
     int server = *(int*)argument, s = accept(server, NULL, NULL);
     char buffer[4096];
@@ -491,6 +576,11 @@ int main(void) {
     messages(SOCK_DGRAM);
     messages(SOCK_SEQPACKET);
     datagrams();
+    bound_pair();
+    spliced_messages(SOCK_DGRAM);
+    spliced_messages(SOCK_SEQPACKET);
+    odd_orders();
+    many_that_wait();
     blocking();
     edges();
     return 0;

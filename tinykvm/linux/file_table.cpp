@@ -5,6 +5,13 @@
 
 namespace tinykvm::linux_abi {
 
+namespace {
+
+// Bytes of the host that a message in a pipe takes besides its own, at most.
+constexpr std::size_t message_overhead = 256;
+
+}  // namespace
+
 bool FileTable::is_open(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < descriptors_.size() &&
            descriptors_[static_cast<std::size_t>(fd)].file != none;
@@ -128,7 +135,7 @@ std::size_t FileTable::room(const Pipe& pipe) const {
     const std::size_t own = pipe.capacity - std::min(pipe.capacity, pipe.bytes.size());
     if (pipes_.size() * socket_capacity <= max_piped) return own;
     std::size_t piped = 0;
-    for (const Pipe& one : pipes_) piped += one.bytes.size();
+    for (const Pipe& one : pipes_) piped += one.bytes.size() + one.messages.size() * message_overhead;
     return std::min(own, max_piped - std::min(max_piped, piped));
 }
 

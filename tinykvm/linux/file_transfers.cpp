@@ -81,7 +81,14 @@ std::size_t peek(SyscallContext& call, const OpenFile& in, std::span<std::byte> 
 // nothing to give or no room.
 std::int64_t move_some(SyscallContext& call, OpenFile& in, std::uint64_t* from, OpenFile& out, std::uint64_t* to,
                        std::span<std::byte> buffer) {
-    if (in.incoming != no_pipe) {
+    const bool gives_messages = in.is_socket() && call.state.files.socket(in).keeps_messages();
+    if (gives_messages) {
+        // They come one at a time, and what has no room in the pipe is lost, as in recv() with a short buffer.
+        const Pipe& pipe = call.state.files.outgoing(out);
+        const std::size_t room = pipe.takes_nothing() ? buffer.size() : call.state.files.room(pipe);
+        if (room == 0) return -EAGAIN;
+        buffer = buffer.first(std::min(buffer.size(), room));
+    } else if (in.incoming != no_pipe) {
         const std::size_t size = peek(call, in, buffer);
         if (size == 0) return call.state.files.incoming(in).has_ended() ? 0 : -EAGAIN;
         const std::int64_t put = write_buffer(call, out, buffer.first(size), to);

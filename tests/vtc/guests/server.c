@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int requests;
+static int requests, refuses;
 static char seed[17];  // made before the first request
 
 struct connection {
@@ -169,14 +169,31 @@ static const char* outcome_of_connect(const char* host) {
     return outcome;
 }
 
+// Answers before it has taken all of the head.
+static int refuse_head(struct connection* c) {
+    char bytes[20];
+    recv(c->fd, bytes, sizeof bytes, MSG_WAITALL);
+    return answer(c, 431, "too long"), 0;
+}
+
 // 0: the connection ends.
 static int serve(struct connection* c) {
     static struct request request;
     struct request* const r = &request;
+    if (refuses) return refuse_head(c);
     if (!read_head(c, r)) return 0;
     requests++;
     const char* path = r->path;
     if (!strcmp(path, "/early")) return answer(c, 413, "too much"), 0;
+    if (!strcmp(path, "/middle")) {  // while more of the body is there, which it does not take
+        while (c->have > 0 || fill(c)) {
+            struct pollfd entry = {c->fd, POLLIN, 0};
+            use(c, c->have);
+            if (poll(&entry, 1, 0) == 0) break;
+        }
+        wait_for(c->fd, POLLIN);
+        return answer(c, 413, "too much"), 0;
+    }
     if (!strcmp(path, "/echo")) {
         say(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
         read_body(c, r, say_chunk);
@@ -340,7 +357,8 @@ int main(int argc, char** argv) {
         for (;;) __asm__ volatile("");
     }
     if (argc > 3) listen_at(argv[3], 0);
-    if (!strcmp(how, "accept")) accept_for_ever((void*)(long)listen_at(where, 0));
+    refuses = !strcmp(how, "refuse");
+    if (refuses || !strcmp(how, "accept")) accept_for_ever((void*)(long)listen_at(where, 0));
     if (!strcmp(how, "thread")) {
         pthread_create(&thread, NULL, accept_for_ever, (void*)(long)listen_at(where, 0));
         pthread_join(thread, NULL);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "tinykvm/client.hpp"
@@ -44,7 +45,7 @@ std::int64_t receive_bytes(SyscallContext& call, OpenFile& file, IoVectors range
     const bool is_over = call.parked_with && call.parked_with->is_over(Clock::now());
     if (pipe.bytes.size() < enough && may_wait_on && !is_over)
         return total == 0 ? 0 : wait_for_socket(call, socket.receive_timeout, false);
-    if (pipe.bytes.empty() && !has_ended(files, file)) return -EAGAIN;
+    if (pipe.bytes.empty()) return has_ended(files, file) ? 0 : -EAGAIN;
     if (!(flags & MSG_PEEK)) return read_pipe(call, file, ranges, MSG_DONTWAIT);
     std::size_t seen = 0;
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) {
@@ -65,10 +66,10 @@ std::int64_t receive_message(SyscallContext& call, OpenFile& file, IoVectors ran
         return may_wait(file, flags) ? wait_for_socket(call, socket.receive_timeout, false) : -EAGAIN;
     }
     const Message message = pipe.messages.front();
+    const auto bytes = std::string_view(pipe.bytes).substr(0, message.size);
     std::size_t seen = 0;
     const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), message.size - seen);
-        std::memcpy(piece.data(), pipe.bytes.data() + seen, size);
+        const std::size_t size = bytes.copy(reinterpret_cast<char*>(piece.data()), piece.size(), seen);
         seen += size;
         return static_cast<std::int64_t>(size);
     });
@@ -111,8 +112,10 @@ int find_outgoing(SyscallContext& call, const OpenFile& file, const SocketAddres
     if (socket.type != SOCK_DGRAM) return -EISCONN;
     const SocketAddress& address = to ? *to : socket.peer;
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
+    if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM);
     if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // a datagram to nobody is lost
+    if (receiver->inbox == no_pipe) return -EPERM;              // one of a pair, which the other has for itself
     pipe = receiver->inbox;
     return 0;
 }
@@ -125,10 +128,6 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
     if (socket.shut_for_writing) return broken_pipe(call, flags);
     std::uint32_t number = no_pipe;
     if (const int error = find_outgoing(call, file, to, number)) return error;
-    if (socket.family != AF_UNIX) {
-        const SocketAddress& peer = to ? *to : socket.peer;
-        if (const int error = files.sockets().bind_if_nameless(file.socket, peer)) return error;
-    }
     if (number == no_pipe) return static_cast<std::int64_t>(size);
     if (files.pipe(number).takes_nothing())
         return socket.type == SOCK_SEQPACKET ? broken_pipe(call, flags) : -ECONNREFUSED;

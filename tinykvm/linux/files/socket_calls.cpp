@@ -305,6 +305,7 @@ std::int64_t sys_shutdown(SyscallContext& call) {
     FileTable& files = call.state.files;
     Socket& socket = files.socket(*file);
     if (socket.state == Socket::State::listening) {
+        if (how == SHUT_WR) return 0;
         // Threads that wait to accept learn that there will be nothing.
         end_pending(files, socket);
         socket.state = Socket::State::fresh;

@@ -116,6 +116,7 @@ std::int64_t many(SyscallContext& call, One one) {
     std::int64_t done = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         call.waiter.check();
+        if (i > 0) call.parked_with = nullptr;  // it was the first that waited
         const GuestAddr entry = call.args[1] + i * entry_size;
         const std::int64_t result = one(*file, entry, call.int_arg(3) | (i > 0 ? MSG_DONTWAIT : 0));
         if (call.parked) return result;
