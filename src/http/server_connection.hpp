@@ -66,7 +66,7 @@ class ServerConnection final : public Client {
     std::uint64_t connection_ = 0, changes_ = 0;
     bool is_accepted_ = false;
     bool has_ended_ = false;  // the server sends no more
-    bool was_used_ = false;   // by requests before this one
+    bool was_used_ = false;   // by requests before this one, of which the server has taken nothing
     bool was_dropped_ = false;
     bool is_out_of_step_ = false;  // the server sent something that no request asked for; that is dropped
     bool is_active_ = false;       // between begin() and finish()

@@ -416,6 +416,29 @@ static void datagrams(void) {
 }
 
 // Calls in an order that no usual program has.
+static void connected_datagrams(void) {
+    puts("--- datagram sockets that are connected to each other, and to themselves");
+    int a = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), b = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+        c = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_in names[2] = {v4(INADDR_LOOPBACK, 0), v4(INADDR_LOOPBACK, 0)};
+    socklen_t size = sizeof *names;
+    bind(a, any_of(&names[0]), size), bind(b, any_of(&names[1]), size);
+    getsockname(a, any_of(&names[0]), &size), getsockname(b, any_of(&names[1]), &size);
+    SHOW(connect(a, any_of(&names[1]), size));
+    SHOW(connect(b, any_of(&names[0]), size));
+    char buffer[16];
+    SHOW(send(a, "from a", 6, 0));
+    SHOW(recv(b, buffer, sizeof buffer, 0));
+    SHOW(send(b, "b", 1, 0));
+    SHOW(recv(a, buffer, sizeof buffer, 0));
+    sendto(c, "not from a", 10, 0, any_of(&names[1]), size);
+    TRY(recv(b, buffer, sizeof buffer, 0));
+    SHOW(connect(a, any_of(&names[0]), size));
+    SHOW(send(a, "itself", 6, 0));
+    SHOW(recv(a, buffer, sizeof buffer, 0));
+    close(a), close(b), close(c);
+}
+
 static void bound_pair(void) {
     puts("--- a datagram to one of a pair");
     char buffer[16];
@@ -451,7 +474,7 @@ static void spliced_messages(int type) {
 
 static void odd_orders(void) {
     puts("--- calls in other orders");
-    int port, server = listener(AF_INET, &port);
+    int port, server = listener(AF_INET, &port), second = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     fcntl(server, F_SETFL, 0);
     struct sockaddr_in name = v4(INADDR_LOOPBACK, port);
     int client = socket(AF_INET, SOCK_STREAM, 0);
@@ -468,6 +491,21 @@ static void odd_orders(void) {
     SHOW(recv(client, &byte, 1, 0));
     SHOW(recv(client, &byte, 1, 0));
     close(server), close(client), close(s);
+    // Two sockets may have a port when both want that, but one of them listens.
+    server = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(second, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    name.sin_port = 0;
+    socklen_t size = sizeof name;
+    SHOW(bind(server, any_of(&name), sizeof name));
+    getsockname(server, any_of(&name), &size);
+    SHOW(bind(second, any_of(&name), sizeof name));
+    SHOW(listen(server, 1));
+    TRY(listen(second, 1));
+    SHOW(listen(server, 2));
+    close(server);
+    SHOW(listen(second, 1));
+    close(second);
 }
 
 static void* read_slowly(void* argument) {
@@ -576,6 +614,7 @@ int main(void) {
     messages(SOCK_DGRAM);
     messages(SOCK_SEQPACKET);
     datagrams();
+    connected_datagrams();
     bound_pair();
     spliced_messages(SOCK_DGRAM);
     spliced_messages(SOCK_SEQPACKET);

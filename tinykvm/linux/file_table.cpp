@@ -122,12 +122,17 @@ bool FileTable::has_room_for_two() const {
 }
 
 std::uint32_t FileTable::add_pipe(std::size_t capacity) {
-    auto free =
-        std::find_if(pipes_.begin(), pipes_.end(), [](const Pipe& p) { return p.readers == 0 && p.writers == 0; });
+    auto free = std::find_if(pipes_.begin(), pipes_.end(), [](const Pipe& pipe) { return pipe.is_free(); });
     if (free == pipes_.end()) free = pipes_.insert(pipes_.end(), Pipe{});
     free->readers = free->writers = 1;
     free->capacity = capacity;
     return static_cast<std::uint32_t>(free - pipes_.begin());
+}
+
+bool FileTable::has_room_for_connection() const {
+    const std::size_t most = 2 * (limit_ + most_pending);
+    if (pipes_.size() + 2 <= most) return true;
+    return std::count_if(pipes_.begin(), pipes_.end(), [](const Pipe& pipe) { return pipe.is_free(); }) >= 2;
 }
 
 std::size_t FileTable::room(const Pipe& pipe) const {
@@ -161,7 +166,7 @@ void FileTable::reset_reader(std::uint32_t pipe) {
 }
 
 void FileTable::drop_unused(Pipe& pipe) {
-    if (pipe.readers == 0 && pipe.writers == 0) pipe = Pipe{};
+    if (pipe.is_free()) pipe = Pipe{};
 }
 
 void FileTable::remove_reader(const OpenFile& file) {

@@ -7,6 +7,7 @@
 // Errors are negative errno values, as Linux returns them. Thread safety: one owner at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -40,6 +41,7 @@ struct Pipe {
     // Can there be more to read, after what is in it?
     bool has_ended() const { return writers == 0 || shut; }
     bool takes_nothing() const { return readers == 0 || shut; }
+    bool is_free() const { return readers == 0 && writers == 0; }
 };
 
 class FileTable {
@@ -77,6 +79,9 @@ class FileTable {
 
     // The number of a new pipe with one reader and one writer, for OpenFile::incoming and outgoing.
     std::uint32_t add_pipe(std::size_t capacity = pipe_capacity);
+    // Can the two pipes of a connection be made that waits to be accepted? The guest can close its other side, so that
+    // the number of files it can open is no limit for them.
+    bool has_room_for_connection() const;
     // How many bytes go into it now.
     std::size_t room(const Pipe& pipe) const;
     // Has to be called when a file that reads from `incoming` (writes to `outgoing`) was closed. A pipe without readers
@@ -114,8 +119,9 @@ class FileTable {
     Socket& socket(const OpenFile& file) { return sockets_.at(file.socket); }
     const Socket& socket(const OpenFile& file) const { return sockets_.at(file.socket); }
 
-    // The guest sends no more on its connection with a client outside of it.
-    void end_output_to(std::uint64_t client) { ended_connection_ = client; }
+    // The guest sends no more on its connection with a client outside of it. When several end with one call, the last
+    // one counts: only that can be the client's now.
+    void end_output_to(std::uint64_t client) { ended_connection_ = std::max(ended_connection_, client); }
     // The number of the connection on which that happened since this was called before; 0: none.
     std::uint64_t take_ended_connection() { return std::exchange(ended_connection_, 0); }
 

@@ -27,6 +27,12 @@ bool receives(const Socket& socket, const SocketAddress& address) {
     return any || local.host == address.host;
 }
 
+// Is the sender, which has a name, the peer of a datagram socket of IP that is connected?
+bool is_peer(const Socket& socket, const Socket& sender) {
+    const SocketAddress &peer = socket.peer, &name = sender.local;
+    return peer.port == name.port && (peer.is_any() || name.is_any() || peer.host == name.host);
+}
+
 }  // namespace
 
 bool Socket::is_stream() const { return type == SOCK_STREAM; }
@@ -118,12 +124,15 @@ int SocketTable::bind_if_nameless(std::uint32_t index, const SocketAddress& peer
     return bind(index, address);
 }
 
-Socket* SocketTable::find_receiver(const SocketAddress& address, int type) {
+Socket* SocketTable::find_receiver(const SocketAddress& address, int type, const Socket* sender) {
     Socket* found = nullptr;
     for (Socket& socket : sockets_) {
         if (socket.type != type || !socket.bound || !receives(socket, address)) continue;
         if (type != SOCK_DGRAM && socket.state != Socket::State::listening) continue;
-        if (socket.state == Socket::State::connected && socket.peer.is_ip()) continue;  // takes from its peer only
+        if (socket.state == Socket::State::connected && socket.peer.is_ip()) {
+            if (sender && is_peer(socket, *sender)) return &socket;
+            continue;
+        }
         // A name of its own wins against one for all addresses.
         if (!found || found->local.is_any()) found = &socket;
     }

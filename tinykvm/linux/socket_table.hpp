@@ -16,6 +16,8 @@ namespace tinykvm::linux_abi {
 
 inline constexpr std::uint32_t no_pipe = ~std::uint32_t{0};  // instead of a FileTable's number of a pipe
 
+inline constexpr std::size_t most_pending = 4096;  // connections that wait to be accepted: net.core.somaxconn
+
 // A connection as the side sees it that has not accepted it yet.
 struct PendingConnection {
     std::uint32_t incoming = no_pipe, outgoing = no_pipe;
@@ -73,13 +75,15 @@ class SocketTable {
     int bind(std::uint32_t socket, SocketAddress address);
     // The same with an address that the guest did not choose, as connect() and listen() do; if it has none.
     int bind_if_nameless(std::uint32_t socket, const SocketAddress& peer);
-    // The socket that gets what is sent to an address; null: none. A stream has to listen.
-    Socket* find_receiver(const SocketAddress& address, int type);
+    // Has another socket this address, so that the socket, which is of this table, cannot have it, too?
+    bool is_in_use(const Socket& by, const SocketAddress& address) const;
+    // The socket that gets what is sent to an address; null: none. A stream has to listen. A datagram socket that is
+    // connected takes from its peer only: `sender` is where the datagram comes from.
+    Socket* find_receiver(const SocketAddress& address, int type, const Socket* sender = nullptr);
     // Streams that listen.
     std::vector<const Socket*> listening() const;
 
   private:
-    bool is_in_use(const Socket& by, const SocketAddress& address) const;
     std::uint16_t free_port(const Socket& socket, SocketAddress address);
 
     std::vector<Socket> sockets_;

@@ -113,7 +113,7 @@ int find_outgoing(SyscallContext& call, const OpenFile& file, const SocketAddres
     const SocketAddress& address = to ? *to : socket.peer;
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
-    const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM);
+    const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM, &socket);
     if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // a datagram to nobody is lost
     if (receiver->inbox == no_pipe) return -EPERM;              // one of a pair, which the other has for itself
     pipe = receiver->inbox;

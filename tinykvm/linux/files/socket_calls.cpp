@@ -20,7 +20,6 @@ namespace tinykvm::linux_abi {
 namespace {
 
 constexpr int type_flags = SOCK_CLOEXEC | SOCK_NONBLOCK, type_mask = 0xf;
-constexpr std::size_t most_pending = 4096;  // net.core.somaxconn
 // The port of a client outside of the guest, as the server sees it.
 constexpr std::uint16_t client_port = 61000;
 
@@ -118,7 +117,7 @@ std::int64_t connect_stream(SyscallContext& call, OpenFile& file, const SocketAd
     if (!address.is_ip() && address.name.empty()) return -EINVAL;
     Socket* listener = nullptr;
     if (const int error = find_listener(call, address, socket.type, listener)) return error;
-    if (listener->pending.size() > listener->backlog)
+    if (listener->pending.size() > listener->backlog || !files.has_room_for_connection())
         return may_wait(file, 0) ? wait_for_socket(call, socket.send_timeout, false) : -EAGAIN;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     connect_to(call, file, *listener, address);
@@ -278,6 +277,7 @@ std::int64_t sys_listen(SyscallContext& call) {
     if (socket.family == AF_UNIX && !socket.bound) return -EINVAL;
     if (!socket.bound)
         if (const int error = files.sockets().bind(file->socket, SocketAddress::any(socket.family))) return error;
+    if (socket.local.is_ip() && files.sockets().is_in_use(socket, socket.local)) return -EADDRINUSE;
     const int wanted = call.int_arg(1);
     socket.backlog = wanted < 0 ? most_pending : std::min<std::size_t>(static_cast<std::size_t>(wanted), most_pending);
     socket.state = Socket::State::listening;

@@ -5,9 +5,12 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <cerrno>
 #include <csignal>
+#include <string>
 
 #include "tests/unit/linux_process.hpp"
 #include "tinykvm/os/address_sanitizer.hpp"
@@ -151,6 +154,28 @@ TEST_F(StateTest, AssignmentSetsEverythingBack) {
 }
 
 // The master and siblings see nothing of it either.
+// A guest can close its side of a connection that waits to be accepted, and make more without a file of its own.
+TEST_F(StateTest, ConnectionsThatWaitAreLimited) {
+    std::uint64_t waiting = 0;
+    std::int64_t result = 0;
+    for (char name = 'a'; name < 'e'; ++name) {
+        const char bytes[] = {AF_UNIX, 0, 0, name};
+        const GuestAddr address = guest.put(std::string(bytes, sizeof bytes));
+        const auto server = static_cast<std::uint64_t>(guest.call(SYS_socket, {AF_UNIX, SOCK_STREAM, 0}));
+        EXPECT_EQ(guest.call(SYS_bind, {server, address, sizeof bytes}), 0);
+        EXPECT_EQ(guest.call(SYS_listen, {server, 4096}), 0);
+        do {
+            const auto client =
+                static_cast<std::uint64_t>(guest.call(SYS_socket, {AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0}));
+            result = guest.call(SYS_connect, {client, address, sizeof bytes});
+            guest.call(SYS_close, {client});
+            waiting += result == 0;
+        } while (result == 0);
+        EXPECT_EQ(result, -EAGAIN);
+    }
+    EXPECT_LE(waiting, 4096 + guest.process.state().files.limit());
+}
+
 TEST_F(StateTest, CopiesAreIndependent) {
     linux_abi::ProcessState sibling = snapshot;
     mess_up();
