@@ -106,6 +106,8 @@ class RefusedFiles {
         const std::size_t begin = line.find(": \""), close = line.find(end);
         if (begin == std::string_view::npos || close == std::string_view::npos) return;
         std::string path(line.substr(begin + 3, close - begin - 3));
+        // The loader asks for these always, and does without them.
+        if (path.starts_with("/etc/ld.so.")) return;
         std::error_code error;
         if (paths_.size() < most && fs::exists(path, error)) paths_.push_back(std::move(path));
     }
@@ -174,7 +176,7 @@ std::string use_interpreter(ProgramRun& run, const std::string& path) {
         line.erase(0, line.find_first_not_of(blanks));
         return line.substr(0, line.find_first_of(blanks));
     };
-    const std::string interpreter = word();
+    std::string interpreter = word();
     line.erase(0, interpreter.size());
     line.erase(line.find_last_not_of(blanks) + 1);
     const std::string argument = word().empty() ? "" : line;

@@ -13,7 +13,7 @@ namespace tinykvm {
 namespace {
 
 constexpr std::uint8_t move_to_eax = 0xB8, jump = 0xE9, short_jump = 0xEB;
-constexpr std::size_t syscall_size = 2, jump_size = 5, short_jump_size = 2, stub_size = 32;
+constexpr std::size_t syscall_size = 2, jump_size = 5, stub_size = 32;
 constexpr std::array<std::uint8_t, 2> syscall_code = {0x0F, 0x05};
 // What compilers put between functions and before loops: NOPs with room for a jump and for one over it. The longer one
 // has room for a short NOP before, too, to which prefixes may belong that the long one had.

@@ -28,10 +28,9 @@ namespace tinykvm {
 class Exits {
   public:
     // `interrupted`: set when the run is to end now, by its deadline or by Guest::interrupt().
-    Exits(kvm::Vcpu& vcpu, const x86::Platform& platform, GuestMemory& memory, UserContext& user, WriteLimit& writes,
-          TimeSlices& slices, Statistics& statistics, const std::atomic<bool>& interrupted)
+    Exits(kvm::Vcpu& vcpu, GuestMemory& memory, UserContext& user, WriteLimit& writes, TimeSlices& slices,
+          Statistics& statistics, const std::atomic<bool>& interrupted)
         : vcpu_(vcpu),
-          platform_(platform),
           memory_(memory),
           user_(user),
           writes_(writes),
@@ -109,7 +108,6 @@ class Exits {
     bool stepping_ = false;  // for the debugger
 
     kvm::Vcpu& vcpu_;
-    const x86::Platform& platform_;
     GuestMemory& memory_;
     UserContext& user_;
     WriteLimit& writes_;

@@ -110,7 +110,7 @@ class Guest {
     UserContext user_{vcpu_, platform_, memory_, process_, programs_};
     WriteLimit writes_{vcpu_, memory_};
     TimeSlices slices_{vcpu_, user_, interrupted_};
-    Exits exits_{vcpu_, platform_, memory_, user_, writes_, slices_, statistics_, interrupted_};
+    Exits exits_{vcpu_, memory_, user_, writes_, slices_, statistics_, interrupted_};
     MailboxCalls mailbox_{parts(), snapshot_};
 };
 

@@ -129,9 +129,8 @@ void release_unused_files(SyscallContext& call) {
         if (inode && inode->links == 0) release_name(call, closed.inode);
     }
     if (!call.unmapped_files) return;
-    for (FileId number = 1; const FileId unused = call.state.memory_tree->next_without_links(number);
-         number = unused + 1)
-        release_name(call, unused);
+    const auto next = [&](FileId from) { return call.state.memory_tree->next_without_links(from); };
+    for (FileId unused = next(1); unused != 0; unused = next(unused + 1)) release_name(call, unused);
 }
 
 void follow_rename(SyscallContext& call, const std::string& from, const std::string& to) {

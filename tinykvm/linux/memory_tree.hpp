@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "tinykvm/types.hpp"
@@ -26,7 +27,10 @@ struct EntryName {
     std::string name;
 
     explicit EntryName(std::string_view text);
-    auto operator<=>(const EntryName&) const = default;
+    bool operator==(const EntryName&) const = default;
+    bool operator<(const EntryName& other) const {
+        return std::tie(position, name) < std::tie(other.position, other.name);
+    }
     static constexpr std::uint64_t first_position = 2;  // after "." and ".."
 };
 

@@ -65,7 +65,7 @@ static const char *const of_a_process[] = {"mem",    "maps", "smaps", "numa_maps
                                            "ns/mnt", "task", "stack", "syscall",   "map_files"};
 static const char *const of_a_guest[] = {
     "/proc/self/mem",       "/proc/self/task/self/mem",
-    "/proc/self/smaps",     "/proc/self/numa_maps",
+    "/proc/self/clear_refs", "/proc/self/numa_maps",
     "/proc/self/task/self/maps",
     "/proc/self/pagemap",   "/proc/self/map_files",
     "/proc/self/ns",        "/proc/self/stack",
@@ -80,21 +80,21 @@ static const char *const of_the_host[] = {
     "/proc/modules",  "/proc/cmdline",    "/proc/config.gz",
     "/proc/net",      "/proc/net/tcp",    "/proc/partitions",
     "/proc/key-users", "/proc/sysrq-trigger", "/proc/vmallocinfo",
-    "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/net",
+    "/proc/sys/kernel/kptr_restrict", "/proc/sys/kernel/modprobe", "/proc/sys/net/ipv4",
     "/proc/sys/fs/binfmt_misc", "/proc/fs",  "/proc/bus/pci",
     "/dev/kvm",       "/dev/mem",         "/dev/kmsg",
     "/dev/tty",       "/dev/console",     "/dev/ptmx",
-    "/dev/pts",       "/dev/pts/0",       "/dev/shm",
+    "/dev/pts",       "/dev/pts/0",       "/dev/shm/sem.host",
     "/dev/mqueue",    "/dev/hugepages",   "/dev/fuse",
     "/dev/net/tun",   "/dev/loop0",       "/dev/sda",
     "/dev/vda",       "/dev/vhost-net",   "/dev/log",
     "/sys/class",     "/sys/class/net",   "/sys/block",
-    "/sys/kernel",    "/sys/kernel/debug", "/sys/kernel/security",
+    "/sys/kernel/mm/ksm", "/sys/kernel/debug", "/sys/kernel/security",
     "/sys/kernel/tracing", "/sys/fs",     "/sys/fs/cgroup",
     "/sys/fs/bpf",    "/sys/fs/pstore",   "/sys/firmware",
     "/sys/module",    "/sys/power/state", "/sys/devices/system/cpu/cpu0/cache",
     "/sys/devices/system/cpu/cpu0/cpufreq", "/sys/devices/system/cpu/cpu1",
-    "/sys/devices/system/node", "/sys/devices/pci0000:00"};
+    "/sys/devices/system/node/node1", "/sys/devices/pci0000:00"};
 /* Ways to the directory "/" that Linux has, and some it has not. */
 static const char *const ways[] = {"",
                                    "/proc/self/root",

@@ -52,7 +52,8 @@ std::int64_t list(const SyscallContext& call, OpenFile& file, std::span<std::byt
     from.position = file.offset;
     const auto children = call.state.file_system->children(call.state, file.path);
     for (auto entry = directory.entries.lower_bound(from); entry != directory.entries.end(); ++entry) {
-        const auto& [name, number] = *entry;
+        const EntryName& name = entry->first;
+        const FileId number = entry->second;
         if (std::any_of(children.begin(), children.end(), [&](const auto& c) { return c.name == name.name; })) continue;
         const auto type = static_cast<std::uint8_t>(IFTODT(tree.find(number)->mode));
         if (!listing.add(name.name, type, number, name.position + 1)) return listing.result(false);
