@@ -149,7 +149,10 @@ void ResponseParser::note_head() {
         body_size_ = 0;
     }
     const auto named_by_connection = [&](std::string_view name) {
-        return http::token_list(message[http::field::connection]).exists({name.data(), name.size()});
+        const auto fields = message.equal_range(http::field::connection);
+        return std::any_of(fields.first, fields.second, [&](const auto& field) {
+            return http::token_list(field.value()).exists({name.data(), name.size()});
+        });
     };
     std::size_t bytes = 0;
     for (const auto& field : message) {

@@ -39,8 +39,8 @@ void ServerCall::begin() {
     if (!is_token(request_.method)) {
         refuse(400, "the method is no token");
     }
-    if (!is_field_value(request_.argument)) {
-        refuse(400, "the argument has a control character");
+    if (!is_field_value(request_.argument) || !is_field_value(request_.content_type)) {
+        refuse(400, "the argument or the content type has a control character");
     }
 }
 
@@ -95,12 +95,18 @@ std::string ServerCall::head(bool is_last) const {
 
 // Gives the server the piece of the body that there is.
 void ServerCall::send(bool is_last) {
+    const bool is_whole = is_last && !has_begun_;  // then its head has the length that there is
+    sent_ += piece_.size();
+    if (announced_ && !is_whole && (sent_ > *announced_ || (is_last && sent_ != *announced_))) {
+        throw Failure(FailureKind::host_error, "the request says that its body has " + std::to_string(*announced_) +
+                                                   " bytes, and it has " + (is_last ? "" : "at least ") +
+                                                   std::to_string(sent_));
+    }
     if (!has_begun_) {
         in_chunks_ = !is_last && !announced_;
         connection_.begin(head(is_last), request_.method == "HEAD", most_early_);
         has_begun_ = true;
     }
-    sent_ += piece_.size();
     connection_.give(piece_, in_chunks_, is_last);
 }
 
@@ -127,10 +133,6 @@ Response ServerCall::expect_answer(Deadline deadline) {
         sent_ = 0;
     }
     is_whole_ = !has_begun_;
-    if (announced_ && has_begun_ && sent_ + piece_.size() != *announced_) {
-        throw Failure(FailureKind::host_error, "the request says that its body has " + std::to_string(*announced_) +
-                                                   " bytes, and it has " + std::to_string(sent_ + piece_.size()));
-    }
     send(true);
     return run(deadline).value();
 }

@@ -39,7 +39,8 @@ std::string refusal(std::string_view text) {
 TEST(ResponseParserTest, AnswersAreTheSameHoweverTheyAreCut) {
     constexpr std::string_view text =
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Some Words\r\nContent-Type: text/plain\r\nX-A: 1\r\nX-A: 2\r\n"
-        "Connection: X-Hop\r\nX-Hop: no\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "Connection: X-Hop\r\nConnection: X-Other\r\nX-Hop: no\r\nX-Other: no\r\nKeep-Alive: "
+        "timeout=5\r\nTransfer-Encoding: chunked\r\n\r\n"
         "5;name=value\r\nfirst\r\n7\r\n second\r\n0\r\nX-Trailer: yes\r\n\r\n";
     for (std::size_t size = 1; size <= text.size(); size++) {
         ResponseParser parser;
