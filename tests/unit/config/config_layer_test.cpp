@@ -100,7 +100,8 @@ TEST(ConfigLayer, EachMistakeHasItsSentence) {
          "key \"main_arguments\": value [\"\\u0000\"]: it contains a zero byte; allowed is a list of strings of at "
          "most 4096 bytes"},
         {R"({"protocol": "http2"})",
-         "key \"protocol\": value \"http2\": the value is none of them; allowed is \"callbacks\", \"stdio\" or \"http\""},
+         "key \"protocol\": value \"http2\": the value is none of them; allowed is \"callbacks\", \"stdio\" or "
+         "\"http\""},
         {R"({"exit_statuses": {"256": 200}})",
          "key \"exit_statuses\": value {\"256\":200}: \"256\" is no exit status; " + statuses},
         {R"({"exit_statuses": {"01": 200}})",
