@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/path.hpp"
+
 namespace tinykvm::host {
 
 namespace {
@@ -92,13 +94,10 @@ std::string read_writable_memory(const json& value, ProgramConfig& config) {
     std::vector<std::string> directories;
     for (const json& entry : value) {
         const auto directory = entry.get<std::string>();
-        const auto is_below = [&](std::string_view tree) {
-            return directory.starts_with(tree) && (directory.size() == tree.size() || directory[tree.size()] == '/');
-        };
         const bool is_absolute = directory.starts_with('/') && directory.find_first_not_of('/') != directory.npos;
-        if (!is_absolute || (directory + "/").find("/../") != directory.npos)
-            return "wants absolute paths of directories, without \"..\"";
-        if (is_below("/proc") || is_below("/sys") || (is_below("/dev") && directory != "/dev/shm"))
+        if (!is_absolute || climbs(directory)) return "wants absolute paths of directories, without \"..\"";
+        if (is_at_or_below(directory, "/proc") || is_at_or_below(directory, "/sys") ||
+            (is_at_or_below(directory, "/dev") && directory != "/dev/shm"))
             return "cannot have what is in /proc, /sys and /dev";
         directories.push_back(directory);
     }

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <vector>
 
+#include "src/base/path.hpp"
+
 namespace tinykvm::host {
 
 using nlohmann::json;
@@ -62,7 +64,7 @@ namespace {
 
 std::string read_file_name(const json& value, std::string& name) {
     name = value.get<std::string>();
-    const bool is_file = name.starts_with('/') && !name.ends_with('/') && (name + "/").find("/../") == name.npos;
+    const bool is_file = name.starts_with('/') && !name.ends_with('/') && !climbs(name);
     return name.empty() || is_file ? "" : "it is not the absolute path of a file";
 }
 

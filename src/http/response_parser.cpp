@@ -5,11 +5,13 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/http_field.hpp"
+#include "src/base/idle_buffer.hpp"
 
 namespace tinykvm::host {
 
@@ -20,15 +22,15 @@ using boost::system::error_code;
 
 constexpr std::uint32_t largest_head = 64 << 10;  // bytes
 
-// A body as Beast fills it: bytes are added, and the owner takes them out meanwhile. Nothing is reserved for the length
-// that the server says.
+// A body as Beast fills it: bytes are added to a buffer, whose owner takes them out meanwhile. Nothing is reserved for
+// the length that the server says.
 struct GrowingBody {
-    using value_type = std::vector<std::byte>;
+    using value_type = std::vector<std::byte>*;
 
     class reader {
       public:
         template <bool is_request, typename Fields>
-        reader(http::header<is_request, Fields>&, value_type& body) : body_(body) {}
+        reader(http::header<is_request, Fields>&, value_type& body) : body_(*body) {}
         void init(const boost::optional<std::uint64_t>&, error_code& error) { error = {}; }
         template <typename Buffers>
         std::size_t put(const Buffers& buffers, error_code& error) {
@@ -46,7 +48,7 @@ struct GrowingBody {
         void finish(error_code& error) { error = {}; }
 
       private:
-        value_type& body_;
+        std::vector<std::byte>& body_;
     };
 };
 
@@ -60,7 +62,7 @@ std::string_view view(boost::beast::string_view text) { return {text.data(), tex
 
 class ResponseParser::Beast {
   public:
-    explicit Beast(bool is_head) {
+    Beast(bool is_head, std::vector<std::byte>& body) : parser(std::piecewise_construct, std::make_tuple(&body)) {
         parser.header_limit(largest_head);
         parser.body_limit(std::numeric_limits<std::uint64_t>::max());
         parser.skip(is_head);
@@ -69,16 +71,22 @@ class ResponseParser::Beast {
     http::response_parser<GrowingBody> parser;
 };
 
-ResponseParser::ResponseParser() { begin(false); }
+ResponseParser::ResponseParser() = default;
 ResponseParser::~ResponseParser() = default;
 
 void ResponseParser::begin(bool is_head) {
-    std::vector<std::byte> buffer = beast_ ? std::move(body()) : std::vector<std::byte>();
-    beast_ = std::make_unique<Beast>(is_head);
-    buffer.clear();
-    body() = std::move(buffer);
-    pending_.clear();
+    clear();
     is_head_ = is_head;
+    beast_ = std::make_unique<Beast>(is_head_, body_);
+}
+
+void ResponseParser::clear() {
+    beast_.reset();
+    if (body_.capacity() > largest_idle_buffer) {
+        body_ = {};
+    }
+    body_.clear();
+    pending_.clear();
     has_begun_ = has_head_ = is_done_ = has_rest_ = keeps_connection_ = false;
     status_ = 0;
     content_type_.clear();
@@ -86,8 +94,6 @@ void ResponseParser::begin(bool is_head) {
     body_size_.reset();
 }
 
-std::vector<std::byte>& ResponseParser::body() { return beast_->parser.get().body(); }
-const std::vector<std::byte>& ResponseParser::body() const { return beast_->parser.get().body(); }
 std::vector<std::string> ResponseParser::take_fields() { return std::exchange(fields_, {}); }
 
 void ResponseParser::put(std::span<const std::byte> data) {
@@ -109,7 +115,7 @@ void ResponseParser::put(std::span<const std::byte> data) {
             beast_->parser.eager(true);  // not before: what follows the body is added to the fields of the head
         }
         if (status_ == 0 && beast_->parser.is_done()) {  // it was an interim answer
-            beast_ = std::make_unique<Beast>(is_head_);
+            beast_ = std::make_unique<Beast>(is_head_, body_);
             continue;
         }
         is_done_ = beast_->parser.is_done();

@@ -15,13 +15,15 @@ namespace tinykvm::host {
 
 class ResponseParser {
   public:
-    ResponseParser();
+    ResponseParser();  // there is no answer yet
     ~ResponseParser();
     ResponseParser(const ResponseParser&) = delete;
     ResponseParser& operator=(const ResponseParser&) = delete;
 
     // Another answer is to come; that to a HEAD has no body.
     void begin(bool is_head);
+    // There is none any more.
+    void clear();
     // More of it. What follows its end is not looked at. Throws Failure (invalid_answer).
     void put(std::span<const std::byte> data);
     // The server sends no more. Throws Failure (invalid_answer) when the answer is not whole.
@@ -46,15 +48,16 @@ class ResponseParser {
     std::optional<std::uint64_t> body_size() const { return body_size_; }
 
     // What has come of the body and was not taken, without the framing of chunks. The caller takes it by clearing it.
-    std::vector<std::byte>& body();
-    const std::vector<std::byte>& body() const;
+    std::vector<std::byte>& body() { return body_; }
+    const std::vector<std::byte>& body() const { return body_; }
 
   private:
     class Beast;
 
     void note_head();
 
-    std::unique_ptr<Beast> beast_;
+    std::unique_ptr<Beast> beast_;  // null: no answer is to come
+    std::vector<std::byte> body_;
     std::string pending_;  // of a line that has no end yet
     bool is_head_ = false, has_begun_ = false, has_head_ = false, is_done_ = false, has_rest_ = false;
     bool keeps_connection_ = false;

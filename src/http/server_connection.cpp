@@ -82,7 +82,7 @@ void ServerConnection::finish() {
                              !more_to_give_ && !has_ended_;
     is_active_ = more_to_give_ = false;
     before_left_ = data_left_ = after_left_ = {};
-    answer_.begin(false);
+    answer_.clear();
     used_at_ = Clock::now();
     if (!is_reusable) {
         close();

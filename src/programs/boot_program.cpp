@@ -7,6 +7,7 @@
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/path.hpp"
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/guest_output.hpp"
 #include "src/programs/warmup.hpp"
@@ -91,10 +92,7 @@ bool has_entry(const std::vector<std::string>& environment, std::string_view beg
 
 bool reaches(const std::vector<PathRule>& rules, std::string_view path) {
     return std::any_of(rules.begin(), rules.end(), [&](const PathRule& rule) {
-        const std::string_view root = rule.virtual_path;
-        const bool is_below =
-            path.starts_with(root) && (root.ends_with('/') || path.substr(root.size()).starts_with('/'));
-        return path == root || (rule.prefix && is_below);
+        return rule.prefix ? is_at_or_below(path, rule.virtual_path) : path == rule.virtual_path;
     });
 }
 

@@ -63,13 +63,6 @@ void FilterCall::refuse(int status, const std::string& why) {
 
 std::size_t FilterCall::body_room() const { return SIZE_MAX; }
 
-bool FilterCall::append_body(std::span<const std::byte>& data) {
-    const std::size_t size = std::min(data.size(), request_piece_size - piece_.size());
-    piece_.insert(piece_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
-    data = data.subspan(size);
-    return piece_.size() == request_piece_size;
-}
-
 std::optional<Response> FilterCall::give_piece(Deadline deadline) {
     if (writes_input_file()) {
         append_to_input_file();

@@ -30,7 +30,7 @@ class FilterCall final : public ProtocolCall {
     void begin() override;
     // Bodies go through in pieces.
     std::size_t body_room() const override;
-    bool append_body(std::span<const std::byte>& data) override;
+    bool append_body(std::span<const std::byte>& data) override { return append_to_piece(piece_, data); }
     void start() override {}
     std::optional<Response> give_piece(Deadline deadline) override;
     Response expect_answer(Deadline deadline) override;

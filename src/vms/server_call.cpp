@@ -52,13 +52,6 @@ void ServerCall::refuse(int status, std::string why) {
     refusal_->body_size = refusal_text_.size();
 }
 
-bool ServerCall::append_body(std::span<const std::byte>& data) {
-    const std::size_t size = std::min(data.size(), request_piece_size - piece_.size());
-    piece_.insert(piece_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
-    data = data.subspan(size);
-    return piece_.size() == request_piece_size;
-}
-
 // The head of the request, as RFC 9112 has it.
 std::string ServerCall::head(bool is_last) const {
     std::string text = std::string(request_.method) + " ";

@@ -59,6 +59,15 @@ std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges,
         consume);
 }
 
+std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, std::span<const std::byte> bytes) {
+    return fill_guest(call, ranges, [&](std::span<std::byte> piece) {
+        const auto part = bytes.first(std::min(piece.size(), bytes.size()));
+        std::copy(part.begin(), part.end(), piece.begin());
+        bytes = bytes.subspan(part.size());
+        return static_cast<std::int64_t>(part.size());
+    });
+}
+
 std::int64_t fill_guest(SyscallContext& call, GuestAddr address, std::uint64_t size, const Producer& produce) {
     const IoVector range{address, std::min(size, max_transfer)};
     return fill_guest(call, std::span(&range, 1), produce);

@@ -37,5 +37,7 @@ std::uint64_t total_size(std::span<const IoVector> ranges);
 
 std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, const Producer& produce);
 std::int64_t drain_guest(SyscallContext& call, std::span<const IoVector> ranges, const Consumer& consume);
+// Puts these bytes there, as many as there is room for.
+std::int64_t fill_guest(SyscallContext& call, std::span<const IoVector> ranges, std::span<const std::byte> bytes);
 
 }  // namespace tinykvm::linux_abi

@@ -28,6 +28,7 @@ void put(ResponseParser& parser, std::string_view text, std::size_t size) {
 std::string refusal(std::string_view text) {
     try {
         ResponseParser parser;
+        parser.begin(false);
         put(parser, text, text.size());
         parser.end();
     } catch (const Failure& failure) {
@@ -44,6 +45,7 @@ TEST(ResponseParserTest, AnswersAreTheSameHoweverTheyAreCut) {
         "5;name=value\r\nfirst\r\n7\r\n second\r\n0\r\nX-Trailer: yes\r\n\r\n";
     for (std::size_t size = 1; size <= text.size(); size++) {
         ResponseParser parser;
+        parser.begin(false);
         put(parser, text, size);
         ASSERT_TRUE(parser.is_done()) << size;
         EXPECT_EQ(parser.status(), 201);
@@ -58,6 +60,7 @@ TEST(ResponseParserTest, AnswersAreTheSameHoweverTheyAreCut) {
 
 TEST(ResponseParserTest, BodyOfKnownLengthEndsThere) {
     ResponseParser parser;
+    parser.begin(false);
     put(parser, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo", 1000);
     EXPECT_TRUE(parser.has_head());
     EXPECT_FALSE(parser.is_done());
@@ -72,6 +75,7 @@ TEST(ResponseParserTest, BodyOfKnownLengthEndsThere) {
 
 TEST(ResponseParserTest, BodyWithoutLengthEndsWithTheConnection) {
     ResponseParser parser;
+    parser.begin(false);
     put(parser, "HTTP/1.1 200 OK\r\n\r\nup to", 1000);
     EXPECT_FALSE(parser.is_done());
     put(parser, " the end", 1000);
@@ -84,6 +88,7 @@ TEST(ResponseParserTest, BodyWithoutLengthEndsWithTheConnection) {
 TEST(ResponseParserTest, AnswersWithoutABody) {
     for (const std::string_view status : {"204 No Content", "304 Not Modified"}) {
         ResponseParser parser;
+        parser.begin(false);
         put(parser, "HTTP/1.1 " + std::string(status) + "\r\nETag: \"a\"\r\n\r\n", 1000);
         EXPECT_TRUE(parser.is_done()) << status;
         EXPECT_EQ(parser.body_size(), 0u);
@@ -98,6 +103,7 @@ TEST(ResponseParserTest, AnswersWithoutABody) {
 
 TEST(ResponseParserTest, BeginForgetsTheAnswerBefore) {
     ResponseParser parser;
+    parser.begin(false);
     put(parser, "HTTP/1.1 200 OK\r\nX-Secret: 1\r\nContent-Type: a\r\nContent-Length: 10\r\n\r\nsecret", 1000);
     parser.begin(false);
     EXPECT_FALSE(parser.has_begun());
@@ -139,6 +145,7 @@ TEST(ResponseParserTest, WhatIsNoAnswerIsRefusedWithTheReason) {
 // A length that nobody can keep takes no memory.
 TEST(ResponseParserTest, NothingIsReservedForALength) {
     ResponseParser parser;
+    parser.begin(false);
     put(parser, "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\nx", 1000);
     EXPECT_EQ(parser.body_size(), 9000000000000000000u);
     EXPECT_LT(parser.body().capacity(), 1000u);
@@ -156,6 +163,7 @@ TEST(ResponseParserTest, AnyBytesAreAnAnswerOrARefusal) {
         text.resize(random() % (text.size() + 1));
         try {
             ResponseParser parser;
+            parser.begin(false);
             put(parser, text, 1 + random() % 40);
             parser.end();
             EXPECT_LE(parser.body().size(), text.size());

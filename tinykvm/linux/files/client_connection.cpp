@@ -3,13 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "tinykvm/client.hpp"
-#include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/files/pipe.hpp"
 #include "tinykvm/linux/files/socket.hpp"
 #include "tinykvm/linux/transfer.hpp"
@@ -71,24 +69,10 @@ std::int64_t send(SyscallContext& call, OpenFile& file, IoVectors ranges, int fl
                      done > 0 ? static_cast<std::int64_t>(done) : restart_call);
 }
 
-std::int64_t read_connection(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
-    Received ignored;
-    return receive(call, file, ranges, 0, ignored);
-}
-
-std::int64_t write_connection(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
-    return send(call, file, ranges, 0, nullptr);
-}
-
 std::int64_t available(const SyscallContext& call, const OpenFile& file) {
     const Client* client = client_of(call, file);
     const auto data = client ? client->next() : std::nullopt;
     return data ? static_cast<std::int64_t>(data->size()) : 0;
-}
-
-int status_of_connection(const SyscallContext&, const OpenFile& file, struct stat& status) {
-    status = made_up_status(S_IFSOCK | 0777, "socket" + std::to_string(file.serial));
-    return 0;
 }
 
 short readiness(const SyscallContext& call, const OpenFile& file) {
@@ -112,11 +96,11 @@ void close_connection(FileTable& files, const OpenFile& file) {
 }  // namespace
 
 constinit const FileKind kinds::client_connection{
-    .read = read_connection,
-    .write = write_connection,
+    .read = read_socket,
+    .write = write_socket,
     .receive = receive,
     .send = send,
-    .status = status_of_connection,
+    .status = socket_status,
     .readiness = readiness,
     .available = available,
     .close = close_connection,

@@ -24,13 +24,7 @@ std::int64_t read_event(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     }
     const std::uint64_t value = file.semaphore ? 1 : file.counter;
     // A vector may cut the number into pieces.
-    std::size_t done = 0;
-    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), sizeof value - done);
-        std::memcpy(piece.data(), reinterpret_cast<const std::byte*>(&value) + done, size);
-        done += size;
-        return static_cast<std::int64_t>(size);
-    });
+    const std::int64_t result = fill_guest(call, ranges, std::as_bytes(std::span(&value, 1)));
     if (result == sizeof value) {
         file.counter -= value;
         call.state.files.note_change(file);

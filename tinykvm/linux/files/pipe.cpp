@@ -65,14 +65,8 @@ std::int64_t read_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, i
         if (!may_wait(file, flags)) return -EAGAIN;
         return call.park({.what = Wait::For::files});
     }
-    std::size_t taken = 0;
-    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), pipe.bytes.size() - taken);
-        std::memcpy(piece.data(), pipe.bytes.data() + taken, size);
-        taken += size;
-        return static_cast<std::int64_t>(size);
-    });
-    pipe.bytes.erase(0, taken);
+    const std::int64_t result = fill_guest(call, ranges, std::as_bytes(std::span(pipe.bytes)));
+    pipe.bytes.erase(0, static_cast<std::size_t>(std::max<std::int64_t>(result, 0)));
     call.state.files.note_change(file);
     return result;
 }

@@ -59,13 +59,7 @@ std::int64_t read_signals(SyscallContext& call, OpenFile& file, IoVectors ranges
         if (file.non_blocking()) return -EAGAIN;
         return call.park({.what = Wait::For::files});
     }
-    auto rest = std::as_bytes(std::span(records));
-    return fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), rest.size());
-        std::memcpy(piece.data(), rest.data(), size);
-        rest = rest.subspan(size);
-        return static_cast<std::int64_t>(size);
-    });
+    return fill_guest(call, ranges, std::as_bytes(std::span(records)));
 }
 
 std::int64_t refuse_write(SyscallContext&, OpenFile&, IoVectors, std::uint64_t*) { return -EINVAL; }

@@ -47,13 +47,7 @@ std::int64_t receive_bytes(SyscallContext& call, OpenFile& file, IoVectors range
         return total == 0 ? 0 : wait_for_socket(call, socket.receive_timeout, false);
     if (pipe.bytes.empty()) return has_ended(files, file) ? 0 : -EAGAIN;
     if (!(flags & MSG_PEEK)) return read_pipe(call, file, ranges, MSG_DONTWAIT);
-    std::size_t seen = 0;
-    return fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), pipe.bytes.size() - seen);
-        std::memcpy(piece.data(), pipe.bytes.data() + seen, size);
-        seen += size;
-        return static_cast<std::int64_t>(size);
-    });
+    return fill_guest(call, ranges, std::as_bytes(std::span(pipe.bytes)));
 }
 
 std::int64_t receive_message(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, Received& received) {
@@ -67,14 +61,9 @@ std::int64_t receive_message(SyscallContext& call, OpenFile& file, IoVectors ran
     }
     const Message message = pipe.messages.front();
     const auto bytes = std::string_view(pipe.bytes).substr(0, message.size);
-    std::size_t seen = 0;
-    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = bytes.copy(reinterpret_cast<char*>(piece.data()), piece.size(), seen);
-        seen += size;
-        return static_cast<std::int64_t>(size);
-    });
+    const std::int64_t result = fill_guest(call, ranges, std::as_bytes(std::span(bytes)));
     received.from = message.from;
-    if (seen < message.size) received.flags |= MSG_TRUNC;
+    if (result < static_cast<std::int64_t>(message.size)) received.flags |= MSG_TRUNC;
     if (!(flags & MSG_PEEK)) {
         pipe.bytes.erase(0, message.size);
         pipe.messages.erase(pipe.messages.begin());
@@ -166,15 +155,6 @@ std::int64_t send(SyscallContext& call, OpenFile& file, IoVectors ranges, int fl
 
 // --- The rest
 
-std::int64_t read_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
-    Received ignored;
-    return receive(call, file, ranges, 0, ignored);
-}
-
-std::int64_t write_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
-    return send(call, file, ranges, 0, nullptr);
-}
-
 std::int64_t available_in_socket(const SyscallContext& call, const OpenFile& file) {
     const FileTable& files = call.state.files;
     if (files.socket(file).state == Socket::State::listening) return -EINVAL;
@@ -183,11 +163,6 @@ std::int64_t available_in_socket(const SyscallContext& call, const OpenFile& fil
     // Of datagrams it is the size of the next one.
     if (files.socket(file).type != SOCK_DGRAM) return static_cast<std::int64_t>(pipe.bytes.size());
     return pipe.messages.empty() ? 0 : static_cast<std::int64_t>(pipe.messages.front().size);
-}
-
-int socket_status(const SyscallContext&, const OpenFile& file, struct stat& status) {
-    status = made_up_status(S_IFSOCK | 0777, "socket" + std::to_string(file.serial));
-    return 0;
 }
 
 // As unix_poll() and tcp_poll() of Linux.
@@ -225,6 +200,20 @@ void close_socket(FileTable& files, const OpenFile& file) {
 }
 
 }  // namespace
+
+std::int64_t read_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
+    Received ignored;
+    return file.kind->receive(call, file, ranges, 0, ignored);
+}
+
+std::int64_t write_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*) {
+    return file.kind->send(call, file, ranges, 0, nullptr);
+}
+
+int socket_status(const SyscallContext&, const OpenFile& file, struct stat& status) {
+    status = made_up_status(S_IFSOCK | 0777, "socket" + std::to_string(file.serial));
+    return 0;
+}
 
 Client* client_of(const SyscallContext& call) { return call.options.client ? call.options.client() : nullptr; }
 

@@ -15,6 +15,11 @@ class Client;
 
 namespace linux_abi {
 
+// FileKind::read, write and status of both kinds of sockets: by the kind's own receive and send.
+std::int64_t read_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*);
+std::int64_t write_socket(SyscallContext& call, OpenFile& file, IoVectors ranges, std::uint64_t*);
+int socket_status(const SyscallContext&, const OpenFile& file, struct stat& status);
+
 // The client outside of the guest (Options::client); null: there is none now.
 Client* client_of(const SyscallContext& call);
 // Does the caller's client connect to this socket, which listens?

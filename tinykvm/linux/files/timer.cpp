@@ -22,13 +22,7 @@ std::int64_t read_timer(SyscallContext& call, OpenFile& file, IoVectors ranges, 
         return call.park({.what = Wait::For::files});
     }
     // A vector may cut the number into pieces.
-    std::size_t done = 0;
-    const std::int64_t result = fill_guest(call, ranges, [&](std::span<std::byte> piece) {
-        const std::size_t size = std::min(piece.size(), sizeof file.counter - done);
-        std::memcpy(piece.data(), reinterpret_cast<const std::byte*>(&file.counter) + done, size);
-        done += size;
-        return static_cast<std::int64_t>(size);
-    });
+    const std::int64_t result = fill_guest(call, ranges, std::as_bytes(std::span(&file.counter, 1)));
     if (result == sizeof file.counter) file.counter = 0;
     return result;
 }
