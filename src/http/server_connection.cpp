@@ -17,7 +17,8 @@ namespace {
 // would find it closed.
 constexpr auto longest_idle_time = std::chrono::seconds(1);
 
-// No two connections have one number: a snapshot may have some of its warm-up.
+// No two connections have one number, and no two states of any: a snapshot remembers some of its warm-up, from before
+// the VM got another client.
 std::uint64_t next_number() {
     static std::atomic<std::uint64_t> last{0};
     return ++last;
@@ -47,7 +48,7 @@ void ServerConnection::begin(std::string head, bool is_head, std::size_t most_ea
     before_ = std::move(head);
     before_left_ = bytes_of(before_);
     data_left_ = after_left_ = {};
-    ++changes_;
+    changes_ = next_number();
 }
 
 void ServerConnection::give(std::span<const std::byte> data, bool as_chunk, bool is_last) {
@@ -65,13 +66,13 @@ void ServerConnection::give(std::span<const std::byte> data, bool as_chunk, bool
     data_left_ = data;
     after_left_ = bytes_of(after_);
     more_to_give_ = !is_last;
-    ++changes_;
+    changes_ = next_number();
 }
 
 void ServerConnection::take_body(std::vector<std::byte>& buffer) {
     buffer.clear();
     std::swap(buffer, answer_.body());
-    ++changes_;
+    changes_ = next_number();
 }
 
 void ServerConnection::finish() {
@@ -98,7 +99,7 @@ void ServerConnection::forget() {
 void ServerConnection::close() {
     connection_ = 0;
     is_accepted_ = false;
-    ++changes_;
+    changes_ = next_number();
 }
 
 // --- Client

@@ -30,17 +30,22 @@ class TestClient final : public Client {
     bool wants_turn() const override { return answer.size() >= most || answer.ends_with(last); }
     bool may_wait() const override { return may_wait_; }
 
-    void connect() { ++connection_, ++changes_, accepted_ = false; }
-    void disconnect() { connection_ = 0, ++changes_; }
-    void send(std::string_view text) { text_ = text, ++changes_; }
+    void connect() { ++connection_, note_change(), accepted_ = false; }
+    void disconnect() { connection_ = 0, note_change(); }
+    void send(std::string_view text) { text_ = text, note_change(); }
     void insist() { may_wait_ = false; }
-    void take_answer() { answer.clear(), ++changes_; }
+    void take_answer() { answer.clear(), note_change(); }
 
     std::string answer, last = "\n";
     std::size_t most = 1 << 20;
     bool ended = false;
 
   private:
+    void note_change() {
+        static std::uint64_t last = 0;
+        changes_ = ++last;
+    }
+
     std::string_view text_;
     std::uint64_t connection_ = 0, changes_ = 0;
     bool accepted_ = false, may_wait_ = true;

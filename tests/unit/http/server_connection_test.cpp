@@ -1,0 +1,85 @@
+// The host's side of a connection to a server in a guest, without a guest.
+#include "src/http/server_connection.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+namespace tinykvm::host {
+namespace {
+
+constexpr std::size_t most_early = 1 << 20;
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+// All that the server can read now.
+std::string taken_from(ServerConnection& connection) {
+    std::string text;
+    while (const auto data = connection.next()) {
+        text.append(reinterpret_cast<const char*>(data->data()), data->size());
+        connection.take(data->size());
+    }
+    return text;
+}
+
+// A fork compares this with what its snapshot has seen of another connection: the same number would be a change that
+// the server never learns of.
+TEST(ServerConnectionTest, NoNumberOfChangesComesTwice) {
+    ServerConnection before, after;
+    std::uint64_t last = 0;
+    for (ServerConnection* connection : {&before, &after, &before, &after}) {
+        const auto expect_new = [&] {
+            EXPECT_GT(connection->changes(), last);
+            last = connection->changes();
+        };
+        connection->begin("GET / HTTP/1.1\r\n\r\n", false, most_early);
+        expect_new();
+        connection->give({}, false, true);
+        expect_new();
+        std::vector<std::byte> body;
+        connection->take_body(body);
+        expect_new();
+        connection->forget();
+        expect_new();
+    }
+}
+
+TEST(ServerConnectionTest, BodiesGoAsTheyAreOrInChunks) {
+    ServerConnection connection;
+    connection.begin("HEAD", false, most_early);
+    EXPECT_NE(connection.connection(), 0u);
+    EXPECT_FALSE(connection.is_accepted());
+    connection.give(bytes_of("some words"), true, false);
+    EXPECT_EQ(taken_from(connection), "HEADa\r\nsome words\r\n");
+    EXPECT_TRUE(connection.is_taken());
+    connection.give(bytes_of("more"), true, true);
+    EXPECT_EQ(taken_from(connection), "4\r\nmore\r\n0\r\n\r\n");
+    connection.finish();
+    connection.begin("HEAD", false, most_early);
+    connection.give(bytes_of("as it is"), false, true);
+    EXPECT_EQ(taken_from(connection), "HEADas it is");
+}
+
+TEST(ServerConnectionTest, ConnectionStaysWhenTheServerKeepsIt) {
+    ServerConnection connection;
+    const auto answer = [&](std::string_view text) {
+        connection.begin("GET", false, most_early);
+        const std::uint64_t number = connection.connection();
+        connection.accept();
+        connection.give({}, false, true);
+        taken_from(connection);
+        connection.write(bytes_of(text));
+        EXPECT_TRUE(connection.wants_turn());
+        connection.finish();
+        return number;
+    };
+    const std::uint64_t first = answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), first);
+    const std::uint64_t second = answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nand more");
+    EXPECT_GT(second, first);
+    EXPECT_GT(answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), second);
+}
+
+}  // namespace
+}  // namespace tinykvm::host
