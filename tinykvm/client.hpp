@@ -27,7 +27,8 @@ class Client : public InputSource {
     // The server sends no more: it has shut its side down, or closed the connection.
     virtual void end_output() = 0;
     // A number that grows with everything the client did that the server may wait for: a connection, more input, more
-    // room. It is above all that a client of the same program had before: forks compare it with what their snapshot saw.
+    // room. It is above all that a client of the same program had before: forks compare it with what their snapshot
+    // saw.
     virtual std::uint64_t changes() const = 0;
     // Is the run to stop, after a call of the guest that gave the client something? Stop::Reason::has_output.
     virtual bool wants_turn() const = 0;

@@ -10,8 +10,8 @@ emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format clang-tidy debhelper
-    debootstrap libclang-rt-dev libgtest-dev lintian
-    python3-uvicorn python3-waitress rustc shellcheck)
+    debootstrap libclang-rt-dev libgtest-dev libnss3 libsodium23
+    lintian python3-uvicorn python3-waitress rustc shellcheck)
 
 # A heading, bold on a terminal.
 say() {
