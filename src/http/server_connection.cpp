@@ -35,13 +35,11 @@ std::string chunk_begin(std::size_t size) {
 }  // namespace
 
 void ServerConnection::begin(std::string head, bool is_head, std::size_t most_early) {
-    was_used_ = connection_ != 0 && is_accepted_ && !has_ended_ && !is_out_of_step_ &&
-                Clock::now() - used_at_ < longest_idle_time;
+    was_used_ = is_open() && (is_adopted_ || Clock::now() - used_at_ < longest_idle_time);
     if (!was_used_) {
-        connection_ = next_number();
-        is_accepted_ = false;
+        connect();
     }
-    has_ended_ = was_dropped_ = is_out_of_step_ = false;
+    was_dropped_ = is_adopted_ = false;
     answer_.begin(is_head);
     is_active_ = more_to_give_ = true;
     most_early_ = most_early;
@@ -90,10 +88,25 @@ void ServerConnection::finish() {
     }
 }
 
-void ServerConnection::forget() {
+bool ServerConnection::is_open() const { return connection_ != 0 && is_accepted_ && !has_ended_ && !is_out_of_step_; }
+
+void ServerConnection::open() {
+    if (!is_open()) {
+        connect();
+    }
+}
+
+void ServerConnection::adopt(std::uint64_t connection) {
     close();
-    is_active_ = more_to_give_ = false;
+    is_active_ = more_to_give_ = has_ended_ = is_out_of_step_ = false;
     before_left_ = data_left_ = after_left_ = {};
+    connection_ = connection;
+    is_accepted_ = is_adopted_ = connection != 0;
+}
+
+void ServerConnection::connect() {
+    connection_ = changes_ = next_number();
+    is_accepted_ = has_ended_ = is_out_of_step_ = false;
 }
 
 void ServerConnection::close() {

@@ -44,8 +44,13 @@ class ServerConnection final : public Client {
     bool was_dropped() const { return was_dropped_; }
     // The request is over. Its answer is gone, and what the server still sends is not for the next one.
     void finish();
-    // The VM is another one now, which has no connection.
-    void forget();
+    // Connects without a request yet, if there is no connection that earlier ones have left open.
+    void open();
+    // The number of the connection that the next request could be sent on; 0: there is none.
+    std::uint64_t kept() const { return is_open() ? connection_ : 0; }
+    // The VM is another one now, whose server has accepted the connection of that number and waits for its next request;
+    // 0: it has none.
+    void adopt(std::uint64_t connection);
 
     // --- Client
     std::optional<std::span<const std::byte>> next() const override;
@@ -61,12 +66,16 @@ class ServerConnection final : public Client {
     bool may_wait() const override;
 
   private:
+    // Can a request be sent on it?
+    bool is_open() const;
+    void connect();
     void close();
 
     std::uint64_t connection_ = 0, changes_ = 0;
     bool is_accepted_ = false;
     bool has_ended_ = false;  // the server sends no more
-    bool was_used_ = false;   // by requests before this one, of which the server has taken nothing
+    bool is_adopted_ = false;  // it stands as it stood when the VM was frozen
+    bool was_used_ = false;   // by what was before this request, of which the server has taken nothing
     bool was_dropped_ = false;
     bool is_out_of_step_ = false;  // the server sent something that no request asked for; that is dropped
     bool is_active_ = false;       // between begin() and finish()

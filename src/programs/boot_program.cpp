@@ -268,7 +268,8 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
                                                          .binary_type = binary->type(),
                                                          .services = calls_.services(),
                                                          .arguments = std::move(places),
-                                                         .output = {written.begin(), written.end()}});
+                                                         .output = {written.begin(), written.end()},
+                                                         .connection = connection_.kept()});
 }
 
 Stop ProgramBoot::run_until_ready(Machine& machine, Deadline deadline) {

@@ -50,6 +50,15 @@ class WarmUp {
         request_.warmup = true;
     }
 
+    // The first request finds its connection accepted, as if its client had connected and had not said anything yet.
+    void connect() {
+        if (connection_ == nullptr || connection_->kept() != 0) {
+            return;
+        }
+        connection_->open();
+        return_to_waiting(machine_, calls_, deadline_);
+    }
+
     // The program goes on to where it waits again.
     void answer_one() { connection_ != nullptr ? answer_on_connection() : answer_by_callback(); }
 
@@ -77,7 +86,8 @@ class WarmUp {
             while (!call.make_response_piece(deadline_)->empty()) {
             }
         }
-        call.return_to_waiting(deadline_);
+        connection_->finish();
+        return_to_waiting(machine_, calls_, deadline_);
     }
 
     Machine& machine_;
@@ -113,6 +123,7 @@ void warm_up(const WarmedProgram& program, const Warmup& warmup, Deadline deadli
         no_faster = time < fastest ? 0 : no_faster + 1;
         fastest = std::min(fastest, time);
     }
+    warm.connect();
 }
 
 }  // namespace tinykvm::host

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct BootedProgram {
     };
     std::vector<ArgumentPlace> arguments;
     std::vector<std::byte> output;
+    // Of one with the protocol http: the connection that it had accepted when it was frozen, if not 0.
+    std::uint64_t connection = 0;
 
     // Can its VMs wait for the next request inside their guest (`poll`)?
     bool can_wait_inside() const { return config.protocol == ProgramConfig::Protocol::callbacks; }

@@ -29,7 +29,7 @@ void ProgramFork::replace(std::unique_ptr<Fork> fork) {
 
 void ProgramFork::reset() {
     calls_.adopt(program_->registration);
-    connection_.forget();
+    connection_.adopt(program_->connection);
     if (fork_) {
         try {
             fork_->reset();
@@ -49,7 +49,7 @@ bool ProgramFork::reset_if_quick() {
     if (!fork_ || !fork_->reset_if_quick()) {
         return false;
     }
-    connection_.forget();
+    connection_.adopt(program_->connection);
     calls_.adopt(program_->registration);
     return true;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/base/failure.hpp"
+#include "src/base/http_date.hpp"
 #include "src/base/http_field.hpp"
 
 namespace tinykvm::host {
@@ -21,6 +22,18 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
 bool takes_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
 
 }  // namespace
+
+void return_to_waiting(Callable& guest, HostCalls& calls, Deadline deadline) {
+    for (;;) {
+        const Stop stop = guest.go_on(calls, deadline);
+        if (stop.reason == Stop::Reason::needs_input) {
+            return;
+        }
+        if (stop.reason != Stop::Reason::has_output) {
+            throw Failure(FailureKind::no_answer, "the server did not wait for another request after its answer");
+        }
+    }
+}
 
 void ServerCall::begin() {
     for (const std::string_view line : request_.headers) {
@@ -168,6 +181,7 @@ Response ServerCall::answer() {
     response.status = parser.status();
     response.content_type = parser.content_type();
     response.headers = parser.take_fields();
+    set_date(response.headers);
     if (parser.is_done() && request_.method != "HEAD") {
         connection_.take_body(body_);
         response.body_size = body_.size();
@@ -176,6 +190,20 @@ Response ServerCall::answer() {
         response.body_size = parser.body_size() ? *parser.body_size() : Response::unknown_size;
     }
     return response;
+}
+
+// Servers make the text of the date once a second, and what was made before the freeze is still there after it.
+void ServerCall::set_date(std::vector<std::string>& fields) const {
+    for (std::string& line : fields) {
+        const auto field = HttpField::split(line);
+        if (!field || !field->is("Date")) {
+            continue;
+        }
+        const auto date = parse_http_date(field->value);
+        if (date && *date < begun_) {
+            line = "Date: " + format_http_date(begun_);
+        }
+    }
 }
 
 std::optional<std::span<const std::byte>> ServerCall::host_body() const {
@@ -203,19 +231,6 @@ void ServerCall::end_with_process(const Stop& stop) {
                       "the server exited with status " + std::to_string(stop.exit_status) + " instead of answering");
     }
     parser.end();
-}
-
-void ServerCall::return_to_waiting(Deadline deadline) {
-    connection_.finish();
-    for (;;) {
-        const Stop stop = guest_.go_on(calls_, deadline);
-        if (stop.reason == Stop::Reason::needs_input) {
-            return;
-        }
-        if (stop.reason != Stop::Reason::has_output) {
-            throw Failure(FailureKind::no_answer, "the server did not wait for another request after its answer");
-        }
-    }
 }
 
 }  // namespace tinykvm::host

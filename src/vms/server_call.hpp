@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@
 #include "tinykvm/host_calls.hpp"
 
 namespace tinykvm::host {
+
+// Lets a server go on to where it waits for what its client does next.
+void return_to_waiting(Callable& guest, HostCalls& calls, Deadline deadline);
 
 class ServerCall final : public ProtocolCall {
   public:
@@ -46,9 +50,6 @@ class ServerCall final : public ProtocolCall {
     // the request: what was wrong is left of the one before.
     bool may_ask_again() const;
 
-    // Lets the server go on after its answer, to where it waits for the next request.
-    void return_to_waiting(Deadline deadline);
-
   private:
     void send(bool is_last);
     std::string head(bool is_last) const;
@@ -56,12 +57,14 @@ class ServerCall final : public ProtocolCall {
     Response answer();
     void end_with_process(const Stop& stop);
     void refuse(int status, std::string why);
+    void set_date(std::vector<std::string>& fields) const;
 
     Callable& guest_;
     HostCalls& calls_;
     ServerConnection& connection_;
     const Request& request_;
     const std::size_t most_early_;
+    const std::time_t begun_ = std::time(nullptr);
     std::optional<Response> refusal_;  // instead of asking the server
     std::string refusal_text_;
     std::optional<std::uint64_t> announced_;  // bytes of the body, as the request says

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "src/base/failure.hpp"
+
 namespace tinykvm::host {
 namespace {
 
@@ -40,9 +42,43 @@ TEST(ServerConnectionTest, NoNumberOfChangesComesTwice) {
         std::vector<std::byte> body;
         connection->take_body(body);
         expect_new();
-        connection->forget();
+        connection->adopt(0);
         expect_new();
     }
+}
+
+// A fork's VM has the connection that its program had when it was frozen. If the server closes it before it has taken
+// anything, the request goes on a new one.
+TEST(ServerConnectionTest, AnAdoptedConnectionIsUsedUntilTheServerDropsIt) {
+    ServerConnection of_boot, connection;
+    of_boot.open();
+    EXPECT_EQ(of_boot.kept(), 0u);
+    of_boot.accept();
+    const std::uint64_t number = of_boot.kept();
+    EXPECT_EQ(number, of_boot.connection());
+    of_boot.open();
+    EXPECT_EQ(of_boot.kept(), number);
+
+    connection.adopt(number);
+    EXPECT_EQ(connection.kept(), number);
+    connection.begin("HEAD", false, most_early);
+    connection.give({}, false, true);
+    EXPECT_EQ(connection.connection(), number);
+    EXPECT_TRUE(connection.is_accepted());
+    connection.end_output();
+    EXPECT_TRUE(connection.was_dropped());
+    connection.finish();
+    connection.begin("HEAD", false, most_early);
+    EXPECT_GT(connection.connection(), number);
+    EXPECT_FALSE(connection.is_accepted());
+
+    connection.adopt(number);
+    connection.begin("HEAD", false, most_early);
+    connection.give({}, false, true);
+    EXPECT_EQ(taken_from(connection), "HEAD");
+    EXPECT_THROW(connection.end_output(), Failure);
+    connection.adopt(0);
+    EXPECT_EQ(connection.kept(), 0u);
 }
 
 TEST(ServerConnectionTest, BodiesGoAsTheyAreOrInChunks) {

@@ -17,10 +17,12 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-static int requests, refuses;
-static char seed[17];  // made before the first request
+static int requests, connections, refuses, is_impatient;
+static char seed[17];  // made before the first request, as is the date
+static char date[64];
 
 struct connection {
     int fd;
@@ -83,8 +85,9 @@ __attribute__((format(printf, 2, 3))) static int say(struct connection* c, const
 }
 
 static int answer(struct connection* c, int status, const char* text) {
-    return say(c, "HTTP/1.1 %d Some Words\r\nContent-Type: text/plain\r\nX-Count: %d\r\nContent-Length: %zu\r\n\r\n%s", status,
-               requests, strlen(text), text);
+    return say(c, "HTTP/1.1 %d Some Words\r\nContent-Type: text/plain\r\nX-Count: %d\r\nX-Connections: %d\r\n"
+                  "Content-Length: %zu\r\n\r\n%s",
+               status, requests, connections, strlen(text), text);
 }
 
 static const char* header(const struct request* r, const char* name) {
@@ -176,11 +179,21 @@ static int refuse_head(struct connection* c) {
     return answer(c, 431, "too long"), 0;
 }
 
+// As a server with a time limit for idle connections, which looks at it first.
+static int waits_too_long(const struct connection* c) {
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    wait_for(c->fd, POLLIN);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    return end.tv_sec - begin.tv_sec + (end.tv_nsec - begin.tv_nsec) * 1e-9 > 0.1;
+}
+
 // 0: the connection ends.
 static int serve(struct connection* c) {
     static struct request request;
     struct request* const r = &request;
     if (refuses) return refuse_head(c);
+    if (is_impatient && waits_too_long(c)) return 0;
     if (!read_head(c, r)) return 0;
     requests++;
     const char* path = r->path;
@@ -203,6 +216,8 @@ static int serve(struct connection* c) {
     char text[4096];
     if (!strcmp(path, "/count")) {
         snprintf(text, sizeof text, "%d", requests);
+    } else if (!strcmp(path, "/date")) {
+        return say(c, "HTTP/1.1 200 OK\r\nDate: %s\r\nX-Date: %s\r\nContent-Length: 0\r\n\r\n", date, date) && r->keep_alive;
     } else if (!strcmp(path, "/seed")) {
         snprintf(text, sizeof text, "%s", seed);
     } else if (!strcmp(path, "/head")) {
@@ -309,6 +324,7 @@ static int serve(struct connection* c) {
 static void* serve_connection(void* argument) {
     struct connection* c = calloc(1, sizeof *c);
     c->fd = (int)(long)argument;
+    connections++;
     while (serve(c)) {
     }
     close(c->fd);
@@ -349,6 +365,7 @@ int main(int argc, char** argv) {
     pthread_t thread;
     signal(SIGPIPE, SIG_IGN);
     snprintf(seed, sizeof seed, "%d", getpid());
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&(time_t){time(NULL)}));
     fprintf(stderr, "the server starts\n");
     if (!strcmp(how, "nowhere")) return pause();
     if (!strcmp(how, "ends")) return 4;
@@ -358,7 +375,8 @@ int main(int argc, char** argv) {
     }
     if (argc > 3) listen_at(argv[3], 0);
     refuses = !strcmp(how, "refuse");
-    if (refuses || !strcmp(how, "accept")) accept_for_ever((void*)(long)listen_at(where, 0));
+    is_impatient = !strcmp(how, "impatient");
+    if (refuses || is_impatient || !strcmp(how, "accept")) accept_for_ever((void*)(long)listen_at(where, 0));
     if (!strcmp(how, "thread")) {
         pthread_create(&thread, NULL, accept_for_ever, (void*)(long)listen_at(where, 0));
         pthread_join(thread, NULL);
