@@ -280,8 +280,20 @@ class Client {
     host::Request request_;
 };
 
+double mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+double milliseconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+std::uint64_t image_size(const host::ProgramService& service) {
+    const auto report = service.report();
+    return report && !report->machines.empty() ? report->machines.front().snapshot_memory : 0;
+}
+
 // The VMs are gone when this is called, so that their last resets are counted as well.
-void print_summary(std::vector<double> times, const host::ProgramReport& report) {
+void print_summary(double boot_time, std::uint64_t image, std::vector<double> times,
+                   const host::ProgramReport& report) {
     std::sort(times.begin(), times.end());
     const auto count = static_cast<double>(times.size());
     const auto each = [&](host::Counter counter) {
@@ -295,24 +307,28 @@ void print_summary(std::vector<double> times, const host::ProgramReport& report)
                  each(host::Counter::pages_restored));
     const host::RequestPeaks& peaks = report.peaks;
     std::fprintf(stderr, "tinykvm: at most %.2f MiB of memory (max_request_memory), %.6f s (max_request_time)\n",
-                 static_cast<double>(peaks.memory) / (1 << 20), static_cast<double>(peaks.microseconds) / 1e6);
+                 mebibytes(peaks.memory), static_cast<double>(peaks.microseconds) / 1e6);
+    std::fprintf(stderr, "tinykvm: booted in %.1f ms; %.2f MiB that all its VMs share\n", boot_time, mebibytes(image));
 }
 
 int answer(host::Catalogue& catalogue, host::ProgramService& service, const CommandLine& line) {
     Client client(service, line);
+    const auto boot_begin = Clock::now();
     service.wait_until_booted();
+    const double boot_time = milliseconds_since(boot_begin);
     std::vector<double> times;
     int highest = 0;
     for (unsigned long i = 0; i < std::max(line.repeat, 1UL); i++) {
         const auto begin = Clock::now();
         const std::optional<int> status = client.run(i == 0);
         if (!status) return exit_failed;
-        times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        times.push_back(milliseconds_since(begin) * 1e3);
         highest = std::max(highest, *status);
     }
     if (line.repeat > 0) {
+        const std::uint64_t image = image_size(service);
         catalogue.cold();
-        if (const auto report = service.report()) print_summary(std::move(times), *report);
+        if (const auto report = service.report()) print_summary(boot_time, image, std::move(times), *report);
     }
     return highest < 400 ? exit_answered : exit_refused;
 }

@@ -439,6 +439,31 @@ static void connected_datagrams(void) {
     close(a), close(b), close(c);
 }
 
+// As a resolver that finds no name server: it must not wait for an answer.
+static void to_nobody(void) {
+    puts("--- datagrams to where nobody is");
+    int a = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), b = socket(AF_INET, SOCK_DGRAM, 0), error = 1;
+    struct sockaddr_in nobody = v4(INADDR_LOOPBACK, 0);
+    socklen_t size = sizeof nobody;
+    bind(b, any_of(&nobody), size), getsockname(b, any_of(&nobody), &size), close(b);
+    SHOW(sendto(a, "x", 1, 0, any_of(&nobody), size));
+    EVENTS(a);
+    SHOW(connect(a, any_of(&nobody), size));
+    SHOW(send(a, "x", 1, 0));
+    EVENTS(a);
+    char buffer[16];
+    SHOW(recv(a, buffer, sizeof buffer, 0));
+    SHOW(recv(a, buffer, sizeof buffer, 0));
+    SHOW(send(a, "x", 1, 0));
+    SHOW(send(a, "x", 1, 0));
+    SHOW(send(a, "x", 1, 0));
+    size = sizeof error;
+    getsockopt(a, SOL_SOCKET, SO_ERROR, &error, &size);
+    printf("SO_ERROR %d\n", error == ECONNREFUSED);
+    EVENTS(a);
+    close(a);
+}
+
 static void bound_pair(void) {
     puts("--- a datagram to one of a pair");
     char buffer[16];
@@ -615,6 +640,7 @@ int main(void) {
     messages(SOCK_SEQPACKET);
     datagrams();
     connected_datagrams();
+    to_nobody();
     bound_pair();
     spliced_messages(SOCK_DGRAM);
     spliced_messages(SOCK_SEQPACKET);

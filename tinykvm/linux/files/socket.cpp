@@ -103,7 +103,7 @@ int find_outgoing(SyscallContext& call, const OpenFile& file, const SocketAddres
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM, &socket);
-    if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // a datagram to nobody is lost
+    if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // see send_message()
     if (receiver->inbox == no_pipe) return -EPERM;              // one of a pair, which the other has for itself
     pipe = receiver->inbox;
     return 0;
@@ -117,7 +117,14 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
     if (socket.shut_for_writing) return broken_pipe(call, flags);
     std::uint32_t number = no_pipe;
     if (const int error = find_outgoing(call, file, to, number)) return error;
-    if (number == no_pipe) return static_cast<std::int64_t>(size);
+    if (number == no_pipe) {
+        // Nobody is there. A socket that is connected has the error in its next call, as by ICMP (RFC 1122, 4.1.3.3).
+        if (!to && socket.state == Socket::State::connected) {
+            socket.error = ECONNREFUSED;
+            files.note_change(socket);
+        }
+        return static_cast<std::int64_t>(size);
+    }
     if (files.pipe(number).takes_nothing())
         return socket.type == SOCK_SEQPACKET ? broken_pipe(call, flags) : -ECONNREFUSED;
     const std::size_t room = files.room(files.pipe(number));
