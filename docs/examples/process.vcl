@@ -42,14 +42,12 @@ sub vcl_backend_response {
 		# Clients go on getting the old copy, until its grace is over.
 		return (abandon);
 	}
-	if (beresp.backend.name != "server" && beresp.status == 200) {
-		# Whatever the server says of them; without this, that counts.
-		set beresp.ttl = 10m;
-		unset beresp.http.Cache-Control;
-		if (beresp.http.X-Tinykvm-Failed) {
-			# The document as it came. The next try may succeed.
+	if (beresp.http.X-Tinykvm-Failed) {
+		# The document as it came. The next try may succeed.
+		if (beresp.ttl > 10s) {
 			set beresp.ttl = 10s;
-			unset beresp.http.X-Tinykvm-Failed;
 		}
+		unset beresp.http.X-Tinykvm-Failed;
 	}
+	# What the server says of cookies and of caching holds for what is made of its documents: the built-in VCL follows here.
 }

@@ -6,6 +6,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -51,15 +52,25 @@ bool is_number(std::string_view text) {
     return text.empty();
 }
 
-// The document with a zero and spaces in place of each number: it is JSON when the document is, and its numbers are
-// small.
-std::string with_small_numbers(std::string_view json) {
+// An escape in a string for half of a character beyond U+FFFF, as "\ud83d". JSON takes it alone (RFC 8259, 8.2), the
+// parser does not.
+bool is_surrogate(std::string_view escape) {
+    const auto is_hexadecimal = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+    return escape.size() == 6 && escape.starts_with("\\u") && (escape[2] == 'd' || escape[2] == 'D') &&
+           std::string_view("89abcdefABCDEF").find(escape[3]) != std::string_view::npos && is_hexadecimal(escape[4]) &&
+           is_hexadecimal(escape[5]);
+}
+
+// The document with a zero and spaces in place of each number, and without surrogates: it is JSON when the document is.
+std::string with_small_values(std::string_view json) {
     constexpr std::string_view between = " \t\r\n,:[]{}\"";
     std::string text(json);
     for (std::size_t at = 0; at < text.size();) {
         if (text[at] == '"') {
             for (++at; at < text.size() && text[at] != '"'; ++at) {
-                if (text[at] == '\\') ++at;
+                if (text[at] != '\\') continue;
+                if (is_surrogate(json.substr(at, 6))) text[at + 2] = '0';
+                ++at;
             }
             ++at;
         } else if (between.find(text[at]) != between.npos) {
@@ -77,13 +88,13 @@ std::string with_small_numbers(std::string_view json) {
     return text;
 }
 
-// The parser takes no number that is too large for 64 bits and no document that is nested deeper than its buffers. JSON
-// has neither limit, so what it refuses is looked at once more, without numbers and with as deep buffers as there are
-// brackets.
+// The parser takes no number that is too large for 64 bits, no half of a surrogate pair and no document that is nested
+// deeper than its buffers. JSON has none of these limits, so what it refuses is looked at once more, without numbers
+// and surrogates and with as deep buffers as there are brackets.
 simdjson::error_code validate(std::string_view json) {
     const simdjson::error_code error = parser.parse(json.data(), json.size()).error();
     if (error == simdjson::SUCCESS || error == simdjson::TAPE_ERROR || error == simdjson::UTF8_ERROR) return error;
-    const std::string text = with_small_numbers(json);
+    const std::string text = with_small_values(json);
     const auto depth = std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{'; });
     simdjson::dom::parser deep;
     if (const auto failed = deep.allocate(text.size(), static_cast<std::size_t>(depth) + 1)) return failed;

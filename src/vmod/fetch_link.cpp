@@ -124,6 +124,9 @@ Answer fetch_for_chain(host::SelfRequests& self_requests, const FetchLink& link)
     response.status = fetched.status;
     response.content_type = std::move(fetched.content_type);
     std::copy_if(fetched.headers.begin(), fetched.headers.end(), std::back_inserter(response.headers), is_passed_on);
+    if (is_for_one_client(fetched.headers)) {
+        make_private(response.headers);
+    }
     return {std::string(fetch_name), std::move(response), std::move(fetched.body)};
 }
 

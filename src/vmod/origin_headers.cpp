@@ -13,8 +13,8 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-// The client's cookies were not sent, so those of the response are for no client. The other headers Varnish makes
-// itself.
+// The client's cookies were not sent, so those of the response are for no client. The other headers are made by
+// Varnish.
 constexpr std::string_view not_passed_on[] = {"Accept-Ranges", "Alt-Svc", "Content-Range", "Content-Type",
                                               "Set-Cookie",    "Via",     "X-Varnish"};
 constexpr std::string_view about_bytes[] = {"Content-Digest", "Content-Encoding", "Content-MD5",
@@ -36,6 +36,23 @@ std::string weak(const std::string& line) {
 
 bool is_passed_on(std::string_view line) {
     return !host::is_framing_field(host::name_of(line)) && !is_one_of(not_passed_on, line);
+}
+
+bool is_for_one_client(const std::vector<std::string>& lines) {
+    bool sets_cookie = false;
+    for (const std::string& line : lines) {
+        const auto field = host::HttpField::split(line);
+        if (field && field->is("Cache-Control") && field->value.find("public") != std::string_view::npos) {
+            return false;
+        }
+        sets_cookie |= field && field->is("Set-Cookie");
+    }
+    return sets_cookie;
+}
+
+void make_private(std::vector<std::string>& lines) {
+    std::erase_if(lines, [](const std::string& line) { return is_one_of(about_time, line); });
+    lines.emplace_back("Cache-Control: private");
 }
 
 std::vector<std::string> headers_of_source(const std::vector<std::string>& lines) {
