@@ -48,8 +48,8 @@ class ServerConnection final : public Client {
     void open();
     // The number of the connection that the next request could be sent on; 0: there is none.
     std::uint64_t kept() const { return is_open() ? connection_ : 0; }
-    // The VM is another one now, whose server has accepted the connection of that number and waits for its next request;
-    // 0: it has none.
+    // The VM is another one now, whose server has accepted the connection of that number and waits for its next
+    // request; 0: it has none.
     void adopt(std::uint64_t connection);
 
     // --- Client
@@ -73,9 +73,9 @@ class ServerConnection final : public Client {
 
     std::uint64_t connection_ = 0, changes_ = 0;
     bool is_accepted_ = false;
-    bool has_ended_ = false;  // the server sends no more
+    bool has_ended_ = false;   // the server sends no more
     bool is_adopted_ = false;  // it stands as it stood when the VM was frozen
-    bool was_used_ = false;   // by what was before this request, of which the server has taken nothing
+    bool was_used_ = false;    // by what was before this request, of which the server has taken nothing
     bool was_dropped_ = false;
     bool is_out_of_step_ = false;  // the server sent something that no request asked for; that is dropped
     bool is_active_ = false;       // between begin() and finish()

@@ -17,7 +17,7 @@ TEST(HttpDateTest, GoesThereAndBack) {
 TEST(HttpDateTest, WhatIsNoDateIsNone) {
     for (const char* text :
          {"", "now", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37",
-          "Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 06 XXX 1994 08:49:37 GMT", "Sun, 32 Nov 1994 08:49:37 GMT",
+          "Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Abc 1994 08:49:37 GMT", "Sun, 32 Nov 1994 08:49:37 GMT",
           "Sun, 06 Nov 1994 25:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, -6 Nov 1994 08:49:37 GMT"}) {
         EXPECT_EQ(parse_http_date(text), std::nullopt) << text;
     }
