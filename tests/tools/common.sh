@@ -35,6 +35,9 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Node from elsewhere brings an npm of its own, beside which Debian's cannot be installed.
+install_npm() { command -v npm >/dev/null || install_packages npm; }
+
 # Options of CMake for every build; ./check makes warnings errors.
 build_options=()
 
