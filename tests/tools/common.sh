@@ -9,7 +9,10 @@ demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
 # shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang clang-format clang-tidy debhelper
+gallery_packages=(espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz jq libavif-bin librsvg2-bin
+    libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr tesseract-ocr-eng webp xsltproc)
+# shellcheck disable=SC2034
+check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential clang clang-format clang-tidy debhelper
     debootstrap libclang-rt-dev libgtest-dev libnss3 libsodium23
     lintian python3-uvicorn python3-waitress rustc shellcheck)
 
