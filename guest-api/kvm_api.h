@@ -780,7 +780,8 @@ static inline void* kvm_shared_alloc(size_t size, size_t alignment) {
 #define SHM_ALLOC(value) SHM_ALLOC_TYPE(__typeof__(value))
 #endif
 
-/* Where a debugger may stop, in a program that is debugged. There is none in this version: it does nothing. */
+/* Waits for a debugger and stops for it, in a program whose configuration has "allow_debug": true. Otherwise it does
+ * nothing. */
 static inline void sys_breakpoint(void) {
     kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0, 0);
 }

@@ -44,6 +44,16 @@ void Fork::release_after_call(std::optional<std::chrono::microseconds> wait_agai
 void Fork::disable_mailbox() { guest_->mailbox().disable_mailbox(); }
 void Fork::wake() { guest_->mailbox().wake(); }
 
+void Fork::set_debugger(debug::Debugger& debugger) {
+    debugger_ = &debugger;
+    guest_->set_debugger(debugger_);
+}
+void Fork::end_debugging() {
+    if (guest_) guest_->end_debugging();
+}
+bool Fork::changed_by_debugger() const { return guest_ && guest_->changed_by_debugger(); }
+Clock::duration Fork::debugged_time() const { return guest_ ? guest_->debugged_time() : Clock::duration::zero(); }
+
 void Fork::release_locks() { guest_->mailbox().release_locks(); }
 
 int Fork::append_to_file(const std::string& path, std::span<const std::byte> bytes) {
@@ -62,6 +72,7 @@ void Fork::reset() {
     guest_.reset();  // first: the host may not have room for two
     guest_ = std::make_unique<Guest>(snapshot_->contents());
     guest_->set_statistics(statistics);
+    guest_->set_debugger(debugger_);
 }
 
 bool Fork::reset_if_quick() { return guest_->resets_quickly() && guest_->reset(); }

@@ -22,6 +22,9 @@
 namespace tinykvm {
 
 class Guest;
+namespace debug {
+class Debugger;
+}
 
 class Fork {
   public:
@@ -104,6 +107,16 @@ class Fork {
     // more than `most` bytes.
     [[nodiscard]] int read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes);
 
+    // The debugger, which must outlive this, is asked as debug/debugger.hpp says, `start` excepted. While it has the
+    // program, the deadline of a call is put off. What it changes stays in this fork, which reset() then makes anew.
+    void set_debugger(debug::Debugger& debugger);
+    // The program leaves its hands, if it is in them. Between calls.
+    void end_debugging();
+    // Has it changed anything since the fork was equal to the snapshot?
+    bool changed_by_debugger() const;
+    // How much time a debugger has had this fork, since it was made or made anew.
+    Clock::duration debugged_time() const;
+
     // Makes the fork equal to its snapshot: memory, mappings, registers, vector state, files, everything.
     // Throws MachineError when that fails; the fork must then be destroyed (its statistics can still be read).
     void reset();
@@ -129,6 +142,7 @@ class Fork {
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<Guest> guest_;  // null after a reset that failed
     Statistics statistics_;         // of the last guest, while there is none
+    debug::Debugger* debugger_ = nullptr;
 };
 
 }  // namespace tinykvm

@@ -30,6 +30,7 @@ struct HostCallResult {
     enum class Next {
         resume,  // the guest goes on with `value` in rax
         stop,    // the run ends with Stop::Reason::host_call; the guest stays where it is
+        debug,   // as resume, but a debugger, if there is to be one, gets the program first
     };
     Next next = Next::resume;
     std::int64_t value = 0;
@@ -38,6 +39,7 @@ struct HostCallResult {
     static HostCallResult resume(std::int64_t value) { return {Next::resume, value}; }
     static HostCallResult resume(std::int64_t value, std::uint64_t second) { return {Next::resume, value, second}; }
     static HostCallResult stop() { return {Next::stop, 0}; }
+    static HostCallResult debug() { return {Next::debug, 0}; }
 };
 
 // Implemented and owned by the code that runs a guest. Called on the thread that is in run(), call() or resume() of the

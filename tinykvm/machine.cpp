@@ -25,7 +25,12 @@ RequestArea Machine::request_area() { return guest_->request_area(); }
 GuestMemory& Machine::memory() { return guest_->memory(); }
 const Statistics& Machine::statistics() const { return guest_->statistics(); }
 
-void Machine::debug(debug::Debugger& debugger) { guest_->debug(debugger); }
+void Machine::debug(debug::Debugger& debugger) {
+    guest_->set_debugger(&debugger);
+    guest_->start_debugging();
+}
+void Machine::end_debugging() { guest_->end_debugging(); }
+Clock::duration Machine::debugged_time() const { return guest_->debugged_time(); }
 
 int Machine::append_to_file(const std::string& path, std::span<const std::byte> bytes) {
     return guest_->append_to_file(path, bytes);

@@ -59,9 +59,13 @@ class Machine final : public Callable {
     GuestMemory& memory() override;
     const Statistics& statistics() const;
 
-    // Lets a debugger, which must outlive this, have the program: now, before it goes on, and at each breakpoint and
-    // fault of run(). Throws as run().
+    // From now on the debugger, which must outlive this, is asked as debug/debugger.hpp says; it is asked now, too,
+    // before anything of the program runs. While it has the program, deadlines are put off. Throws as run().
     void debug(debug::Debugger& debugger);
+    // The program leaves its hands, if it is in them; has to be called before freeze().
+    void end_debugging();
+    // How much time a debugger has had the program so far.
+    Clock::duration debugged_time() const;
     // Adds bytes to the end of an in-memory file of the guest, which is made if it is not there. Returns 0 or a
     // negative errno: -ENOSPC without room, -EROFS where no in-memory file can be.
     [[nodiscard]] int append_to_file(const std::string& path, std::span<const std::byte> bytes);

@@ -41,7 +41,7 @@ const CallTable::Entry* CallTable::find(std::uint32_t number) {
         {0x20000, "sys_fetch", &GuestCalls::fetch, always},
         {0x20001, "sys_request", &GuestCalls::self_request, always},
         {0x7F000, "sys_log", &GuestCalls::log, always},
-        {0x7F7F7, "sys_breakpoint", nullptr, always},
+        {0x7F7F7, "sys_breakpoint", &GuestCalls::breakpoint, always},
         {0x7FDEB, "sys_is_debug", &GuestCalls::is_debug, always},
     };
     static_assert(std::is_sorted(std::begin(entries), std::end(entries),

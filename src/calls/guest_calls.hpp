@@ -33,6 +33,8 @@ class GuestCalls final : public HostCalls {
         const HostRules* allowed_hosts = nullptr;              // borrowed; null: none
         GuestServices services = {};
         const void* pool = nullptr;  // the pool of this VM, or what stands for a boot (src/fetch/wait_graph.hpp)
+        bool allow_debug = false;    // sys_breakpoint() has a debugger waited for
+        bool debug = false;          // the program was started to be debugged
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
@@ -97,6 +99,7 @@ class GuestCalls final : public HostCalls {
     HostCallResult make_ephemeral(const HostCall& call, GuestMemory& memory);
     HostCallResult is_storage(const HostCall& call, GuestMemory& memory);
     HostCallResult is_debug(const HostCall& call, GuestMemory& memory);
+    HostCallResult breakpoint(const HostCall& call, GuestMemory& memory);
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
     HostCallResult log(const HostCall& call, GuestMemory& memory);
     HostCallResult shared_memory_area(const HostCall& call, GuestMemory& memory);

@@ -67,7 +67,13 @@ HostCallResult GuestCalls::make_ephemeral(const HostCall& call, GuestMemory&) {
 
 HostCallResult GuestCalls::is_storage(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }
 
-HostCallResult GuestCalls::is_debug(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }
+HostCallResult GuestCalls::is_debug(const HostCall&, GuestMemory&) {
+    return HostCallResult::resume(environment_.debug ? 1 : 0);
+}
+
+HostCallResult GuestCalls::breakpoint(const HostCall&, GuestMemory&) {
+    return environment_.allow_debug ? HostCallResult::debug() : HostCallResult::resume(0);
+}
 
 HostCallResult GuestCalls::get_meminfo(const HostCall& call, GuestMemory& memory) {
     abi::MemoryInfo info;

@@ -143,9 +143,10 @@ int run_machine(std::shared_ptr<const Program> program, ProgramRun run) {
     try {
         Machine machine(std::move(program), std::move(run.options));
         if (run.gdb_port) {
-            gdb.emplace(*run.gdb_port);
+            const Deadline no_limit = deadline_after(std::nullopt);
+            gdb.emplace(*run.gdb_port, debug::GdbServer::WithoutGdb::ends, no_limit);
             print_message("waiting for gdb: target remote 127.0.0.1:" + std::to_string(gdb->port()));
-            gdb->accept();
+            (void)gdb->accept(no_limit);
             machine.debug(*gdb);
         }
         const int status = machine.run(nullptr, deadline_after(run.seconds)).exit_status;

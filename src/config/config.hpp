@@ -105,6 +105,12 @@ struct ProgramConfig {
     Poll poll;
     std::vector<OnError> on_error = {OnError::handler};
     Warmup warmup;
+    bool allow_debug = false;
+    bool remote_debug_on_exception = false;
+    unsigned debug_port = 2159;  // of 127.0.0.1; 0: any that is free
+    std::chrono::microseconds max_debug_wait = std::chrono::seconds(30);
+    std::chrono::microseconds max_debug_time = std::chrono::hours(1);
+    bool debug_start = false;  // no setting: tinykvm.start() with debug; gdb is waited for before the first instruction
     bool verbose = false;
     bool standard_output = false;
 
@@ -114,6 +120,7 @@ struct ProgramConfig {
     bool is_ephemeral() const { return ephemeral || protocol == Protocol::stdio; }
     // May the program change that?
     bool may_change_ephemeral() const { return control_ephemeral && protocol == Protocol::callbacks; }
+    bool may_be_debugged() const { return allow_debug || remote_debug_on_exception; }
     // There is always room for the memory that may be used.
     std::size_t effective_address_space() const { return std::max(address_space, max_memory); }
 };

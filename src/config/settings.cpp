@@ -445,6 +445,41 @@ constexpr Setting rows[] = {
                 "as many. What is beyond `num_requests` takes at most half of the time and memory the program has "
                 "to boot. All of them count in `max_boot_time` and `max_memory`; when one is not answered, "
                 "whatever its status, the program does not load."},
+    {.key = "allow_debug",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::allow_debug,
+     .fallback = "false",
+     .meaning =
+         "Let gdb have the program ([debugging.md](debugging.md)): while it boots, when VCL starts it with "
+         "`tinykvm.start(..., debug=true)`, and wherever it calls `sys_breakpoint()`. With false the first fails "
+         "the load of the VCL and the second does nothing. Whoever can connect to 127.0.0.1 of the machine can "
+         "be that gdb, which reads and changes everything of the VM it has."},
+    {.key = "remote_debug_on_exception",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::remote_debug_on_exception,
+     .fallback = "false",
+     .meaning = "Let gdb have a VM in which the program crashes, while it boots or in a request, where it stands "
+                "([debugging.md](debugging.md)). The request waits for it. Not for servers with visitors."},
+    {.key = "debug_port",
+     .kind = Kind::count,
+     .member = &ProgramConfig::debug_port,
+     .range = {0, 65535},
+     .fallback = "2159",
+     .meaning = "Where gdb is waited for: this port of 127.0.0.1, and nowhere else; it is open only while a program "
+                "waits. 0: any that is free, which the log says."},
+    {.key = "max_debug_wait",
+     .kind = Kind::seconds,
+     .member = &ProgramConfig::max_debug_wait,
+     .range = {0.1, 3600},
+     .fallback = "30",
+     .meaning = "How long gdb is waited for; after that the program goes on without it."},
+    {.key = "max_debug_time",
+     .kind = Kind::seconds,
+     .member = &ProgramConfig::max_debug_time,
+     .range = {1, day},
+     .fallback = "3600",
+     .meaning = "How long gdb may have the program, when its time for a boot or a request stands still; then the "
+                "program is ended."},
     {.key = "verbose",
      .kind = Kind::boolean,
      .member = &ProgramConfig::verbose,

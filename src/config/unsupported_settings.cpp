@@ -27,8 +27,6 @@ constexpr UnsupportedSetting unsupported[] = {
     {"default", "false", is_false},
     {"profiling", "false or 0", is_false_or_zero},
     {"smp", "0 or 1", is_one_processor},
-    {"allow_debug", "false", is_false},
-    {"remote_debug_on_exception", "false", is_false},
     {"verbose_syscalls", "false", is_false},
     {"verbose_pagetables", "false", is_false},
     {"server", "{}", is_false_or_empty},

@@ -80,6 +80,9 @@ class SelfRequests {
 struct GuestServices {
     std::shared_ptr<SelfRequests> self_requests;  // null: none can be made
     CounterSink* counters = nullptr;
+    // One or more lines about a program that belong to no request, or cannot wait for its end. Any thread. Null: nobody
+    // reads them.
+    void (*log)(const std::string& program, std::string_view lines) = nullptr;
 };
 
 // Counts the time from its beginning to its end as spent on fetches. Null: nothing is counted.

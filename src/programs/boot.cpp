@@ -29,7 +29,7 @@ void Boot::run() {
         program = boot_program(
             name_, config_, std::exchange(binary_, nullptr),
             [&](std::string_view line) { environment_.log(name_, line); }, control_,
-            GuestServices{environment_.self_requests, &environment_.counters});
+            GuestServices{environment_.self_requests, &environment_.counters, environment_.log});
         if (config_.verbose) {
             const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
             environment_.log(name_, "booted in " + std::to_string(time.count()) + " us");

@@ -12,6 +12,7 @@
 #include "src/calls/guest_output.hpp"
 #include "src/programs/warmup.hpp"
 #include "src/source/program_source.hpp"
+#include "src/vms/program_debugger.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
 
@@ -111,8 +112,8 @@ std::vector<std::string> environment_for(const std::string& name, const ProgramC
     if (!has_entry(config.environment, "TZ=") && !reaches(config.allowed_paths, "/etc/localtime")) {
         entries.emplace_back("TZ=UTC");
     }
-    entries.insert(entries.end(),
-                   {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request", "KVM_STATE=", "KVM_DEBUG=0"});
+    entries.insert(entries.end(), {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request",
+                                   "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
     entries.insert(entries.end(), config.environment.begin(), config.environment.end());
     return entries;
 }
@@ -180,10 +181,14 @@ class ProgramBoot {
           config_(config),
           control_(control),
           calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
-                  config.may_change_ephemeral(), &config.allowed_hosts, services, &control}),
+                  config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
+                  config.debug_start}),
           output_(log) {
         calls_.begin_boot(log);
         output_.log_output(config.standard_output);
+        if (config.may_be_debugged()) {
+            debugger_.emplace(config, log);
+        }
         if (is_server(config)) {
             output_.use(connection_);
         }
@@ -233,6 +238,7 @@ class ProgramBoot {
     std::vector<ArgumentTemplate> arguments_;
     bool stops_at_entry_ = false;  // it is frozen there
     std::string warmup_request_;   // that it is in
+    std::optional<ProgramDebugger> debugger_;
 };
 
 // Null: a filter that ended well without reading anything.
@@ -243,21 +249,26 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
     options.argument_room = stops_at_entry_ ? config_.max_argument : 0;
     Machine machine(binary, std::move(options));
     std::optional<RunningMachine> running(std::in_place, control_, machine);
-    const Stop stop = run_until_ready(machine, deadline);
+    if (debugger_) {
+        machine.debug(*debugger_);
+    }
+    const Stop stop = run_until_ready(machine, deadline + machine.debugged_time());
     output_.flush();
     if (is_filter(config_)) {
         if (stop.reason == Stop::Reason::exited && stop.exit_status == 0 && !stops_at_entry_) {
+            machine.end_debugging();
             return nullptr;
         }
         expect_filter(stop);
         check_files(machine);
     } else {
         is_server(config_) ? expect_server(stop) : expect_ready(stop);
-        warm_up({machine, calls_, is_server(config_) ? &connection_ : nullptr}, config_.warmup, deadline,
-                warmup_request_);
+        warm_up({machine, calls_, is_server(config_) ? &connection_ : nullptr}, config_.warmup,
+                deadline + machine.debugged_time(), warmup_request_);
         output_.flush();
     }
     running.reset();
+    machine.end_debugging();
     const auto written = streams_.output();
     auto places = argument_places(machine);
     return std::make_shared<BootedProgram>(BootedProgram{.name = name_,

@@ -54,7 +54,7 @@ void ProgramService::set_main_arguments(std::vector<std::string> arguments) {
     main_arguments_ = std::move(arguments);
 }
 
-std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> binary) {
+std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> binary, bool debug) {
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
@@ -62,6 +62,7 @@ std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> 
         throw Failure(FailureKind::not_ready, "the program is not served: " + refusal_);
     }
     ProgramConfig config = config_;
+    config.debug_start = debug;
     if (main_arguments_) {
         config.main_arguments = *main_arguments_;
     }
@@ -70,17 +71,17 @@ std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> 
 }
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
-std::shared_ptr<Boot> ProgramService::current_boot() {
+std::shared_ptr<Boot> ProgramService::current_boot(bool debug) {
     const MutexLock lock(mutex_);
     const bool failed_a_while_ago =
         boot_ && boot_->end() == Boot::End::failed && Clock::now() >= boot_->ended_at() + retry_after;
     if (!boot_ || failed_a_while_ago) {
-        boot_ = begin_boot(nullptr);
+        boot_ = begin_boot(nullptr, debug);
     }
     return boot_;
 }
 
-void ProgramService::start() { (void)current_boot(); }
+void ProgramService::start(bool debug) { (void)current_boot(debug); }
 
 void ProgramService::wait_until_booted(const IsClientGone& gone) { (void)await_boot(gone); }
 

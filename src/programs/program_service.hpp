@@ -44,8 +44,9 @@ class ProgramService {
     // Instead of those of the configuration, from the next boot on.
     void set_main_arguments(std::vector<std::string> arguments);
 
-    // Begins to boot the program, unless it did already.
-    void start();
+    // Begins to boot the program, unless it did already. `debug`: gdb is waited for before its first instruction; its
+    // configuration must allow that.
+    void start(bool debug = false);
     // Waits until the boot is over. Throws Failure (not_ready) with the reason.
     void wait_until_booted(const IsClientGone& gone = nullptr);
     bool ready() const;
@@ -91,8 +92,9 @@ class ProgramService {
     bool wait_until_cold(Deadline until);
 
   private:
-    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary) TINYKVM_REQUIRES(mutex_);
-    std::shared_ptr<Boot> current_boot();
+    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary, bool debug = false)
+        TINYKVM_REQUIRES(mutex_);
+    std::shared_ptr<Boot> current_boot(bool debug = false);
     std::shared_ptr<Boot> await_boot(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
     bool is_healthy() const TINYKVM_REQUIRES(mutex_);

@@ -90,19 +90,18 @@ VCL_BOOL vmod_start(VRT_CTX, struct vmod_priv* priv, VCL_STRING program, VCL_BOO
             VRT_fail(ctx, "tinykvm.start() is for vcl_init");
             return 0U;
         }
-        if (debug) {
-            VRT_fail(ctx, "tinykvm.start(): debug is not available in this version");
-            return 0U;
-        }
         const ProgramBackend* backend = state_of(priv).find(ctx, program);
         if (backend == nullptr) {
             return 0U;
         }
-        if (async && !backend->service->refusal().empty()) {
+        if ((async || debug) && !backend->service->refusal().empty()) {
             return 0U;  // the log has said why
         }
-        if (async) {
-            backend->service->start();
+        if (debug && !backend->service->config().allow_debug) {
+            throw VclError("\"" + backend->service->name() + "\": debug is for programs with \"allow_debug\": true");
+        }
+        if (async || debug) {  // nobody knows how long a person takes
+            backend->service->start(debug);
         } else {
             try {
                 backend->service->wait_until_booted();

@@ -37,7 +37,9 @@ struct BootedProgram {
     std::uint64_t connection = 0;
 
     // Can its VMs wait for the next request inside their guest (`poll`)?
-    bool can_wait_inside() const { return config.protocol == ProgramConfig::Protocol::callbacks; }
+    bool can_wait_inside() const {
+        return config.protocol == ProgramConfig::Protocol::callbacks && !config.may_be_debugged();
+    }
 };
 
 }  // namespace tinykvm::host

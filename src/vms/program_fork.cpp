@@ -10,7 +10,8 @@ ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramSt
       statistics_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
               program_->registration.ephemeral, program_->config.may_change_ephemeral(),
-              &program_->config.allowed_hosts, program_->services, pool}),
+              &program_->config.allowed_hosts, program_->services, pool, program_->config.allow_debug,
+              program_->config.debug_start}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     if (program_->config.protocol == ProgramConfig::Protocol::stdio) {
@@ -18,6 +19,13 @@ ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramSt
     }
     if (program_->config.protocol == ProgramConfig::Protocol::http) {
         output_.use(connection_);
+    }
+    if (program_->config.may_be_debugged()) {
+        debugger_.emplace(program_->config, [this](std::string_view line) {
+            if (program_->services.log != nullptr) {
+                program_->services.log(program_->name, line);
+            }
+        });
     }
 }
 
@@ -28,6 +36,7 @@ void ProgramFork::replace(std::unique_ptr<Fork> fork) {
 }
 
 void ProgramFork::reset() {
+    (void)end_debugging();
     calls_.adopt(program_->registration);
     connection_.adopt(program_->connection);
     if (fork_) {
@@ -42,6 +51,9 @@ void ProgramFork::reset() {
         replace(nullptr);  // destroyed first: the host may not have room for two
     }
     replace(std::make_unique<Fork>(program_->snapshot));
+    if (debugger_) {
+        fork_->set_debugger(*debugger_);
+    }
     statistics_.add(Counter::forks, 1);
 }
 
@@ -54,7 +66,18 @@ bool ProgramFork::reset_if_quick() {
     return true;
 }
 
-void ProgramFork::destroy() { replace(nullptr); }
+void ProgramFork::destroy() {
+    (void)end_debugging();
+    replace(nullptr);
+}
+
+bool ProgramFork::end_debugging() {
+    if (!debugger_ || !fork_) {
+        return false;
+    }
+    fork_->end_debugging();
+    return fork_->changed_by_debugger();
+}
 
 void ProgramFork::interrupt() noexcept {
     const MutexLock lock(fork_mutex_);

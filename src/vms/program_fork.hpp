@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "src/calls/standard_streams.hpp"
 #include "src/http/server_connection.hpp"
 #include "src/vms/booted_program.hpp"
+#include "src/vms/program_debugger.hpp"
 #include "src/vms/program_statistics.hpp"
 #include "tinykvm/fork.hpp"
 #include "tinykvm/os/mutex.hpp"
@@ -45,6 +47,12 @@ class ProgramFork {
     bool reset_if_quick();
     void destroy();
 
+    // The run of the program is over for a gdb that has it. True: gdb has changed something, so the fork has to be
+    // reset.
+    bool end_debugging();
+    // Does it stand still for a gdb, or run under one? Any thread.
+    bool is_debugged() const { return debugger_ && debugger_->has_program(); }
+
     // --- Any thread; the caller knows that the guest runs, or waits for calls.
     void interrupt() noexcept;
     void wake();
@@ -75,6 +83,7 @@ class ProgramFork {
     // Held while the fork is replaced, and by threads that use it when it is not their turn; the thread whose turn it
     // is does without, which is why clang cannot check it. It is taken after the mutex of the slot.
     Mutex fork_mutex_;
+    std::optional<ProgramDebugger> debugger_;  // of a program that may be debugged
     std::unique_ptr<Fork> fork_;
 };
 

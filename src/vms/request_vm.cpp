@@ -69,6 +69,9 @@ void RequestVm::release() {
 void RequestVm::end_conversation() {
     // Without a fork, which begin() could not reset, there has to be a new one.
     leftover_ = conversation_ ? conversation_->leftover() : fork_.exists() ? Leftover::nothing : Leftover::spoiled;
+    if (fork_.end_debugging()) {
+        leftover_ = Leftover::spoiled;
+    }
     if (conversation_) {
         body_buffer_ = conversation_->take_buffer();
         conversation_.reset();

@@ -7,7 +7,7 @@ class TimedFork::Run {
   public:
     explicit Run(TimedFork& fork) : fork_(fork) { fork_.slot_.enter_guest(); }
     ~Run() {
-        fork_.time_.spend(Clock::now() - begin_);
+        fork_.time_.spend(Clock::now() - begin_ - (fork_.fork_.get().debugged_time() - debugged_before_));
         fork_.slot_.leave_guest();
     }
     Run(const Run&) = delete;
@@ -16,6 +16,7 @@ class TimedFork::Run {
   private:
     TimedFork& fork_;
     const Clock::time_point begin_ = Clock::now();
+    const Clock::duration debugged_before_ = fork_.fork_.get().debugged_time();
 };
 
 Stop TimedFork::call(GuestAddr function, std::span<const std::uint64_t> arguments, HostCalls& calls,

@@ -27,6 +27,9 @@ void VmSlot::retire() {
 }
 
 void VmSlot::interrupt(FailureKind why) {
+    if (why == FailureKind::client_gone && fork_.is_debugged()) {
+        return;  // somebody looks at the request
+    }
     const MutexLock lock(mutex_);
     if (life_.is_running() && !interrupted_) {
         interrupted_ = why;

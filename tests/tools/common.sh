@@ -13,7 +13,7 @@ gallery_packages=(espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick 
     libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr tesseract-ocr-eng webp xsltproc)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential clang clang-format clang-tidy debhelper
-    debootstrap libclang-rt-dev libgtest-dev libnss3 libsodium23
+    debootstrap gdb libclang-rt-dev libgtest-dev libnss3 libsodium23
     lintian python3-uvicorn python3-waitress rustc shellcheck)
 
 # A heading, bold on a terminal.

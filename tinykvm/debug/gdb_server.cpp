@@ -1,134 +1,84 @@
 #include "tinykvm/debug/gdb_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <charconv>
 #include <csignal>
-#include <cstring>
-#include <vector>
+#include <utility>
 
-#include "tinykvm/errors.hpp"
+#include "tinykvm/debug/gdb_packets.hpp"
+#include "tinykvm/debug/gdb_registers.hpp"
 
 namespace tinykvm::debug {
 
 namespace {
 
-constexpr std::byte breakpoint_code{0xCC};
-constexpr std::size_t max_packet = 0x4000;
-// In the order of the packet `g` for x86-64: 17 registers of 8 bytes, then 7 of 4 bytes, and then x87 and SSE, which
-// are not told.
-constexpr std::array<std::uint64_t Registers::*, 17> general = {
-    &Registers::rax, &Registers::rbx, &Registers::rcx, &Registers::rdx, &Registers::rsi, &Registers::rdi,
-    &Registers::rbp, &Registers::rsp, &Registers::r8,  &Registers::r9,  &Registers::r10, &Registers::r11,
-    &Registers::r12, &Registers::r13, &Registers::r14, &Registers::r15, &Registers::rip};
-constexpr std::size_t flags_index = 17, code_index = 18, stack_index = 19, last_segment = 23;
-constexpr std::uint32_t user_code = 0x33, user_data = 0x2B;
+constexpr std::size_t max_packet = GdbPacketReader::max_size;
+constexpr std::size_t most_watchpoints = 16, largest_watchpoint = 4096;
+constexpr const char *wrong = "E01", *well = "OK", *unknown = "";
 
-std::string hex(const void* data, std::size_t size) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (std::size_t i = 0; i < size; ++i) {
-        const auto byte = static_cast<const unsigned char*>(data)[i];
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-    }
-    return text;
-}
-std::string hex(std::string_view text) { return hex(text.data(), text.size()); }
-
-// Fewer bytes when a digit is wrong.
-std::vector<std::byte> bytes_of(std::string_view text) {
-    std::vector<std::byte> bytes;
-    for (; text.size() >= 2; text.remove_prefix(2)) {
-        unsigned value = 0;
-        if (std::from_chars(text.data(), text.data() + 2, value, 16).ptr != text.data() + 2) break;
-        bytes.push_back(static_cast<std::byte>(value));
-    }
-    return bytes;
-}
-
-// Takes a hexadecimal number, and the character after it, off a text.
-std::uint64_t take_number(std::string_view& text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-    text.remove_prefix(std::min<std::size_t>(static_cast<std::size_t>(end - text.data()) + 1, text.size()));
-    return value;
-}
-
-std::string number(std::uint64_t value) {
-    char text[20];
-    return {text, std::to_chars(text, text + sizeof text, value, 16).ptr};
-}
-
-constexpr const char* wrong = "E01";
-
-std::string part_of(const std::string& whole, std::string_view range) {
-    const std::uint64_t offset = take_number(range), size = std::min<std::uint64_t>(take_number(range), max_packet / 4);
+std::string part_of(std::string_view whole, std::string_view range) {
+    const std::uint64_t offset = take_hex_number(range);
+    const std::uint64_t size = std::min<std::uint64_t>(take_hex_number(range), max_packet / 4);
     if (offset >= whole.size()) return "l";
-    std::string text = offset + size < whole.size() ? "m" : "l";
-    for (const char c : std::string_view(whole).substr(offset, size)) {
-        if (c == '#' || c == '$' || c == '}' || c == '*') {
-            text += '}';
-            text += static_cast<char>(c ^ 0x20);
-        } else {
-            text += c;
-        }
-    }
+    return (offset + size < whole.size() ? "m" : "l") + gdb_escape(whole.substr(offset, size));
+}
+
+std::string thread_list(const Target& target) {
+    std::string text = "m";
+    for (const int thread : target.threads())
+        text += (text.size() > 1 ? "," : "") + hex_number(static_cast<unsigned>(thread));
     return text;
 }
 
 }  // namespace
 
-GdbServer::GdbServer(std::uint16_t port) : listening_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const int on = 1;
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (!listening_ || ::setsockopt(listening_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        ::bind(listening_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listening_.get(), 1) != 0 ||
-        ::getsockname(listening_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        throw MachineError::from_errno("cannot wait for gdb at 127.0.0.1:" + std::to_string(port), errno);
-    port_ = ntohs(address.sin_port);
-}
+GdbServer::GdbServer(std::uint16_t port, WithoutGdb without_gdb, Deadline deadline)
+    : connection_(port), without_gdb_(without_gdb), deadline_(deadline) {}
 
-void GdbServer::accept() {
-    connection_ = FileDescriptor(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection_) throw MachineError::from_errno("cannot accept the connection of gdb", errno);
-    const int on = 1;
-    ::setsockopt(connection_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-Debugger::Resume GdbServer::stopped(Target& target, int signal) {
+Debugger::Resume GdbServer::stopped(Target& target, int signal, Event event) {
+    if (goes_on_stepping(target, signal, event)) return Resume::step;
     signal_ = signal;
     thread_ = 0;
-    if (started_) send(stop_reply(target));  // at the beginning gdb asks
-    started_ = true;
-    while (connection_) {
-        const auto packet = receive();
-        if (!packet) break;
+    if (std::exchange(started_, true)) connection_.send(stop_reply(target));  // at the beginning gdb asks
+    const auto is_pointless = [&] { return target.is_interrupted(); };
+    while (const auto packet = connection_.receive(deadline_, is_pointless)) {
         const auto reply = answer(target, *packet);
-        if (!reply) return resume_;
-        send(*reply);
+        if (!reply) {
+            steps_for_watchpoints_ = !watchpoints_.empty() && resume_ == Resume::go_on && is_attached();
+            return steps_for_watchpoints_ ? Resume::step : resume_;
+        }
+        connection_.send(*reply);
     }
-    return Resume::kill;  // the debugger has gone, and nobody waits for the program
+    return without_gdb(target);
+}
+
+// The debugger has gone, or has to go.
+Debugger::Resume GdbServer::without_gdb(Target& target) {
+    const bool is_late = Clock::now() >= deadline_;
+    let_go(target);
+    return without_gdb_ == WithoutGdb::ends || is_late ? Resume::kill : Resume::go_on;
+}
+
+bool GdbServer::wants_stop() { return connection_.take_pause() || Clock::now() >= deadline_; }
+
+void GdbServer::let_go(Target& target) {
+    breakpoints_.remove_all(target);
+    watchpoints_.clear();
+    steps_for_watchpoints_ = false;
+    connection_.close();
 }
 
 void GdbServer::exited(int status) {
-    if (connection_) send("W" + hex(&status, 1));
+    if (is_attached()) connection_.send("W" + to_hex(&status, 1));
+    connection_.close();
 }
 
 void GdbServer::killed(int signal) {
-    if (connection_) send("X" + hex(&signal, 1));
+    if (is_attached()) connection_.send("X" + to_hex(&signal, 1));
+    connection_.close();
+}
+
+void GdbServer::print(std::string_view line) {
+    if (is_attached()) connection_.send("O" + to_hex(std::string(line) + "\n"));
 }
 
 std::optional<std::string> GdbServer::answer(Target& target, std::string_view packet) {
@@ -146,14 +96,14 @@ std::optional<std::string> GdbServer::answer(Target& target, std::string_view pa
         case 'H': {
             std::string_view digits = rest.substr(std::min<std::size_t>(1, rest.size()));
             const bool any = digits.starts_with('-');
-            if (rest.starts_with('g')) thread_ = any ? 0 : static_cast<int>(take_number(digits));
-            return "OK";
+            if (rest.starts_with('g')) thread_ = any ? 0 : static_cast<int>(take_hex_number(digits));
+            return well;
         }
         case 'T': {
             const auto threads = target.threads();
             std::string_view digits = rest;
-            const auto id = static_cast<int>(take_number(digits));
-            return std::find(threads.begin(), threads.end(), id) != threads.end() ? "OK" : wrong;
+            const auto id = static_cast<int>(take_hex_number(digits));
+            return std::find(threads.begin(), threads.end(), id) != threads.end() ? well : wrong;
         }
         case 'c':
         case 's':
@@ -164,7 +114,7 @@ std::optional<std::string> GdbServer::answer(Target& target, std::string_view pa
         case 'v': return resume(target, packet);
         case 'q':
         case 'Q': return query(target, packet);
-        default: return "";
+        default: return unknown;
     }
 }
 
@@ -174,186 +124,184 @@ std::optional<std::string> GdbServer::resume(Target& target, std::string_view pa
         packet.remove_prefix(6);
         // "s:7;c": thread 7 makes a step. Only one thread can, and then no other runs.
         std::string_view thread = packet.substr(0, packet.find(';'));
-        thread.remove_prefix(std::min(thread.find(':'), thread.size() - 1) + 1);
-        const auto id = static_cast<int>(take_number(thread));
+        thread = thread.substr(std::min(thread.size(), thread.find(':')));
+        thread.remove_prefix(std::min<std::size_t>(1, thread.size()));
+        const auto id = static_cast<int>(take_hex_number(thread));
         if (id > 0 && id != target.threads().front() && !target.switch_to(id)) return wrong;
     } else if (packet.starts_with("vKill")) {
+        connection_.send(well);
         packet = "k";
     } else if (packet[0] == 'v') {
-        return "";
+        return unknown;
     }
     switch (packet.empty() ? 'c' : packet[0]) {
         case 'D':
-            send("OK");
-            connection_ = {};
+            connection_.send(well);
+            let_go(target);
             resume_ = Resume::go_on;
             return std::nullopt;
-        case 'k': resume_ = Resume::kill; return std::nullopt;
+        case 'k':
+            let_go(target);
+            resume_ = Resume::kill;
+            return std::nullopt;
         case 's':
         case 'S': resume_ = Resume::step; return std::nullopt;
-        case 'C': resume_ = signal_ == SIGTRAP ? Resume::go_on : Resume::deliver; return std::nullopt;
+        // The signals of the debugger's own doing are not the program's.
+        case 'C':
+            resume_ = signal_ == SIGTRAP || signal_ == SIGINT ? Resume::go_on : Resume::deliver;
+            return std::nullopt;
         default: resume_ = Resume::go_on; return std::nullopt;
     }
 }
 
-std::optional<std::string> GdbServer::query(Target& target, std::string_view packet) {
+std::string GdbServer::query(Target& target, std::string_view packet) {
     if (packet.starts_with("qSupported"))
-        return "PacketSize=" + number(max_packet) +
-               ";QStartNoAckMode+;vContSupported+;swbreak+;qXfer:auxv:read+;qXfer:exec-file:read+";
+        return "PacketSize=" + hex_number(max_packet) +
+               ";QStartNoAckMode+;vContSupported+;swbreak+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:features:read+";
     if (packet == "QStartNoAckMode") {
-        acknowledges_ = false;
-        return "OK";
+        connection_.stop_acknowledging();
+        return well;
     }
-    if (packet == "qC") return "QC" + number(static_cast<unsigned>(target.threads().front()));
-    if (packet == "qAttached") return "0";
-    if (packet == "qfThreadInfo") {
-        std::string text = "m";
-        for (const int thread : target.threads())
-            text += (text.size() > 1 ? "," : "") + number(static_cast<unsigned>(thread));
-        return text;
-    }
+    if (packet == "qC") return "QC" + hex_number(static_cast<unsigned>(target.threads().front()));
+    if (packet == "qAttached") return without_gdb_ == WithoutGdb::goes_on ? "1" : "0";
+    if (packet == "qfThreadInfo") return thread_list(target);
     if (packet == "qsThreadInfo") return "l";
     if (constexpr std::string_view what = "qThreadExtraInfo,"; packet.starts_with(what)) {
         packet.remove_prefix(what.size());
-        return hex(target.thread_name(static_cast<int>(take_number(packet))));
+        return to_hex(target.thread_name(static_cast<int>(take_hex_number(packet))));
     }
     if (constexpr std::string_view what = "qXfer:auxv:read::"; packet.starts_with(what))
         return part_of(target.auxiliary_vector(), packet.substr(what.size()));
+    if (constexpr std::string_view what = "qXfer:features:read:target.xml:"; packet.starts_with(what))
+        return part_of(target_description(target.has_avx()), packet.substr(what.size()));
     if (constexpr std::string_view what = "qXfer:exec-file:read:"; packet.starts_with(what))
         return part_of(target.program_path(), packet.substr(packet.find(':', what.size()) + 1));
-    return "";
+    return unknown;
 }
 
 std::string GdbServer::stop_reply(const Target& target) const {
-    return "T" + hex(&signal_, 1) + "thread:" + number(static_cast<unsigned>(target.threads().front())) + ";";
+    const int thread = target.threads().front();
+    std::string why;
+    if (changed_)
+        why = "watch:" + hex_number(*changed_) + ";";
+    else if (signal_ == SIGTRAP && has_breakpoint(target.registers(thread).general.rip))
+        why = "swbreak:;";
+    return "T" + to_hex(&signal_, 1) + why + "thread:" + hex_number(static_cast<unsigned>(thread)) + ";";
 }
 
-// --- Registers and memory
+// --- Registers
+
+int GdbServer::selected_thread(const Target& target) const { return thread_ != 0 ? thread_ : target.threads().front(); }
 
 std::string GdbServer::all_registers(const Target& target) const {
-    const int thread = thread_ != 0 ? thread_ : target.threads().front();
-    const Registers registers = target.registers(thread);
+    const ThreadRegisters registers = target.registers(selected_thread(target));
     std::string text;
-    for (const auto member : general) text += hex(&(registers.*member), sizeof(std::uint64_t));
-    text += hex(&registers.rflags, sizeof(std::uint32_t));
-    for (std::size_t index = code_index; index <= last_segment; ++index) {
-        const std::uint32_t selector = index == code_index ? user_code : index == stack_index ? user_data : 0;
-        text += hex(&selector, sizeof selector);
+    for (std::size_t number = 0; number < gdb_register_count(target.has_avx()); ++number) {
+        const auto bytes = gdb_register(registers, number);
+        text += to_hex(bytes.data(), bytes.size());
     }
     return text;
 }
 
-std::string GdbServer::set_all_registers(Target& target, std::string_view text) {
-    Registers registers = target.registers(target.threads().front());
-    const std::vector<std::byte> bytes = bytes_of(text);
-    if (bytes.size() < general.size() * sizeof(std::uint64_t)) return wrong;
-    for (std::size_t i = 0; i < general.size(); ++i)
-        std::memcpy(&(registers.*general[i]), bytes.data() + i * sizeof(std::uint64_t), sizeof(std::uint64_t));
-    return target.set_registers(registers) ? "OK" : wrong;
+std::string GdbServer::set_all_registers(Target& target, std::string_view packet) {
+    const auto bytes = from_hex(packet);
+    if (!bytes || selected_thread(target) != target.threads().front()) return wrong;
+    ThreadRegisters registers = target.registers(target.threads().front());
+    std::span<const std::byte> rest = *bytes;
+    for (std::size_t number = 0; number < gdb_register_count(target.has_avx()); ++number) {
+        if (!set_gdb_register(registers, number, rest)) return wrong;
+        rest = rest.subspan(gdb_register_size(number));
+    }
+    return target.set_registers(registers) ? well : wrong;
 }
 
 std::string GdbServer::one_register(const Target& target, std::string_view packet) const {
-    const std::uint64_t index = take_number(packet);
-    const int thread = thread_ != 0 ? thread_ : target.threads().front();
-    const Registers registers = target.registers(thread);
-    if (index < general.size()) return hex(&(registers.*general[index]), sizeof(std::uint64_t));
-    std::uint32_t value = 0;
-    if (index == flags_index) value = static_cast<std::uint32_t>(registers.rflags);
-    if (index == code_index) value = user_code;
-    if (index == stack_index) value = user_data;
-    return index <= last_segment ? hex(&value, sizeof value) : wrong;
+    const std::uint64_t number = take_hex_number(packet);
+    if (number >= gdb_register_count(target.has_avx())) return wrong;
+    const auto bytes = gdb_register(target.registers(selected_thread(target)), number);
+    return to_hex(bytes.data(), bytes.size());
 }
 
 std::string GdbServer::set_one_register(Target& target, std::string_view packet) {
-    const std::uint64_t index = take_number(packet);
-    std::vector<std::byte> bytes = bytes_of(packet);
-    bytes.resize(sizeof(std::uint64_t));
-    Registers registers = target.registers(target.threads().front());
-    if (index > flags_index) return wrong;
-    std::memcpy(index == flags_index ? &registers.rflags : &(registers.*general[index]), bytes.data(), bytes.size());
-    return target.set_registers(registers) ? "OK" : wrong;
+    const std::uint64_t number = take_hex_number(packet);
+    const auto bytes = from_hex(packet);
+    if (!bytes || number >= gdb_register_count(target.has_avx()) || selected_thread(target) != target.threads().front())
+        return wrong;
+    ThreadRegisters registers = target.registers(target.threads().front());
+    return set_gdb_register(registers, number, *bytes) && target.set_registers(registers) ? well : wrong;
+}
+
+// --- Memory
+
+// As much as there is before the first byte that is not mapped.
+std::vector<std::byte> GdbServer::read_without_breakpoints(const Target& target, GuestAddr from,
+                                                           std::uint64_t size) const {
+    std::vector<std::byte> bytes(std::min<std::uint64_t>(size, max_packet / 2 - 16));
+    if (!target.read(from, bytes)) {
+        std::size_t readable = 0;
+        while (readable < bytes.size() && target.read(from + readable, {&bytes[readable], 1})) ++readable;
+        bytes.resize(readable);
+    }
+    breakpoints_.hide(from, bytes);
+    return bytes;
 }
 
 std::string GdbServer::read_memory(const Target& target, std::string_view packet) const {
-    const GuestAddr from = take_number(packet);
-    std::vector<std::byte> bytes(std::min<std::uint64_t>(take_number(packet), max_packet / 2));
-    // What can be read before the first byte that is not mapped.
-    while (!bytes.empty() && !target.read(from, bytes)) bytes.resize(bytes.size() / 2);
-    if (bytes.empty()) return wrong;
-    for (const auto& [address, before] : breakpoints_)
-        if (address - from < bytes.size()) bytes[address - from] = before;
-    return hex(bytes.data(), bytes.size());
+    const GuestAddr from = take_hex_number(packet);
+    const auto bytes = read_without_breakpoints(target, from, take_hex_number(packet));
+    return bytes.empty() ? wrong : to_hex(bytes.data(), bytes.size());
 }
 
 std::string GdbServer::write_memory(Target& target, std::string_view packet) {
-    const GuestAddr to = take_number(packet);
-    take_number(packet);
-    std::vector<std::byte> bytes = bytes_of(packet);
-    for (auto& [address, before] : breakpoints_)
-        if (address - to < bytes.size()) {
-            before = bytes[address - to];
-            bytes[address - to] = breakpoint_code;
-        }
-    return target.write(to, bytes) ? "OK" : wrong;
+    const GuestAddr to = take_hex_number(packet);
+    const std::uint64_t size = take_hex_number(packet);
+    const auto bytes = from_hex(packet);
+    return bytes && bytes->size() == size && breakpoints_.write(target, to, *bytes) ? well : wrong;
 }
+
+// --- Breakpoints and watchpoints
 
 std::string GdbServer::change_breakpoint(Target& target, std::string_view packet) {
+    if (packet.size() < 3) return wrong;
     const bool insert = packet[0] == 'Z';
-    if (packet.size() < 3 || packet[1] != '0') return "";  // there are software breakpoints only
+    const char kind = packet[1];
     packet.remove_prefix(3);
-    const GuestAddr address = take_number(packet);
-    const auto found = breakpoints_.find(address);
-    if (insert != (found == breakpoints_.end())) return "OK";
-    std::byte code = breakpoint_code;
-    if (insert) {
-        std::byte before{};
-        if (!target.read(address, {&before, 1}) || !target.write(address, {&code, 1})) return wrong;
-        breakpoints_.emplace(address, before);
-    } else {
-        (void)target.write(address, {&found->second, 1});
-        breakpoints_.erase(found);
-    }
-    return "OK";
+    const GuestAddr address = take_hex_number(packet);
+    if (kind == '2') return change_watchpoint(target, insert, address, take_hex_number(packet));
+    if (kind != '0') return unknown;  // there are software breakpoints only
+    if (insert) return breakpoints_.insert(target, address) ? well : wrong;
+    breakpoints_.remove(target, address);
+    return well;
 }
 
-// --- Packets: $TEXT#CHECKSUM
-
-std::optional<char> GdbServer::receive_byte() {
-    char byte = 0;
-    ssize_t size = 0;
-    do size = ::recv(connection_.get(), &byte, 1, 0);
-    while (size < 0 && errno == EINTR);
-    return size == 1 ? std::optional(byte) : std::nullopt;
+std::string GdbServer::change_watchpoint(const Target& target, bool insert, GuestAddr address, std::uint64_t size) {
+    std::erase_if(watchpoints_,
+                  [&](const Watchpoint& one) { return one.address == address && one.last.size() == size; });
+    if (!insert) return well;
+    std::vector<std::byte> now(std::min<std::uint64_t>(size, largest_watchpoint));
+    if (watchpoints_.size() == most_watchpoints || now.size() != size || !target.read(address, now)) return wrong;
+    watchpoints_.push_back({address, std::move(now)});
+    return well;
 }
 
-std::optional<std::string> GdbServer::receive() {
-    std::string packet;
-    for (;;) {
-        auto byte = receive_byte();
-        while (byte && *byte != '$') byte = receive_byte();
-        packet.clear();
-        for (byte = receive_byte(); byte && *byte != '#' && packet.size() < max_packet; byte = receive_byte())
-            packet += *byte;
-        if (!byte || !receive_byte() || !receive_byte()) return std::nullopt;
-        if (acknowledges_ && ::send(connection_.get(), "+", 1, MSG_NOSIGNAL) != 1) return std::nullopt;
-        return packet;
+bool GdbServer::take_changed_watchpoint(const Target& target) {
+    changed_.reset();
+    for (Watchpoint& one : watchpoints_) {
+        std::vector<std::byte> now(one.last.size());
+        if (!target.read(one.address, now) || now == one.last) continue;
+        one.last = std::move(now);
+        if (!changed_) changed_ = one.address;
     }
+    return changed_.has_value();
 }
 
-void GdbServer::send(std::string_view packet) {
-    std::uint8_t sum = 0;
-    for (const char c : packet) sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(c));
-    const std::string whole = "$" + std::string(packet) + "#" + hex(&sum, 1);
-    std::string_view rest = whole;
-    while (!rest.empty()) {
-        const ssize_t size = ::send(connection_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-        if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) {
-            connection_ = {};
-            return;
-        }
-        rest.remove_prefix(static_cast<std::size_t>(size));
-    }
+bool GdbServer::goes_on_stepping(const Target& target, int signal, Event event) {
+    const bool changed = take_changed_watchpoint(target);
+    if (!std::exchange(steps_for_watchpoints_, false) || changed || event != Event::signal || signal != SIGTRAP ||
+        has_breakpoint(target.registers(target.threads().front()).general.rip) || target.is_interrupted() ||
+        wants_stop())
+        return false;
+    return steps_for_watchpoints_ = true;
 }
 
 }  // namespace tinykvm::debug

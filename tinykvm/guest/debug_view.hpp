@@ -3,6 +3,7 @@
 // Owned by Exits while the debugger has the program. Thread safety: the thread that runs the guest.
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,18 +17,22 @@ namespace tinykvm {
 class DebugView final : public debug::Target {
   public:
     // `registers`: those of the thread that stopped, which the debugger may change.
-    DebugView(GuestMemory& memory, UserContext& user, Registers& registers)
-        : memory_(memory), user_(user), registers_(registers) {}
+    DebugView(GuestMemory& memory, UserContext& user, Registers& registers, const std::atomic<bool>& interrupted)
+        : memory_(memory), user_(user), registers_(registers), interrupted_(interrupted) {}
+    // Has the debugger changed anything?
+    bool has_changed() const { return changed_; }
 
     std::vector<int> threads() const override;
     std::string thread_name(int thread) const override;
-    Registers registers(int thread) const override;
-    bool set_registers(const Registers& registers) override;
+    debug::ThreadRegisters registers(int thread) const override;
+    bool set_registers(const debug::ThreadRegisters& registers) override;
     bool switch_to(int thread) override;
     bool read(GuestAddr from, std::span<std::byte> to) const override;
     bool write(GuestAddr to, std::span<const std::byte> from) override;
     const std::string& auxiliary_vector() const override { return state().auxiliary_vector; }
     const std::string& program_path() const override { return state().program_path; }
+    bool has_avx() const override;
+    bool is_interrupted() const override { return interrupted_.load(); }
 
   private:
     const linux_abi::ProcessState& state() const { return user_.process().state(); }
@@ -35,6 +40,8 @@ class DebugView final : public debug::Target {
     GuestMemory& memory_;
     UserContext& user_;
     Registers& registers_;
+    const std::atomic<bool>& interrupted_;
+    bool changed_ = false;
 };
 
 }  // namespace tinykvm

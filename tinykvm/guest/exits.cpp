@@ -18,6 +18,8 @@ namespace {
 
 using Reason = kvm::Exit::Reason;
 
+constexpr std::uint64_t trap_flag = 0x100;
+
 // Has KVM completed the instruction that caused the exit? Stores other than that of a call may have more pieces.
 bool is_whole(const kvm::Exit& exit) {
     switch (exit.reason) {
@@ -146,6 +148,11 @@ std::optional<Stop> Exits::host_call(std::uint32_t number, Registers registers, 
     registers.rdx = result.second.value_or(registers.rdx);
     user_.enter(registers);
     if (result.next == HostCallResult::Next::stop) return Stop{.reason = Stop::Reason::host_call};
+    if (result.next == HostCallResult::Next::debug && debugger_) {
+        // It stands where it called, not in the shim, which would return now.
+        if (registers.rip == x86::host_call_end()) registers.rip = registers.r11;
+        (void)ask_debugger(SIGTRAP, registers, debug::Debugger::Event::request);
+    }
     return std::nullopt;
 }
 
@@ -166,7 +173,7 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     user_.set_thread_pointers(pointers);
     if (process.needs_interruptions()) slices_.others_may_be_ready(process.state().thread.id != thread);
     if (process.has_several_threads()) {
-        threads_use_futexes_ |= !debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
+        threads_use_futexes_ |= !in_debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
         // Unwinders know the code that makes SYS_rt_sigreturn by its bytes.
         if (call_stubs_ && before.rax != SYS_rt_sigreturn) call_stubs_->lead_around(before.rip);
     }
@@ -180,8 +187,8 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     } else {
         user_.enter(registers);
     }
-    if (returns && stepping_) (void)ask_debugger(SIGTRAP, registers);
-    return returns ? std::nullopt : stop_after(outcome, "", before);
+    if (returns && stepping_) (void)ask_debugger(SIGTRAP, registers, debug::Debugger::Event::signal);
+    return returns ? std::nullopt : stop_after_call(outcome, registers, before);
 }
 
 std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
@@ -194,20 +201,26 @@ std::optional<Stop> Exits::go_on_in_call(Deadline deadline) {
     if (process.needs_interruptions()) slices_.others_may_be_ready(true);
     user_.enter(registers);
     writes_.shorten_ring();
-    return stop_after(outcome, "", before);
+    return stop_after_call(outcome, registers, before);
 }
 
 // The guest was interrupted: by its deadline, which handle() has seen, or because the running thread had its time or a
 // signal of a timer is due.
 std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
+    if (look_due_.exchange(false)) {
+        vcpu_.acknowledge();
+        if (interrupted_.load()) vcpu_.kick();  // the end of the run must not be acknowledged here
+        look_at_debugger();
+    }
     if (!slices_.acknowledge_end() || !user_.process().needs_interruptions()) return std::nullopt;
+    if (look_due_.load()) vcpu_.kick();
     if (stepping_) {  // of which only one thread makes a step
         slices_.put_off_end();
         return std::nullopt;
     }
     const Registers before = user_.registers();
     const auto outcome = slices_.switch_thread(deadline);
-    return outcome ? stop_after(*outcome, "", before) : std::nullopt;
+    return outcome ? stop_after_call(*outcome, user_.registers(), before) : std::nullopt;
 }
 
 std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline deadline) {
@@ -296,22 +309,37 @@ void Exits::retry_access(GuestAddr address, const Registers& registers) {
 
 std::optional<Stop> Exits::fault(const linux_abi::Fault& fault, const Registers& at, std::string reason) {
     Registers registers = at;
-    if (debugger_ && !is_for_program(fault, registers)) return std::nullopt;
+    const bool debugger_knows = in_debugger_;
+    if (debugger_knows && !is_for_program(fault, registers)) return std::nullopt;
     const linux_abi::Outcome outcome = user_.use_process().fault(fault, registers, user_.vectors());
     if (outcome.next == linux_abi::Outcome::Next::resume) {
         user_.enter(registers);
         return std::nullopt;
     }
+    registers = at;
+    if (debugger_ && !debugger_knows && !ask_debugger(outcome.signal, registers, debug::Debugger::Event::crash))
+        return std::nullopt;
     return stop_after(outcome, std::move(reason), at);
 }
 
 // --- For a debugger
 
-void Exits::set_debugger(debug::Debugger& debugger) {
-    debugger_ = &debugger;
-    call_stubs_.reset();
+void Exits::start_debugging() {
     Registers registers = user_.registers();
-    (void)ask_debugger(SIGTRAP, registers);
+    (void)ask_debugger(SIGTRAP, registers, debug::Debugger::Event::start);
+}
+
+void Exits::end_debugging() {
+    if (!in_debugger_) return;
+    Registers registers = user_.registers();
+    DebugView view(memory_, user_, registers, interrupted_);
+    debugger_->let_go(view);
+    changed_by_debugger_ |= view.has_changed();
+    if (stepping_) {
+        registers.rflags &= ~trap_flag;
+        user_.enter(registers);
+    }
+    follow_debugger();
 }
 
 bool Exits::is_for_program(const linux_abi::Fault& fault, Registers& registers) {
@@ -321,20 +349,76 @@ bool Exits::is_for_program(const linux_abi::Fault& fault, Registers& registers) 
     }
     // INT3 is an instruction that has been executed; the one in its place has not.
     if (fault.vector == 3 && debugger_->has_breakpoint(registers.rip - 1)) --registers.rip;
-    return ask_debugger(fault.signal, registers);
+    return ask_debugger(fault.signal, registers, debug::Debugger::Event::signal);
 }
 
 // False: the program goes on as if there had been no signal.
-bool Exits::ask_debugger(int signal, Registers& registers) {
-    constexpr std::uint64_t trap_flag = 0x100;
-    DebugView view(memory_, user_, registers);
-    const debug::Debugger::Resume resume = debugger_->stopped(view, signal);
+bool Exits::ask_debugger(int signal, Registers& registers, debug::Debugger::Event event) {
+    if (stepping_) registers.rflags &= ~trap_flag;
+    time_.suspend(debugger_->deadline());
+    DebugView view(memory_, user_, registers, interrupted_);
+    const debug::Debugger::Resume resume = debugger_->stopped(view, signal, event);
+    changed_by_debugger_ |= view.has_changed();
+    follow_debugger();
+    if (interrupted_.load()) throw Interrupted("the program was interrupted while a debugger had it");
     if (resume == debug::Debugger::Resume::kill) user_.kill(SIGKILL, "the debugger has ended it", registers);
     stepping_ = resume == debug::Debugger::Resume::step;
     registers.rflags = (registers.rflags & ~trap_flag) | (stepping_ ? trap_flag : 0);
     if (resume == debug::Debugger::Resume::deliver) return true;
     user_.enter(registers);
     return false;
+}
+
+// Has to be called when the debugger may have taken the program into its hands, or let it go.
+void Exits::follow_debugger() {
+    const bool was_in_debugger = std::exchange(in_debugger_, debugger_->is_attached());
+    if (!in_debugger_) {
+        stepping_ = pause_due_ = false;
+        look_.reset();
+        if (was_in_debugger) user_.use_process().set_pause_check(nullptr);
+        return time_.resume();
+    }
+    time_.suspend(debugger_->deadline());
+    if (was_in_debugger) return;
+    call_stubs_.reset();
+    threads_use_futexes_ = false;
+    user_.use_process().set_pause_check([this] { return debugger_->wants_stop(); });
+    look_at_debugger_after(look_time);
+}
+
+void Exits::look_at_debugger_after(Clock::duration time) {
+    look_.reset();
+    look_due_.store(false);
+    look_.emplace(vcpu_, look_due_, Clock::now() + time);
+}
+
+void Exits::look_at_debugger() {
+    if (!in_debugger_) return;
+    pause_due_ = pause_due_ || debugger_->wants_stop();
+    // The program stops between two instructions of its own, as for another thread (TimeSlices).
+    Registers registers = user_.registers();
+    const bool can_stop = !x86::in_shim(registers.rip) && user_.in_user_mode() && !vcpu_.has_pending_exception();
+    look_at_debugger_after(pause_due_ && !can_stop ? std::chrono::milliseconds(1) : look_time);
+    if (can_stop && std::exchange(pause_due_, false))
+        (void)ask_debugger(SIGINT, registers, debug::Debugger::Event::pause);
+}
+
+// As stop_after(), but lets the debugger have a program that it wants to stop while all threads wait, and one that a
+// signal is about to end.
+std::optional<Stop> Exits::stop_after_call(linux_abi::Outcome outcome, Registers registers, const Registers& before) {
+    while (outcome.next == linux_abi::Outcome::Next::paused) {
+        (void)ask_debugger(SIGINT, registers, debug::Debugger::Event::pause);
+        linux_abi::ThreadPointers pointers = user_.thread_pointers();
+        outcome = user_.use_process().go_on(registers, pointers, user_.vectors(), time_.deadline());
+        user_.set_thread_pointers(pointers);
+        user_.enter(registers);
+        if (outcome.next == linux_abi::Outcome::Next::resume && stepping_)
+            (void)ask_debugger(SIGTRAP, registers, debug::Debugger::Event::signal);
+    }
+    const bool is_killed = outcome.next == linux_abi::Outcome::Next::killed && outcome.signal != SIGKILL;
+    if (is_killed && debugger_ && !ask_debugger(outcome.signal, registers, debug::Debugger::Event::crash))
+        return std::nullopt;
+    return stop_after(outcome, "", before);
 }
 
 std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::string reason,
@@ -346,6 +430,7 @@ std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::st
         case linux_abi::Outcome::Next::needs_input: return Stop{.reason = Stop::Reason::needs_input};
         case linux_abi::Outcome::Next::has_output: return Stop{.reason = Stop::Reason::has_output};
         case linux_abi::Outcome::Next::killed: user_.kill(outcome.signal, std::move(reason), at);
+        case linux_abi::Outcome::Next::paused: break;  // stop_after_call() has gone on
     }
     throw MachineError("a system call without an outcome");
 }

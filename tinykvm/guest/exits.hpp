@@ -5,17 +5,20 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "tinykvm/debug/debugger.hpp"
 #include "tinykvm/guest/call_stubs.hpp"
+#include "tinykvm/guest/run_time.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
 #include "tinykvm/guest/write_limit.hpp"
 #include "tinykvm/host_calls.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/process.hpp"
 #include "tinykvm/memory/guest_memory.hpp"
 #include "tinykvm/platform/platform.hpp"
@@ -29,12 +32,13 @@ class Exits {
   public:
     // `interrupted`: set when the run is to end now, by its deadline or by Guest::interrupt().
     Exits(kvm::Vcpu& vcpu, GuestMemory& memory, UserContext& user, WriteLimit& writes, TimeSlices& slices,
-          Statistics& statistics, const std::atomic<bool>& interrupted)
+          RunTime& time, Statistics& statistics, const std::atomic<bool>& interrupted)
         : vcpu_(vcpu),
           memory_(memory),
           user_(user),
           writes_(writes),
           slices_(slices),
+          time_(time),
           statistics_(statistics),
           interrupted_(interrupted) {}
 
@@ -45,12 +49,18 @@ class Exits {
     void begin_call() {
         spurious_count_ = 0;
         threads_use_futexes_ = false;
+        if (in_debugger_) look_at_debugger_after(look_time);
     }
     // Has the program made system calls in this run with which threads hand over to each other?
     bool threads_use_futexes() const { return threads_use_futexes_; }
-    // From now on the debugger, which must outlive this, is asked at each fault; it is asked now, too. Throws as
-    // handle().
-    void set_debugger(debug::Debugger& debugger);
+    // See Machine and Fork.
+    void set_debugger(debug::Debugger* debugger) { debugger_ = debugger; }
+    // Tells the debugger that nothing of the program has run. Throws as handle().
+    void start_debugging();
+    // The program leaves the hands of the debugger, if it is in them.
+    void end_debugging();
+    // Has a debugger changed anything of the program?
+    bool changed_by_debugger() const { return changed_by_debugger_; }
     // Has to be called for each exit, before anything is done for it.
     void note(const kvm::Exit& exit);
     // What the exit means for the run; nullopt: the guest goes on. Throws Timeout when its time is up, and what else
@@ -79,6 +89,8 @@ class Exits {
     void require_whole_instruction() const;
 
   private:
+    static constexpr Clock::duration look_time = std::chrono::milliseconds(100);
+
     std::optional<Stop> dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline);
@@ -87,7 +99,11 @@ class Exits {
     std::optional<Stop> exception(unsigned vector, HostCalls* calls, Deadline deadline);
     bool leave_with_futex(Registers registers);
     bool is_for_program(const linux_abi::Fault& fault, Registers& registers);
-    bool ask_debugger(int signal, Registers& registers);
+    bool ask_debugger(int signal, Registers& registers, debug::Debugger::Event event);
+    void follow_debugger();
+    void look_at_debugger_after(Clock::duration time);
+    void look_at_debugger();
+    std::optional<Stop> stop_after_call(linux_abi::Outcome outcome, Registers registers, const Registers& before);
     std::optional<Stop> arrive_at_entry(Registers registers);
     std::optional<Stop> page_fault(GuestAddr address, std::uint32_t error_code, const Registers& registers);
     // Goes on after a page fault that access rights do not explain.
@@ -106,12 +122,18 @@ class Exits {
     std::optional<CallStubs> call_stubs_;
     debug::Debugger* debugger_ = nullptr;
     bool stepping_ = false;  // for the debugger
+    bool changed_by_debugger_ = false;
+    bool in_debugger_ = false;  // it is attached; it is then asked now and then whether the program is to stop
+    bool pause_due_ = false;    // it wants that
+    std::atomic<bool> look_due_{false};
+    std::optional<kvm::Watch> look_;
 
     kvm::Vcpu& vcpu_;
     GuestMemory& memory_;
     UserContext& user_;
     WriteLimit& writes_;
     TimeSlices& slices_;
+    RunTime& time_;
     Statistics& statistics_;
     const std::atomic<bool>& interrupted_;
 };

@@ -7,7 +7,6 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/guest/program_loader.hpp"
-#include "tinykvm/kvm/watchdog.hpp"
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/memory_file_access.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
@@ -120,14 +119,14 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     vcpu_.acknowledge();
     if (process_.needs_interruptions()) slices_.begin_slice();
     const std::uint64_t ioctls_before = vcpu_.ioctls();
-    const kvm::Watch watch(vcpu_, interrupted_, deadline);
+    const RunTime::Run timed(time_, deadline);
     linux_abi::ClockPage::instance().refresh();
     writes_.shorten_ring();
-    std::optional<Stop> stop = in_call ? exits_.go_on_in_call(deadline) : std::nullopt;
+    std::optional<Stop> stop = in_call ? exits_.go_on_in_call(time_.deadline()) : std::nullopt;
     while (!stop) {
         const kvm::Exit exit = enter();
         exits_.note(exit);
-        stop = exits_.handle(exit, calls, deadline);
+        stop = exits_.handle(exit, calls, time_.deadline());
     }
     statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
     exits_.set_orderly(true);
@@ -278,13 +277,16 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
 void Guest::note_peak(std::uint64_t bytes) { statistics_.memory_peak = std::max(statistics_.memory_peak, bytes); }
 
 bool Guest::resets_quickly() const {
-    return !exits_.is_mid_instruction() && exits_.is_orderly() && user_.resets_quickly() && memory_.resets_quickly();
+    return !exits_.is_mid_instruction() && exits_.is_orderly() && !exits_.changed_by_debugger() &&
+           user_.resets_quickly() && memory_.resets_quickly();
 }
 
 bool Guest::reset() {
     // KVM may write guest memory when it completes an exit, so that comes before the list of changed pages is
     // collected.
-    if (exits_.is_mid_instruction() || (!exits_.is_orderly() && !vcpu_.clear_pending())) return false;
+    // What a debugger has done is not in the list of changed pages alone: it ends with the VM.
+    if (exits_.changed_by_debugger() || exits_.is_mid_instruction() || (!exits_.is_orderly() && !vcpu_.clear_pending()))
+        return false;
     writes_.collect();
     if (memory_.needs_rebuild()) {
         note_peak(memory_.changes().peak_bytes());

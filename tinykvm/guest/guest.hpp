@@ -19,6 +19,7 @@
 #include "tinykvm/elf/loader.hpp"
 #include "tinykvm/guest/exits.hpp"
 #include "tinykvm/guest/mailbox_calls.hpp"
+#include "tinykvm/guest/run_time.hpp"
 #include "tinykvm/guest/snapshot_contents.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
@@ -76,7 +77,14 @@ class Guest {
     // Does reset() nothing but copy a few pages and set registers? Then it succeeds.
     bool resets_quickly() const;
 
-    void debug(debug::Debugger& debugger) { exits_.set_debugger(debugger); }
+    // --- For a debugger; see Machine and Fork
+
+    void set_debugger(debug::Debugger* debugger) { exits_.set_debugger(debugger); }
+    void start_debugging() { exits_.start_debugging(); }
+    void end_debugging() { exits_.end_debugging(); }
+    bool changed_by_debugger() const { return exits_.changed_by_debugger(); }
+    Clock::duration debugged_time() const { return time_.suspended(); }
+
     // See Fork.
     [[nodiscard]] int append_to_file(const std::string& path, std::span<const std::byte> bytes);
     [[nodiscard]] int read_file(const std::string& path, std::size_t most, std::vector<std::byte>& bytes);
@@ -110,7 +118,8 @@ class Guest {
     UserContext user_{vcpu_, platform_, memory_, process_, programs_};
     WriteLimit writes_{vcpu_, memory_};
     TimeSlices slices_{vcpu_, user_, interrupted_};
-    Exits exits_{vcpu_, memory_, user_, writes_, slices_, statistics_, interrupted_};
+    RunTime time_{vcpu_, interrupted_};
+    Exits exits_{vcpu_, memory_, user_, writes_, slices_, time_, statistics_, interrupted_};
     MailboxCalls mailbox_{parts(), snapshot_};
 };
 

@@ -6,9 +6,11 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "tinykvm/linux/cpu_time.hpp"
 #include "tinykvm/linux/state.hpp"
@@ -27,6 +29,7 @@ struct Outcome {
         killed,       // a signal without a handler ended it: `signal`
         needs_input,  // no thread can go on before the caller does something; then go_on() continues
         has_output,   // a call gave Options::client something; go_on() continues
+        paused,       // all threads wait, and the function of set_pause_check() asks for it; go_on() continues
     };
     Next next = Next::resume;
     int exit_status = 0;
@@ -87,6 +90,9 @@ class Process {
     // Sets a flag that ends blocking calls with Interrupted soon after it became true, or at once when a
     // signal arrives at the host's thread, too. With null there is no such flag. It must outlive the process.
     void set_interrupt_flag(const std::atomic<bool>* flag) { interrupted_ = flag; }
+    // While all threads wait, `wants_pause` is asked some times a second, and ends the wait with Outcome::Next::paused.
+    // With null nobody is asked.
+    void set_pause_check(std::function<bool()> wants_pause) { wants_pause_ = std::move(wants_pause); }
 
     // Sets everything back to `state`, also what is only cached here.
     void restore(const ProcessState& state) {
@@ -116,6 +122,7 @@ class Process {
     const Options& options_;
     ProcessState state_;
     const std::atomic<bool>* interrupted_ = nullptr;
+    std::function<bool()> wants_pause_;
     CpuMeter cpu_;
 };
 

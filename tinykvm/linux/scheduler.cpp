@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "tinykvm/client.hpp"
 #include "tinykvm/linux/process.hpp"
@@ -11,6 +12,12 @@
 #include "tinykvm/linux/waiter.hpp"
 
 namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr auto pause_look = std::chrono::milliseconds(100);
+
+}  // namespace
 
 bool Process::choose_thread(const Processor& on) {
     if (state_.has_timers()) expire_timers(state_, cpu_);
@@ -45,6 +52,10 @@ void Process::sleep(const Waiter& waiter) const {
         const auto next = next_expiration(state_);
         if (next && (!until || *next < *until)) until = next;
     }
+    if (wants_pause_) {
+        const auto look = Clock::now() + pause_look;
+        until = until ? std::min(*until, look) : look;
+    }
     waiter.wait_for_host(input ? STDIN_FILENO : -1, POLLIN, until);
 }
 
@@ -53,6 +64,7 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
         waiter.check();
         if (!choose_thread(on)) {
             if (waits_for_caller()) return {.next = Outcome::Next::needs_input};
+            if (wants_pause_ && wants_pause_()) return {.next = Outcome::Next::paused};
             sleep(waiter);
             continue;
         }

@@ -49,7 +49,7 @@ constexpr Known calls[] = {
     {0x10713, KVM_MULTIPROCESS_WAIT, "multiprocess_wait", false},
     {0x10A00, KVM_MEMINFO, "get_meminfo", true},
     {0x7F000, KVM_LOG, "sys_log", true},
-    {0x7F7F7, KVM_BREAKPOINT, "sys_breakpoint", false},
+    {0x7F7F7, KVM_BREAKPOINT, "sys_breakpoint", true},
     {0x7FDEB, KVM_IS_DEBUG, "sys_is_debug", true},
 };
 

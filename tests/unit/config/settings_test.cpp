@@ -172,6 +172,11 @@ const std::map<std::string_view, Change> changes = {
           c.warmup.num_requests = 7;
           c.warmup.headers = {"User-Agent: tinykvm"};
       }}},
+    {"allow_debug", {"true", [](ProgramConfig& c) { c.allow_debug = true; }}},
+    {"remote_debug_on_exception", {"true", [](ProgramConfig& c) { c.remote_debug_on_exception = true; }}},
+    {"debug_port", {"0", [](ProgramConfig& c) { c.debug_port = 0; }}},
+    {"max_debug_wait", {"1.5", [](ProgramConfig& c) { c.max_debug_wait = std::chrono::milliseconds(1500); }}},
+    {"max_debug_time", {"60", [](ProgramConfig& c) { c.max_debug_time = std::chrono::seconds(60); }}},
     {"verbose", {"true", [](ProgramConfig& c) { c.verbose = true; }}},
     {"stdout", {"true", [](ProgramConfig& c) { c.standard_output = true; }}},
 };

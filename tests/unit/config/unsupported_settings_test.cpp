@@ -27,7 +27,7 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
 
 TEST(UnsupportedSettings, KeysOfLaterVersionsMayAskForNothing) {
     EXPECT_EQ(complaint(R"({"filename": "/x", "storage": false, "max_storage_time": 10, "cold_start_file": "", "smp": 1,
-                            "allow_debug": false, "remote_debug_on_exception": false, "verbose_syscalls": false,
+                            "verbose_syscalls": false,
                             "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
               "accepted");
     EXPECT_EQ(complaint(R"({"storage": "", "smp": 0, "server": []})"), "accepted");

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -24,17 +25,20 @@ class PieceOfMemory final : public debug::Target {
     static constexpr GuestAddr begin = 0x1000;
     std::vector<std::byte> memory = std::vector<std::byte>(64, std::byte{0x11});
     Registers current;
+    std::vector<std::byte> image = std::vector<std::byte>(832);  // up to the end of AVX
+    bool interrupted = false;
     std::string auxiliary = "auxiliary#vector", path = "/bin/program";
 
     std::vector<int> threads() const override { return {7, 9}; }
     std::string thread_name(int thread) const override { return thread == 9 ? "worker" : "main"; }
-    Registers registers(int thread) const override {
+    debug::ThreadRegisters registers(int thread) const override {
         Registers other;
         other.rip = 0x99;
-        return thread == 7 ? current : other;
+        return {thread == 7 ? current : other, 0xF5, 0x65, image};
     }
-    bool set_registers(const Registers& registers) override {
-        current = registers;
+    bool set_registers(const debug::ThreadRegisters& registers) override {
+        current = registers.general;
+        image = registers.vectors;
         return true;
     }
     bool switch_to(int thread) override { return thread == 7; }
@@ -50,7 +54,11 @@ class PieceOfMemory final : public debug::Target {
     }
     const std::string& auxiliary_vector() const override { return auxiliary; }
     const std::string& program_path() const override { return path; }
+    bool has_avx() const override { return true; }
+    bool is_interrupted() const override { return interrupted; }
 };
+
+Deadline soon() { return Clock::now() + std::chrono::minutes(5); }
 
 class GdbServerTest : public testing::Test {
   protected:
@@ -60,7 +68,7 @@ class GdbServerTest : public testing::Test {
         address.sin_port = htons(server.port());
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-        server.accept();
+        EXPECT_TRUE(server.accept(soon()));
     }
 
     void send(const std::string& packet) {
@@ -86,7 +94,7 @@ class GdbServerTest : public testing::Test {
                                  Debugger::Resume expected) {
         std::vector<std::string> answers;
         Debugger::Resume resume{};
-        std::thread program([&] { resume = server.stopped(target, 5); });
+        std::thread program([&] { resume = server.stopped(target, 5, Debugger::Event::signal); });
         for (const std::string& packet : packets) {
             send(packet);
             answers.push_back(receive());
@@ -97,7 +105,7 @@ class GdbServerTest : public testing::Test {
         return answers;
     }
 
-    GdbServer server{0};
+    GdbServer server{0, GdbServer::WithoutGdb::ends, soon()};
     FileDescriptor socket;
     PieceOfMemory target;
 };
@@ -113,9 +121,10 @@ TEST_F(GdbServerTest, TellsOfThreadsAndRegisters) {
 }
 
 TEST_F(GdbServerTest, ReadsAndWritesMemoryAndRegisters) {
-    const auto answers = ask({"m1000,4", "M1001,2:abcd", "m1000,4", "m2000,4", "M2000,1:00", "P10=0807060504030201"},
+    const auto answers = ask({"m1000,4", "M1001,2:abcd", "m1000,4", "m2000,4", "M2000,1:00", "M1000,2:00", "M1000,1:0x",
+                              "P10=0807060504030201"},
                              "s", Debugger::Resume::step);
-    EXPECT_EQ(answers, (std::vector<std::string>{"11111111", "OK", "11abcd11", "E01", "E01", "OK"}));
+    EXPECT_EQ(answers, (std::vector<std::string>{"11111111", "OK", "11abcd11", "E01", "E01", "E01", "E01", "OK"}));
     EXPECT_EQ(target.current.rip, 0x0102030405060708u);
 }
 
@@ -126,7 +135,7 @@ TEST_F(GdbServerTest, BreakpointsAreInTheCodeAndNotSeen) {
     EXPECT_TRUE(server.has_breakpoint(0x1004));
     EXPECT_EQ(target.memory[4], std::byte{0xCC});
     send("z0,1004,1");
-    std::thread program([&] { (void)server.stopped(target, 5); });
+    std::thread program([&] { (void)server.stopped(target, 5, Debugger::Event::signal); });
     EXPECT_EQ(receive(), "T05thread:7;");
     EXPECT_EQ(receive(), "OK");
     send("k");
@@ -145,17 +154,85 @@ TEST_F(GdbServerTest, WhatItDoesNotKnowIsEmpty) {
     EXPECT_EQ(answers[3], "mauxili");
     EXPECT_EQ(answers[4], std::string("lary}") + static_cast<char>('#' ^ 0x20) + "vector");
     EXPECT_EQ(answers[5], "");
-    EXPECT_EQ(answers[8].size(), 2 * (17 * 8 + 7 * 4));
+    EXPECT_EQ(answers[8].size(), 2 * (17 * 8 + 7 * 4 + 8 * 10 + 8 * 4 + 16 * 16 + 4 + 3 * 8 + 16 * 16));
 }
 
 TEST_F(GdbServerTest, ADebuggerThatGoesTakesTheProgramWithIt) {
     socket = FileDescriptor();
-    EXPECT_EQ(server.stopped(target, 5), Debugger::Resume::kill);
+    EXPECT_EQ(server.stopped(target, 5, Debugger::Event::signal), Debugger::Resume::kill);
+    EXPECT_FALSE(server.is_attached());
+}
+
+TEST_F(GdbServerTest, WhatIsNoDebuggerIsNotTalkedTo) {
+    const std::string_view request = "POST / HTTP/1.1\r\n\r\n$M1000,1:22#c9";
+    EXPECT_EQ(::send(socket.get(), request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    EXPECT_EQ(server.stopped(target, 5, Debugger::Event::signal), Debugger::Resume::kill);
+    EXPECT_EQ(target.memory[0], std::byte{0x11});
+}
+
+TEST_F(GdbServerTest, ARunThatHasToEndIsNotWaitedWith) {
+    target.interrupted = true;
+    EXPECT_EQ(server.stopped(target, 5, Debugger::Event::signal), Debugger::Resume::kill);
+}
+
+TEST_F(GdbServerTest, VectorRegistersAreTold) {
+    target.image[24] = std::byte{0x80};        // MXCSR
+    target.image[160 + 16] = std::byte{0x21};  // XMM1
+    target.image[576 + 16] = std::byte{0x42};  // the upper half of YMM1, which is not present
+    const std::string zeros(30, '0');
+    const auto answers =
+        ask({"p29", "p38", "p3a", "p3d", "P3d=43" + zeros, "p3d", "P29=22" + zeros, "p29", "P29=22", "p4c"}, "c",
+            Debugger::Resume::go_on);
+    EXPECT_EQ(answers, (std::vector<std::string>{"21" + zeros, "80000000", "f500000000000000", "00" + zeros, "OK",
+                                                 "43" + zeros, "OK", "22" + zeros, "E01", "E01"}));
+    EXPECT_EQ(target.image[512], std::byte{7});
+}
+
+TEST_F(GdbServerTest, AWatchpointStepsUntilTheMemoryChanges) {
+    (void)ask({"Z2,1008,4"}, "vCont;c", Debugger::Resume::step);
+    EXPECT_EQ(server.stopped(target, 5, Debugger::Event::signal), Debugger::Resume::step);
+    target.memory[9] = std::byte{1};
+    Debugger::Resume resume{};
+    std::thread program([&] { resume = server.stopped(target, 5, Debugger::Event::signal); });
+    EXPECT_EQ(receive(), "T05watch:1008;thread:7;");
+    send("z2,1008,4");
+    EXPECT_EQ(receive(), "OK");
+    send("c");
+    program.join();
+    EXPECT_EQ(resume, Debugger::Resume::go_on);
+}
+
+TEST_F(GdbServerTest, CtrlCIsHeardWhileTheProgramRuns) {
+    EXPECT_FALSE(server.wants_stop());
+    EXPECT_EQ(::send(socket.get(), "\3", 1, 0), 1);
+    const auto until = soon();
+    while (!server.wants_stop()) ASSERT_LT(Clock::now(), until);
+    EXPECT_FALSE(server.wants_stop());
+    socket = FileDescriptor();
+    while (!server.wants_stop()) ASSERT_LT(Clock::now(), until);
+}
+
+TEST_F(GdbServerTest, BreakpointsGoWhenTheDebuggerDoes) {
+    (void)ask({"Z0,1004,1"}, "c", Debugger::Resume::go_on);
+    server.let_go(target);
+    EXPECT_EQ(target.memory[4], std::byte{0x11});
+    EXPECT_FALSE(server.has_breakpoint(0x1004));
+    EXPECT_FALSE(server.is_attached());
+}
+
+TEST(GdbServerWithoutGdb, IsNotWaitedForLongerThanSaid) {
+    GdbServer server(0, GdbServer::WithoutGdb::goes_on, soon());
+    EXPECT_FALSE(server.accept(Clock::now() + std::chrono::milliseconds(10)));
+    EXPECT_FALSE(server.accept(soon(), [] { return true; }));
 }
 
 TEST_F(GdbServerTest, TheEndOfTheProgramIsTold) {
     server.exited(3);
     EXPECT_EQ(receive(), "W03");
+    EXPECT_FALSE(server.is_attached());
+}
+
+TEST_F(GdbServerTest, SoIsASignalThatEndsIt) {
     server.killed(9);
     EXPECT_EQ(receive(), "X09");
 }
