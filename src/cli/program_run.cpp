@@ -268,6 +268,10 @@ void declare_program_options(OptionParser& options, const std::shared_ptr<Progra
     options.add_value("--writable-memory", "PATH",
                       "let it have files of its own, in its memory, in this folder, too; may be repeated",
                       [run](const std::string& path) { run->options.memory_directories.push_back(path); });
+    options.add_value("--directory", "PATH", "the folder it starts in (/)", [run](const std::string& path) {
+        if (!path.starts_with('/')) throw Usage{"--directory wants an absolute path", path};
+        run->options.working_directory = fs::path(path).lexically_normal().string();
+    });
     options.add_value("--env", "NAME=VALUE", "set an environment variable; may be repeated",
                       [run](const std::string& setting) {
                           if (setting.find('=') == std::string::npos || setting.front() == '=')

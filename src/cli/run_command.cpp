@@ -33,8 +33,8 @@ const Command run_command = {
     "Usage: tinykvm run [OPTIONS] PROGRAM [ARGUMENTS...]\n"
     "\n"
     "Runs an ordinary Linux program (static, static-PIE or dynamic; a path, or a name that is in PATH) in a\n"
-    "virtual machine of its own. Its input and output are the terminal's, its working directory is /, its\n"
-    "environment is what --env says. It sees no files but its own and those it is allowed, and those for reading "
+    "virtual machine of its own. Its input and output are the terminal's, its environment is what\n"
+    "--env says. It sees no files but its own and those it is allowed, and those for reading "
     "only.\n"
     "\n",
     program_run_notes, declare};

@@ -327,6 +327,17 @@ static void attributes(void) {
     mkdir("sticky", 01777);
     stat("sticky", &status);
     printf("mode %o\n", status.st_mode);
+    TRY(symlink("nothing", "to nothing"));
+    int link = open("to nothing", O_PATH | O_NOFOLLOW);
+    char target[16] = "";
+    struct stat of_link;
+    VALUE(readlinkat(link, "", target, sizeof target));
+    puts(target);
+    VALUE(fstat(link, &of_link) == 0 && S_ISLNK(of_link.st_mode));
+    TRY(open("to nothing", O_NOFOLLOW | O_RDONLY));
+    TRY(fchmodat(AT_FDCWD, "to nothing", 0600, AT_SYMLINK_NOFOLLOW));
+    TRY(unlink("to nothing"));
+    TRY(close(link));
     int here = open(".", O_PATH);
     TRY(faccessat(here, "m", R_OK | W_OK, 0));
     TRY(faccessat(here, "n", F_OK, 0));

@@ -627,6 +627,105 @@ static void edges(void) {
     close(client), close(s), close(server), close(set);
 }
 
+// Both ends of a connection, and where it was made.
+static struct sockaddr_in connect_pair(int* one, int* other) {
+    struct sockaddr_in at = v4(INADDR_LOOPBACK, 0);
+    socklen_t size = sizeof at;
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    bind(server, any_of(&at), sizeof at);
+    listen(server, 2);
+    getsockname(server, any_of(&at), &size);
+    *one = socket(AF_INET, SOCK_STREAM, 0);
+    connect(*one, any_of(&at), sizeof at);
+    *other = accept(server, NULL, NULL);
+    close(server);
+    return at;
+}
+
+static void ends_of_connections(void) {
+    puts("--- ends of connections");
+    char buffer[8];
+    struct linger none = {1, 0};
+    int a, b;
+    connect_pair(&a, &b);
+    send(b, "12", 2, 0);
+    close(b);
+    SHOW(send(a, "lost", 4, MSG_NOSIGNAL));
+    EVENTS(a);
+    SHOW(recv(a, buffer, 1, 0));
+    SHOW(recv(a, buffer, 8, 0));
+    SHOW(recv(a, buffer, 8, 0));
+    SHOW(send(a, "x", 1, MSG_NOSIGNAL));
+    SHOW(send(a, "x", 1, MSG_NOSIGNAL));
+    EVENTS(a);
+    SHOW(shutdown(a, SHUT_WR));
+    close(a);
+    connect_pair(&a, &b);
+    setsockopt(b, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(b);
+    EVENTS(a);
+    SHOW(recv(a, buffer, 8, 0));
+    SHOW(recv(a, buffer, 8, 0));
+    SHOW(send(a, "x", 1, MSG_NOSIGNAL));
+    close(a);
+    connect_pair(&a, &b);
+    send(a, "unread", 6, 0);
+    send(b, "34", 2, 0);
+    close(b);
+    EVENTS(a);
+    SHOW(recv(a, buffer, 8, 0));
+    SHOW(recv(a, buffer, 8, 0));
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    SHOW(getpeername(a, any_of(&peer), &size));
+    close(a);
+}
+
+static void connecting_without_waiting(void) {
+    puts("--- connecting without waiting");
+    int a, b;
+    struct sockaddr_in nobody = connect_pair(&a, &b);
+    close(a), close(b);
+    int refused = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), error = 0;
+    socklen_t size = sizeof error;
+    SHOW(connect(refused, any_of(&nobody), sizeof nobody));
+    EVENTS(refused);
+    SHOW(getsockopt(refused, SOL_SOCKET, SO_ERROR, &error, &size));
+    errno = error;
+    printf("%s\n", error_name(-1));
+    SHOW(connect(refused, any_of(&nobody), sizeof nobody));
+    SHOW(connect(refused, any_of(&nobody), sizeof nobody));
+    SHOW(connect(refused, any_of(&nobody), sizeof nobody));
+    close(refused);
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = v4(INADDR_LOOPBACK, 0);
+    bind(server, any_of(&at), sizeof at);
+    listen(server, 2);
+    size = sizeof at;
+    getsockname(server, any_of(&at), &size);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    SHOW(connect(client, any_of(&at), sizeof at));
+    EVENTS(client);
+    SHOW(connect(client, any_of(&at), sizeof at));
+    SHOW(connect(client, any_of(&at), sizeof at));
+    close(client), close(server);
+}
+
+static void senders_without_name(void) {
+    puts("--- senders without a name");
+    int pair[2];
+    char buffer[8];
+    for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type++) {
+        if (socketpair(AF_UNIX, type, 0, pair) != 0) continue;
+        struct sockaddr_un from;
+        socklen_t size = sizeof from;
+        send(pair[0], "x", 1, 0);
+        SHOW(recvfrom(pair[1], buffer, sizeof buffer, 0, any_of(&from), &size));
+        printf("size %u\n", size);
+        close(pair[0]), close(pair[1]);
+    }
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     signal(SIGPIPE, SIG_IGN);
@@ -648,5 +747,8 @@ int main(void) {
     many_that_wait();
     blocking();
     edges();
+    ends_of_connections();
+    connecting_without_waiting();
+    senders_without_name();
     return 0;
 }

@@ -138,6 +138,8 @@ std::int64_t sys_fcntl(SyscallContext& call) {
         case F_SETOWN_EX: return extended_owner(call, *file, command == F_SETOWN_EX);
         case F_GETSIG: return 0;
         case F_GETLEASE: return F_UNLCK;
+        case F_NOTIFY:  // taking back what was never asked for
+            return (static_cast<std::uint32_t>(call.args[2]) & ~DN_MULTISHOT) == 0 ? 0 : -EINVAL;
         case F_ADD_SEALS: return change_seals(call, *file, call.int_arg(2));
         case F_GET_SEALS: return get_seals(call, *file);
         case F_OFD_SETLK:

@@ -50,6 +50,7 @@ std::int64_t sys_getdents64(SyscallContext& call) {
 
 std::int64_t sys_getcwd(SyscallContext& call) {
     const std::string& path = call.state.working_directory;
+    if (path.size() >= max_path) return -ENAMETOOLONG;
     if (call.args[1] < path.size() + 1) return -ERANGE;
     const std::size_t size = path.size() + 1;
     return call.memory.write(call.args[0], path.c_str(), size) ? static_cast<std::int64_t>(size) : -EFAULT;

@@ -161,8 +161,12 @@ void FileTable::note_change(OpenFile& file) {
 
 void FileTable::reset_reader(std::uint32_t pipe) {
     for (const Slot& slot : files_)
-        if (slot.references != 0 && slot.file.is_socket() && slot.file.incoming == pipe)
-            socket(slot.file).error = ECONNRESET;
+        if (slot.references != 0 && slot.file.is_socket() && slot.file.incoming == pipe) {
+            Socket& reset = socket(slot.file);
+            reset.error = ECONNRESET;
+            // Nothing of a TCP connection is left then.
+            if (reset.local.is_ip()) reset.shut_for_reading = reset.shut_for_writing = true;
+        }
 }
 
 void FileTable::drop_unused(Pipe& pipe) {

@@ -340,7 +340,7 @@ GuestFileSystem::Location GuestFileSystem::resolve(const ProcessState& process, 
         // Nearly always there is no link in the path, and one host call is enough.
         std::string whole(path[0] == '/' ? "/" : base);
         for (std::string_view component : components) whole = join_path(whole, component);
-        if (whole.size() >= PATH_MAX) return Location::missing(-ENAMETOOLONG);
+        if (whole.size() >= longest_resolved_path) return Location::missing(-ENAMETOOLONG);
         // Links among pseudo files are unknown to the host's kernel.
         if (!link_on_the_way(whole) && !is_pseudo_path(whole)) {
             Location found = look(process, whole);

@@ -27,6 +27,10 @@
 
 namespace tinykvm::linux_abi {
 
+// The longest absolute path an object may have, with its NUL. Longer ones than those of system calls come about by
+// relative paths, in memory and below rules.
+inline constexpr std::size_t longest_resolved_path = std::size_t{64} << 10;
+
 class GuestFileSystem {
   public:
     struct Rule {

@@ -55,7 +55,7 @@ GuestFileSystem::Location GuestFileSystem::walk(const ProcessState& process, std
             continue;
         }
         std::string next = join_path(here, component);
-        if (next.size() >= PATH_MAX) return Location::missing(-ENAMETOOLONG);
+        if (next.size() >= longest_resolved_path) return Location::missing(-ENAMETOOLONG);
         found = look(process, next);
         fresh = true;
         const bool is_last = pending.empty();
@@ -104,7 +104,7 @@ GuestFileSystem::Verdict GuestFileSystem::judge(const ProcessState& process, std
             continue;
         }
         std::string next = join_path(here, component);
-        if (next.size() >= PATH_MAX) return Verdict::nowhere;
+        if (next.size() >= longest_resolved_path) return Verdict::nowhere;
         const auto rule = rules_.find(next);
         const std::string target =
             rule != rules_.end() && rule->second.link ? rule->second.target : find_pseudo_file(process, next).target;

@@ -30,14 +30,17 @@ bool is_policy(int policy) {
 
 bool is_realtime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
+// The parent, which is not in the guest, is there to be asked about.
+bool is_process_or_parent(const SyscallContext& call, int id) { return id == parent_id || call.is_own(id); }
+
 // Threads share the processor under each policy, and none can have precedence.
 std::int64_t set_policy(SyscallContext& call, int policy, GuestAddr parameters) {
     std::int32_t priority = 0;
     if (call.int_arg(0) < 0 || parameters == 0) return -EINVAL;
     if (!call.memory.read(parameters, priority)) return -EFAULT;
-    if (!call.is_own(call.int_arg(0))) return -ESRCH;
+    if (!is_process_or_parent(call, call.int_arg(0))) return -ESRCH;
     if (!is_policy(policy) || priority < 0 || priority > 99 || is_realtime(policy) != (priority != 0)) return -EINVAL;
-    return is_realtime(policy) ? -EPERM : 0;
+    return is_realtime(policy) || !call.is_own(call.int_arg(0)) ? -EPERM : 0;
 }
 
 }  // namespace
@@ -111,13 +114,13 @@ std::int64_t sys_sched_setaffinity(SyscallContext& call) {
 
 std::int64_t sys_sched_getparam(SyscallContext& call) {
     if (call.int_arg(0) < 0 || call.args[1] == 0) return -EINVAL;
-    if (!call.is_own(call.int_arg(0))) return -ESRCH;
+    if (!is_process_or_parent(call, call.int_arg(0))) return -ESRCH;
     return call.memory.write(call.args[1], std::int32_t{0}) ? 0 : -EFAULT;
 }
 
 std::int64_t sys_sched_getscheduler(SyscallContext& call) {
     if (call.int_arg(0) < 0) return -EINVAL;
-    return call.is_own(call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
+    return is_process_or_parent(call, call.int_arg(0)) ? SCHED_OTHER : -ESRCH;
 }
 
 std::int64_t sys_sched_setscheduler(SyscallContext& call) {

@@ -68,13 +68,16 @@ class Opening {
     }
 
     std::int64_t open_existing(Location found) {
-        if (found.is_link()) return -ELOOP;
+        // With O_PATH a link itself is opened, but not one that only path rules make.
+        const bool names_link = (flags_ & O_PATH) && (found.kind == Location::Kind::memory || found.handle);
+        if (found.is_link() && !names_link) return -ELOOP;
         if ((flags_ & O_DIRECTORY) && !found.is_directory()) return -ENOTDIR;
         OpenFile file;
         file.path = found.path;
         if (found.kind == Location::Kind::pseudo) return open_pseudo(found.file, std::move(file));
         if (found.kind == Location::Kind::memory) return open_in_memory(found.inode, std::move(file));
-        if (found.kind == Location::Kind::host && !S_ISDIR(found.status.st_mode) && !S_ISREG(found.status.st_mode)) {
+        if (found.kind == Location::Kind::host && !found.is_link() && !found.is_directory() &&
+            !S_ISREG(found.status.st_mode)) {
             call_.log("open: " + in_quotes(found.path) + " is neither a file nor a directory");
             return -EACCES;
         }
@@ -141,6 +144,7 @@ class Opening {
             return install(std::move(file));
         }
         if (S_ISSOCK(found.mode)) return -ENXIO;
+        if (found.is_link()) return -ELOOP;
         if (found.is_directory() && changes()) return -EISDIR;
         const bool reads = (flags_ & O_ACCMODE) != O_WRONLY;
         if (!may_access(found, (reads ? R_OK : 0) | (writes() || (flags_ & O_TRUNC) ? W_OK : 0))) return -EACCES;

@@ -35,9 +35,12 @@ constexpr std::uint64_t default_timer_slack = 50000;
 std::int64_t unchanging_prctl(SyscallContext& call) {
     switch (call.int_arg(0)) {
         case PR_GET_SECCOMP:
-        case PR_GET_KEEPCAPS:
         case PR_GET_SECUREBITS: return 0;
-        case PR_SET_KEEPCAPS: return call.args[1] <= 1 ? 0 : -EINVAL;
+        case PR_GET_KEEPCAPS: return call.state.thread.keeps_capabilities;
+        case PR_SET_KEEPCAPS:
+            if (call.args[1] > 1) return -EINVAL;
+            call.state.thread.keeps_capabilities = call.args[1] != 0;
+            return 0;
         case PR_SET_SECUREBITS: return -EPERM;
         case PR_CAPBSET_DROP: return call.args[1] <= CAP_LAST_CAP ? -EPERM : -EINVAL;
         case PR_CAP_AMBIENT:
@@ -151,5 +154,6 @@ std::int64_t sys_kcmp(SyscallContext& call) {
 }
 
 std::int64_t sys_quietly_missing(SyscallContext&) { return -ENOSYS; }
+std::int64_t sys_not_permitted(SyscallContext&) { return -EPERM; }
 
 }  // namespace tinykvm::linux_abi

@@ -175,6 +175,7 @@ std::int64_t sys_kill(SyscallContext& call) {
     if (signal != 0 && !is_signal(signal)) return -EINVAL;
     // The process can name itself by its id or as its process group. -1 means all others, and there are none.
     if (target == -1) return -ESRCH;
+    if (target == parent_id) return -EPERM;  // it is another user's
     if (!call.is_own(target) && target != -first_process_id) return -ESRCH;
     return send(call, nullptr, signal, signal_info_from_self(call.state, signal, SI_USER));
 }

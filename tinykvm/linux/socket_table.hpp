@@ -44,6 +44,7 @@ struct Socket {
     State state = State::fresh;
     bool bound = false;
     bool shut_for_reading = false, shut_for_writing = false;  // by shutdown()
+    bool is_connecting = false;  // connect() has answered EINPROGRESS, and was not asked again what became of it
     SocketAddress local, peer;
     int error = 0;            // SO_ERROR: an errno value
     std::size_t backlog = 0;  // most pending connections

@@ -103,13 +103,21 @@ std::int64_t access_at(const SyscallContext& call, int directory, GuestAddr path
         call, look_up(call, at, follow ? GuestFileSystem::Last::follow : GuestFileSystem::Last::keep_link), mode);
 }
 
-std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path, GuestAddr address, int size) {
-    if (size <= 0) return -EINVAL;
-    const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
-    if (at.error) return at.error;
-    if (at.self) return -ENOENT;  // links are never opened, so a descriptor cannot mean one
+// The target of a link that was opened with O_PATH; empty when the file is none.
+std::string target_of(const SyscallContext& call, const OpenFile& file) {
+    if (file.inode != 0) return call.state.memory_tree->find(file.inode)->target;
+    char target[max_path];
+    const ssize_t length = file.host ? ::readlinkat(file.host->fd(), "", target, sizeof target) : -1;
+    return length > 0 ? std::string(target, static_cast<std::size_t>(length)) : std::string();
+}
+
+// The target of the link at a path. Returns 0 or a negative errno.
+int read_target(const SyscallContext& call, const PathAt& at, std::string& target) {
+    if (at.self) {
+        target = target_of(call, *at.self);
+        return target.empty() ? -ENOENT : 0;
+    }
     const Location found = look_up(call, at, GuestFileSystem::Last::keep_link);
-    std::string target;
     if (!found.exists()) return found.error;
     if (found.file.kind == PseudoFile::Kind::descriptor) {
         const OpenFile& file = *call.state.files.find(found.file.number);
@@ -119,7 +127,15 @@ std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path
     } else {
         return -EINVAL;
     }
-    if (target.empty()) return -ENOENT;
+    return target.empty() ? -ENOENT : 0;
+}
+
+std::int64_t read_link(const SyscallContext& call, int directory, GuestAddr path, GuestAddr address, int size) {
+    if (size <= 0) return -EINVAL;
+    const PathAt at = read_path_at(call, directory, path, directory != AT_FDCWD);
+    if (at.error) return at.error;
+    std::string target;
+    if (const int error = read_target(call, at, target)) return error;
     const std::size_t length = std::min(target.size(), static_cast<std::size_t>(size));
     return call.memory.write(address, target.data(), length) ? static_cast<std::int64_t>(length) : -EFAULT;
 }

@@ -222,6 +222,7 @@ std::int64_t sys_get_robust_list(SyscallContext&);
 std::int64_t sys_wait4(SyscallContext&);
 std::int64_t sys_waitid(SyscallContext&);
 std::int64_t sys_kcmp(SyscallContext&);
+std::int64_t sys_not_permitted(SyscallContext&);    // for calls that only a privileged user may make
 std::int64_t sys_quietly_missing(SyscallContext&);  // for calls that libraries try and can do without
 // clone.cpp: the beginning and the end of threads
 std::int64_t sys_clone(SyscallContext&);

@@ -65,8 +65,9 @@ struct ThreadState {
     SignalSet saved_blocked = 0;
     GuestAddr clear_child_tid = 0;
     GuestAddr robust_list = 0;
-    std::array<char, 16> name{};  // prctl(PR_SET_NAME), NUL terminated
-    Wait wait{};                  // of a thread that does not run
+    std::array<char, 16> name{};      // prctl(PR_SET_NAME), NUL terminated
+    bool keeps_capabilities = false;  // prctl(PR_SET_KEEPCAPS); only told
+    Wait wait{};                      // of a thread that does not run
 
     void begin_temporary_mask(SignalSet mask) {
         saved_blocked = blocked;

@@ -2,6 +2,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <charconv>
+#include <string_view>
+
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/signal_delivery.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
@@ -17,6 +20,16 @@ int process_status(const SyscallContext&, const OpenFile&, struct stat& status) 
 }
 
 short never_ready(const SyscallContext&, const OpenFile&) { return 0; }
+
+// Is the file a directory of /proc that stands for the process? Linux takes these, too.
+bool is_own_directory(const SyscallContext& call, const OpenFile& file) {
+    constexpr std::string_view folder = "/proc/";
+    int id = 0;
+    if (!file.is_directory || !file.path.starts_with(folder)) return false;
+    const char* const end = file.path.data() + file.path.size();
+    const auto [stop, error] = std::from_chars(file.path.data() + folder.size(), end, id);
+    return error == std::errc() && stop == end && call.state.is_process(id);
+}
 
 }  // namespace
 
@@ -37,7 +50,7 @@ std::int64_t sys_pidfd_open(SyscallContext& call) {
 std::int64_t sys_pidfd_send_signal(SyscallContext& call) {
     if (call.args[3] != 0) return -EINVAL;
     const OpenFile* file = call.data_file(0);
-    if (!file || file->kind != &kinds::process) return -EBADF;
+    if (!file || (file->kind != &kinds::process && !is_own_directory(call, *file))) return -EBADF;
     call.args = {static_cast<std::uint64_t>(call.state.process_id), call.args[1], call.args[2]};
     return call.args[2] == 0 ? sys_kill(call) : sys_rt_sigqueueinfo(call);
 }

@@ -73,8 +73,13 @@ std::int64_t receive_message(SyscallContext& call, OpenFile& file, IoVectors ran
 }
 
 std::int64_t receive(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, Received& received) {
-    Socket& socket = call.state.files.socket(file);
-    if (const int error = std::exchange(socket.error, 0)) return -error;
+    FileTable& files = call.state.files;
+    Socket& socket = files.socket(file);
+    // A stream gives first what came before the error, and its end when that came before it, too.
+    const bool has_more = socket.is_stream() && file.incoming != no_pipe &&
+                          (!files.incoming(file).bytes.empty() || socket.error == EPIPE);
+    if (!has_more)
+        if (const int error = std::exchange(socket.error, 0)) return -error;
     return socket.keeps_messages() ? receive_message(call, file, ranges, flags, received)
                                    : receive_bytes(call, file, ranges, flags);
 }
@@ -82,9 +87,17 @@ std::int64_t receive(SyscallContext& call, OpenFile& file, IoVectors ranges, int
 // --- Sending
 
 std::int64_t send_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags) {
-    const Socket& socket = call.state.files.socket(file);
+    FileTable& files = call.state.files;
+    Socket& socket = files.socket(file);
     if (socket.state != Socket::State::connected)
         return socket.family == AF_UNIX ? -ENOTCONN : broken_pipe(call, flags);
+    // What TCP sends first to a peer that has closed its end is lost. The answer to it is a reset.
+    if (socket.local.is_ip() && files.outgoing(file).readers == 0 && !socket.shut_for_writing) {
+        socket.error = EPIPE;
+        socket.shut_for_reading = socket.shut_for_writing = true;
+        files.note_change(file);
+        return static_cast<std::int64_t>(total_size(ranges));
+    }
     return write_pipe(call, file, ranges, flags);
 }
 
@@ -141,7 +154,7 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
     Pipe& pipe = files.pipe(number);
     pipe.bytes += bytes;
     SocketAddress from = socket.local;
-    from.family = socket.family;
+    from.family = socket.family == AF_UNIX && !socket.bound ? AF_UNSPEC : socket.family;
     if (from.is_ip() && from.is_any() && !from.is_loopback()) {
         const std::uint16_t port = from.port;
         from = SocketAddress::loopback(to && !to->is_ipv4() ? AF_INET6 : AF_INET).in_family(socket.family);
@@ -155,7 +168,7 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
 
 std::int64_t send(SyscallContext& call, OpenFile& file, IoVectors ranges, int flags, const SocketAddress* to) {
     Socket& socket = call.state.files.socket(file);
-    if (const int error = std::exchange(socket.error, 0)) return -error;
+    if (const int error = std::exchange(socket.error, 0)) return error == EPIPE ? broken_pipe(call, flags) : -error;
     return socket.keeps_messages() ? send_message(call, file, ranges, flags, to)
                                    : send_bytes(call, file, ranges, flags);
 }
@@ -179,23 +192,30 @@ short socket_readiness(const SyscallContext& call, const OpenFile& file) {
     if (socket.state == Socket::State::listening)
         return !socket.pending.empty() || waiting_client(call, socket) ? POLLIN | POLLRDNORM : 0;
     int events = socket.error ? POLLERR : 0;
-    if (file.incoming == no_pipe) return static_cast<short>(events | POLLOUT | POLLWRNORM | POLLHUP);
+    const int writable = POLLOUT | POLLWRNORM | (socket.local.is_ip() && socket.is_stream() ? 0 : POLLWRBAND);
+    if (socket.is_connecting && socket.state != Socket::State::connected)
+        events |= POLLIN | POLLRDNORM | POLLRDHUP;  // it was refused
+    if (file.incoming == no_pipe) return static_cast<short>(events | writable | POLLHUP);
     const Pipe& in = files.incoming(file);
     const bool ended = has_ended(files, file) && socket.type != SOCK_DGRAM;
     if (ended || !in.bytes.empty() || !in.messages.empty()) events |= POLLIN | POLLRDNORM;
     if (ended) events |= POLLRDHUP;
-    if (file.outgoing == no_pipe) return static_cast<short>(events | POLLOUT | POLLWRNORM);
+    if (file.outgoing == no_pipe) return static_cast<short>(events | writable);
     const Pipe& out = files.outgoing(file);
     const bool no_output = socket.family == AF_UNIX ? out.takes_nothing() : socket.shut_for_writing;
     if (ended && no_output) events |= POLLHUP;
-    if (out.takes_nothing() || has_room_for_write(call, out)) events |= POLLOUT | POLLWRNORM;
+    if (out.takes_nothing() || has_room_for_write(call, out)) events |= writable;
     return static_cast<short>(events);
 }
 
 void close_socket(FileTable& files, const OpenFile& file) {
     end_pending(files, files.socket(file));
-    // What was never read is lost, which the peer learns.
-    if (file.outgoing != no_pipe && !files.incoming(file).bytes.empty()) files.reset_reader(file.outgoing);
+    // What was never read is lost, which the peer learns. So it does of one that is not to linger.
+    constexpr std::int32_t no_time = 1;  // as setsockopt() keeps it
+    const Socket& socket = files.socket(file);
+    const bool is_abrupt = socket.local.is_ip() && socket.option(SOL_SOCKET, SO_LINGER) == no_time;
+    if (file.outgoing != no_pipe && (is_abrupt || !files.incoming(file).bytes.empty()))
+        files.reset_reader(file.outgoing);
     // The inbox of a datagram socket has one end only.
     if (files.socket(file).inbox != no_pipe) {
         files.remove_pipe(files.socket(file).inbox);
@@ -252,6 +272,11 @@ int resolve_path(const SyscallContext& call, SocketAddress& address) {
     if (!inode || !S_ISSOCK(inode->mode)) return -ECONNREFUSED;
     address.inode = found.inode;
     return may_access(*inode, W_OK) ? 0 : -EACCES;
+}
+
+bool is_over(const FileTable& files, const OpenFile& file) {
+    const Socket& socket = files.socket(file);
+    return socket.local.is_ip() && file.has_pipes() && socket.shut_for_writing && files.incoming(file).has_ended();
 }
 
 OpenFile socket_file(std::uint32_t slot, int flags) {

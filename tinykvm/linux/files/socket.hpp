@@ -32,6 +32,8 @@ OpenFile socket_file(std::uint32_t slot, int flags);
 // Looks up the in-memory file that a path of AF_UNIX names, if the address is one. Returns 0 or a negative errno:
 // -ECONNREFUSED when it is no socket.
 int resolve_path(const SyscallContext& call, SocketAddress& address);
+// Is it a TCP connection that both sides have ended? It has no peer any more.
+bool is_over(const FileTable& files, const OpenFile& file);
 // Ends with its pending connections, as when a socket that listens is closed.
 void end_pending(FileTable& files, Socket& socket);
 // The moment when a call of the socket ends that began now, by SO_RCVTIMEO or SO_SNDTIMEO in microseconds.

@@ -38,7 +38,7 @@ int check_kind(int family, int type, int protocol) {
     switch (family) {
         case AF_UNIX:
             if (protocol != 0 && protocol != AF_UNIX) return -EPROTONOSUPPORT;
-            return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+            return kind == SOCK_RDM || kind > SOCK_SEQPACKET ? -ESOCKTNOSUPPORT : 0;
         case AF_INET:
         case AF_INET6:
             if (kind == SOCK_RAW) return -EPERM;
@@ -53,6 +53,7 @@ Socket new_socket(int family, int type) {
     Socket socket;
     socket.family = family;
     socket.type = type & type_mask;
+    if (family == AF_UNIX && socket.type == SOCK_RAW) socket.type = SOCK_DGRAM;  // as on Linux
     socket.local = socket.peer = SocketAddress::any(family);
     return socket;
 }
@@ -108,20 +109,36 @@ void connect_to(SyscallContext& call, OpenFile& file, Socket& listener, const So
     files.note_change(file);
 }
 
+// How a call ends that began to connect a socket: as Linux', which answers packets of its own host only after the call,
+// so that one that may not wait never has the result itself. The next call has it, or SO_ERROR.
+std::int64_t end_connect(const OpenFile& file, Socket& socket, int result) {
+    if (!socket.local.is_ip() || may_wait(file, 0)) return result;
+    socket.is_connecting = true;
+    socket.error = -result;
+    return -EINPROGRESS;
+}
+
 std::int64_t connect_stream(SyscallContext& call, OpenFile& file, const SocketAddress& address) {
     FileTable& files = call.state.files;
     Socket& socket = files.socket(file);
+    if (std::exchange(socket.is_connecting, false)) {
+        const int error = std::exchange(socket.error, 0);
+        return error != 0 || socket.state == Socket::State::connected ? -error : -ECONNABORTED;
+    }
     if (socket.state == Socket::State::connected) return -EISCONN;
     if (socket.state == Socket::State::listening) return socket.family == AF_UNIX ? -EINVAL : -EISCONN;
     if (address.family == AF_UNSPEC) return 0;
     if (!address.is_ip() && address.name.empty()) return -EINVAL;
     Socket* listener = nullptr;
-    if (const int error = find_listener(call, address, socket.type, listener)) return error;
+    if (const int error = find_listener(call, address, socket.type, listener)) {
+        if (error == -ECONNREFUSED) files.note_change(socket);
+        return error == -ECONNREFUSED ? end_connect(file, socket, error) : error;
+    }
     if (listener->pending.size() > listener->backlog || !files.has_room_for_connection())
         return may_wait(file, 0) ? wait_for_socket(call, socket.send_timeout, false) : -EAGAIN;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     connect_to(call, file, *listener, address);
-    return 0;
+    return end_connect(file, socket, 0);
 }
 
 // Datagrams go to the peer, and come from it only.
@@ -311,7 +328,7 @@ std::int64_t sys_shutdown(SyscallContext& call) {
         socket.state = Socket::State::fresh;
         return 0;
     }
-    if (socket.state != Socket::State::connected) return -ENOTCONN;
+    if (socket.state != Socket::State::connected || is_over(files, *file)) return -ENOTCONN;
     if (how != SHUT_WR) {
         socket.shut_for_reading = true;
         if (file->incoming != no_pipe && socket.family == AF_UNIX) files.incoming(*file).shut = true;
@@ -337,6 +354,7 @@ std::int64_t sys_getpeername(SyscallContext& call) {
     OpenFile* file = nullptr;
     if (const int error = find_socket(call, file)) return error;
     const Socket& socket = call.state.files.socket(*file);
+    if (is_over(call.state.files, *file)) return -ENOTCONN;
     return socket.state == Socket::State::connected ? write_name(call, socket.peer) : -ENOTCONN;
 }
 

@@ -274,8 +274,9 @@ TEST_F(SignalsTest, QueuesAreBounded) {
 }
 
 TEST_F(SignalsTest, OnlyItselfCanBeReached) {
-    for (std::uint64_t target : {std::uint64_t{1}, std::uint64_t{3}, std::uint64_t{12345}, ~std::uint64_t{0},
-                                 static_cast<std::uint64_t>(-12345)}) {
+    EXPECT_EQ(guest.call(SYS_kill, {linux_abi::parent_id, 0}), -EPERM);  // it is there, and another user's
+    for (std::uint64_t target :
+         {std::uint64_t{3}, std::uint64_t{12345}, ~std::uint64_t{0}, static_cast<std::uint64_t>(-12345)}) {
         EXPECT_EQ(guest.call(SYS_kill, {target, 0}), -ESRCH);
         EXPECT_LT(guest.call(SYS_tkill, {target, 0}), 0);
         EXPECT_LT(guest.call(SYS_tgkill, {target, target, 0}), 0);
