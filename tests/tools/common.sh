@@ -8,12 +8,16 @@ build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdow
 demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
+# Python's own tests have the version of Debian's Python in their name.
+python_tests=libpython3.11-testsuite
+if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
 # shellcheck disable=SC2034
 gallery_packages=(espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz jq libavif-bin librsvg2-bin
     libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr tesseract-ocr-eng webp xsltproc)
 # shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential clang clang-format clang-tidy debhelper
-    debootstrap gdb libclang-rt-dev libgtest-dev libnss3 libsodium23
+check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential cargo clang clang-format
+    clang-tidy debhelper debootstrap default-jdk-headless gdb libclang-rt-dev libgtest-dev libnss3 librust-hyper-dev librust-sha2-dev
+    librust-tiny-http-dev libsodium23 "$python_tests" tzdata
     lintian python3-uvicorn python3-waitress rustc shellcheck)
 
 # A heading, bold on a terminal.

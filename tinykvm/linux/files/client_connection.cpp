@@ -28,17 +28,20 @@ std::int64_t receive(SyscallContext& call, OpenFile& file, IoVectors ranges, int
     Client* client = client_of(call, file);
     if (!client || socket.shut_for_reading) return 0;
     if (!client->next()) return may_wait(file, flags) ? wait_for_socket(call, socket.receive_timeout, true) : -EAGAIN;
-    std::span<const std::byte> seen = *client->next();
+    if (flags & MSG_PEEK) return fill_guest(call, ranges, *client->next());
+    // All that there is, in whatever pieces the client has it: programs that wait with EPOLLET take a read of less than
+    // they asked for as a sign that there is no more.
     return fill_guest(call, ranges, [&](std::span<std::byte> piece) -> std::int64_t {
-        const auto data = flags & MSG_PEEK ? seen : client->next().value_or(std::span<const std::byte>());
-        const std::size_t size = std::min(piece.size(), data.size());
-        if (size == 0) return 0;
-        std::memcpy(piece.data(), data.data(), size);
-        if (flags & MSG_PEEK)
-            seen = seen.subspan(size);
-        else
+        std::size_t done = 0;
+        while (done < piece.size()) {
+            const auto data = client->next().value_or(std::span<const std::byte>());
+            const std::size_t size = std::min(piece.size() - done, data.size());
+            if (size == 0) break;
+            std::memcpy(piece.data() + done, data.data(), size);
             client->take(size);
-        return static_cast<std::int64_t>(size);
+            done += size;
+        }
+        return static_cast<std::int64_t>(done);
     });
 }
 

@@ -96,7 +96,7 @@ std::int64_t send_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, 
         socket.error = EPIPE;
         socket.shut_for_reading = socket.shut_for_writing = true;
         files.note_change(file);
-        return static_cast<std::int64_t>(total_size(ranges));
+        return static_cast<std::int64_t>(std::min<std::uint64_t>(total_size(ranges), socket_capacity));
     }
     return write_pipe(call, file, ranges, flags);
 }
