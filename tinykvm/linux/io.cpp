@@ -1,4 +1,5 @@
 // The system calls that read and write open files. The kind of the file (file_kind.hpp) does the work.
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,9 +52,9 @@ std::int64_t vectored(SyscallContext& call, FileKind::Transfer* transfer, bool p
     return transfer(call, *file, ranges, positioned ? &position : nullptr);
 }
 
-// preadv2 and pwritev2: position -1 is the file's own; no flag is supported.
+// preadv2 and pwritev2: position -1 is the file's own. RWF_HIPRI means nothing for files that are read through memory.
 std::int64_t vectored2(SyscallContext& call, FileKind::Transfer* transfer) {
-    if (call.int_arg(5) != 0) return -EOPNOTSUPP;
+    if (call.int_arg(5) & ~RWF_HIPRI) return -EOPNOTSUPP;
     return vectored(call, transfer, call.args[3] != ~std::uint64_t{0});
 }
 
