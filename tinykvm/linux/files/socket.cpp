@@ -26,6 +26,8 @@ namespace tinykvm::linux_abi {
 namespace {
 
 constexpr std::size_t largest_udp_message = 65507;
+// The most that TCP takes for a peer that has closed: no more than what goes out before the answer to it comes.
+constexpr std::int32_t most_lost = 65536;
 
 bool has_ended(const FileTable& files, const OpenFile& file) {
     return files.socket(file).shut_for_reading || files.incoming(file).has_ended();
@@ -96,7 +98,8 @@ std::int64_t send_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, 
         socket.error = EPIPE;
         socket.shut_for_reading = socket.shut_for_writing = true;
         files.note_change(file);
-        return static_cast<std::int64_t>(std::min<std::uint64_t>(total_size(ranges), socket_capacity));
+        const std::int32_t buffer = socket.option(SOL_SOCKET, SO_SNDBUF, most_lost);
+        return std::min<std::int64_t>(static_cast<std::int64_t>(total_size(ranges)), std::min(buffer, most_lost));
     }
     return write_pipe(call, file, ranges, flags);
 }
