@@ -11,9 +11,12 @@ bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools 
 # Python's own tests have the version of Debian's Python in their name.
 python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
+# What the program for pictures is built with; the VMOD does not need it.
+image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
 # shellcheck disable=SC2034
-gallery_packages=(espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz jq libavif-bin librsvg2-bin
-    libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr tesseract-ocr-eng webp xsltproc)
+gallery_packages=("${image_packages[@]}" espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
+    libavif-bin libimage-exiftool-perl librsvg2-bin libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr
+    tesseract-ocr-eng webp xsltproc)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential cargo clang clang-format
     clang-tidy debhelper debootstrap default-jdk-headless gdb libclang-rt-dev libgtest-dev libnss3 librust-hyper-dev librust-sha2-dev

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From the bytes of a picture to those of another one.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "options.hpp"
+#include "picture.hpp"
+
+namespace image {
+
+struct Converted {
+    std::string data;
+    Format format = Format::jpeg;
+};
+
+// Watermarks by their file: read once, in main() when the defaults name them.
+class Watermarks {
+  public:
+    // Throws an Error when there is no such picture.
+    const Picture& get(const std::string& file, const Options& options);
+
+  private:
+    std::map<std::string, Picture> pictures_;
+};
+
+// `accept` is the client's header. Throws an Error.
+Converted convert(std::string_view data, std::string_view accept, const Options& options, Watermarks& watermarks);
+
+// Does the header name that type, and not with q=0? Types with a wildcard do not count: they are also sent by clients
+// that do not know the format.
+bool accepts(std::string_view accept, std::string_view type);
+
+}  // namespace image
