@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "src/base/ascii.hpp"
 #include "src/base/config_error.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/http_field.hpp"
@@ -13,6 +14,21 @@ namespace tinykvm::host {
 namespace {
 
 constexpr std::string_view word_letters = "abcdefghijklmnopqrstuvwxyz_";
+
+// Does it look like one, whether there is such a placeholder or not? "word", or "word:Some-Name". What filters of jq
+// and programs of awk mostly have in braces does not: ".a", "a: .b", "a:1", "print $1".
+bool looks_like_placeholder(std::string_view inside) {
+    const std::size_t colon = inside.find(':');
+    const std::string_view word = inside.substr(0, colon);
+    if (word.empty() || word.find_first_not_of(word_letters) != std::string_view::npos) {
+        return false;
+    }
+    if (colon == std::string_view::npos || word == "query" || word == "header") {
+        return true;
+    }
+    const std::string_view name = inside.substr(colon + 1);
+    return is_token(name) && to_lower(name[0]) >= 'a' && to_lower(name[0]) <= 'z';
+}
 
 std::string_view query_of(std::string_view url) {
     const std::size_t mark = url.find('?');
@@ -66,11 +82,7 @@ ArgumentTemplate::ArgumentTemplate(std::string_view text) {
         const std::string_view inside = rest.substr(rest.starts_with('{') ? (is_escape ? 2 : 1) : 0);
         const std::size_t end = rest.starts_with('{') ? inside.find('}') : std::string_view::npos;
         const std::string_view name = end == std::string_view::npos ? std::string_view() : inside.substr(0, end);
-        const std::string_view word = name.substr(0, name.find(':'));
-        const bool has_name = word.size() < name.size();
-        const bool is_placeholder = !word.empty() && word.find_first_not_of(word_letters) == std::string_view::npos &&
-                                    (!has_name || word == "query" || word == "header");
-        if (!is_placeholder) {
+        if (!looks_like_placeholder(name)) {
             parts_.back().text += text[i++];
         } else if (is_escape) {
             parts_.back().text += '{';
@@ -90,16 +102,19 @@ void ArgumentTemplate::add_placeholder(std::string_view name, std::string_view a
     const std::size_t colon = name.find(':');
     Part part;
     if (colon != std::string_view::npos) {
-        part.kind = name.starts_with("query") ? Kind::parameter : Kind::header;
+        const std::string_view word = name.substr(0, colon);
         part.text = name.substr(colon + 1);
+        part.kind = part.text.empty()  ? Kind::text
+                    : word == "query"  ? Kind::parameter
+                    : word == "header" ? Kind::header
+                                       : Kind::text;
     } else {
         const auto* const found =
             std::find_if(std::begin(words), std::end(words), [&](const auto& word) { return word.first == name; });
         part.kind = found == std::end(words) ? Kind::text : found->second;
     }
-    const bool lacks_name = colon != std::string_view::npos && part.text.empty();
-    if (part.kind == Kind::text || lacks_name) {
-        throw ConfigError("main_arguments: there is no placeholder {" + printable(name, 80) + "} (in \"" +
+    if (part.kind == Kind::text) {
+        throw ConfigError("key \"main_arguments\": there is no placeholder {" + printable(name, 80) + "} (in \"" +
                           printable(argument, 80) +
                           "\"); there are {url}, {path}, {query}, {query:NAME}, {arg}, "
                           "{method}, {content_type} and {header:NAME}, and \"{{\" stands for \"{\" itself");

@@ -4,7 +4,8 @@
 //   {query:NAME}                                          a parameter of the URL, decoded; nothing without one
 //   {header:NAME}                                         a field of the request; nothing without one
 //
-// "{{" before such a word stands for "{" itself. Other braces are what they are.
+// What looks like one of them, {word} or {word:NAME}, and is none is a mistake. "{{" before such a word stands for "{"
+// itself. Other braces are what they are.
 //
 // Thread safety: immutable.
 #pragma once

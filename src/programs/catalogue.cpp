@@ -6,6 +6,7 @@
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/http_field.hpp"
+#include "src/calls/argument_template.hpp"
 #include "src/config/address_settings.hpp"
 #include "src/config/library.hpp"
 
@@ -25,6 +26,20 @@ std::string whose(std::string_view name) { return "configuration of " + in_quote
 void require_name(std::string_view name) {
     if (!is_token(name) || name.size() > 250) {
         refuse(name, "a name is 1 to 250 letters, digits, '-', '_' or '.'");
+    }
+}
+
+// Throws ConfigError when an argument of a filter has a placeholder that does not exist.
+void require_placeholders(std::string_view name, const ProgramConfig& config) {
+    if (config.protocol != ProgramConfig::Protocol::stdio) {
+        return;
+    }
+    for (const std::string& argument : config.main_arguments) {
+        try {
+            const ArgumentTemplate checked(argument);
+        } catch (const ConfigError& error) {
+            refuse(name, error.what());
+        }
     }
 }
 
@@ -60,6 +75,7 @@ ProgramConfig Catalogue::effective_config(std::string_view name, const ConfigLay
     if (const std::string problem = combination_problem(config); !problem.empty()) {
         refuse(name, problem);
     }
+    require_placeholders(name, config);
     return config;
 }
 

@@ -23,12 +23,12 @@ void set_error(struct busyobj* bo, host::FailureKind kind) {
     switch (kind) {
         case host::FailureKind::unsupported: bo->err_code = 501; return;
         case host::FailureKind::too_slow: bo->err_code = 408; return;
+        case host::FailureKind::too_large: bo->err_code = 413; return;
         case host::FailureKind::crashed:
         case host::FailureKind::timed_out:
         case host::FailureKind::out_of_memory:
         case host::FailureKind::no_answer:
         case host::FailureKind::invalid_answer: bo->err_code = 500; return;
-        case host::FailureKind::too_large:
         case host::FailureKind::client_gone:
         case host::FailureKind::busy:
         case host::FailureKind::not_ready:

@@ -209,7 +209,9 @@ ChainResult ChainRun::run() {
             failure_ = link.backend->service != nullptr ? failure.kind() : host::FailureKind::host_error;
         }
         if (failure_) {
-            result.failure = *failure_;
+            // What is too large after the first link is not what the client sent.
+            const bool is_clients = *failure_ != host::FailureKind::too_large || &link == &links_.front();
+            result.failure = is_clients ? *failure_ : host::FailureKind::host_error;
             return result;
         }
         // Changes to the request are seen by all that follow, the last ones in VCL.

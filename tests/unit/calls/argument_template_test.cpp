@@ -57,19 +57,24 @@ TEST(ArgumentTemplate, TextAroundPlaceholdersStays) {
 }
 
 TEST(ArgumentTemplate, OtherBracesAreThemselves) {
-    for (const char* text :
-         {"", "{", "}", "{}", "{ url }", "{a: .b}", "{a:{b:1}}", "{url", "{Url}", "{1}", "{a:1}", "${HOME"}) {
+    for (const char* text : {"", "{", "}", "{}", "{ url }", "{a: .b}", "{a:{b:1}}", "{url", "{Url}", "{1}", "{a:1}",
+                             "{a:.b}", "{a: b}", "{print $1}", "{\"a\":b}", "{.a}", "${HOME"}) {
         EXPECT_EQ(expanded(text), text);
         EXPECT_FALSE(ArgumentTemplate(text).has_placeholder()) << text;
     }
     EXPECT_EQ(expanded("{{url}"), "{url}");
     EXPECT_EQ(expanded("{{name}"), "{name}");
+    EXPECT_EQ(expanded("{{print}; {{first:second}}"), "{print}; {first:second}}");
     EXPECT_EQ(expanded("{{ url }"), "{{ url }");
 }
 
 TEST(ArgumentTemplate, WhatIsNoPlaceholderIsNamed) {
-    for (const auto& [text, name] :
-         {std::pair{"{width}", "{width}"}, {"x{query:}", "{query:}"}, {"{header:}", "{header:}"}}) {
+    for (const auto& [text, name] : {std::pair{"{width}", "{width}"},
+                                     {"x{query:}", "{query:}"},
+                                     {"{header:}", "{header:}"},
+                                     {"{ulr}", "{ulr}"},
+                                     {"{qurey:width}", "{qurey:width}"},
+                                     {"{ url} {print}", "{print}"}}) {
         try {
             const ArgumentTemplate refused(text);
             FAIL() << text;
