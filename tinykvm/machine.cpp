@@ -20,6 +20,7 @@ Stop Machine::resume(std::int64_t result, HostCalls& calls, Deadline deadline) {
 }
 Stop Machine::go_on(HostCalls& calls, Deadline deadline) { return guest_->go_on(calls, deadline); }
 std::vector<GuestAddr> Machine::argument_addresses() const { return guest_->argument_addresses(); }
+EnvironmentPlaces Machine::environment_places() const { return guest_->environment_places(); }
 std::vector<std::string> Machine::listening() const { return guest_->listening(); }
 RequestArea Machine::request_area() { return guest_->request_area(); }
 GuestMemory& Machine::memory() { return guest_->memory(); }

@@ -51,6 +51,8 @@ class Machine final : public Callable {
     // Of a program that stopped with Stop::Reason::at_entry: where argv[0...] are. With Options::argument_room others
     // can be written there, also in forks.
     std::vector<GuestAddr> argument_addresses() const;
+    // Likewise where the variables are that Options::environment_slots asked for.
+    EnvironmentPlaces environment_places() const;
     // Where stream sockets of the program listen: "127.0.0.1:80", "[::]:80", "/path" or "@name".
     std::vector<std::string> listening() const;
     // Where requests of such calls can be laid out. Nothing of it gets into the snapshot.

@@ -37,7 +37,11 @@ struct Options {
     // written there.
     std::size_t argument_room = 0;
     std::vector<std::string> environment;  // "KEY=value"
-    std::string working_directory = "/";   // absolute guest path
+    // With more than 0 slots: so many more variables follow, each of them `environment_filler` at first, and
+    // environment_room bytes for others to be written there (Machine::environment_places()).
+    std::size_t environment_slots = 0, environment_room = 0;
+    std::string environment_filler;       // "KEY=value"
+    std::string working_directory = "/";  // absolute guest path
     std::vector<PathRule> allowed_paths;
     // Absolute guest paths of directories whose files live in the guest's own memory. A rule of allowed_paths for the
     // same path, or for one below, counts more.

@@ -30,6 +30,15 @@ struct RequestArea {
     std::size_t size = 0;  // bytes: max_request_memory, rounded up to 2 MiB
 };
 
+// Where variables of the environment can be written before a program runs. The first pointer stays, and what it points
+// at with its zero at the end; the others may point at texts that are written after that.
+struct EnvironmentPlaces {
+    GuestAddr pointers = 0;
+    std::size_t slots = 0;
+    GuestAddr text = 0;
+    std::size_t room = 0;  // bytes of text, the first one's among them
+};
+
 // What a guest that was entered ahead of its call waits for: the call of a function, or the result of the host call it
 // stands in.
 enum class Awaits { call, result };

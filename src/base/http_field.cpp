@@ -118,6 +118,24 @@ std::optional<HttpField> parse_field(std::string_view line, std::string& why) {
     return std::nullopt;
 }
 
+std::optional<std::uint64_t> parse_length(std::string_view text) {
+    std::uint64_t length = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(length) : std::nullopt;
+}
+
+bool is_in_list(std::string_view list, std::string_view name) {
+    constexpr std::string_view between = ", \t";
+    for (std::size_t begin = list.find_first_not_of(between); begin != std::string_view::npos;) {
+        const std::size_t end = std::min(list.find_first_of(between, begin), list.size());
+        if (same_name(list.substr(begin, end - begin), name)) {
+            return true;
+        }
+        begin = list.find_first_not_of(between, end);
+    }
+    return false;
+}
+
 bool is_framing_field(std::string_view name) {
     static constexpr std::array<std::string_view, 9> names = {
         "Content-Length", "Transfer-Encoding", "Connection",        "Keep-Alive", "Proxy-Connection", "TE",

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,12 @@ inline bool is_field(std::string_view line, std::string_view name) { return same
 
 // Takes a line apart that is to become part of a message. Nullopt, and the reason in `why`, when it may not.
 [[nodiscard]] std::optional<HttpField> parse_field(std::string_view line, std::string& why);
+
+// The value of Content-Length; nullopt when it is no number.
+std::optional<std::uint64_t> parse_length(std::string_view text);
+
+// Is the name among those of a list, as the value of Connection is one: "close, X-Hop"?
+bool is_in_list(std::string_view list, std::string_view name);
 
 // Fields that describe one hop or the body's framing: only the host sets them.
 bool is_framing_field(std::string_view name);

@@ -8,6 +8,7 @@
 #include "src/base/config_error.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/http_field.hpp"
+#include "src/base/url_text.hpp"
 
 namespace tinykvm::host {
 
@@ -35,38 +36,14 @@ std::string_view query_of(std::string_view url) {
     return mark == std::string_view::npos ? std::string_view() : url.substr(mark + 1);
 }
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// application/x-www-form-urlencoded (WHATWG URL, 5.1). What is no escape is itself.
-std::string decode(std::string_view text) {
-    std::string decoded;
-    for (std::size_t i = 0; i < text.size(); i++) {
-        const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-        const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        if (low >= 0) {
-            decoded += static_cast<char>(high * 16 + low);
-            i += 2;
-        } else {
-            decoded += text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return decoded;
-}
-
 // The first one of that name, decoded.
 std::string parameter(std::string_view query, std::string_view name) {
     while (!query.empty()) {
         const std::string_view one = query.substr(0, query.find('&'));
         query.remove_prefix(std::min(query.size(), one.size() + 1));
         const std::size_t equals = std::min(one.find('='), one.size());
-        if (decode(one.substr(0, equals)) == name) {
-            return decode(one.substr(std::min(one.size(), equals + 1)));
+        if (decode_parameter(one.substr(0, equals)) == name) {
+            return decode_parameter(one.substr(std::min(one.size(), equals + 1)));
         }
     }
     return {};

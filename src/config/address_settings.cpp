@@ -98,6 +98,13 @@ std::string read_address_ranges(const json& value, std::vector<GuestRange>& rang
 std::string to_string(const GuestRange& range) { return hex(range.begin) + "-" + hex(range.end); }
 
 std::string combination_problem(const ProgramConfig& config) {
+    if (config.cgi && config.protocol != ProgramConfig::Protocol::stdio) {
+        return "key \"cgi\": it is for programs with \"protocol\": \"stdio\"";
+    }
+    if (config.cgi && (!config.input.empty() || !config.output.empty())) {
+        return "key \"cgi\": a CGI program has the request on its standard input and answers on its standard output; "
+               "\"input\" and \"output\" are for other commands";
+    }
     const std::size_t needed = config.max_request_memory + config.shared_memory + least_address_space;
     if (config.effective_address_space() < needed) {
         return complaint("address_space", mebibytes(config.address_space),

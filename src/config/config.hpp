@@ -91,6 +91,7 @@ struct ProgramConfig {
     std::string listen;        // of a server: a port, a path, or '@' and a name; empty: wherever it listens
     std::string content_type;  // of answers; empty: that of the request
     std::vector<ExitStatus> exit_statuses;
+    bool cgi = false;           // of a filter: the environment and the header block of RFC 3875
     std::string input, output;  // of a filter: in-memory files instead of its standard streams; empty: these
     std::vector<std::string> main_arguments;
     unsigned max_argument = 4096;  // bytes, with the zero at its end; of an argument with a placeholder

@@ -293,6 +293,13 @@ constexpr Setting rows[] = {
      .fallback = "\"\"",
      .meaning = "With the protocol `stdio`: the content type of answers. With `\"\"` it is that of the request, or "
                 "`application/octet-stream` for a request without one."},
+    {.key = "cgi",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::cgi,
+     .fallback = "false",
+     .meaning = "With the protocol `stdio`: the program is one of CGI (RFC 3875). It finds the request in its "
+                "environment, and its standard output begins with the header of the answer; see "
+                "[filters](filters.md#cgi). It is frozen at its entry point."},
     {.key = "input",
      .kind = Kind::text,
      .member = read_input,

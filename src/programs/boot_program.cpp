@@ -8,6 +8,7 @@
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/path.hpp"
+#include "src/calls/cgi_environment.hpp"
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/guest_output.hpp"
 #include "src/programs/warmup.hpp"
@@ -155,6 +156,11 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     if (config.request_hugepages && config.request_hugepage_arena_size == 0) {
         options.request_huge_page_arena = config.max_request_memory;
     }
+    if (config.cgi) {
+        options.environment_slots = max_cgi_variables;
+        options.environment_room = max_cgi_bytes;
+        options.environment_filler = cgi_interface;
+    }
     GuestOutput::connect(options, config.verbose, config.protocol);
     options.listen = config.listen;
     return options;
@@ -197,7 +203,7 @@ class ProgramBoot {
             arguments_ = std::vector<ArgumentTemplate>(config.main_arguments.begin(), config.main_arguments.end());
             stops_at_entry_ = std::any_of(arguments_.begin(), arguments_.end(),
                                           [](const ArgumentTemplate& one) { return one.has_placeholder(); }) ||
-                              !config.input.empty() || !config.output.empty();
+                              !config.input.empty() || !config.output.empty() || config.cgi;
         }
     }
 
@@ -271,6 +277,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
     machine.end_debugging();
     const auto written = streams_.output();
     auto places = argument_places(machine);
+    const EnvironmentPlaces environment = config_.cgi ? machine.environment_places() : EnvironmentPlaces{};
     return std::make_shared<BootedProgram>(BootedProgram{.name = name_,
                                                          .config = config_,
                                                          .registration = calls_.registration(),
@@ -279,6 +286,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
                                                          .binary_type = binary->type(),
                                                          .services = calls_.services(),
                                                          .arguments = std::move(places),
+                                                         .environment = environment,
                                                          .output = {written.begin(), written.end()},
                                                          .connection = connection_.kept()});
 }

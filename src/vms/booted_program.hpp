@@ -11,6 +11,7 @@
 #include "src/calls/registration.hpp"
 #include "src/config/config.hpp"
 #include "src/fetch/self_requests.hpp"
+#include "tinykvm/run.hpp"
 #include "tinykvm/snapshot.hpp"
 
 namespace tinykvm::host {
@@ -32,6 +33,7 @@ struct BootedProgram {
         GuestAddr address = 0;  // with room for max_argument
     };
     std::vector<ArgumentPlace> arguments;
+    EnvironmentPlaces environment;  // with `cgi`
     std::vector<std::byte> output;
     // Of one with the protocol http: the connection that it had accepted when it was frozen, if not 0.
     std::uint64_t connection = 0;

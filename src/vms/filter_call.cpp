@@ -8,6 +8,9 @@
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/base/http_field.hpp"
+#include "src/calls/cgi_environment.hpp"
+#include "src/calls/cgi_head.hpp"
 #include "tinykvm/errors.hpp"
 
 namespace tinykvm::host {
@@ -25,6 +28,25 @@ void FilterCall::begin() {
     for (const BootedProgram::ArgumentPlace& place : program.arguments) {
         write_argument(place);
     }
+    for (const std::string_view line : request_.headers) {
+        if (is_field(line, "Content-Length")) {
+            announced_ = parse_length(HttpField::split(line)->value);
+        }
+    }
+}
+
+bool FilterCall::append_body(std::span<const std::byte>& data) {
+    if (!keeps_whole_body()) {
+        return append_to_piece(piece_, data);
+    }
+    if (const std::size_t most = fork_.program().config.max_request_memory; data.size() > most - piece_.size()) {
+        throw Failure(FailureKind::too_large, "a body of more than " + std::to_string(most) +
+                                                  " bytes does not fit in max_request_memory; its length was not "
+                                                  "announced, so it is kept until it has ended");
+    }
+    piece_.insert(piece_.end(), data.begin(), data.end());
+    data = {};
+    return false;
 }
 
 void FilterCall::write_argument(const BootedProgram::ArgumentPlace& place) {
@@ -41,9 +63,38 @@ void FilterCall::write_argument(const BootedProgram::ArgumentPlace& place) {
         return refuse(414, name() + " has " + std::to_string(text.size()) + " bytes in this request, " +
                                std::to_string(config.max_argument - 1) + " are possible (max_argument)");
     }
+    write(place.address, text.c_str(), text.size() + 1);
+}
+
+// The variables of CGI; what is not used of their places stays the first of them.
+void FilterCall::write_environment(std::size_t body_size) {
+    const BootedProgram& program = fork_.program();
+    const EnvironmentPlaces& places = program.environment;
+    const std::vector<std::string> entries = cgi_environment(request_, program.config, body_size);
+    std::vector<GuestAddr> pointers;
+    std::string text(cgi_interface);
+    for (const std::string& entry : entries) {
+        if (entry.find('\0') != std::string::npos) {
+            return refuse(400, "the variable " + entry.substr(0, entry.find('=')) + " has a zero byte in this request");
+        }
+        text += '\0';
+        pointers.push_back(places.text + text.size());
+        text += entry;
+    }
+    if (pointers.size() >= places.slots || text.size() >= places.room) {
+        return refuse(431, "the request has " + std::to_string(pointers.size()) + " variables of " +
+                               std::to_string(text.size()) + " bytes for a CGI program, at most " +
+                               std::to_string(places.slots - 1) + " of " + std::to_string(places.room - 1) +
+                               " are possible");
+    }
+    write(places.text, text.c_str(), text.size() + 1);
+    write(places.pointers + sizeof(GuestAddr), pointers.data(), pointers.size() * sizeof pointers[0]);
+}
+
+void FilterCall::write(GuestAddr to, const void* from, std::size_t size) {
     bool written = false;
     try {
-        written = guest_.memory().write(place.address, text.c_str(), text.size() + 1);
+        written = guest_.memory().write(to, from, size);
     } catch (const OutOfMemory& error) {
         throw Failure(FailureKind::too_large, std::string("the arguments alone take more: ") + error.what());
     }
@@ -68,6 +119,14 @@ std::optional<Response> FilterCall::give_piece(Deadline deadline) {
         append_to_input_file();
         return std::nullopt;
     }
+    return give_input(deadline);
+}
+
+std::optional<Response> FilterCall::give_input(Deadline deadline) {
+    if (fork_.program().config.cgi && !has_environment_) {
+        has_environment_ = true;
+        write_environment(has_body_ended_ ? piece_.size() : static_cast<std::size_t>(announced_.value_or(0)));
+    }
     fork_.streams().give(piece_);
     std::optional<Response> answer = run(deadline);
     fork_.streams().give({});
@@ -76,6 +135,7 @@ std::optional<Response> FilterCall::give_piece(Deadline deadline) {
 }
 
 Response FilterCall::expect_answer(Deadline deadline) {
+    has_body_ended_ = true;
     fork_.streams().end_input();
     std::optional<Response> answer = give_piece(deadline);
     if (writes_input_file()) {
@@ -147,8 +207,12 @@ Response FilterCall::answer_of(int exit_status) {
     if (!config.output.empty()) {
         take_output_file(exit_status == 0);
     }
+    const int status = found == config.exit_statuses.end() ? 200 : found->status;
+    if (config.cgi) {
+        return cgi_answer(status);
+    }
     Response response;
-    response.status = found == config.exit_statuses.end() ? 200 : found->status;
+    response.status = status;
     response.content_type = !config.content_type.empty()     ? config.content_type
                             : !request_.content_type.empty() ? std::string(request_.content_type)
                                                              : default_content_type;
@@ -156,6 +220,19 @@ Response FilterCall::answer_of(int exit_status) {
     return response;
 }
 
-std::optional<std::span<const std::byte>> FilterCall::host_body() const { return fork_.streams().output(); }
+Response FilterCall::cgi_answer(int status) {
+    CgiAnswer answer = read_cgi_answer(fork_.streams().output(), status, fork_.program().config.content_type);
+    head_size_ = answer.head_size;
+    // Programs need not make the body that a HEAD is not answered with, so nobody knows its length.
+    if (request_.method == "HEAD" && answer.response.body_size == 0) {
+        answer.response.stream = Response::Stream{};
+        answer.response.body_size = Response::unknown_size;
+    }
+    return std::move(answer.response);
+}
+
+std::optional<std::span<const std::byte>> FilterCall::host_body() const {
+    return fork_.streams().output().subspan(head_size_);
+}
 
 }  // namespace tinykvm::host

@@ -1,7 +1,6 @@
 #include "src/vms/server_call.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -12,12 +11,6 @@
 namespace tinykvm::host {
 
 namespace {
-
-std::optional<std::uint64_t> parse_length(std::string_view text) {
-    std::uint64_t length = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-    return error == std::errc() && end == text.data() + text.size() ? std::optional(length) : std::nullopt;
-}
 
 bool takes_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
 

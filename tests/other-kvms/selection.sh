@@ -3,7 +3,7 @@
 
 # Unit tests that enter no guest, and those that do.
 without_vm='base/* config/* fetch/* http/* source/* vmod/* calls/argument_template_test calls/call_plan_test'
-without_vm+=' calls/call_table_test calls/header_edit_test calls/numbers_test calls/regex_test'
+without_vm+=' calls/call_table_test calls/cgi_environment_test calls/cgi_head_test calls/header_edit_test calls/numbers_test calls/regex_test'
 with_vm='calls/fetch_calls_test calls/response_test programs/* tinykvm/* vms/*'
 
 # Where the machine has a KVM of its own, only the tests in which one KVM differs from another: what guests execute, their

@@ -219,6 +219,18 @@ std::vector<GuestAddr> Guest::argument_addresses() const {
     return addresses;
 }
 
+EnvironmentPlaces Guest::environment_places() const {
+    if (options_.environment_slots == 0) return {};
+    // After argc, argv, a null and the first variables.
+    const std::size_t words = 1 + 1 + options_.arguments.size() + 1 + options_.environment.size();
+    EnvironmentPlaces places{.pointers = user_.registers().rsp + words * sizeof(std::uint64_t),
+                             .slots = options_.environment_slots,
+                             .room = options_.environment_room};
+    if (!memory_.read(places.pointers, &places.text, sizeof places.text))
+        throw MachineError("the environment of the program is not on its stack");
+    return places;
+}
+
 std::vector<std::string> Guest::listening() const {
     std::vector<std::string> names;
     for (const linux_abi::Socket* socket : process_.state().files.sockets().listening())

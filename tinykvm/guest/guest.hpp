@@ -63,6 +63,7 @@ class Guest {
     RequestArea request_area();
     // Of a program that stopped at its entry point.
     std::vector<GuestAddr> argument_addresses() const;
+    EnvironmentPlaces environment_places() const;
     std::vector<std::string> listening() const;
     std::unique_ptr<const SnapshotContents> freeze();
 

@@ -47,8 +47,8 @@ class StackBuilder {
     std::vector<std::byte> reversed_;
 };
 
-// With more than 0 the argument has so much room, for another one to be written there.
-GuestAddr push_argument(StackBuilder& stack, std::string text, std::size_t room) {
+// With more than 0 the text has so much room, for another one to be written there.
+GuestAddr push_with_room(StackBuilder& stack, std::string text, std::size_t room) {
     if (room == 0) return stack.push(text);
     if (text.size() >= room) throw LoadError("an argument is too long for its place");
     text.resize(room);
@@ -71,10 +71,14 @@ InitialStack build_initial_stack(GuestMemory& memory, const Options& options, co
     std::vector<std::string> arguments{options.program_name};
     arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
     std::vector<GuestAddr> argument_pointers(arguments.size()), environment_pointers(options.environment.size());
+    if (options.environment_slots != 0) {
+        const GuestAddr filler = push_with_room(stack, options.environment_filler, options.environment_room);
+        environment_pointers.insert(environment_pointers.end(), options.environment_slots, filler);
+    }
     for (std::size_t i = options.environment.size(); i-- > 0;)
         environment_pointers[i] = stack.push(options.environment[i]);
     for (std::size_t i = arguments.size(); i-- > 0;)
-        argument_pointers[i] = push_argument(stack, arguments[i], i > 0 ? options.argument_room : 0);
+        argument_pointers[i] = push_with_room(stack, arguments[i], i > 0 ? options.argument_room : 0);
 
     const std::uint64_t auxiliary[][2] = {
         {AT_SYSINFO_EHDR, x86::vdso},

@@ -128,6 +128,7 @@ const std::map<std::string_view, Change> changes = {
     {"split_hugepages", {"true", [](ProgramConfig&) {}}},
     {"protocol", {"\"stdio\"", [](ProgramConfig& c) { c.protocol = ProgramConfig::Protocol::stdio; }}},
     {"content_type", {"\"image/webp\"", [](ProgramConfig& c) { c.content_type = "image/webp"; }}},
+    {"cgi", {"true", [](ProgramConfig& c) { c.cgi = true; }}},
     {"exit_statuses",
      {R"({"1": 422, "255": 200})",
       [](ProgramConfig& c) {
