@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -122,6 +123,28 @@ class RefusedFiles {
     static constexpr std::size_t most = 8;
     std::vector<std::string> paths_;
 };
+
+// Files of the host below /tmp that the program was told of and cannot see: it has a /tmp of its own. Only names that
+// are arguments are known to be meant for the host's.
+std::vector<std::string> hidden_by_own_folders(const ProgramRun& run) {
+    std::vector<std::string> hidden;
+    for (const std::string& argument : run.options.arguments) {
+        std::error_code error;
+        const auto& rules = run.options.allowed_paths;
+        const bool is_below = argument.starts_with("/tmp/") || argument.starts_with("/dev/shm/");
+        const bool is_allowed = std::any_of(rules.begin(), rules.end(), [&](const PathRule& rule) {
+            return argument == rule.virtual_path || argument.starts_with(rule.virtual_path + "/");
+        });
+        if (is_below && !is_allowed && fs::exists(argument, error)) hidden.push_back(argument);
+    }
+    return hidden;
+}
+
+void advise_about_own_folders(const std::vector<std::string>& hidden) {
+    for (const std::string& path : hidden)
+        print_message("/tmp and /dev/shm are the program's own, in memory: --allow " + path +
+                      " lets it read the file of the host");
+}
 
 void write_all(int fd, std::string_view text) {
     while (!text.empty()) {
@@ -290,8 +313,12 @@ int run_program(ProgramRun run, const std::vector<std::string>& operands) {
         refused.note(line);
         if (log) log(line);
     };
+    const std::vector<std::string> hidden = hidden_by_own_folders(run);
     const int status = load_and_run(std::move(run));
-    if (status != 0) refused.advise();
+    if (status != 0) {
+        refused.advise();
+        advise_about_own_folders(hidden);
+    }
     return status;
 }
 

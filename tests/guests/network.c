@@ -726,6 +726,122 @@ static void senders_without_name(void) {
     }
 }
 
+// An abstract name that no other process has.
+static struct sockaddr_un own_name(const char* name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "network-%d-%s", getpid(), name);
+    return address;
+}
+static int bind_own(int fd, const char* name) {
+    struct sockaddr_un address = own_name(name);
+    return bind(fd, any_of(&address), sizeof address);
+}
+static int connect_own(int fd, const char* name) {
+    struct sockaddr_un address = own_name(name);
+    return connect(fd, any_of(&address), sizeof address);
+}
+static ssize_t send_own(int fd, const char* text, const char* name) {
+    struct sockaddr_un address = own_name(name);
+    return sendto(fd, text, strlen(text), MSG_DONTWAIT, any_of(&address), sizeof address);
+}
+
+// What is connected already, or once was.
+static void connected_pairs(void) {
+    puts("--- connected pairs");
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    char in[8];
+    int pair[2], server = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind_own(server, "server"), listen(server, 3);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    SHOW(connect_own(pair[0], "server"));
+    SHOW(connect_own(pair[0], "nothing"));
+    SHOW(connect(pair[0], &nobody, sizeof nobody));
+    SHOW(connect_own(server, "server"));
+    SHOW(write(pair[0], "x", 1));
+    EVENTS(pair[1]);
+    close(pair[0]), close(pair[1]);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(connect(client, &nobody, sizeof nobody));
+    SHOW(connect_own(client, "server"));
+    SHOW(connect_own(client, "server"));
+    close(client), close(server);
+
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+    SHOW(write(pair[0], "a", 1));
+    SHOW(connect(pair[0], &nobody, sizeof nobody));
+    SHOW(write(pair[0], "b", 1));
+    SHOW(write(pair[1], "c", 1));
+    SHOW(recv(pair[1], in, sizeof in, MSG_DONTWAIT));
+    EVENTS(pair[0]);
+    EVENTS(pair[1]);
+    close(pair[0]);
+    SHOW(recv(pair[1], in, sizeof in, MSG_DONTWAIT));
+    SHOW(write(pair[1], "d", 1));
+    SHOW(write(pair[1], "e", 1));
+    EVENTS(pair[1]);
+    close(pair[1]);
+}
+
+// A datagram socket of AF_UNIX that is connected takes from its peer only.
+static void chosen_senders(void) {
+    puts("--- chosen senders");
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    char in[8];
+    int a = socket(AF_UNIX, SOCK_DGRAM, 0), b = socket(AF_UNIX, SOCK_DGRAM, 0), c = socket(AF_UNIX, SOCK_DGRAM, 0);
+    int nameless = socket(AF_UNIX, SOCK_DGRAM, 0);
+    bind_own(a, "a"), bind_own(b, "b"), bind_own(c, "c");
+    SHOW(connect_own(a, "b"));
+    SHOW(send_own(b, "1", "a"));
+    SHOW(send_own(c, "2", "a"));
+    SHOW(send_own(nameless, "3", "a"));
+    SHOW(connect_own(c, "a"));
+    SHOW(connect_own(c, "b"));
+    SHOW(connect_own(b, "a"));
+    SHOW(send(c, "4", 1, MSG_DONTWAIT));
+    SHOW(recv(a, in, sizeof in, MSG_DONTWAIT));
+    SHOW(recv(a, in, sizeof in, MSG_DONTWAIT));
+    SHOW(connect(a, &nobody, sizeof nobody));
+    SHOW(send_own(c, "5", "a"));
+    close(a);
+    SHOW(send(b, "6", 1, MSG_DONTWAIT));
+    SHOW(send(b, "7", 1, MSG_DONTWAIT));
+    close(b), close(c), close(nameless);
+}
+
+static int port_of(int fd) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    getsockname(fd, any_of(&address), &size);
+    return ntohs(address.sin_port);
+}
+
+// Ports of UDP sockets that are connected, and what comes back when nobody has the port.
+static void ports_of_udp(void) {
+    puts("--- ports of UDP");
+    char in[8];
+    int x = socket(AF_INET, SOCK_DGRAM, 0), y = socket(AF_INET, SOCK_DGRAM, 0), z = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in any_port = v4(INADDR_LOOPBACK, 0);
+    bind(x, any_of(&any_port), sizeof any_port);
+    struct sockaddr_in of_x = v4(INADDR_LOOPBACK, port_of(x));
+    SHOW(connect(y, any_of(&of_x), sizeof of_x));
+    struct sockaddr_in of_y = v4(INADDR_LOOPBACK, port_of(y)), of_all = v4(INADDR_ANY, port_of(y));
+    SHOW(bind(z, any_of(&of_y), sizeof of_y));
+    SHOW(bind(z, any_of(&of_all), sizeof of_all));
+    SHOW(bind(z, any_of(&of_x), sizeof of_x));
+    close(x);
+    SHOW(send(y, "1", 1, 0));
+    EVENTS(y);
+    SHOW(send(y, "2", 1, 0));
+    SHOW(send(y, "3", 1, 0));
+    SHOW(recv(y, in, sizeof in, MSG_DONTWAIT));
+    EVENTS(y);
+    SHOW(shutdown(y, SHUT_RD));
+    EVENTS(y);
+    SHOW(shutdown(y, SHUT_WR));
+    EVENTS(y);
+    close(y), close(z);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     signal(SIGPIPE, SIG_IGN);
@@ -750,5 +866,8 @@ int main(void) {
     ends_of_connections();
     connecting_without_waiting();
     senders_without_name();
+    connected_pairs();
+    chosen_senders();
+    ports_of_udp();
     return 0;
 }

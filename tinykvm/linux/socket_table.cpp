@@ -67,8 +67,8 @@ bool SocketTable::is_in_use(const Socket& by, const SocketAddress& address) cons
         if (address.is_path()) return false;  // the file system says whether it is
         if (!address.is_ip()) return other.family == AF_UNIX && other.local.name == address.name;
         // A connection that was accepted has the port of its listener, which a new listener may have, too.
-        if (!other.local.is_ip() || other.local.port != address.port || other.state == Socket::State::connected)
-            return false;
+        const bool was_accepted = other.is_stream() && other.state == Socket::State::connected;
+        if (!other.local.is_ip() || other.local.port != address.port || was_accepted) return false;
         const bool no_ipv4 = by.is_ipv6_only() || (by.family == AF_INET6 && !address.is_any() && !address.is_ipv4());
         const bool other_no_ipv4 =
             other.is_ipv6_only() || (other.family == AF_INET6 && !other.local.is_any() && !other.local.is_ipv4());

@@ -46,7 +46,16 @@ struct ResourceLimit {
 inline constexpr std::size_t resource_limits = 16;
 
 // Limits of Options that make a call fail as it would on a machine that is too small.
-enum class Limit : std::uint8_t { threads, address_space, mappings, open_files, memory };
+enum class Limit : std::uint8_t {
+    threads,
+    address_space,
+    mappings,
+    open_files,
+    memory,
+    piped_bytes,
+    waiting_connections,
+    connections
+};
 
 struct ProcessState {
     // The state of a process whose program has just been laid out in memory. `break_start` is where its heap

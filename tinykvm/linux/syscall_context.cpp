@@ -13,6 +13,7 @@ void SyscallContext::log(const std::string& line) const {
 }
 
 void SyscallContext::warn(Limit limit) const {
+    static_assert(static_cast<unsigned>(Limit::connections) < 8 * sizeof state.limits_reported);
     const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(limit));
     if (!options.warn || (state.limits_reported & bit)) return;
     state.limits_reported |= bit;
@@ -31,6 +32,19 @@ void SyscallContext::warn(Limit limit) const {
         case Limit::memory:
             what =
                 "no more than " + std::to_string(memory.limits().bytes >> 20) + " MiB (" + memory.limits().name + ")";
+            break;
+        case Limit::piped_bytes:
+            what = "no more than " + std::to_string(max_piped >> 20) +
+                   " MiB in all pipes and sockets, which is no setting";
+            break;
+        case Limit::waiting_connections:
+            what = "no more than " + std::to_string(most_pending) +
+                   " connections may wait to be accepted at a socket, which is no setting";
+            break;
+        case Limit::connections:
+            what = "no more than " + std::to_string(state.files.limit() + most_pending) +
+                   " connections, accepted or not: " + std::to_string(most_pending) +
+                   " more than open files (max_open_files)";
             break;
         case Limit::mappings: what = "no more than " + std::to_string(memory.max_regions()) + " mappings"; break;
     }

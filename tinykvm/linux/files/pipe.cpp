@@ -84,6 +84,7 @@ std::int64_t write_pipe(SyscallContext& call, OpenFile& file, IoVectors ranges, 
     };
     const std::size_t room = call.state.files.room(pipe);
     if (room == 0 || (room < total && total <= atomic_size)) {
+        warn_of_piped_bytes(call, pipe, std::min<std::uint64_t>(total, atomic_size));
         if (!waits) return -EAGAIN;
         return call.park({.what = Wait::For::files, .done = before}, interrupted(before));
     }
@@ -136,6 +137,12 @@ std::int64_t broken_pipe(SyscallContext& call, int flags) {
 
 bool has_room_for_write(const SyscallContext& call, const Pipe& pipe) {
     return call.state.files.room(pipe) >= atomic_size;
+}
+
+void warn_of_piped_bytes(const SyscallContext& call, const Pipe& pipe, std::uint64_t size) {
+    const std::size_t own = pipe.capacity - std::min(pipe.capacity, pipe.bytes.size());
+    if (pipe.messages.size() < max_messages && own > 0 && own >= std::min<std::uint64_t>(size, pipe.capacity))
+        call.warn(Limit::piped_bytes);
 }
 
 int check_room_for_pair(const SyscallContext& call, GuestAddr address) {

@@ -27,6 +27,8 @@ bool has_room_for_write(const SyscallContext& call, const Pipe& pipe);
 // Is a call that finds nothing to wait?
 bool may_wait(const OpenFile& file, int flags);
 
+// There is no room for so many bytes in the pipe: logs it when that is because of all pipes together (max_piped).
+void warn_of_piped_bytes(const SyscallContext& call, const Pipe& pipe, std::uint64_t size);
 // Can two files be opened, and their descriptors be written to `address`? Returns 0, -EFAULT or -EMFILE.
 [[nodiscard]] int check_room_for_pair(const SyscallContext& call, GuestAddr address);
 // Opens both; there must be room. Writes their descriptors to `address`.

@@ -29,8 +29,10 @@ constexpr std::size_t largest_udp_message = 65507;
 // The most that TCP takes for a peer that has closed: no more than what goes out before the answer to it comes.
 constexpr std::int32_t most_lost = 65536;
 
+// Datagrams have no end: there may be another sender.
 bool has_ended(const FileTable& files, const OpenFile& file) {
-    return files.socket(file).shut_for_reading || files.incoming(file).has_ended();
+    const Socket& socket = files.socket(file);
+    return socket.shut_for_reading || (socket.type != SOCK_DGRAM && files.incoming(file).has_ended());
 }
 
 // --- Receiving
@@ -108,19 +110,20 @@ std::int64_t send_bytes(SyscallContext& call, OpenFile& file, IoVectors ranges, 
 int find_outgoing(SyscallContext& call, const OpenFile& file, const SocketAddress* to, std::uint32_t& pipe) {
     FileTable& files = call.state.files;
     const Socket& socket = files.socket(file);
-    if (!to && file.outgoing != no_pipe) {  // one of a pair, or connected
+    const bool is_connected = socket.state == Socket::State::connected;
+    if (!to && file.outgoing != no_pipe && is_connected) {  // one of a pair, or of SEQPACKET
         pipe = file.outgoing;
         return 0;
     }
-    if (!to && socket.state != Socket::State::connected)
-        return socket.family == AF_UNIX || socket.type != SOCK_DGRAM ? -ENOTCONN : -EDESTADDRREQ;
+    if (!to && !is_connected) return socket.family == AF_UNIX || socket.type != SOCK_DGRAM ? -ENOTCONN : -EDESTADDRREQ;
     if (socket.type != SOCK_DGRAM) return -EISCONN;
     const SocketAddress& address = to ? *to : socket.peer;
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     const Socket* receiver = files.sockets().find_receiver(address, SOCK_DGRAM, &socket);
     if (!receiver) return address.is_ip() ? 0 : -ECONNREFUSED;  // see send_message()
-    if (receiver->inbox == no_pipe) return -EPERM;              // one of a pair, which the other has for itself
+    // One of a pair, which the other has for itself, or connected to another one.
+    if (receiver->inbox == no_pipe || !takes_from(*receiver, socket)) return -EPERM;
     pipe = receiver->inbox;
     return 0;
 }
@@ -132,8 +135,8 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
     if (size > (socket.family == AF_UNIX ? socket_capacity - 1 : largest_udp_message)) return -EMSGSIZE;
     if (socket.shut_for_writing) return broken_pipe(call, flags);
     std::uint32_t number = no_pipe;
-    if (const int error = find_outgoing(call, file, to, number)) return error;
-    if (number == no_pipe) {
+    int error = find_outgoing(call, file, to, number);
+    if (error == 0 && number == no_pipe) {
         // Nobody is there. A socket that is connected has the error in its next call, as by ICMP (RFC 1122, 4.1.3.3).
         if (!to && socket.state == Socket::State::connected) {
             socket.error = ECONNREFUSED;
@@ -141,10 +144,16 @@ std::int64_t send_message(SyscallContext& call, OpenFile& file, IoVectors ranges
         }
         return static_cast<std::int64_t>(size);
     }
-    if (files.pipe(number).takes_nothing())
-        return socket.type == SOCK_SEQPACKET ? broken_pipe(call, flags) : -ECONNREFUSED;
+    if (error == 0 && files.pipe(number).takes_nothing()) {
+        if (socket.type == SOCK_SEQPACKET) return broken_pipe(call, flags);
+        error = -ECONNREFUSED;
+    }
+    // Once Linux has found that the peer of AF_UNIX is gone, the socket has none any more.
+    if (error == -ECONNREFUSED && !to) socket.state = Socket::State::fresh;
+    if (error) return error;
     const std::size_t room = files.room(files.pipe(number));
     if (room == 0 || room < size) {
+        warn_of_piped_bytes(call, files.pipe(number), size);
         if (socket.family != AF_UNIX) return static_cast<std::int64_t>(size);  // UDP drops it
         return may_wait(file, flags) ? wait_for_socket(call, socket.send_timeout, false) : -EAGAIN;
     }
@@ -200,12 +209,14 @@ short socket_readiness(const SyscallContext& call, const OpenFile& file) {
         events |= POLLIN | POLLRDNORM | POLLRDHUP;  // it was refused
     if (file.incoming == no_pipe) return static_cast<short>(events | writable | POLLHUP);
     const Pipe& in = files.incoming(file);
-    const bool ended = has_ended(files, file) && socket.type != SOCK_DGRAM;
+    const bool ended = has_ended(files, file);
     if (ended || !in.bytes.empty() || !in.messages.empty()) events |= POLLIN | POLLRDNORM;
     if (ended) events |= POLLRDHUP;
+    if (socket.type == SOCK_DGRAM && ended && socket.shut_for_writing) events |= POLLHUP;
     if (file.outgoing == no_pipe) return static_cast<short>(events | writable);
     const Pipe& out = files.outgoing(file);
-    const bool no_output = socket.family == AF_UNIX ? out.takes_nothing() : socket.shut_for_writing;
+    const bool no_output =
+        socket.family == AF_UNIX && socket.type != SOCK_DGRAM ? out.takes_nothing() : socket.shut_for_writing;
     if (ended && no_output) events |= POLLHUP;
     if (out.takes_nothing() || has_room_for_write(call, out)) events |= writable;
     return static_cast<short>(events);
@@ -217,7 +228,8 @@ void close_socket(FileTable& files, const OpenFile& file) {
     constexpr std::int32_t no_time = 1;  // as setsockopt() keeps it
     const Socket& socket = files.socket(file);
     const bool is_abrupt = socket.local.is_ip() && socket.option(SOL_SOCKET, SO_LINGER) == no_time;
-    if (file.outgoing != no_pipe && (is_abrupt || !files.incoming(file).bytes.empty()))
+    const bool is_datagram = socket.type == SOCK_DGRAM;
+    if (!is_datagram && file.outgoing != no_pipe && (is_abrupt || !files.incoming(file).bytes.empty()))
         files.reset_reader(file.outgoing);
     // The inbox of a datagram socket has one end only.
     if (files.socket(file).inbox != no_pipe) {
@@ -280,6 +292,13 @@ int resolve_path(const SyscallContext& call, SocketAddress& address) {
 bool is_over(const FileTable& files, const OpenFile& file) {
     const Socket& socket = files.socket(file);
     return socket.local.is_ip() && file.has_pipes() && socket.shut_for_writing && files.incoming(file).has_ended();
+}
+
+bool takes_from(const Socket& receiver, const Socket& sender) {
+    if (receiver.family != AF_UNIX || receiver.state != Socket::State::connected) return true;
+    const SocketAddress &peer = receiver.peer, &name = sender.local;
+    if (!sender.bound) return false;
+    return peer.is_path() ? peer.inode != 0 && peer.inode == name.inode : peer.name == name.name;
 }
 
 OpenFile socket_file(std::uint32_t slot, int flags) {

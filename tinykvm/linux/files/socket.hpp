@@ -34,6 +34,9 @@ OpenFile socket_file(std::uint32_t slot, int flags);
 int resolve_path(const SyscallContext& call, SocketAddress& address);
 // Is it a TCP connection that both sides have ended? It has no peer any more.
 bool is_over(const FileTable& files, const OpenFile& file);
+// A datagram socket of AF_UNIX that is connected takes from its peer only: is the sender that, or `receiver` another
+// kind?
+bool takes_from(const Socket& receiver, const Socket& sender);
 // Ends with its pending connections, as when a socket that listens is closed.
 void end_pending(FileTable& files, Socket& socket);
 // The moment when a call of the socket ends that began now, by SO_RCVTIMEO or SO_SNDTIMEO in microseconds.

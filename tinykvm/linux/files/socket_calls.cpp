@@ -125,17 +125,23 @@ std::int64_t connect_stream(SyscallContext& call, OpenFile& file, const SocketAd
         const int error = std::exchange(socket.error, 0);
         return error != 0 || socket.state == Socket::State::connected ? -error : -ECONNABORTED;
     }
-    if (socket.state == Socket::State::connected) return -EISCONN;
-    if (socket.state == Socket::State::listening) return socket.family == AF_UNIX ? -EINVAL : -EISCONN;
+    if (socket.family == AF_UNIX && address.family == AF_UNSPEC) return -EINVAL;
+    if (!address.is_ip() && address.family == AF_UNIX && address.name.empty()) return -EINVAL;
+    // Of Unix sockets Linux looks for the other one first.
+    if (socket.family != AF_UNIX && socket.state != Socket::State::fresh) return -EISCONN;
     if (address.family == AF_UNSPEC) return 0;
-    if (!address.is_ip() && address.name.empty()) return -EINVAL;
     Socket* listener = nullptr;
     if (const int error = find_listener(call, address, socket.type, listener)) {
         if (error == -ECONNREFUSED) files.note_change(socket);
         return error == -ECONNREFUSED ? end_connect(file, socket, error) : error;
     }
-    if (listener->pending.size() > listener->backlog || !files.has_room_for_connection())
+    if (socket.state != Socket::State::fresh) return socket.state == Socket::State::connected ? -EISCONN : -EINVAL;
+    const bool has_room = files.has_room_for_connection();
+    if (listener->pending.size() > listener->backlog || !has_room) {
+        if (!has_room) call.warn(Limit::connections);
+        if (has_room && listener->backlog == most_pending) call.warn(Limit::waiting_connections);
         return may_wait(file, 0) ? wait_for_socket(call, socket.send_timeout, false) : -EAGAIN;
+    }
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     connect_to(call, file, *listener, address);
     return end_connect(file, socket, 0);
@@ -148,12 +154,17 @@ std::int64_t connect_datagram(SyscallContext& call, OpenFile& file, const Socket
     if (address.family == AF_UNSPEC) {
         socket.state = Socket::State::fresh;
         socket.peer = SocketAddress::any(socket.family);
+        files.note_change(file);
         return 0;
     }
     if (address.is_ip() && !address.is_loopback() && !address.is_any()) return -ENETUNREACH;
     SocketAddress peer = address;
     if (const int error = resolve_path(call, peer)) return error;
-    if (!address.is_ip() && !files.sockets().find_receiver(peer, SOCK_DGRAM)) return -ECONNREFUSED;
+    if (!address.is_ip()) {
+        const Socket* receiver = files.sockets().find_receiver(peer, SOCK_DGRAM);
+        if (!receiver) return -ECONNREFUSED;
+        if (!takes_from(*receiver, socket)) return -EPERM;
+    }
     if (const int error = files.sockets().bind_if_nameless(file.socket, address)) return error;
     socket.state = Socket::State::connected;
     socket.peer = std::move(peer);
