@@ -16,7 +16,7 @@ image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
 # shellcheck disable=SC2034
 gallery_packages=("${image_packages[@]}" espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
     libavif-bin libimage-exiftool-perl librsvg2-bin libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr
-    tesseract-ocr-eng webp xsltproc)
+    php-cgi tesseract-ocr-eng webp xsltproc)
 # shellcheck disable=SC2034
 check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential cargo clang clang-format
     clang-tidy debhelper debootstrap default-jdk-headless gdb libclang-rt-dev libgtest-dev libnss3 librust-hyper-dev librust-sha2-dev
