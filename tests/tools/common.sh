@@ -13,15 +13,17 @@ python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
 # What the program for pictures is built with; the VMOD does not need it.
 image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
+# What everything is built with, and what vtc needs.
+build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" build-essential clang gdb libclang-rt-dev
+    libgtest-dev rustc)
+# Programs that the gallery runs, or compares with.
+gallery_packages=(cargo default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
+    libavif-bin libimage-exiftool-perl librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
+    libxml2-utils pandoc php-cgi poppler-utils python3-uvicorn python3-waitress sox tesseract-ocr tesseract-ocr-eng tzdata webp
+    xsltproc)
 # shellcheck disable=SC2034
-gallery_packages=("${image_packages[@]}" espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
-    libavif-bin libimage-exiftool-perl librsvg2-bin libvips-tools libxml2-utils pandoc poppler-utils sox tesseract-ocr
-    php-cgi tesseract-ocr-eng webp xsltproc)
-# shellcheck disable=SC2034
-check_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${gallery_packages[@]}" build-essential cargo clang clang-format
-    clang-tidy debhelper debootstrap default-jdk-headless gdb libclang-rt-dev libgtest-dev libnss3 librust-hyper-dev librust-sha2-dev
-    librust-tiny-http-dev libsodium23 "$python_tests" tzdata
-    lintian python3-uvicorn python3-waitress rustc shellcheck)
+check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23
+    lintian "$python_tests" shellcheck)
 
 # A heading, bold on a terminal.
 say() {
