@@ -51,7 +51,10 @@ bool is_for_one_client(const std::vector<std::string>& lines) {
 }
 
 void make_private(std::vector<std::string>& lines) {
-    std::erase_if(lines, [](const std::string& line) { return is_one_of(about_time, line); });
+    // The built-in VCL does not look at Cache-Control where there is a Surrogate-Control.
+    std::erase_if(lines, [](const std::string& line) {
+        return is_one_of(about_time, line) || host::is_field(line, "Surrogate-Control");
+    });
     lines.emplace_back("Cache-Control: private");
 }
 

@@ -30,6 +30,9 @@ std::string seconds(std::chrono::microseconds time) {
 }  // namespace
 
 bool ProgramDebugger::is_wanted(Event event) const {
+    if (waited_in_vain_) {
+        return false;
+    }
     switch (event) {
         case Event::start: return config_.allow_debug && config_.debug_start;
         case Event::crash: return config_.remote_debug_on_exception;
@@ -65,6 +68,7 @@ debug::Debugger::Resume ProgramDebugger::stopped(debug::Target& target, int sign
 
 // Waits for a gdb. False when there is none.
 bool ProgramDebugger::attach(const debug::Target& target, Event event) {
+    waited_in_vain_ = true;
     if (is_taken.exchange(true)) {
         log_("gdb is not waited for " + std::string(what_happened(event)) + ": it has another program");
         return false;
@@ -78,6 +82,7 @@ bool ProgramDebugger::attach(const debug::Target& target, Event event) {
              ": target remote 127.0.0.1:" + std::to_string(gdb_->port()));
         if (gdb_->accept(now + config_.max_debug_wait, [&] { return target.is_interrupted(); })) {
             log_("gdb has it");
+            waited_in_vain_ = false;
             return true;
         }
         log_("goes on without gdb, which has not come");

@@ -38,6 +38,9 @@ class ProgramDebugger final : public debug::Debugger {
     // The run of the program is over, which gdb is told.
     void let_go(debug::Target& target) override;
 
+    // A request of the program is over: in the next one gdb may be waited for again.
+    void end_request() { waited_in_vain_ = false; }
+
     // Does the program stand still for a gdb, or run under one? Any thread.
     bool has_program() const { return has_program_.load(); }
 
@@ -50,6 +53,9 @@ class ProgramDebugger final : public debug::Debugger {
     const Log log_;
     std::optional<debug::GdbServer> gdb_;  // while one has the program
     int delivered_ = 0;                    // the signal that it gave the program when it went on last; 0: none
+    // No gdb came when one was waited for. A program that asks again and again would never end, because its time stands
+    // still meanwhile.
+    bool waited_in_vain_ = false;
     std::atomic<bool> has_program_{false};
 };
 

@@ -76,6 +76,7 @@ bool ProgramFork::end_debugging() {
         return false;
     }
     fork_->end_debugging();
+    debugger_->end_request();
     return fork_->changed_by_debugger();
 }
 
