@@ -42,7 +42,7 @@ bool is_for_one_client(const std::vector<std::string>& lines) {
     bool sets_cookie = false;
     for (const std::string& line : lines) {
         const auto field = host::HttpField::split(line);
-        if (field && field->is("Cache-Control") && field->value.find("public") != std::string_view::npos) {
+        if (field && field->is("Cache-Control") && host::is_in_list(field->value, "public")) {
             return false;
         }
         sets_cookie |= field && field->is("Set-Cookie");

@@ -29,8 +29,9 @@ void FilterCall::begin() {
         write_argument(place);
     }
     for (const std::string_view line : request_.headers) {
-        if (is_field(line, "Content-Length")) {
-            announced_ = parse_length(HttpField::split(line)->value);
+        const auto field = HttpField::split(line);
+        if (field && field->is("Content-Length")) {
+            announced_ = parse_length(field->value);
         }
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause
- * For gdb: "/break" calls sys_breakpoint(), "/crash" crashes, "/slow" is answered in pieces of work. Each answer says what
+ * For gdb: "/break" calls sys_breakpoint(), "/break-again" many times, "/crash" crashes, "/slow" is answered in pieces of work. Each answer says what
  * `marker` is, how many requests this copy has seen, and whether the program was started to be debugged. */
 #include "kvm_api.h"
 
@@ -19,7 +19,8 @@ static void on_get(const char *url, const char *arg)
 {
     (void)arg;
     requests++;
-    if (strcmp(url, "/break") == 0)
+    const int breaks = strcmp(url, "/break") == 0 ? 1 : strcmp(url, "/break-again") == 0 ? 1000 : 0;
+    for (int i = 0; i < breaks; i++)
         sys_breakpoint();
     answer(url);
 }
