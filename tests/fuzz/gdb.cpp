@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -29,12 +30,12 @@ class PieceOfMemory final : public debug::Target {
     bool switch_to(int thread) override { return thread == 7; }
     bool read(GuestAddr from, std::span<std::byte> to) const override {
         if (from < begin || from - begin > size || to.size() > size - (from - begin)) return false;
-        std::memcpy(to.data(), memory_.data() + (from - begin), to.size());
+        std::copy_n(memory_.data() + (from - begin), to.size(), to.data());
         return true;
     }
     bool write(GuestAddr to, std::span<const std::byte> from) override {
         if (to < begin || to - begin > size || from.size() > size - (to - begin)) return false;
-        std::memcpy(memory_.data() + (to - begin), from.data(), from.size());
+        std::copy(from.begin(), from.end(), memory_.data() + (to - begin));
         return true;
     }
     const std::string& auxiliary_vector() const override { return auxiliary_; }
