@@ -21,7 +21,7 @@ enum {
     FUTEX_WAIT_BITSET_PRIVATE = 137,
     FUTEX_WAKE_BITSET_PRIVATE = 138
 };
-enum { threads = 5, rounds = 3000 };
+enum { threads = 5, rounds = 300 };
 
 static _Atomic uint32_t words[threads];
 static __thread int own_number;
