@@ -118,6 +118,16 @@ std::optional<HttpField> parse_field(std::string_view line, std::string& why) {
     return std::nullopt;
 }
 
+std::optional<std::string_view> field_value(std::span<const std::string_view> lines, std::string_view name) {
+    for (const std::string_view line : lines) {
+        const auto field = HttpField::split(line);
+        if (field && field->is(name)) {
+            return field->value;
+        }
+    }
+    return std::nullopt;
+}
+
 std::optional<std::uint64_t> parse_length(std::string_view text) {
     std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,9 @@ struct HttpField {
 std::string_view name_of(std::string_view line);
 // Has the line that name?
 inline bool is_field(std::string_view line, std::string_view name) { return same_name(name_of(line), name); }
+
+// The value of the first of these fields that has the name.
+std::optional<std::string_view> field_value(std::span<const std::string_view> lines, std::string_view name);
 
 // Takes a line apart that is to become part of a message. Nullopt, and the reason in `why`, when it may not.
 [[nodiscard]] std::optional<HttpField> parse_field(std::string_view line, std::string& why);

@@ -113,12 +113,7 @@ std::string ArgumentTemplate::value(const Part& part, const Request& request) {
         case Kind::content_type: return std::string(request.content_type);
         case Kind::header: break;
     }
-    for (const std::string_view line : request.headers) {
-        if (is_field(line, part.text)) {
-            return std::string(HttpField::split(line)->value);
-        }
-    }
-    return {};
+    return std::string(field_value(request.headers, part.text).value_or(""));
 }
 
 std::string ArgumentTemplate::expand(const Request& request) const {

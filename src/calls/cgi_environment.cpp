@@ -28,16 +28,6 @@ std::optional<std::string_view> configured(const ProgramConfig& config, std::str
     return std::nullopt;
 }
 
-std::string_view field_value(std::span<const std::string_view> lines, std::string_view name) {
-    for (const std::string_view line : lines) {
-        if (is_field(line, name)) {
-            const auto field = HttpField::split(line);
-            return field ? field->value : std::string_view();
-        }
-    }
-    return {};
-}
-
 // The script of an interpreter, or the program itself.
 std::string script_of(const ProgramConfig& config) {
     const auto found = std::find_if(config.main_arguments.begin(), config.main_arguments.end(),
@@ -142,8 +132,8 @@ std::vector<std::string> cgi_environment(const Request& request, const ProgramCo
         {"REDIRECT_STATUS", "200"},  // php-cgi refuses requests without it
     };
     add_path(variables, request.url.substr(0, mark), config);
-    add_server(variables, field_value(request.headers, "Host"));
-    add_client(variables, field_value(request.headers, "X-Forwarded-For"));
+    add_server(variables, field_value(request.headers, "Host").value_or(""));
+    add_client(variables, field_value(request.headers, "X-Forwarded-For").value_or(""));
     if (body_size.value_or(0) != 0) {
         variables.emplace_back("CONTENT_LENGTH", std::to_string(*body_size));
     }

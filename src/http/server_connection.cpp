@@ -79,8 +79,7 @@ void ServerConnection::finish() {
     }
     const bool is_reusable = answer_.is_done() && answer_.keeps_connection() && !answer_.has_rest() && is_taken() &&
                              !more_to_give_ && !has_ended_;
-    is_active_ = more_to_give_ = false;
-    before_left_ = data_left_ = after_left_ = {};
+    drop_request();
     answer_.clear();
     used_at_ = Clock::now();
     if (!is_reusable) {
@@ -97,11 +96,16 @@ void ServerConnection::open() {
 }
 
 void ServerConnection::adopt(std::uint64_t connection) {
-    close();
-    is_active_ = more_to_give_ = has_ended_ = is_out_of_step_ = false;
-    before_left_ = data_left_ = after_left_ = {};
+    drop_request();
     connection_ = connection;
     is_accepted_ = is_adopted_ = connection != 0;
+    has_ended_ = is_out_of_step_ = false;
+    changes_ = next_number();
+}
+
+void ServerConnection::drop_request() {
+    is_active_ = more_to_give_ = false;
+    before_left_ = data_left_ = after_left_ = {};
 }
 
 void ServerConnection::connect() {

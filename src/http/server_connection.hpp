@@ -70,6 +70,7 @@ class ServerConnection final : public Client {
     bool is_open() const;
     void connect();
     void close();
+    void drop_request();
 
     std::uint64_t connection_ = 0, changes_ = 0;
     bool is_accepted_ = false;

@@ -28,12 +28,7 @@ void FilterCall::begin() {
     for (const BootedProgram::ArgumentPlace& place : program.arguments) {
         write_argument(place);
     }
-    for (const std::string_view line : request_.headers) {
-        const auto field = HttpField::split(line);
-        if (field && field->is("Content-Length")) {
-            announced_ = parse_length(field->value);
-        }
-    }
+    announced_ = parse_length(field_value(request_.headers, "Content-Length").value_or(""));
 }
 
 bool FilterCall::append_body(std::span<const std::byte>& data) {

@@ -29,14 +29,9 @@ void return_to_waiting(Callable& guest, HostCalls& calls, Deadline deadline) {
 }
 
 void ServerCall::begin() {
-    for (const std::string_view line : request_.headers) {
-        const auto field = HttpField::split(line);
-        if (field && field->is("Content-Length")) {
-            announced_ = parse_length(field->value);
-        }
-        if (field && field->is("Upgrade")) {
-            refuse(501, "another protocol than HTTP/1.1 is not supported here");
-        }
+    announced_ = parse_length(field_value(request_.headers, "Content-Length").value_or(""));
+    if (field_value(request_.headers, "Upgrade")) {
+        refuse(501, "another protocol than HTTP/1.1 is not supported here");
     }
     const auto is_unfit = [](char c) { return c <= ' ' || c == '\x7f'; };
     if (std::any_of(request_.url.begin(), request_.url.end(), is_unfit)) {

@@ -94,5 +94,13 @@ TEST(Field, NamesInVaryAreNames) {
     EXPECT_FALSE(accepted("vary: a, " + longest + "x, b"));
 }
 
+TEST(Field, AValueIsThatOfTheFirstFieldOfItsName) {
+    constexpr std::string_view lines[] = {"Host", "X-A: 1", "host:  a ", "Host: b", "X-Empty:"};
+    EXPECT_EQ(field_value(lines, "HOST"), "a");
+    EXPECT_EQ(field_value(lines, "X-Empty"), "");
+    EXPECT_EQ(field_value(lines, "X"), std::nullopt);
+    EXPECT_EQ(field_value({}, "Host"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace tinykvm::host
