@@ -45,6 +45,7 @@ struct Wait {
     bool woken = false;       // of `futex`: a thread has woken it
     bool for_caller = false;  // of `files`: or the caller changes something: its input, or its client
     std::uint32_t bitset = 0;
+    std::uint32_t entries = 0;  // messages of a call of many that are done
     GuestAddr address = 0;
     SignalSet signals = 0;
     std::uint64_t changes_seen = 0;  // of `files`: FileTable::changes()

@@ -106,20 +106,24 @@ std::int64_t receive_header(SyscallContext& call, OpenFile& file, GuestAddr at, 
     return call.memory.write(at, header) ? result : -EFAULT;
 }
 
-// sendmmsg and recvmmsg: `one` is called for each entry, and waits only for the first.
+// sendmmsg and recvmmsg: `one` is called for each entry. Those from number `most_waits` on do not wait.
 template <typename One>
-std::int64_t many(SyscallContext& call, One one) {
+std::int64_t many(SyscallContext& call, std::uint32_t most_waits, One one) {
     OpenFile* file = nullptr;
     if (const int error = find_socket(call, file)) return error;
     const std::uint32_t count = std::min(static_cast<std::uint32_t>(call.args[2]), most_messages);
     constexpr std::uint64_t entry_size = 64;  // struct mmsghdr
-    std::int64_t done = 0;
-    for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t begin = call.parked_with ? call.parked_with->entries : 0;
+    std::int64_t done = begin;
+    for (std::uint32_t i = begin; i < count; ++i) {
         call.waiter.check();
-        if (i > 0) call.parked_with = nullptr;  // it was the first that waited
+        if (i > begin) call.parked_with = nullptr;  // it was that entry which waited
         const GuestAddr entry = call.args[1] + i * entry_size;
-        const std::int64_t result = one(*file, entry, call.int_arg(3) | (i > 0 ? MSG_DONTWAIT : 0));
-        if (call.parked) return result;
+        const std::int64_t result = one(*file, entry, call.int_arg(3) | (i >= most_waits ? MSG_DONTWAIT : 0));
+        if (call.parked) {
+            call.state.thread.wait.entries = i;
+            return result;
+        }
         if (result < 0) return done > 0 ? done : result;
         if (!call.memory.write(entry + sizeof(MessageHeader), static_cast<std::uint32_t>(result)))
             return done > 0 ? done : -EFAULT;
@@ -162,13 +166,13 @@ std::int64_t sys_recvmsg(SyscallContext& call) {
 }
 
 std::int64_t sys_sendmmsg(SyscallContext& call) {
-    return many(call,
+    return many(call, most_messages,
                 [&](OpenFile& file, GuestAddr entry, int flags) { return send_header(call, file, entry, flags); });
 }
 
 std::int64_t sys_recvmmsg(SyscallContext& call) {
     constexpr int wait_for_one = 0x10000;  // MSG_WAITFORONE, which is what is done anyway
-    return many(call, [&](OpenFile& file, GuestAddr entry, int flags) {
+    return many(call, 1, [&](OpenFile& file, GuestAddr entry, int flags) {
         return receive_header(call, file, entry, flags & ~wait_for_one);
     });
 }
