@@ -121,11 +121,10 @@ static void bound_pair(void) {
     puts("--- a datagram to one of a pair");
     char buffer[16];
     int pair[2];
-    struct sockaddr_un name = {AF_UNIX, "\0tinykvm-test-pair"};
     socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair);
-    SHOW(bind(pair[0], any_of(&name), 20));
+    SHOW(bind_own(pair[0], "pair"));
     int c = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    TRY(sendto(c, "x", 1, 0, any_of(&name), 20));
+    SHOW(send_own(c, "x", "pair"));
     TRY(recv(pair[0], buffer, sizeof buffer, 0));
     close(c), close(pair[0]), close(pair[1]);
 }

@@ -161,8 +161,8 @@ static void names(void) {
     close(server);
     int again = socket(AF_INET, SOCK_STREAM, 0);
     TRY(connect(again, any_of(&same), sizeof same));
-    struct sockaddr_un abstract = {.sun_family = AF_UNIX, .sun_path = "\0tinykvm-network-test"};
-    socklen_t size = offsetof(struct sockaddr_un, sun_path) + 21;
+    struct sockaddr_un abstract = own_name("listener");
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract.sun_path + 1);
     int u = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), c = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     TRY(connect(c, any_of(&abstract), size));
     TRY(bind(u, any_of(&abstract), size));

@@ -74,10 +74,10 @@ static inline int events_of(int fd) {
 }
 #define EVENTS(fd) printf("events of %s: %x\n", #fd, events_of(fd))
 
-// An abstract name that no other process has.
+// An abstract name that no other process has, of the same length in all of them.
 static inline struct sockaddr_un own_name(const char* name) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "network-%d-%s", getpid(), name);
+    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "network-%07d-%s", getpid(), name);
     return address;
 }
 static inline int bind_own(int fd, const char* name) {

@@ -66,15 +66,15 @@ Picture decode_avif(std::string_view data, const Options& options) {
     decoder->strictFlags = AVIF_STRICT_DISABLED;
     decoder->ignoreExif = decoder->ignoreXMP = AVIF_TRUE;
     check(avifDecoderSetIOMemory(decoder.get(), reinterpret_cast<const std::uint8_t*>(data.data()), data.size()),
-          broken_picture);
-    check(avifDecoderParse(decoder.get()), broken_picture);
+          broken_input);
+    check(avifDecoderParse(decoder.get()), broken_input);
     check_size(decoder->image->width, decoder->image->height, options);
-    check(avifDecoderNextImage(decoder.get()), broken_picture);
+    check(avifDecoderNextImage(decoder.get()), broken_input);
     const avifImage& image = *decoder->image;
     check_size(image.width, image.height, options);
     Picture picture(static_cast<int>(image.width), static_cast<int>(image.height));
     avifRGBImage rgb = pixels_of(image, picture);
-    check(avifImageYUVToRGB(&image, &rgb), broken_picture);
+    check(avifImageYUVToRGB(&image, &rgb), broken_input);
     picture.profile.assign(reinterpret_cast<const char*>(image.icc.data), image.icc.size);
     picture.orientation = rotated_orientation(image);
     if (const int mirrored = mirrored_orientation(image); mirrored != 1) {

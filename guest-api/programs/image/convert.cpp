@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "convert.hpp"
 
-#include <strings.h>
-
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 
+#include "../accept.hpp"
 #include "codecs.hpp"
 #include "colour.hpp"
 #include "transform.hpp"
 
 namespace image {
 namespace {
+
+using gallery::accepts;
 
 Picture decode(std::string_view data, Format format, const Options& options) {
     switch (format) {
@@ -41,29 +41,6 @@ Picture prepared(Picture picture, const Options& options, const Picture* mark) {
     return picture;
 }
 
-std::string_view trimmed(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(" \t");
-    return begin == text.npos ? std::string_view() : text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
-
-// Takes what there is before the next separator from `text`.
-std::string_view next(std::string_view& text, char separator) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    const std::string_view part = trimmed(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return part;
-}
-
-bool equal(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-// Zero in all the ways it can be written: 0, 0., 0.0, 0.000.
-bool is_zero_weight(std::string_view parameter) {
-    return parameter.size() > 2 && equal(parameter.substr(0, 2), "q=") &&
-           parameter.find_first_not_of("0.", 2) == parameter.npos;
-}
-
 Format choose(Format source, std::string_view accept, const Options& options, const std::function<bool()>& opaque) {
     if (options.choice == Options::Choice::same) return source;
     if (options.choice == Options::Choice::named) return options.format;
@@ -86,17 +63,6 @@ const Picture& Watermarks::get(const std::string& file, const Options& options) 
     } catch (const Error& error) {
         throw Error(bad_configuration, "Configuration: \"watermark.file\" " + file + ": " + error.what());
     }
-}
-
-bool accepts(std::string_view accept, std::string_view type) {
-    while (!accept.empty()) {
-        std::string_view range = next(accept, ',');
-        if (!equal(next(range, ';'), type)) continue;
-        bool wanted = true;
-        while (!range.empty()) wanted = !is_zero_weight(next(range, ';')) && wanted;
-        return wanted;
-    }
-    return false;
 }
 
 Converted convert(std::string_view data, std::string_view accept, const Options& options, Watermarks& watermarks) {

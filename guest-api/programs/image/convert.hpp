@@ -29,8 +29,4 @@ class Watermarks {
 // `accept` is the client's header. Throws an Error.
 Converted convert(std::string_view data, std::string_view accept, const Options& options, Watermarks& watermarks);
 
-// Does the header name that type, and not with q=0? Types with a wildcard do not count: they are also sent by clients
-// that do not know the format.
-bool accepts(std::string_view accept, std::string_view type);
-
 }  // namespace image

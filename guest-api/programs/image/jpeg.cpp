@@ -95,7 +95,7 @@ class Reader {
             }
         });
         if (trouble_.data_missing || (ended_ && !is_complete())) {
-            throw Error(broken_picture, "JPEG: a part of the picture is missing.");
+            throw Error(broken_input, "JPEG: a part of the picture is missing.");
         }
     }
 
@@ -120,7 +120,7 @@ class Reader {
   private:
     template <typename Function>
     void call(Function function) {
-        guarded(trouble_, broken_picture, function);
+        guarded(trouble_, broken_input, function);
     }
     // Of four colours without Adobe's marker. The library calls them CMYK, but most are YCCK, which has less samples of
     // two components. libjpeg gives the components of CMYK their initials as numbers.
@@ -129,7 +129,7 @@ class Reader {
         if (components[0].h_samp_factor > components[1].h_samp_factor) {
             info_.jpeg_color_space = JCS_YCCK;
         } else if (components[0].component_id != 'C' || components[3].component_id != 'K') {
-            throw Error(broken_picture, "JPEG: there are four colours, and no marker that says which.");
+            throw Error(broken_input, "JPEG: there are four colours, and no marker that says which.");
         }
     }
     // As if the end mark were there.

@@ -3,55 +3,21 @@
 
 #include <array>
 #include <charconv>
-#include <functional>
-#include <nlohmann/json.hpp>
+
+#include "../options.hpp"
 
 namespace image {
 namespace {
 
-using nlohmann::json;
-
-[[noreturn]] void refuse(const std::string& key, const std::string& what) {
-    throw Error(bad_configuration, "Configuration: \"" + key + "\" " + what + ".");
-}
-
-double number(const std::string& key, const json& value, double least, double most) {
-    if (!value.is_number() || value.get<double>() < least || value.get<double>() > most) {
-        const auto text = [](double limit) { return json(static_cast<std::int64_t>(limit)).dump(); };
-        refuse(key, "must be a number from " + text(least) + " to " + text(most));
-    }
-    return value.get<double>();
-}
-
-std::int64_t integer(const std::string& key, const json& value, std::int64_t least, std::int64_t most) {
-    // A number that is too large for 64 bits is one that JSON's parser has made a floating point number.
-    if (!value.is_number_integer() || value.get<double>() < static_cast<double>(least) ||
-        value.get<double>() > static_cast<double>(most)) {
-        refuse(key, "must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
-    }
-    return value.get<std::int64_t>();
-}
-
-bool truth(const std::string& key, const json& value) {
-    if (!value.is_boolean()) refuse(key, "must be true or false");
-    return value.get<bool>();
-}
-
-std::string text(const std::string& key, const json& value) {
-    if (!value.is_string()) refuse(key, "must be a string");
-    return value.get<std::string>();
-}
-
-// Which of the names the value is.
-template <std::size_t Count>
-std::size_t one_of(const std::string& key, const json& value, const std::array<const char*, Count>& names) {
-    std::string list;
-    for (std::size_t i = 0; i < Count; i++) {
-        if (value.is_string() && value.get_ref<const std::string&>() == names[i]) return i;
-        list += (i == 0 ? "" : ", ") + std::string(names[i]);
-    }
-    refuse(key, "must be one of " + list);
-}
+using gallery::integer;
+using gallery::json;
+using gallery::Keys;
+using gallery::number;
+using gallery::one_of;
+using gallery::refuse;
+using gallery::take;
+using gallery::text;
+using gallery::truth;
 
 Gravity gravity(const std::string& key, const json& value) {
     static constexpr std::array names{"northwest", "north",     "northeast", "west",     "center",
@@ -68,19 +34,6 @@ std::uint32_t colour(const std::string& key, const json& value) {
         refuse(key, "must be a colour such as \"#ffffff\"");
     }
     return 0xff000000 | rgb;
-}
-
-// Takes the value of each key of an object.
-using Keys = std::map<std::string, std::function<void(const std::string& key, const json& value)>>;
-
-void take(const std::string& path, const json& object, const Keys& keys) {
-    if (!object.is_object()) refuse(path, "must be an object");
-    for (const auto& [name, value] : object.items()) {
-        const std::string key = path.empty() ? name : path + "." + name;
-        const auto found = keys.find(name);
-        if (found == keys.end()) refuse(key, "is not a known key");
-        found->second(key, value);
-    }
 }
 
 Keys size_keys(Size& size) {
@@ -161,9 +114,7 @@ Keys other_keys(Options& options) {
 }  // namespace
 
 Options parse_options(std::string_view argument, Options options) {
-    if (argument.empty()) return options;
-    json object = json::parse(argument, nullptr, false);
-    if (!object.is_object()) throw Error(bad_configuration, "The configuration is not a JSON object.");
+    json object = gallery::parse_argument(argument);
     Keys keys = other_keys(options);
     keys.merge(size_keys(options.size));
     // A name stands for what it means when all names are known, and what is said beside it counts more.
@@ -185,7 +136,7 @@ Options parse_options(std::string_view argument, Options options) {
 }
 
 void check_size(std::uint64_t width, std::uint64_t height, const Options& options) {
-    if (width == 0 || height == 0) throw Error(broken_picture, "The picture is empty.");
+    if (width == 0 || height == 0) throw Error(broken_input, "The picture is empty.");
     if (width > 65535 || height > 65535 || width * height > options.max_pixels) {
         throw Error(too_large, "The picture has " + std::to_string(width) + " x " + std::to_string(height) +
                                    " pixels, more than max_pixels (" + std::to_string(options.max_pixels) +

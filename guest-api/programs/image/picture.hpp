@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What all parts of the program `image` work on: a picture in memory, and the one error they throw.
+// What all parts of the program `image` work on: a picture in memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "../program.hpp"
+
 namespace image {
 
-// Ends a request: an HTTP status, and a sentence for the client.
-class Error : public std::runtime_error {
-  public:
-    Error(int status, const std::string& message) : std::runtime_error(message), status_(status) {}
-    int status() const { return status_; }
-
-  private:
-    int status_;
-};
-
-inline constexpr int bad_configuration = 400, too_large = 413, unknown_format = 415, broken_picture = 422;
+using gallery::bad_configuration;
+using gallery::broken_input;
+using gallery::Error;
+using gallery::too_large;
+using gallery::unknown_format;
 
 enum class Format { jpeg, png, webp, avif };
 

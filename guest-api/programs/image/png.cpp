@@ -91,7 +91,7 @@ class Reader {
   private:
     template <typename Function>
     void call(Function function) {
-        if (!succeeds(png_, function)) throw Error(broken_picture, std::string("PNG: ") + trouble_.message + ".");
+        if (!succeeds(png_, function)) throw Error(broken_input, std::string("PNG: ") + trouble_.message + ".");
     }
     static void read(png_structp png, png_bytep to, std::size_t length) {
         auto* self = static_cast<Reader*>(png_get_io_ptr(png));

@@ -39,7 +39,7 @@ class Output {
 WebPBitstreamFeatures features_of(std::string_view data) {
     WebPBitstreamFeatures features;
     if (WebPGetFeatures(bytes(data), data.size(), &features) != VP8_STATUS_OK) {
-        throw Error(broken_picture, "WebP: the picture is broken, or a part of it is missing.");
+        throw Error(broken_input, "WebP: the picture is broken, or a part of it is missing.");
     }
     return features;
 }
@@ -47,7 +47,7 @@ WebPBitstreamFeatures features_of(std::string_view data) {
 Demuxer demuxer_of(std::string_view data) {
     const WebPData all = as_data(data);
     Demuxer demuxer(WebPDemux(&all), &WebPDemuxDelete);
-    if (!demuxer) throw Error(broken_picture, "WebP: a part of the picture is missing.");
+    if (!demuxer) throw Error(broken_input, "WebP: a part of the picture is missing.");
     return demuxer;
 }
 
@@ -82,7 +82,7 @@ class Animation {
     Picture next(int& end) {
         std::uint8_t* pixels = nullptr;
         if (WebPAnimDecoderGetNext(decoder_.get(), &pixels, &end) == 0) {
-            throw Error(broken_picture, "WebP: a frame is broken.");
+            throw Error(broken_input, "WebP: a frame is broken.");
         }
         Picture picture(static_cast<int>(info_.canvas_width), static_cast<int>(info_.canvas_height));
         std::copy_n(reinterpret_cast<const std::uint32_t*>(pixels), picture.count(), picture.pixels());
@@ -155,7 +155,7 @@ Picture decode_webp(std::string_view data, const Options& options) {
     Picture picture(features.width, features.height);
     if (WebPDecodeBGRAInto(bytes(data), data.size(), picture.row(0), picture.count() * 4, picture.width() * 4) ==
         nullptr) {
-        throw Error(broken_picture, "WebP: the picture is broken, or a part of it is missing.");
+        throw Error(broken_input, "WebP: the picture is broken, or a part of it is missing.");
     }
     picture.profile = chunk(demuxer, "ICCP");
     picture.orientation = exif_orientation(chunk(demuxer, "EXIF"));
@@ -210,7 +210,7 @@ std::string change_animation(std::string_view data, const Options& options,
     Output output;
     if (!encoder || WebPAnimEncoderAdd(encoder.get(), nullptr, begin, nullptr) == 0 ||
         WebPAnimEncoderAssemble(encoder.get(), output.get()) == 0) {
-        throw Error(broken_picture, "WebP: the animation is broken.");
+        throw Error(broken_input, "WebP: the animation is broken.");
     }
     return profile.empty() ? output.text() : with_profile(*output.get(), profile);
 }

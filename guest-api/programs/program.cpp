@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "program.hpp"
+
+#include <cstdio>
+#include <new>
+
+#include "input.hpp"
+
+namespace gallery {
+namespace {
+
+kvm::Response refusal(Program& program, const kvm::Request& request, const Error& error) {
+    kvm::log(std::string(program.name()) + ": " + error.what());
+    kvm::Response response(error.status(), "text/plain", std::string(error.what()) + "\n");
+    if (error.status() == method_not_allowed) response.header("Allow", "POST");
+    return program.refuse(request, std::move(response));
+}
+
+kvm::Response answer(Program& program, const kvm::Request& request) {
+    try {
+        return program.answer(request);
+    } catch (const Error& error) {
+        return refusal(program, request, error);
+    } catch (const std::bad_alloc&) {
+        return refusal(program, request, {out_of_memory, "There is not enough memory (max_request_memory)."});
+    }
+}
+
+int run_on_linux(Program& program, int argc, char** argv) {
+    const std::optional<std::string> input = read_input(argc - 1, argv + 1);
+    if (!input) return 2;
+    try {
+        const std::string output = program.convert(*input);
+        return std::fwrite(output.data(), 1, output.size(), stdout) == output.size() && std::fflush(stdout) == 0 ? 0 : 2;
+    } catch (const Error& error) {
+        std::fprintf(stderr, "%s: %s\n", program.name(), error.what());
+        return 1;
+    }
+}
+
+}  // namespace
+
+int run(Program& program, int argc, char** argv) {
+    const std::string_view argument = argc > 1 ? argv[1] : "";
+    if (argument == "--help" || argument == "-h") {
+        std::fputs(program.usage(), stdout);
+        return 0;
+    }
+    try {
+        program.configure(argument);
+        if (IS_LINUX_MAIN()) return run_on_linux(program, argc, argv);
+        program.warm_up();
+    } catch (const Error& error) {
+        std::fprintf(stderr, "%s: %s\n", program.name(), error.what());
+        return 2;
+    }
+    kvm::on_request([&program](const kvm::Request& request) { return answer(program, request); });
+    kvm::serve();
+}
+
+void want_body(const kvm::Request& request, const char* what) {
+    if (!request.text().empty() || (request.method() != "GET" && request.method() != "HEAD")) return;
+    throw Error(method_not_allowed,
+                "POST " + std::string(what) + ", or put a program that gives one before this one with chain().");
+}
+
+}  // namespace gallery
