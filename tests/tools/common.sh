@@ -13,8 +13,10 @@ python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
 # What the program for pictures is built with; the VMOD does not need it.
 image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
+# The same for those that speak.
+speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev)
 # What everything is built with, and what vtc needs.
-build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" build-essential clang gdb libclang-rt-dev
+build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" build-essential clang gdb libclang-rt-dev
     libgtest-dev rustc)
 # Programs that the gallery runs, or compares with.
 gallery_packages=(cargo default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
