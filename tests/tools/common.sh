@@ -13,15 +13,15 @@ python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
 # What the program for pictures is built with; the VMOD does not need it.
 image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
-# The same for those that speak.
-speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev)
+# The same for those that speak and read.
+speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev libtesseract-dev)
 # What everything is built with, and what vtc needs.
 build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" build-essential clang gdb libclang-rt-dev
     libgtest-dev rustc)
 # Programs that the gallery runs, or compares with.
 gallery_packages=(cargo default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
     libavif-bin libimage-exiftool-perl librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
-    libxml2-utils pandoc php-cgi poppler-utils python3-uvicorn python3-waitress sox tesseract-ocr tesseract-ocr-eng tzdata webp
+    libxml2-utils pandoc php-cgi poppler-utils python3-uvicorn python3-waitress sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
     xsltproc)
 # shellcheck disable=SC2034
 check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23

@@ -14,8 +14,8 @@ namespace {
 
 using gallery::accepts;
 
-Picture decode(std::string_view data, Format format, const Options& options) {
-    switch (format) {
+Picture decode(std::string_view data, const Options& options) {
+    switch (recognize(data)) {
         case Format::jpeg: return decode_jpeg(data, options);
         case Format::png: return decode_png(data, options);
         case Format::webp: return decode_webp(data, options);
@@ -34,9 +34,14 @@ std::string encode(Picture& picture, Format format, const Options& options) {
     return encode_avif(picture, options);
 }
 
-Picture prepared(Picture picture, const Options& options, const Picture* mark) {
+// As it is seen.
+Picture shown(Picture picture, const Options& options) {
     to_srgb(picture, options.keep_profile);
-    picture = resized(upright(std::move(picture)), options.size, options);
+    return upright(std::move(picture));
+}
+
+Picture prepared(Picture picture, const Options& options, const Picture* mark) {
+    picture = resized(shown(std::move(picture), options), options.size, options);
     if (mark != nullptr) stamp(picture, *mark, *options.watermark, options);
     return picture;
 }
@@ -51,15 +56,17 @@ Format choose(Format source, std::string_view accept, const Options& options, co
 
 }  // namespace
 
+Picture read(std::string_view data, const Options& options) { return shown(decode(data, options), options); }
+
 const Picture& Watermarks::get(const std::string& file, const Options& options) {
     if (const auto found = pictures_.find(file); found != pictures_.end()) return found->second;
     std::ifstream stream(file, std::ios::binary);
     const std::string data{std::istreambuf_iterator<char>(stream), {}};
     try {
         if (!stream.good() && !stream.eof()) throw Error(bad_configuration, "it cannot be read");
-        Picture picture = upright(decode(data, recognize(data), options));
-        to_srgb(picture, false);
-        return pictures_.emplace(file, std::move(picture)).first->second;
+        Options as_seen = options;
+        as_seen.keep_profile = false;
+        return pictures_.emplace(file, read(data, as_seen)).first->second;
     } catch (const Error& error) {
         throw Error(bad_configuration, "Configuration: \"watermark.file\" " + file + ": " + error.what());
     }
@@ -74,7 +81,7 @@ Converted convert(std::string_view data, std::string_view accept, const Options&
             change_animation(data, options, [&](Picture frame) { return prepared(std::move(frame), options, mark); }),
             Format::webp};
     }
-    Picture picture = prepared(decode(data, source, options), options, mark);
+    Picture picture = prepared(decode(data, options), options, mark);
     Converted result;
     result.format = choose(source, accept, options, [&picture] { return picture.is_opaque(); });
     result.data = encode(picture, result.format, options);

@@ -11,6 +11,9 @@
 
 namespace image {
 
+// The picture as it is seen: upright, in sRGB unless its profile is to be kept. Throws an Error.
+Picture read(std::string_view data, const Options& options);
+
 struct Converted {
     std::string data;
     Format format = Format::jpeg;
