@@ -126,13 +126,15 @@ function(tinykvm_add_rust_guest name source)
     add_custom_target(guest_${name} ALL DEPENDS ${guest_DIRECTORY}/${name})
 endfunction()
 
-# tinykvm_add_go_guest(NAME FOLDER [DIRECTORY DIR])
+# tinykvm_add_go_guest(NAME FOLDER [DIRECTORY DIR] [PACKAGES DIR])
 #
 # The same for a main package of Go in FOLDER that imports tinykvm/kvm: in the module in go/, or in one of its own
-# whose go.mod says where that is. Nothing is fetched. Without go the target is left out with a message.
+# whose go.mod says where that is. With PACKAGES it may import what is installed in DIR, as Debian's packages of Go are in
+# /usr/share/gocode, and its go.mod names none of them. Nothing is fetched. Without go the target is left out with a
+# message.
 find_program(TINYKVM_GO go)
 function(tinykvm_add_go_guest name folder)
-    cmake_parse_arguments(PARSE_ARGV 2 guest "" "DIRECTORY" "")
+    cmake_parse_arguments(PARSE_ARGV 2 guest "" "DIRECTORY;PACKAGES" "")
     if(NOT guest_DIRECTORY)
         set(guest_DIRECTORY ${CMAKE_BINARY_DIR}/programs)
     endif()
@@ -142,11 +144,22 @@ function(tinykvm_add_go_guest name folder)
     endif()
     get_filename_component(folder ${folder} ABSOLUTE)
     file(MAKE_DIRECTORY ${guest_DIRECTORY})
+    set(environment CGO_ENABLED=0 GOPROXY=off GOFLAGS= GOTOOLCHAIN=local GOCACHE=${CMAKE_BINARY_DIR}/go-cache)
+    set(package .)
+    if(guest_PACKAGES)
+        # As Debian builds its own programs: without modules, by where packages are.
+        set(path ${CMAKE_BINARY_DIR}/go-path)
+        file(MAKE_DIRECTORY ${path}/src/tinykvm)
+        file(CREATE_LINK ${TINYKVM_GUEST_GO} ${path}/src/tinykvm/kvm SYMBOLIC)
+        file(CREATE_LINK ${folder} ${path}/src/tinykvm/${name} SYMBOLIC)
+        list(APPEND environment GO111MODULE=off GOPATH=${path}:${guest_PACKAGES})
+        set(package tinykvm/${name})
+    endif()
     file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.go ${TINYKVM_GUEST_GO}/*.go ${TINYKVM_GUEST_GO}/*.s)
     add_custom_command(
         OUTPUT ${guest_DIRECTORY}/${name}
-        COMMAND ${CMAKE_COMMAND} -E env CGO_ENABLED=0 GOPROXY=off GOFLAGS= GOTOOLCHAIN=local
-                GOCACHE=${CMAKE_BINARY_DIR}/go-cache ${TINYKVM_GO} build -buildvcs=false -trimpath -o ${guest_DIRECTORY}/${name} .
+        COMMAND ${CMAKE_COMMAND} -E env ${environment}
+                ${TINYKVM_GO} build -buildvcs=false -trimpath -o ${guest_DIRECTORY}/${name} ${package}
         WORKING_DIRECTORY ${folder}
         DEPENDS ${sources}
         VERBATIM)

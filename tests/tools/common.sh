@@ -15,13 +15,16 @@ if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=
 image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
 # The same for those that speak and read.
 speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev libtesseract-dev)
+# The same for minify-web.
+text_packages=(golang-go golang-github-tdewolff-minify-dev)
 # What everything is built with, and what vtc needs.
-build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" build-essential clang gdb libclang-rt-dev
+build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" "${text_packages[@]}"
+    build-essential clang gdb libclang-rt-dev
     libgtest-dev rustc)
 # Programs that the gallery runs, or compares with.
-gallery_packages=(cargo default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
-    libavif-bin libimage-exiftool-perl librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
-    libxml2-utils pandoc php-cgi poppler-utils python3-uvicorn python3-waitress sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
+gallery_packages=(adwaita-icon-theme cargo chromium default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
+    libavif-bin libimage-exiftool-perl libjs-bootstrap5 libjs-three librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
+    libxml2-utils node-typescript pandoc php-cgi poppler-utils python3-html5lib python3-uvicorn python3-waitress shared-mime-info sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
     xsltproc)
 # shellcheck disable=SC2034
 check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23

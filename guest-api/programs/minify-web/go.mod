@@ -1,0 +1,3 @@
+module tinykvm/minify-web
+
+go 1.19
