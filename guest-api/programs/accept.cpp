@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace gallery {
 namespace {
@@ -21,27 +22,40 @@ std::string_view next(std::string_view& text, char separator) {
     return part;
 }
 
-bool equal(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-// Zero in all the ways it can be written: 0, 0., 0.0, 0.000.
-bool is_zero_weight(std::string_view parameter) {
-    return parameter.size() > 2 && equal(parameter.substr(0, 2), "q=") &&
-           parameter.find_first_not_of("0.", 2) == parameter.npos;
+// Of the parameters behind a name; 1 unless they say another one.
+double weight_in(std::string_view parameters) {
+    double weight = 1;
+    while (!parameters.empty()) {
+        const std::string_view parameter = next(parameters, ';');
+        if (!same_name(parameter.substr(0, 2), "q=")) continue;
+        double said = 1;
+        std::from_chars(parameter.data() + 2, parameter.data() + parameter.size(), said);
+        if (said >= 0 && said <= 1) weight = said;
+    }
+    return weight;
 }
 
 }  // namespace
 
-bool accepts(std::string_view accept, std::string_view type) {
-    while (!accept.empty()) {
-        std::string_view range = next(accept, ',');
-        if (!equal(next(range, ';'), type)) continue;
-        bool wanted = true;
-        while (!range.empty()) wanted = !is_zero_weight(next(range, ';')) && wanted;
-        return wanted;
-    }
-    return false;
+bool same_name(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
+
+std::vector<std::string_view> elements(std::string_view list) {
+    std::vector<std::string_view> found;
+    while (!list.empty()) {
+        if (const std::string_view element = next(list, ','); !element.empty()) found.push_back(element);
+    }
+    return found;
+}
+
+std::optional<double> weight(std::string_view accept, std::string_view name) {
+    for (std::string_view element : elements(accept)) {
+        if (same_name(next(element, ';'), name)) return weight_in(element);
+    }
+    return std::nullopt;
+}
+
+bool accepts(std::string_view accept, std::string_view type) { return weight(accept, type).value_or(0) > 0; }
 
 }  // namespace gallery

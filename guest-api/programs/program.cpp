@@ -31,7 +31,8 @@ int run_on_linux(Program& program, int argc, char** argv) {
     if (!input) return 2;
     try {
         const std::string output = program.convert(*input);
-        return std::fwrite(output.data(), 1, output.size(), stdout) == output.size() && std::fflush(stdout) == 0 ? 0 : 2;
+        return std::fwrite(output.data(), 1, output.size(), stdout) == output.size() && std::fflush(stdout) == 0 ? 0
+                                                                                                                 : 2;
     } catch (const Error& error) {
         std::fprintf(stderr, "%s: %s\n", program.name(), error.what());
         return 1;

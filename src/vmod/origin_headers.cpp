@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <span>
+#include <utility>
 
 #include "src/base/http_field.hpp"
 #include "src/vmod/cacheability.hpp"
@@ -30,6 +31,33 @@ std::string weak(const std::string& line) {
     const auto parts = host::parse_field(line, why);
     const bool is_strong = parts && parts->is("ETag") && parts->value.starts_with('"');
     return is_strong ? "ETag: W/" + std::string(parts->value) : line;
+}
+
+// Does the response's own Vary have that name?
+bool varies_with(const host::Response& response, std::string_view name) {
+    const auto says_so = [name](const std::string& line) {
+        const auto field = host::HttpField::split(line);
+        return field && field->is("Vary") && host::is_in_list(field->value, name);
+    };
+    return std::any_of(response.headers.begin(), response.headers.end(), says_so) ||
+           std::any_of(response.response_changes.begin(), response.response_changes.end(),
+                       [&](const host::HeaderChange& change) { return says_so(change.line); });
+}
+
+// The names in a Vary of the source that the response does not say itself, as a line; empty when it says them all.
+std::string rest_of_vary(const std::string& line, const host::Response& response) {
+    std::string rest;
+    std::string_view names = line;
+    names.remove_prefix(names.find(':') + 1);
+    while (!names.empty()) {
+        const std::size_t end = std::min(names.find(','), names.size());
+        std::string_view name = names.substr(0, end);
+        name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
+        name = name.substr(0, name.find_last_not_of(" \t") + 1);
+        if (!name.empty() && !varies_with(response, name)) rest.append(rest.empty() ? "Vary: " : ", ").append(name);
+        names.remove_prefix(std::min(end + 1, names.size()));
+    }
+    return rest;
 }
 
 }  // namespace
@@ -81,8 +109,8 @@ void inherit(host::Response& response, const std::vector<std::string>& source) {
         const auto is_same = [&](const std::string& own) { return host::is_field(own, name); };
         if (host::same_name(name, "Vary")) {
             // The program's own does not take its place, whether it was set or added: the result depends on both.
-            if (!has_no_vary) {
-                response.response_changes.push_back({Change::Kind::append, line});
+            if (std::string rest = rest_of_vary(line, response); !has_no_vary && !rest.empty()) {
+                response.response_changes.push_back({Change::Kind::append, std::move(rest)});
             }
         } else if (!(says_how_long && is_one_of(about_time, line)) &&
                    std::none_of(response.headers.begin(), response.headers.end(), is_same)) {
