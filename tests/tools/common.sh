@@ -12,23 +12,25 @@ bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools 
 python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
 # What the program for pictures is built with; the VMOD does not need it.
-image_packages=(libavif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
+image_packages=(libavif-dev libgif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
 # The same for those that speak and read.
 speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev libtesseract-dev)
 # The same for minify-web.
 text_packages=(golang-go golang-github-tdewolff-minify-dev)
 # And for those for documents.
 document_packages=(libbrotli-dev libdeflate-dev)
+# What tests/bench/gallery compares with.
+bench_gallery_packages=(curl espeak-ng fonts-dejavu-core imagemagick opus-tools tesseract-ocr tesseract-ocr-eng)
 # What everything is built with, and what vtc needs.
 build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" "${text_packages[@]}"
     "${document_packages[@]}" build-essential clang gdb libclang-rt-dev libgtest-dev rustc)
 # Programs that the gallery runs, or compares with.
-gallery_packages=(adwaita-icon-theme brotli cargo chromium default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript graphicsmagick graphviz imagemagick jq
+gallery_packages=(adwaita-icon-theme brotli cargo chromium default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript gifsicle graphicsmagick graphviz imagemagick jq
     libavif-bin libimage-exiftool-perl libjs-bootstrap5 libjs-three librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
     libxml2-utils node-typescript pandoc php-cgi pigz poppler-utils python3-html5lib python3-uvicorn python3-waitress shared-mime-info sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
     xsltproc zstd)
 # shellcheck disable=SC2034
-check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23
+check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" "${bench_gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23
     lintian "$python_tests" shellcheck)
 
 # A heading, bold on a terminal.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Reading and writing the four formats. All throw an Error: 422 when the picture is broken or a part of it is missing,
-// 413 when it is too large for the options or for the format.
+// Reading the formats, and writing all but GIF. All throw an Error: 422 when the picture is broken or a part of it is
+// missing, 413 when it is too large for the options or for the format.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "animation.hpp"
 #include "options.hpp"
 #include "picture.hpp"
 
@@ -17,6 +18,7 @@ Picture decode_jpeg(std::string_view data, const Options& options);
 Picture decode_png(std::string_view data, const Options& options);
 Picture decode_webp(std::string_view data, const Options& options);
 Picture decode_avif(std::string_view data, const Options& options);
+Picture decode_gif(std::string_view data, const Options& options);
 
 // Nothing but the pixels and their profile is written. The pixels may be changed where they are transparent.
 std::string encode_jpeg(const Picture& picture, const Options& options);
@@ -24,9 +26,8 @@ std::string encode_png(const Picture& picture, const Options& options);
 std::string encode_webp(Picture& picture, const Options& options);
 std::string encode_avif(const Picture& picture, const Options& options);
 
-bool is_animated_webp(std::string_view data);
-// Each frame as `change` gives it back, with the same times and repetitions.
-std::string change_animation(std::string_view data, const Options& options,
+// As WebP: each frame as `change` gives it back, with the same times and repetitions.
+std::string encode_animation(Animation& animation, const Options& options,
                              const std::function<Picture(Picture)>& change);
 
 }  // namespace image

@@ -19,9 +19,10 @@ Picture decode(std::string_view data, const Options& options) {
         case Format::jpeg: return decode_jpeg(data, options);
         case Format::png: return decode_png(data, options);
         case Format::webp: return decode_webp(data, options);
-        case Format::avif: break;
+        case Format::avif: return decode_avif(data, options);
+        case Format::gif: break;
     }
-    return decode_avif(data, options);
+    return decode_gif(data, options);
 }
 
 std::string encode(Picture& picture, Format format, const Options& options) {
@@ -29,9 +30,10 @@ std::string encode(Picture& picture, Format format, const Options& options) {
         case Format::jpeg: flatten(picture, options.background); return encode_jpeg(picture, options);
         case Format::png: return encode_png(picture, options);
         case Format::webp: return encode_webp(picture, options);
-        case Format::avif: break;
+        case Format::avif: return encode_avif(picture, options);
+        case Format::gif: break;
     }
-    return encode_avif(picture, options);
+    throw Error(unknown_format, "GIF is not written.");
 }
 
 // As it is seen.
@@ -46,8 +48,23 @@ Picture prepared(Picture picture, const Options& options, const Picture* mark) {
     return picture;
 }
 
+// Null when only a still picture is wanted, or there.
+std::unique_ptr<Animation> animation_of(std::string_view data, Format source, const Options& options) {
+    if (!options.keep_animation) return nullptr;
+    if (source == Format::gif) return open_gif_animation(data, options);
+    return source == Format::webp ? open_webp_animation(data, options) : nullptr;
+}
+
+// Does the result have frames? WebP is the format that is written with them, and a client that takes it and AVIF gets
+// it.
+bool moves(Format source, std::string_view accept, const Options& options) {
+    if (options.choice == Options::Choice::same) return source == Format::webp || source == Format::gif;
+    if (options.choice == Options::Choice::named) return options.format == Format::webp;
+    return accepts(accept, "image/webp");
+}
+
 Format choose(Format source, std::string_view accept, const Options& options, const std::function<bool()>& opaque) {
-    if (options.choice == Options::Choice::same) return source;
+    if (options.choice == Options::Choice::same) return source == Format::gif ? Format::webp : source;
     if (options.choice == Options::Choice::named) return options.format;
     if (accepts(accept, "image/avif")) return Format::avif;
     if (accepts(accept, "image/webp")) return Format::webp;
@@ -75,11 +92,11 @@ const Picture& Watermarks::get(const std::string& file, const Options& options) 
 Converted convert(std::string_view data, std::string_view accept, const Options& options, Watermarks& watermarks) {
     const Format source = recognize(data);
     const Picture* mark = options.watermark ? &watermarks.get(options.watermark->file, options) : nullptr;
-    if (source == Format::webp && options.keep_animation && is_animated_webp(data) &&
-        choose(source, accept, options, [] { return false; }) == Format::webp) {
-        return {
-            change_animation(data, options, [&](Picture frame) { return prepared(std::move(frame), options, mark); }),
-            Format::webp};
+    if (moves(source, accept, options)) {
+        if (const auto animation = animation_of(data, source, options)) {
+            const auto change = [&](Picture frame) { return prepared(std::move(frame), options, mark); };
+            return {encode_animation(*animation, options, change), Format::webp};
+        }
     }
     Picture picture = prepared(decode(data, options), options, mark);
     Converted result;

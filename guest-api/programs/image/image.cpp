@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Changes POSTed pictures: JPEG, PNG, WebP and AVIF into each other, their size, a watermark on them. What is to be
-// done is JSON: defaults as the program's first argument, and what a request says in its own argument. docs/images.md
-// has the keys. On Linux: image [JSON [FILE]] writes the result to standard output.
+// Changes POSTed pictures: JPEG, PNG, WebP and AVIF into each other, GIF into these, their size, a watermark on them.
+// What is to be done is JSON: defaults as the program's first argument, and what a request says in its own argument.
+// docs/images.md has the keys. On Linux: image [JSON [FILE]] writes the result to standard output.
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -14,8 +14,8 @@ namespace {
 
 constexpr char usage[] =
     "Usage: image [JSON [FILE]] >RESULT\n"
-    "Converts a picture (JPEG, PNG, WebP, AVIF), from standard input or a file. Keys of the JSON:\n"
-    "  format      jpeg, png, webp, avif, same (default), or auto: the best that $HTTP_ACCEPT names\n"
+    "Converts a picture (JPEG, PNG, WebP, AVIF, GIF), from standard input or a file. Keys of the JSON:\n"
+    "  format      jpeg, png, webp, avif, same (default; of GIF WebP), or auto: the best that $HTTP_ACCEPT names\n"
     "  quality     0 to 100 (JPEG 80, WebP 75, AVIF 60)\n"
     "  speed       0 to 10 (JPEG 5, PNG 4, WebP 4, AVIF 8)\n"
     "  lossless    true or false (default), of WebP\n"
@@ -25,7 +25,7 @@ constexpr char usage[] =
     "  watermark   an object with file, position, scale, opacity, margin\n"
     "  background  of a JPEG in place of what is transparent (#ffffff)\n"
     "  profile     srgb (default) or keep\n"
-    "  animation   keep (default) or first, of WebP\n"
+    "  animation   keep (default) or first, of WebP and GIF\n"
     "  max_pixels, max_animation_pixels\n";
 
 class Image : public gallery::Program {

@@ -11,6 +11,7 @@ const char* name_of(Format format) {
         case Format::png: return "PNG";
         case Format::webp: return "WebP";
         case Format::avif: return "AVIF";
+        case Format::gif: return "GIF";
     }
     return "";
 }
@@ -21,6 +22,7 @@ const char* content_type_of(Format format) {
         case Format::png: return "image/png";
         case Format::webp: return "image/webp";
         case Format::avif: return "image/avif";
+        case Format::gif: return "image/gif";
     }
     return "";
 }
@@ -29,6 +31,7 @@ Format recognize(std::string_view data) {
     using namespace std::string_view_literals;
     if (data.substr(0, 3) == "\xff\xd8\xff") return Format::jpeg;
     if (data.substr(0, 8) == "\x89PNG\r\n\x1a\n") return Format::png;
+    if (data.substr(0, 6) == "GIF87a" || data.substr(0, 6) == "GIF89a") return Format::gif;
     if (data.size() >= 12 && data.substr(0, 4) == "RIFF" && data.substr(8, 4) == "WEBP") return Format::webp;
     if (data.size() >= 16 && data.substr(4, 4) == "ftyp") {
         // The brands: one of its own, the version's number, and those that it is compatible with.
@@ -39,7 +42,7 @@ Format recognize(std::string_view data) {
         if (brands.find("avif") != brands.npos || brands.find("avis") != brands.npos) return Format::avif;
     }
     throw Error(unknown_format, data.empty() ? "There is no picture: the body is empty."
-                                             : "The body is not a JPEG, PNG, WebP or AVIF picture.");
+                                             : "The body is not a JPEG, PNG, WebP, AVIF or GIF picture.");
 }
 
 bool Picture::is_opaque() const {

@@ -19,7 +19,8 @@ using gallery::Error;
 using gallery::too_large;
 using gallery::unknown_format;
 
-enum class Format { jpeg, png, webp, avif };
+// GIF is read and not written.
+enum class Format { jpeg, png, webp, avif, gif };
 
 const char* name_of(Format format);
 const char* content_type_of(Format format);

@@ -61,10 +61,9 @@ std::string chunk(const Demuxer& demuxer, const char* name) {
     return content;
 }
 
-// The frames of an animation, one after the other, each as a picture of the whole canvas.
-class Animation {
+class WebpAnimation : public Animation {
   public:
-    Animation(std::string_view data, const Options& options) : demuxer_(demuxer_of(data)) {
+    WebpAnimation(std::string_view data, const Options& options) : demuxer_(demuxer_of(data)) {
         profile_ = chunk(demuxer_, "ICCP");
         orientation_ = exif_orientation(chunk(demuxer_, "EXIF"));
         const auto value = [this](WebPFormatFeature feature) { return WebPDemuxGetI(demuxer_.get(), feature); };
@@ -76,10 +75,12 @@ class Animation {
         decoder_.reset(WebPAnimDecoderNew(&all, &decoder_options));
         if (!decoder_ || WebPAnimDecoderGetInfo(decoder_.get(), &info_) == 0) throw std::bad_alloc();
     }
-    const WebPAnimInfo& info() const { return info_; }
-    bool has_more() const { return WebPAnimDecoderHasMoreFrames(decoder_.get()) != 0; }
-    // The next frame; `end` becomes when it ends, in milliseconds from the beginning.
-    Picture next(int& end) {
+    Info info() const override {
+        return {static_cast<int>(info_.canvas_width), static_cast<int>(info_.canvas_height), info_.frame_count,
+                static_cast<int>(info_.loop_count), info_.bgcolor};
+    }
+    bool has_more() const override { return WebPAnimDecoderHasMoreFrames(decoder_.get()) != 0; }
+    Picture next(int& end) override {
         std::uint8_t* pixels = nullptr;
         if (WebPAnimDecoderGetNext(decoder_.get(), &pixels, &end) == 0) {
             throw Error(broken_input, "WebP: a frame is broken.");
@@ -149,7 +150,7 @@ Picture decode_webp(std::string_view data, const Options& options) {
     check_size(static_cast<unsigned>(features.width), static_cast<unsigned>(features.height), options);
     if (features.has_animation != 0) {
         int end = 0;
-        return Animation(data, options).next(end);
+        return WebpAnimation(data, options).next(end);
     }
     const Demuxer demuxer = demuxer_of(data);
     Picture picture(features.width, features.height);
@@ -178,20 +179,22 @@ std::string encode_webp(Picture& picture, const Options& options) {
     return {reinterpret_cast<const char*>(writer.mem), writer.size};
 }
 
-bool is_animated_webp(std::string_view data) { return features_of(data).has_animation != 0; }
+std::unique_ptr<Animation> open_webp_animation(std::string_view data, const Options& options) {
+    return features_of(data).has_animation != 0 ? std::make_unique<WebpAnimation>(data, options) : nullptr;
+}
 
-std::string change_animation(std::string_view data, const Options& options,
+std::string encode_animation(Animation& animation, const Options& options,
                              const std::function<Picture(Picture)>& change) {
-    Animation animation(data, options);
-    const WebPAnimInfo& info = animation.info();
-    if (std::uint64_t{info.canvas_width} * info.canvas_height * info.frame_count > options.max_animation_pixels) {
+    const Animation::Info info = animation.info();
+    const auto pixels = static_cast<std::uint64_t>(info.width) * static_cast<std::uint64_t>(info.height);
+    if (info.frames > options.max_animation_pixels / pixels) {
         throw Error(too_large, "The frames have more pixels together than max_animation_pixels (" +
                                    std::to_string(options.max_animation_pixels) + ").");
     }
     const WebPConfig config = config_of(options);
     WebPAnimEncoderOptions encoder_options;
     WebPAnimEncoderOptionsInit(&encoder_options);
-    encoder_options.anim_params = {info.bgcolor, static_cast<int>(info.loop_count)};
+    encoder_options.anim_params = {info.background, info.loops};
     AnimationEncoder encoder(nullptr, &WebPAnimEncoderDelete);
     int begin = 0;
     std::string profile;

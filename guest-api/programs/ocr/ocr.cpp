@@ -17,7 +17,7 @@ namespace {
 
 constexpr char usage[] =
     "Usage: ocr [JSON [FILE]] >TEXT\n"
-    "Reads the text in a picture (JPEG, PNG, WebP, AVIF), from standard input or a file. Keys of the JSON:\n"
+    "Reads the text in a picture (JPEG, PNG, WebP, AVIF, GIF), from standard input or a file. Keys of the JSON:\n"
     "  languages   as tesseract --list-langs lists them, with a plus between them (eng)\n"
     "  psm         page segmentation mode: 3 finds it out (default), 4 one column, 6 one block, 7 one line, 8 one "
     "word,\n"
