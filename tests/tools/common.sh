@@ -15,8 +15,8 @@ if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=
 image_packages=(libavif-dev libgif-dev libjpeg-dev liblcms2-dev libpng-dev libwebp-dev)
 # The same for those that speak and read.
 speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev libtesseract-dev)
-# The same for minify-web.
-text_packages=(golang-go golang-github-tdewolff-minify-dev)
+# The same for minify-web, js and lua.
+text_packages=(duktape-dev golang-go golang-github-tdewolff-minify-dev liblua5.4-dev)
 # And for those for documents.
 document_packages=(libbrotli-dev libdeflate-dev)
 # What tests/bench/gallery compares with.
