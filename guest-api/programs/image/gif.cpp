@@ -124,7 +124,6 @@ class Reader {
         int code = 0;
         GifByteType* block = nullptr;
         check(DGifGetExtension(gif_.get(), &code, &block));
-        std::string_view application;
         if (code == GRAPHICS_EXT_FUNC_CODE && block != nullptr) read_control(frame, block);
         const bool loops = code == APPLICATION_EXT_FUNC_CODE && block != nullptr && is_about_loops(block);
         while (block != nullptr) {
