@@ -20,6 +20,7 @@ json request_json(const CounterValues& counts, const RequestPeaks& peaks) {
         {"input_bytes", value(Counter::input_bytes)},
         {"invocations", value(Counter::requests)},
         {"output_bytes", value(Counter::output_bytes)},
+        {"pages_restored", value(Counter::pages_restored)},
         {"request_cpu_time", seconds(counts, Counter::cpu_time)},
         {"request_memory_peak", peaks.memory},
         {"request_time_peak", static_cast<double>(peaks.microseconds) / 1e6},

@@ -5,7 +5,6 @@
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdown libelf-dev libvarnishapi-dev varnish
     nlohmann-json3-dev libsimdjson-dev libtinyxml2-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
     libboost-dev libpcre2-dev libcli11-dev)
-demo_packages=("${build_packages[@]}" curl iso-codes)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
 # Python's own tests have the version of Debian's Python in their name.
@@ -21,16 +20,22 @@ text_packages=(duktape-dev golang-go golang-github-tdewolff-minify-dev liblua5.4
 document_packages=(libbrotli-dev libdeflate-dev)
 # What tests/bench/gallery compares with.
 bench_gallery_packages=(curl espeak-ng fonts-dejavu-core imagemagick opus-tools tesseract-ocr tesseract-ocr-eng)
+# What the page of ./demo shows.
+demo_packages=("${build_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" "${text_packages[@]}" "${document_packages[@]}"
+    curl iso-codes nodejs tesseract-ocr-eng)
+# A browser that shows it to its test.
+page_packages=(chromium chromium-driver python3-selenium)
 # What everything is built with, and what vtc needs.
-build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" "${image_packages[@]}" "${speech_packages[@]}" "${text_packages[@]}"
-    "${document_packages[@]}" build-essential clang gdb libclang-rt-dev libgtest-dev rustc)
+build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential clang gdb libclang-rt-dev
+    libgtest-dev rustc)
 # Programs that the gallery runs, or compares with.
 gallery_packages=(adwaita-icon-theme brotli cargo chromium default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript gifsicle graphicsmagick graphviz imagemagick jq
     libavif-bin libimage-exiftool-perl libjs-bootstrap5 libjs-three librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
     libxml2-utils node-typescript pandoc php-cgi pigz poppler-utils python3-html5lib python3-uvicorn python3-waitress shared-mime-info sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
     xsltproc zstd)
 # shellcheck disable=SC2034
-check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" "${bench_gallery_packages[@]}" clang-format clang-tidy debhelper debootstrap libnss3 libsodium23
+check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" "${bench_gallery_packages[@]}" "${page_packages[@]}" clang-format
+    clang-tidy debhelper debootstrap libnss3 libsodium23
     lintian "$python_tests" shellcheck)
 
 # A heading, bold on a terminal.

@@ -1,0 +1,15 @@
+// Runs the script that is its standard input. It has started before it is frozen; an error of the script is a part of what it
+// prints.
+const vm = require('vm');
+const pieces = [];
+
+process.stdin.setEncoding('utf8');
+process.stdin.on('data', (piece) => pieces.push(piece));
+process.stdin.on('end', () => {
+	try {
+		globalThis.require = require;
+		vm.runInThisContext(pieces.join(''), {filename: 'script'});
+	} catch (error) {
+		console.log(String(error?.stack ?? error).split('\n    at Script.runInThisContext')[0]);
+	}
+});
