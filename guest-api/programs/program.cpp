@@ -15,7 +15,7 @@ namespace {
 kvm::Response refusal(Program& program, const kvm::Request& request, const Error& error) {
     kvm::log(std::string(program.name()) + ": " + error.what());
     kvm::Response response(error.status(), "text/plain", std::string(error.what()) + "\n");
-    if (error.status() == method_not_allowed) response.header("Allow", "POST");
+    for (const auto& [name, value] : error.headers()) response.header(name, value);
     return program.refuse(request, std::move(response));
 }
 
@@ -78,7 +78,8 @@ int run(Program& program, int argc, char** argv) {
 void want_body(const kvm::Request& request, const char* what) {
     if (!request.text().empty() || (request.method() != "GET" && request.method() != "HEAD")) return;
     throw Error(method_not_allowed,
-                "POST " + std::string(what) + ", or put a program that gives one before this one with chain().");
+                "POST " + std::string(what) + ", or put a program that gives one before this one with chain().",
+                {{"Allow", "POST"}});
 }
 
 }  // namespace gallery

@@ -6,19 +6,27 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kvm_api.hpp"
 
 namespace gallery {
 
-// Ends a request: an HTTP status, and a sentence for the client, which is also logged.
+// Ends a request: an HTTP status, and a sentence for the client, which is also logged. Programs may read the headers of
+// the answer, which are names and values.
 class Error : public std::runtime_error {
   public:
-    Error(int status, const std::string& message) : std::runtime_error(message), status_(status) {}
+    using Headers = std::vector<std::pair<std::string, std::string>>;
+
+    Error(int status, const std::string& message, Headers headers = {})
+        : std::runtime_error(message), status_(status), headers_(std::move(headers)) {}
     int status() const { return status_; }
+    const Headers& headers() const { return headers_; }
 
   private:
     int status_;
+    Headers headers_;
 };
 
 inline constexpr int bad_configuration = 400, method_not_allowed = 405, too_large = 413, unknown_format = 415,

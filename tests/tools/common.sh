@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034 # demo, check and tests/bench/run read these
 build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdown libelf-dev libvarnishapi-dev varnish
-    nlohmann-json3-dev libsimdjson-dev libtinyxml2-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
+    nlohmann-json3-dev libsimdjson-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
     libboost-dev libpcre2-dev libcli11-dev)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
@@ -17,7 +17,7 @@ speech_packages=(libespeak-ng-dev libopus-dev libopusenc-dev libtesseract-dev)
 # The same for minify-web, js and lua.
 text_packages=(duktape-dev golang-go golang-github-tdewolff-minify-dev liblua5.4-dev)
 # And for those for documents.
-document_packages=(libbrotli-dev libdeflate-dev)
+document_packages=(libbrotli-dev libdeflate-dev libxml2-dev)
 # What tests/bench/gallery compares with.
 bench_gallery_packages=(curl espeak-ng fonts-dejavu-core imagemagick opus-tools tesseract-ocr tesseract-ocr-eng)
 # What the page of ./demo shows.
