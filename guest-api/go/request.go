@@ -45,10 +45,16 @@ type Request struct {
 	Body        []byte    // where the host put it; it may be changed in place
 	Random      [2]uint64 // new for every request
 	Warmup      bool      // is it one of those made to warm the program up?
+
+	streamed bool // Varnish has its header
 }
 
 // Field is the value of the first header field of that name, in any case; "" when there is none.
 func (request *Request) Field(name string) string {
+	if request.streamed {
+		value, _, _ := BackendRequest.Find(name)
+		return value
+	}
 	for _, field := range request.Header {
 		if strings.EqualFold(field.Name, name) {
 			return field.Value

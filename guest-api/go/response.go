@@ -3,6 +3,7 @@
 package kvm
 
 import (
+	"io"
 	"time"
 	"unsafe"
 )
@@ -34,6 +35,12 @@ type Response struct {
 	Header      []Field // at most 64
 	Body        []byte
 	Cache       *Cache // nil: as VCL says
+
+	// In place of Body: what is read from it while Varnish takes it, until io.EOF; an error ends the response early. What one
+	// Read gives, of up to 64 KiB, is on its way before the next one. It runs on the goroutine of the handler, and may make
+	// log, memory, regex and fetch calls.
+	Stream io.Reader
+	Length int64 // bytes of Stream; 0: so many as come
 }
 
 // Cache lets Varnish store a response.
@@ -55,6 +62,10 @@ func seconds(duration time.Duration) float32 { return float32(duration.Seconds()
 
 // send ends the request. It comes back only in programs that are not ephemeral.
 func send(response Response) {
+	if response.Stream != nil {
+		stream(response)
+		return
+	}
 	answer = sentResponse{contentType: []byte(response.ContentType), body: response.Body}
 	for _, field := range response.Header {
 		line := field.line()
@@ -69,12 +80,16 @@ func send(response Response) {
 		answer.extra.cached = true
 		answer.extra.ttl, answer.extra.grace, answer.extra.keep = seconds(cache.TTL), seconds(cache.Grace), seconds(cache.Keep)
 	}
-	status := response.Status
-	if status < 0 || status > 999 { // the host looks at 16 bits
-		status = 0
-	}
-	host(callBackendResponse, uintptr(status), uintptr(at(answer.contentType)), uintptr(len(answer.contentType)),
+	leave(callBackendResponse, response.status(), uintptr(at(answer.contentType)), uintptr(len(answer.contentType)),
 		uintptr(at(answer.body)), uintptr(len(answer.body)), uintptr(unsafe.Pointer(&answer.extra)))
+}
+
+// status is what the host, which looks at 16 bits, understands; or refuses.
+func (response *Response) status() uintptr {
+	if response.Status < 0 || response.Status > 999 {
+		return 0
+	}
+	return uintptr(response.Status)
 }
 
 func (field Field) line() []byte { return []byte(field.Name + ": " + field.Value) }

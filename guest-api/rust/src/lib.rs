@@ -39,7 +39,9 @@ pub type Result<T> = core::result::Result<T, Error>;
 mod number {
     pub const REGISTER_FUNC: u32 = 0x10000;
     pub const WAIT_FOR_REQUESTS: u32 = 0x10001;
+    pub const SET_CACHEABLE: u32 = 0x10005;
     pub const BACKEND_RESPONSE: u32 = 0x10010;
+    pub const BEGIN_STREAMING_RESPONSE: u32 = 0x10012;
     pub const HTTP_APPEND: u32 = 0x10020;
     pub const HTTP_SET: u32 = 0x10021;
     pub const HTTP_FIND: u32 = 0x10022;
@@ -160,6 +162,15 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
     } else {
         core::slice::from_raw_parts(data, len)
     }
+}
+
+/// What ends with a zero.
+unsafe fn text<'a>(data: *const u8) -> &'a [u8] {
+    let mut len = 0;
+    while *data.add(len) != 0 {
+        len += 1;
+    }
+    bytes(data, len)
 }
 
 impl Request {
@@ -287,6 +298,112 @@ impl<'a> Response<'a> {
     }
 }
 
+// --- Bodies in pieces
+
+/// A body that is made while it is delivered.
+pub trait Pieces {
+    /// The next piece: at least one byte and at most `room`, after `written` bytes. It is read before the next call. An empty
+    /// one is the end of a body of unknown length; before the end of a known one it ends the response early, as a longer
+    /// one does. Only log, memory and regex calls may be made here.
+    fn next(&mut self, room: usize, written: usize) -> &[u8];
+}
+
+#[repr(C)]
+struct RawPiece {
+    data: *const u8,
+    len: usize,
+}
+
+extern "C" fn next_piece<P: Pieces>(pieces: *mut P, room: usize, written: usize, _: usize) -> RawPiece {
+    let piece = unsafe { &mut *pieces }.next(room, written);
+    RawPiece { data: piece.as_ptr(), len: piece.len() }
+}
+
+impl Response<'_> {
+    /// Sends a body of `length` bytes, or of unknown length, piece by piece. All memory stays as it is meanwhile.
+    pub fn stream<P: Pieces>(self, length: Option<usize>, pieces: &mut P) {
+        for header in &self.headers[..self.count] {
+            let line = [Message::Response as usize, header.field as usize, header.field_len, 0, 0, 0];
+            unsafe { call(number::HTTP_APPEND, line) };
+        }
+        if self.extra.cached {
+            let milliseconds = |seconds: f32| (seconds * 1000.0) as usize;
+            let times = [self.extra.ttl, self.extra.grace, self.extra.keep].map(milliseconds);
+            unsafe { call(number::SET_CACHEABLE, [1, times[0], times[1], times[2], 0, 0]) };
+        }
+        let pieces: *mut P = pieces;
+        unsafe {
+            call(
+                number::BEGIN_STREAMING_RESPONSE,
+                [
+                    self.status as usize,
+                    self.content_type.as_ptr() as usize,
+                    self.content_type.len(),
+                    length.unwrap_or(usize::MAX),
+                    next_piece::<P> as *const () as usize,
+                    pieces as usize,
+                ],
+            );
+        }
+    }
+}
+
+/// A part of a request's body, which came while the rest is still on its way.
+pub struct BodyPiece<'a> {
+    pub url: &'a [u8],
+    /// What VCL passed besides the URL.
+    pub argument: &'a [u8],
+    pub content_type: &'a [u8],
+    /// Empty at the end of the body. The next piece takes its place.
+    pub data: &'a [u8],
+    /// How many bytes came before.
+    pub offset: usize,
+}
+
+static ON_BODY_PIECE: AtomicUsize = AtomicUsize::new(0);
+static ON_GET: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn handle_body_piece(
+    url: *const u8,
+    argument: *const u8,
+    content_type: *const u8,
+    data: *const u8,
+    len: usize,
+    offset: usize,
+) -> isize {
+    let handler: fn(&BodyPiece) = unsafe { core::mem::transmute(ON_BODY_PIECE.load(Ordering::Relaxed)) };
+    let piece = unsafe {
+        BodyPiece {
+            url: text(url),
+            argument: text(argument),
+            content_type: text(content_type),
+            data: bytes(data, len),
+            offset,
+        }
+    };
+    handler(&piece);
+    len as isize
+}
+
+extern "C" fn handle_get(url: *const u8, argument: *const u8) {
+    let handler: fn(&[u8], &[u8]) = unsafe { core::mem::transmute(ON_GET.load(Ordering::Relaxed)) };
+    unsafe { handler(text(url), text(argument)) };
+}
+
+/// `handler` gets bodies of any length in pieces of up to 256 KiB, as they come, and returns after each. After the last one
+/// it is called with an empty piece and answers; it may also answer before. Not used with `on_request`: what has no body
+/// is for `on_get` then.
+pub fn on_body_pieces(handler: fn(&BodyPiece)) {
+    ON_BODY_PIECE.store(handler as usize, Ordering::Relaxed);
+    unsafe { call(number::REGISTER_FUNC, [4, handle_body_piece as *const () as usize, 0, 0, 0, 0]) };
+}
+
+/// `handler` answers requests without a body: it gets the URL and what VCL passed besides. Not used with `on_request`.
+pub fn on_get(handler: fn(&[u8], &[u8])) {
+    ON_GET.store(handler as usize, Ordering::Relaxed);
+    unsafe { call(number::REGISTER_FUNC, [1, handle_get as *const () as usize, 0, 0, 0, 0]) };
+}
+
 // --- Handlers: in main()
 
 static ON_REQUEST: AtomicUsize = AtomicUsize::new(0);
@@ -300,14 +417,7 @@ extern "C" fn handle_request(request: *const RawRequest) {
 
 extern "C" fn handle_error(_: *const u8, _: *const u8, what: *const u8, request: *const RawRequest) {
     let handler: fn(&Request, &[u8]) = unsafe { core::mem::transmute(ON_ERROR.load(Ordering::Relaxed)) };
-    let mut len = 0;
-    let what = unsafe {
-        while *what.add(len) != 0 {
-            len += 1;
-        }
-        bytes(what, len)
-    };
-    handler(unsafe { &*(request as *const Request) }, what);
+    handler(unsafe { &*(request as *const Request) }, unsafe { text(what) });
 }
 
 /// `handler` answers every request.
