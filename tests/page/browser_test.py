@@ -4,6 +4,7 @@
 """
 import base64
 import html
+import http.client
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.parse
 import urllib.request
 
 from selenium import webdriver
@@ -199,6 +201,11 @@ class Desktop(Page):
         self.assertEqual(self.text("#scripts .vcl:not([hidden])"), 'set bereq.backend = tinykvm.to_backend("node");')
         self.press("[data-run]")
         self.assertIn("2 ** 100 = 1267650600228229401496703205376n", self.wait_for_text("#scripts .output", "^Node v"))
+        for script in ("nothing.here", "setTimeout(() => nothing.here, 5)", "(async () => nothing.here)()"):
+            self.write("#script", script)
+            self.press("[data-run]")
+            self.wait_for_text("#scripts .output", "ReferenceError: nothing is not defined")
+            self.run_script("document.querySelector('#scripts .output').textContent = ''")
         self.press("[value=python]")
         self.assertEqual(self.find("#script").get_attribute("value"), "while True: pass")
 
@@ -283,6 +290,18 @@ class Desktop(Page):
         self.assertIn("default-src 'self';", headers["Content-Security-Policy"])
         self.assertNotIn("unsafe", headers["Content-Security-Policy"])
         self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+
+    def test_limits(self):
+        """Of what the page does not send, as it has limits of its own."""
+        def status(method, headers, body=None):
+            connection = http.client.HTTPConnection(urllib.parse.urlsplit(URL).netloc, timeout=PATIENCE)
+            self.addCleanup(connection.close)
+            connection.request(method, "/webp", body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        self.assertEqual(status("POST", {"Content-Length": str(LARGEST + 1)}), (413, "An upload has at most 8 MiB.\n"))
+        self.assertEqual(status("POST", {}, iter([b"a", b"b"])), (411, "The request does not say how long its body is.\n"))
+        self.assertEqual(status("PUT", {}, b"a"), (405, "There are GET, HEAD and POST.\n"))
 
     def test_picture_for_the_readme(self):
         self.browser.set_window_size(1280, 1260)

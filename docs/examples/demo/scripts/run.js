@@ -3,13 +3,14 @@
 const vm = require('vm');
 const pieces = [];
 
+function report(error) {
+	console.log(String(error?.stack ?? error).split('\n    at Script.runInThisContext')[0]);
+}
+
 process.stdin.setEncoding('utf8');
 process.stdin.on('data', (piece) => pieces.push(piece));
 process.stdin.on('end', () => {
-	try {
-		globalThis.require = require;
-		vm.runInThisContext(pieces.join(''), {filename: 'script'});
-	} catch (error) {
-		console.log(String(error?.stack ?? error).split('\n    at Script.runInThisContext')[0]);
-	}
+	globalThis.require = require;
+	process.on('uncaughtException', report);  // also one of a timer, or of a promise
+	vm.runInThisContext(pieces.join(''), {filename: 'script'});
 });
