@@ -11,6 +11,7 @@ backend none none;
 sub vcl_init {
 	# Programs of libraries, which start when they are first used, and settings of our own for one of them.
 	tinykvm.library("file:///etc/varnish/compression.json");
+	tinykvm.library("file:///etc/varnish/documents.json");
 	tinykvm.library("file:///etc/varnish/images.json");
 	tinykvm.library("file:///etc/varnish/minify.json");
 	tinykvm.library("file:///etc/varnish/ocr.json");
@@ -36,11 +37,6 @@ sub vcl_init {
 		"max_request_memory": 32
 	}""");
 
-	# A dynamically linked program sees its libraries, for reading, and nothing else.
-	tinykvm.configure("xml", """{
-		"filename": "/usr/lib/tinykvm/xml",
-		"allowed_paths": ["/lib64", "/lib", "/usr/lib"]
-	}""");
 	# Whatever a visitor writes is run: an interpreter that has started, and waits for a script on its standard input.
 	tinykvm.configure("python", """{
 		"filename": "/usr/bin/python3",
@@ -132,7 +128,9 @@ sub vcl_backend_fetch {
 	} elsif (bereq.url == "/minify-web") {
 		set bereq.backend = tinykvm.to_backend("minify-web");
 	} elsif (bereq.url == "/xml") {
-		set bereq.backend = tinykvm.to_backend("xml");
+		set bereq.backend = tinykvm.to_backend("xml", config="""{ "error_status": 422 }""");
+	} elsif (bereq.url == "/json") {
+		set bereq.backend = tinykvm.to_backend("json", config="""{ "error_status": 422 }""");
 	} elsif (bereq.url == "/gzip") {
 		set bereq.backend = tinykvm.to_backend("gzip", config="""{ "output": "file" }""");
 	} elsif (bereq.url == "/brotli") {

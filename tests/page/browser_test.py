@@ -216,7 +216,7 @@ class Desktop(Page):
         self.assertEqual(subprocess.run(["node", "-e", said], capture_output=True, text=True, check=True).stdout,
                          "{ position: 5, number: 9 }\n")
         self.assertRegex(self.text("#minify .status"), "^[0-9]+ bytes became 1[0-9]{2} bytes in ")
-        self.press("[value=json]")
+        self.press("#minify [value=json]")
         self.press("#minify [data-send]")
         self.wait_for_text("#minify .output", "tinykvm")
         self.assertEqual(self.text("#minify .output"), '{"name":"tinykvm","programs":["minify","image","xml"],"fast":true,'
@@ -234,13 +234,20 @@ class Desktop(Page):
         self.wait_for_text("#minify .status", "came back as it was")
         self.assertEqual(self.text("#minify .output"), "let broken = (;")
 
-    def test_xml(self):
-        self.expected_failures.add("xml")
-        self.press("#xml [data-send]")
-        self.wait_for_text("#xml .status", "^Not well-formed: line 6")
-        self.write("#xml textarea", "<a><b/></a>")
-        self.press("#xml [data-send]")
-        self.wait_for_text("#xml .status", "^Well-formed, in ")
+    def test_validate(self):
+        self.expected_failures.update(("xml", "json"))
+        self.press("#validate [data-send]")
+        self.wait_for_text("#validate .status", "^Not well-formed: line 6, said with status 422")
+        self.assertIn("Line 6: ", self.text("#validate .output"))
+        self.write("#validate textarea", "<a><b/></a>")
+        self.press("#validate [data-send]")
+        self.wait_for_text("#validate .status", "^Well-formed, in ")
+        self.press("#validate [value=json]")
+        self.press("#validate [data-send]")
+        self.wait_for_text("#validate .status", "^Not well-formed: line 4, said with status 422")
+        self.write("#validate textarea", "[1, 2]")
+        self.press("#validate [data-send]")
+        self.wait_for_text("#validate .status", "^Well-formed, in ")
 
     def test_compress(self):
         upload = self.find("#compress input[type=file]")

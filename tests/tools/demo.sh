@@ -16,7 +16,7 @@ what_is_missing() {
     because_of_no() { [ -e "$1" ] || because "$3" "This machine has no $1: apt install $2, and start the demo again."; }
     because_emulated() {
         local name
-        for name; do because "$name" "Left out here, because in an emulated machine it takes minutes."; done
+        for name; do because "$name" "Left out here, because in an emulated machine it takes too long."; done
     }
     if [ -n "${OTHER_KVM:-}" ]; then
         because_emulated avif node read answer
@@ -37,7 +37,7 @@ start_demo() {
     for i; do listen+=(-a "$i:$port"); done
     cp -r "$demo_source/docs/examples/demo" "$work/page"
     what_is_missing "$build" >"$work/page/page/missing.json"
-    for library in compression images minify ocr speech; do
+    for library in compression documents images minify ocr speech; do
         sed "s|/usr/lib/tinykvm/|$build/programs/|" "$demo_source/guest-api/programs/$library.json" >"$work/$library.json"
     done
     sed -e "s|/usr/lib/tinykvm/|$build/programs/|" -e "s|/etc/varnish/|$work/|" -e "s|/srv/demo|$work/page|g" \

@@ -280,9 +280,30 @@ export function minify(card) {
 	});
 }
 
-export function xml(card) {
-	textCard(card, () => "xml", () => "application/xml", async (answer) => {
+const wrongDocuments = {
+	xml: `<library>
+  <book year="1605">
+    <title>Don Quixote</title>
+  </book>
+  <book year="1719">
+    <title>Robinson Crusoe</titel>
+  </book>
+</library>
+`,
+	json: `{
+  "books": [
+    { "year": 1605, "title": "Don Quixote" }
+    { "year": 1719, "title": "Robinson Crusoe" }
+  ]
+}
+`,
+};
+
+export function validate(card) {
+	const kind = kindsOfText(card, wrongDocuments, (format) => format);
+	textCard(card, kind, () => `application/${kind()}`, async (answer) => {
 		const line = answer.headers.get("X-ErrorLine");
+		if (!answer.ok && line === null) throw new Error(await failure(answer));
 		output(card, answer.ok ? "" : (await answer.blob.text()).trim());
 		say(card, answer.ok ? `Well-formed, in ${duration(answer.time)}.` : `Not well-formed: line ${line}, said with status ${answer.status}.`, answer.ok);
 	});
