@@ -161,10 +161,15 @@ sub vcl_backend_response {
 	if (beresp.http.Content-Type ~ "^text/|javascript|json|svg") {
 		set beresp.do_gzip = true;
 	}
-	# How long is what `files` says of the page; what is made of its pictures stays as long as they do.
-	if (beresp.status == 200 && bereq.url ~ "^/(webp|avif|thumbnail|watermark)/") {
+	# How long a file may be cached is what `files` says. What is made of a picture stays longer in this cache than in the
+	# clients' ones, which cannot be purged.
+	if (bereq.method == "GET" && beresp.status == 200 && bereq.url ~ "^/(webp|avif|thumbnail|watermark)/") {
 		set beresp.http.Cache-Control = "max-age=60";
 		set beresp.ttl = 1h;
+	}
+	# What went wrong may go right soon.
+	if (beresp.status >= 400 && beresp.ttl > 10s) {
+		set beresp.ttl = 10s;
 	}
 }
 
