@@ -159,7 +159,7 @@ function(tinykvm_add_go_guest name folder)
     add_custom_command(
         OUTPUT ${guest_DIRECTORY}/${name}
         COMMAND ${CMAKE_COMMAND} -E env ${environment}
-                ${TINYKVM_GO} build -buildvcs=false -trimpath -o ${guest_DIRECTORY}/${name} ${package}
+                ${TINYKVM_GO} build -buildvcs=false -trimpath -ldflags=-compressdwarf=false -o ${guest_DIRECTORY}/${name} ${package}
         WORKING_DIRECTORY ${folder}
         DEPENDS ${sources}
         VERBATIM)

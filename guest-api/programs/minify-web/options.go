@@ -30,10 +30,11 @@ type options struct {
 // The library's own choice removes blanks between text and tags from XML, which are part of the text of many documents.
 var standard = options{
 	kind:     "auto",
-	html:     html.Minifier{KeepConditionalComments: true},
 	xml:      xml.Minifier{KeepWhitespace: true},
 	embedded: true,
 }
+
+func init() { *conditionalComments(&standard.html) = true }
 
 // with is what remains of the options when `argument`, a JSON object or nothing, counts more.
 func (o options) with(argument string) (options, error) {
@@ -55,7 +56,7 @@ func (o options) with(argument string) (options, error) {
 		"css": object(keys{"precision": precision(&o.css.Precision)}),
 		"html": object(keys{
 			"keep_comments":             truth(&o.html.KeepComments),
-			"keep_conditional_comments": truth(&o.html.KeepConditionalComments),
+			"keep_conditional_comments": truth(conditionalComments(&o.html)),
 			"keep_default_attributes":   truth(&o.html.KeepDefaultAttrVals),
 			"keep_document_tags":        truth(&o.html.KeepDocumentTags),
 			"keep_end_tags":             truth(&o.html.KeepEndTags),
@@ -70,6 +71,16 @@ func (o options) with(argument string) (options, error) {
 		"xml": object(keys{"keep_whitespace": truth(&o.xml.KeepWhitespace)}),
 	})
 	return o, err
+}
+
+// conditionalComments is what newer versions of the library keep together with directives of servers.
+func conditionalComments(minifier *html.Minifier) *bool {
+	fields := reflect.ValueOf(minifier).Elem()
+	field := fields.FieldByName("KeepSpecialComments")
+	if !field.IsValid() {
+		field = fields.FieldByName("KeepConditionalComments")
+	}
+	return field.Addr().Interface().(*bool)
 }
 
 // setVersion says of which year the newest syntax may be that is used where the script did not use it. Older versions of
