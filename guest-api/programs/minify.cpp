@@ -14,6 +14,7 @@
 #include "input.hpp"
 #include "json/grammar.hpp"
 #include "kvm_api.h"
+#include "memory.hpp"
 
 namespace {
 
@@ -108,6 +109,7 @@ int main(int argc, char** argv) {
     if (IS_LINUX_MAIN()) {
         return run_on_linux(argc, argv);
     }
+    keep_heap();
     // Finds out which instructions this CPU has, once and for all requests.
     const std::string_view example = R"({"a": [1, 2.5, "b", null, true]})";
     if (!minify(example.data(), example.size()).error.empty()) {

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "input.hpp"
+#include "memory.hpp"
 
 namespace gallery {
 namespace {
@@ -66,6 +67,7 @@ int run(Program& program, int argc, char** argv) {
         program.configure(argument);
         if (IS_LINUX_MAIN()) return run_on_linux(program, argc, argv);
         enlarge_heap();
+        keep_heap();
         program.warm_up();
     } catch (const Error& error) {
         std::fprintf(stderr, "%s: %s\n", program.name(), error.what());
