@@ -16,8 +16,7 @@ func serveStreams() {
 	host(callRegisterFunc, getCallbackNumber, callbackAddress(getCalled), 0, 0, 0, 0)
 	host(callRegisterFunc, pieceCallbackNumber, callbackAddress(pieceCalled), 0, 0, 0, 0)
 	runtime.GC()
-	for leave(callWaitForRequests, 0, 0, 0, 0, 0, 0); ; {
-		// Every send ends with the next request of a program that is not ephemeral.
+	for { // each send() ends with the next request of a program that is not ephemeral
 		switch entered {
 		case getCalled:
 			send(onRequest(newStreamedRequest()))
@@ -29,7 +28,7 @@ func serveStreams() {
 			send(onStream(request, body))
 		case errorCalled:
 			send(answerError())
-		default:
+		case nothingCalled:
 			leave(callWaitForRequests, 0, 0, 0, 0, 0, 0)
 		}
 	}
