@@ -8,6 +8,7 @@
 #include <random>
 
 #include "../input.hpp"
+#include "../memory.hpp"
 
 namespace script {
 namespace {
@@ -126,6 +127,7 @@ int run(Engine& engine, int argc, char** argv) {
         return arguments.empty() ? 2 : 0;
     }
     try {
+        if (!IS_LINUX_MAIN()) keep_heap();
         load(engine, arguments);
     } catch (const Error& error) {
         std::fprintf(stderr, "%s: %s\n", engine.name(), error.what());
