@@ -172,8 +172,8 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     const linux_abi::Outcome outcome = process.system_call(registers, pointers, user_.vectors(), deadline);
     user_.set_thread_pointers(pointers);
     if (process.needs_interruptions()) slices_.others_may_be_ready(process.state().thread.id != thread);
+    threads_use_futexes_ |= !in_debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
     if (process.has_several_threads()) {
-        threads_use_futexes_ |= !in_debugger_ && (before.rax == SYS_futex || before.rax == SYS_sched_yield);
         // Unwinders know the code that makes SYS_rt_sigreturn by its bytes.
         if (call_stubs_ && before.rax != SYS_rt_sigreturn) call_stubs_->lead_around(before.rip);
     }

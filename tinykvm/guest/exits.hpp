@@ -51,7 +51,7 @@ class Exits {
         threads_use_futexes_ = false;
         if (in_debugger_) look_at_debugger_after(look_time);
     }
-    // Has the program made system calls in this run with which threads hand over to each other?
+    // Has the program made system calls in this run with which threads hand over to each other, be it for one alone?
     bool threads_use_futexes() const { return threads_use_futexes_; }
     // See Machine and Fork.
     void set_debugger(debug::Debugger* debugger) { debugger_ = debugger; }

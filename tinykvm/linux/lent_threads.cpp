@@ -68,7 +68,7 @@ void LentThreads::give_up_places(const ProcessState& state) {
 }
 
 void LentThreads::lend(const ProcessState& state, const Options& options, bool slice_ends) {
-    if (!usable_ || state.parked.empty() || state.thread.id == 0 || options.log_system_calls) return;
+    if (!usable_ || state.thread.id == 0 || options.log_system_calls) return;
     give_up_places(state);
     for (Place& place : places_) place.lent = false;
     running_ = place_of(state.thread.id);

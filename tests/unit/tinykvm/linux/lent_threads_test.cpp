@@ -80,6 +80,18 @@ TEST_F(LentThreadsTest, NothingHappensWhenTheGuestDoesNothing) {
     EXPECT_TRUE(state.parked[1].state.wait.returned);
 }
 
+// OpenMP wakes the threads of a team of one, too, which there are none of.
+TEST_F(LentThreadsTest, AThreadAloneIsLent) {
+    state.parked.clear();
+    lent.lend(state, options, false);
+    EXPECT_EQ(pages().lent, 1u);
+    EXPECT_EQ(pages().others, 0u);
+    lent.take_back(state);
+    EXPECT_EQ(pages().lent, 0u);
+    EXPECT_EQ(state.thread.id, 10);
+    EXPECT_TRUE(state.parked.empty());
+}
+
 TEST_F(LentThreadsTest, OneThatWasWokenIsReady) {
     lent.lend(state, options, false);
     EXPECT_EQ(pages().armed, 0u);
