@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "program.hpp"
 
-#include <malloc.h>
-
 #include <cstdio>
-#include <cstdlib>
 #include <new>
 
 #include "input.hpp"
@@ -28,18 +25,6 @@ kvm::Response answer(Program& program, const kvm::Request& request) {
     } catch (const std::bad_alloc&) {
         return refusal(program, request, {out_of_memory, "There is not enough memory (max_request_memory)."});
     }
-}
-
-// What a request maps anew is given back after it, and the next request pays a fault of the host for each page. Memory
-// of the heap stays: so the heap becomes large before the program is frozen, and large objects are in it, too. Of what
-// is not used there is only the address.
-void enlarge_heap() {
-    constexpr int most_in_heap = 32 << 20, room = 64 << 20;
-    mallopt(M_MMAP_THRESHOLD, most_in_heap);
-    mallopt(M_TRIM_THRESHOLD, 2 * room);
-    mallopt(M_TOP_PAD, room);
-    void* volatile first = std::malloc(most_in_heap / 2);  // volatile: else the compiler leaves both out
-    std::free(first);
 }
 
 int run_on_linux(Program& program, int argc, char** argv) {
@@ -66,7 +51,6 @@ int run(Program& program, int argc, char** argv) {
     try {
         program.configure(argument);
         if (IS_LINUX_MAIN()) return run_on_linux(program, argc, argv);
-        enlarge_heap();
         keep_heap();
         program.warm_up();
     } catch (const Error& error) {
