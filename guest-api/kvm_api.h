@@ -786,10 +786,17 @@ static inline void sys_breakpoint(void) {
     kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0, 0);
 }
 
-/* ---- Storage and multi-processing: not available in this version ----------------------------------------
+/* ---- Storage: a VM that outlives requests --------------------------------------------------------------
  *
- * These declarations let programs written for it compile: each call returns -ENOSYS. A program's storage is one more VM,
- * which lives as long as the program does and keeps what happens in it. */
+ * With "storage" in its configuration the program, or another one, runs once more, in a VM that all requests share and
+ * that is never reset. Its main() sees IS_STORAGE(), says what may be called, and waits for requests like any other;
+ * requests then call its functions, one at a time. Both are the same program with the same addresses, or the program of
+ * the requests knows those of the other one from its linker (-Wl,--just-symbols=FILE).
+ *
+ * What the calls return that is negative: -ENOSYS without a storage; -EPERM: `f` is not allowed; -EFAULT: a bad pointer;
+ * -E2BIG: more than 64 buffers, or more bytes than a request may take; -ENOMEM: the storage has no more memory; -EIO: the
+ * function crashed, or ended the program; -ETIMEDOUT: it took more than max_storage_time, or the request's time is over;
+ * -EDEADLK: the storage waits for this request; -EAGAIN: too many calls or tasks are there already. */
 
 typedef void (*storage_func)(size_t n, struct virtbuffer buffers[], size_t res);
 typedef void (*storage_task_func)(void* data, size_t len);
@@ -800,7 +807,9 @@ static inline long sys_storage_allow(void (*f)(void)) {
 }
 #define STORAGE_ALLOW(f) sys_storage_allow((void (*)(void))(f))
 
-/* Calls `f` in storage with copies of `n` buffers; what it returns is copied to `dst`. Returns its length. */
+/* Calls `f` in storage with copies of `n` buffers, which last as long as the call. What it returns is copied to `dst`, as
+ * much as there is room for; `f` is told how much that is. Returns the whole length; 0 when it returns nothing. When it
+ * fails, what it had changed by then stays changed. */
 static inline long storage_callv(storage_func f, size_t n, const struct virtbuffer buffers[], void* dst, size_t len) {
     return kvm_call(KVM_STORAGE_CALLV, (long)f, (long)n, (long)buffers, (long)dst, (long)len, 0);
 }
@@ -811,8 +820,9 @@ static inline long storage_call(storage_func f, const void* data, size_t data_le
     return storage_callv(f, 1, &buffer, dst, len);
 }
 
-/* Calls `f` in storage later, with a copy of the data: when it is free, or after `start_ms`, and then every
- * `period_ms`. Returns a number for stop_storage_task(). */
+/* Calls `f` in storage later, with a copy of the data (1 MiB at most): when it is free, or after `start_ms`, and then every
+ * `period_ms`, if that is not 0. Requests may call it, storage itself, and its main(). One that is late runs once for all
+ * the times it has missed; what it returns with storage_return() nobody gets. Returns a number for stop_storage_task(). */
 static inline long sys_storage_task(storage_task_func f, const void* data, size_t len, uint64_t start_ms,
                                     uint64_t period_ms) {
     return kvm_call(KVM_STORAGE_TASK, (long)f, (long)data, (long)len, (long)start_ms, (long)period_ms, 0);
@@ -823,11 +833,12 @@ static inline long storage_task(storage_task_func f, const void* data, size_t le
 static inline long schedule_storage_task(storage_task_func f, const void* data, size_t len, float start, float period) {
     return sys_storage_task(f, data, len, kvm_milliseconds(start), kvm_milliseconds(period));
 }
+/* -ENOENT: there is no such task, or it has run. */
 static inline long stop_storage_task(long task) {
     return kvm_call(KVM_STOP_STORAGE_TASK, task, 0, 0, 0, 0, 0);
 }
 
-/* In a function that storage runs: what its caller gets. The function goes on, and returns. */
+/* In a function that storage runs: what its caller gets; the last one counts. The function goes on, and returns. */
 static inline long storage_return(const void* data, size_t len) {
     return kvm_call(KVM_STORAGE_RETURN, (long)data, (long)len, 0, 0, 0, 0);
 }
@@ -839,6 +850,10 @@ __attribute__((noreturn)) static inline void storage_noreturn(const void* data, 
     kvm_call(KVM_STORAGE_NORETURN, (long)data, (long)len, 0, 0, 0, 0);
     __builtin_trap();
 }
+
+/* ---- Multi-processing: not available in this version ----------------------------------------------------
+ *
+ * These declarations let programs written for it compile: each call returns -ENOSYS. */
 
 /* Runs `f` on `n` - 1 CPUs more. */
 typedef void (*multiprocess_t)(void* argument);

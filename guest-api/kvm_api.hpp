@@ -495,8 +495,7 @@ struct Curl {
     }
 };
 
-/* A program's storage, which is not available in this version: get() throws std::system_error, task() returns -ENOSYS.
- */
+/* A program's storage: get() throws std::system_error when a call fails. */
 struct Storage {
     /* Calls `f` in storage with copies of one argument, or several, and gives what it returns: `Size` bytes at most. */
     template <std::size_t Size = std::size_t{16} << 20>

@@ -75,6 +75,8 @@ void Fork::reset() {
     guest_->set_debugger(debugger_);
 }
 
+bool Fork::recover(bool crashed) { return guest_ && guest_->recover(crashed); }
+
 bool Fork::reset_if_quick() { return guest_->resets_quickly() && guest_->reset(); }
 
 GuestMemory& Fork::memory() { return guest_->memory(); }

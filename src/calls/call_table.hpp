@@ -9,7 +9,7 @@ namespace tinykvm::host {
 
 struct CallTable {
     // When a call makes sense.
-    enum When : unsigned { boot = 1, request = 2, returning = 4, streaming = 8, always = 15 };
+    enum When : unsigned { boot = 1, request = 2, returning = 4, streaming = 8, storage = 16, always = 31 };
 
     struct Entry {
         std::uint32_t number;

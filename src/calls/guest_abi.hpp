@@ -58,6 +58,13 @@ static_assert(offsetof(Request, headers) == 56);
 static_assert(offsetof(Request, num_headers) == 64);
 static_assert(offsetof(Request, prng) == 72);
 
+// An argument of storage_callv.
+struct Buffer {
+    GuestAddr data = 0;
+    std::uint64_t length = 0;
+};
+static_assert(sizeof(Buffer) == 16);
+
 struct ResponseHeader {
     GuestAddr field = 0;
     std::uint64_t field_len = 0;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/calls/header_edit.hpp"
@@ -18,6 +19,7 @@
 #include "src/calls/registration.hpp"
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
+#include "src/calls/storage.hpp"
 #include "src/fetch/host_rules.hpp"
 #include "src/fetch/self_requests.hpp"
 #include "tinykvm/host_calls.hpp"
@@ -35,6 +37,8 @@ class GuestCalls final : public HostCalls {
         const void* pool = nullptr;  // the pool of this VM, or what stands for a boot (src/fetch/wait_graph.hpp)
         bool allow_debug = false;    // sys_breakpoint() has a debugger waited for
         bool debug = false;          // the program was started to be debugged
+        Storage* storage = nullptr;  // borrowed; null: there is none
+        bool is_storage = false;     // this is the storage
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
@@ -43,7 +47,8 @@ class GuestCalls final : public HostCalls {
         boot,       // until the program waits
         request,    // until it answers
         returning,  // a paused program that is not ephemeral, on its way back to its waiting call
-        streaming   // it has answered, and is asked for the body of that piece by piece
+        streaming,  // it has answered, and is asked for the body of that piece by piece
+        storage     // a call of a storage, or a task
     };
     void begin_boot(std::function<void(std::string_view)> log);
     // The request is borrowed. Lines that were logged since take_log() stay: they are of a first attempt, or of making
@@ -53,6 +58,14 @@ class GuestCalls final : public HostCalls {
         phase_ = Phase::returning;
         waits_ = false;
     }
+    // Of a storage: `room` is how much of the result is wanted.
+    void begin_storage_call(std::size_t room) {
+        phase_ = Phase::storage;
+        result_room_ = room;
+        storage_result_ = {};
+        waits_ = false;
+    }
+    StorageResult take_storage_result() { return std::exchange(storage_result_, {}); }
     void begin_streaming() { phase_ = Phase::streaming; }
     // What the program registered when it booted is true for a fork of it, too.
     void adopt(const Registration& registration) {
@@ -103,10 +116,18 @@ class GuestCalls final : public HostCalls {
     HostCallResult get_meminfo(const HostCall& call, GuestMemory& memory);
     HostCallResult log(const HostCall& call, GuestMemory& memory);
     HostCallResult shared_memory_area(const HostCall& call, GuestMemory& memory);
+    HostCallResult storage_allow(const HostCall& call, GuestMemory& memory);
+    HostCallResult storage_callv(const HostCall& call, GuestMemory& memory);
+    HostCallResult storage_task(const HostCall& call, GuestMemory& memory);
+    HostCallResult stop_storage_task(const HostCall& call, GuestMemory& memory);
+    HostCallResult storage_return(const HostCall& call, GuestMemory& memory);
+    HostCallResult storage_noreturn(const HostCall& call, GuestMemory& memory);
     HostCallResult fetch(const HostCall& call, GuestMemory& memory);
     HostCallResult self_request(const HostCall& call, GuestMemory& memory);
 
     HostCallResult run_fetch(const HostCall& call, GuestMemory& memory, bool from_varnish);
+    HostCallResult take_result(const HostCall& call, GuestMemory& memory);
+    HostCallResult no_storage(const char* name);
     HostCallResult stop_waiting(Registration::Waiting waiting, const char* name);
     HeaderEdit* message(std::uint64_t where);
     HostCallResult change_header(const HostCall& call, GuestMemory& memory,
@@ -125,6 +146,8 @@ class GuestCalls final : public HostCalls {
     std::optional<Cacheability> cacheability_;
     std::optional<Response> response_;
     bool waits_ = false;
+    std::size_t result_room_ = 0;
+    StorageResult storage_result_;
     std::uint64_t most_changed_bytes_ = 0;
     std::vector<std::string> log_;
     std::size_t lines_lost_ = 0;

@@ -4,9 +4,11 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "src/calls/guest_abi.hpp"
 #include "src/calls/regex.hpp"
+#include "src/calls/storage.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
@@ -23,6 +25,10 @@ struct Registration {
 
     std::shared_ptr<const RegexSet> regexes;  // null: none
     bool ephemeral = true;                    // VMs are reset after each request
+
+    // Of a storage: what requests may call (empty: everything), and the tasks that it began while it booted.
+    std::vector<GuestAddr> storage_functions;
+    std::vector<StorageTask> storage_tasks;
 
     GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
 };

@@ -29,6 +29,9 @@ HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const cha
     if (phase_ == Phase::request) {
         throw Failure(FailureKind::no_answer, std::string("the program called ") + name + " without an answer");
     }
+    if (phase_ == Phase::storage) {
+        throw Failure(FailureKind::invalid_answer, std::string("a function of the storage called ") + name);
+    }
     if (phase_ == Phase::streaming) {
         throw Failure(FailureKind::invalid_answer, std::string("the streaming callback called ") + name);
     }
@@ -64,8 +67,6 @@ HostCallResult GuestCalls::make_ephemeral(const HostCall& call, GuestMemory&) {
     registration_.ephemeral = static_cast<std::uint32_t>(call.args[0]) != 0;
     return HostCallResult::resume(0);
 }
-
-HostCallResult GuestCalls::is_storage(const HostCall&, GuestMemory&) { return HostCallResult::resume(0); }
 
 HostCallResult GuestCalls::is_debug(const HostCall&, GuestMemory&) {
     return HostCallResult::resume(environment_.debug ? 1 : 0);

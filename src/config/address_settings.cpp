@@ -105,6 +105,9 @@ std::string combination_problem(const ProgramConfig& config) {
         return "key \"cgi\": a CGI program has the request on its standard input and answers on its standard output; "
                "\"input\" and \"output\" are for other commands";
     }
+    if (config.storage && config.protocol != ProgramConfig::Protocol::callbacks) {
+        return "key \"storage\": it is for programs with \"protocol\": \"callbacks\", because others cannot call it";
+    }
     const std::size_t needed = config.max_request_memory + config.shared_memory + least_address_space;
     if (config.effective_address_space() < needed) {
         return complaint("address_space", mebibytes(config.address_space),

@@ -119,6 +119,12 @@ std::string read_poll(const json& value, ProgramConfig& config) {
     return value == "auto" || value == "off" ? "" : "the value is none of them";
 }
 
+std::string read_storage(const json& value, ProgramConfig& config) {
+    config.storage_file = value.is_string() ? value.get<std::string>() : "";
+    config.storage = value == true || !config.storage_file.empty();
+    return {};
+}
+
 std::string read_request_hugepages(const json& value, ProgramConfig& config) {
     config.request_hugepages = value == true;
     if (value != true) {

@@ -21,6 +21,7 @@ std::string read_output(const nlohmann::json& value, ProgramConfig& config);
 std::string read_exit_statuses(const nlohmann::json& value, ProgramConfig& config);
 std::string read_on_error(const nlohmann::json& value, ProgramConfig& config);
 std::string read_poll(const nlohmann::json& value, ProgramConfig& config);
+std::string read_storage(const nlohmann::json& value, ProgramConfig& config);
 std::string read_request_hugepages(const nlohmann::json& value, ProgramConfig& config);
 std::string read_split_hugepages(const nlohmann::json& value, ProgramConfig& config);
 

@@ -75,6 +75,9 @@ struct ProgramConfig {
     std::size_t limit_workmem_after_req = 0;  // 0: no limit
     std::size_t shared_memory = 0;
     std::size_t address_space = std::size_t{3} << 30;  // as configured; effective_address_space() is what counts
+    bool storage = false;
+    std::string storage_file;  // empty: the program's own
+    std::chrono::microseconds max_storage_time = std::chrono::seconds(10);
     unsigned max_threads = 64;
     unsigned max_open_files = 1024;
     std::vector<GuestRange> remapping, executable_remapping, blackout_area;
@@ -112,10 +115,14 @@ struct ProgramConfig {
     std::chrono::microseconds max_debug_wait = std::chrono::seconds(30);
     std::chrono::microseconds max_debug_time = std::chrono::hours(1);
     bool debug_start = false;  // no setting: tinykvm.start() with debug; gdb is waited for before the first instruction
+    bool is_storage = false;   // no setting: these are the settings of a program's storage
     bool verbose = false;
     bool standard_output = false;
 
     bool operator==(const ProgramConfig&) const = default;
+
+    // What the program's storage runs with: one VM, which is never reset and may use all of the program's memory.
+    ProgramConfig of_storage() const;
 
     // A filter ends with its request, so there is nothing that could stay.
     bool is_ephemeral() const { return ephemeral || protocol == Protocol::stdio; }

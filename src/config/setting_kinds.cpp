@@ -115,6 +115,7 @@ bool is_allowed(const Setting& setting, const json& value) {
         case Kind::count:
         case Kind::mebibytes: return is_whole_in_range(setting, value);
         case Kind::boolean_or_mebibytes: return value.is_boolean() || is_whole_in_range(setting, value);
+        case Kind::boolean_or_path: return value.is_boolean() || is_text(value, 0, most_text);
         case Kind::seconds: return value.is_number() && in_range(setting, value);
         case Kind::text: return is_text(value, setting.range.least, setting.range.most);
         case Kind::path:
@@ -147,6 +148,7 @@ std::string allowed_values(const Setting& setting) {
         case Kind::seconds: return "a number of seconds" + range;
         case Kind::mebibytes: return "a whole number of MiB" + range;
         case Kind::boolean_or_mebibytes: return "true, false or a whole number of MiB" + range;
+        case Kind::boolean_or_path: return "true, false or a string of at most " + number(most_text) + " bytes";
         case Kind::text: return text_of_length(setting.range);
         case Kind::path: return text_of_length({1, most_text});
         case Kind::uri: return std::string(allowed_uris);
@@ -172,6 +174,7 @@ std::string_view unit(const Setting& setting) {
         case Kind::mebibytes: return "MiB";
         case Kind::boolean:
         case Kind::boolean_or_mebibytes:
+        case Kind::boolean_or_path:
         case Kind::count:
         case Kind::text:
         case Kind::path:

@@ -44,6 +44,7 @@ constexpr bool member_fits_kind(const Setting& setting) {
                    std::holds_alternative<Setting::Reader>(member);
         case Setting::Kind::ranges: return std::holds_alternative<std::vector<GuestRange> ProgramConfig::*>(member);
         case Setting::Kind::boolean_or_mebibytes:
+        case Setting::Kind::boolean_or_path:
         case Setting::Kind::paths:
         case Setting::Kind::hosts:
         case Setting::Kind::downloads:

@@ -145,6 +145,22 @@ constexpr Setting rows[] = {
                 "again when the program is loaded anew. The program finds it with `SHM_ALLOC_TYPE()` and its "
                 "relatives. It is taken from the host when the program starts (a program does not load when the "
                 "host has too little) and counts in none of the other limits."},
+    {.key = "storage",
+     .kind = Kind::boolean_or_path,
+     .member = read_storage,
+     .fallback = "false",
+     .has_variables = true,
+     .meaning = "One more VM in which the program, or the one in this file, keeps what is to outlive requests: they call "
+                "functions there with `storage_call()`, one at a time. It is never reset, is shared by the program of "
+                "this name in all VCLs that run the same file with the same settings, and ends with the last of them. "
+                "Its memory is `max_memory`, once for its boot and once for what it adds. For the protocol `callbacks`."},
+    {.key = "max_storage_time",
+     .kind = Kind::seconds,
+     .member = &ProgramConfig::max_storage_time,
+     .range = {0.001, day},
+     .fallback = "10",
+     .meaning = "How long one call or task may run in `storage`. One that takes longer fails; the storage goes on with "
+                "the next."},
     {.key = "address_space",
      .kind = Kind::mebibytes,
      .member = &ProgramConfig::address_space,

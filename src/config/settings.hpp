@@ -25,6 +25,7 @@ struct Setting {
         seconds,
         mebibytes,
         boolean_or_mebibytes,
+        boolean_or_path,
         text,
         path,
         uri,

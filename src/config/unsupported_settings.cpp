@@ -13,7 +13,6 @@ bool is_false(const json& v) { return v == false; }
 bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
 bool is_false_or_zero(const json& v) { return is_false(v) || v == 0; }
 bool is_one_processor(const json& v) { return is_false_or_zero(v) || v == 1; }
-bool is_time(const json& v) { return v.is_number() && v >= 0; }
 
 constexpr Alias other_names[] = {
     {"req_mem_limit_after_reset", "limit_workmem_after_req"},
@@ -21,8 +20,6 @@ constexpr Alias other_names[] = {
 };
 
 constexpr UnsupportedSetting unsupported[] = {
-    {"storage", "false or \"\"", is_false_or_empty},
-    {"max_storage_time", "any number of seconds", is_time},  // without storage none of them means anything
     {"cold_start_file", "\"\"", is_false_or_empty},
     {"default", "false", is_false},
     {"profiling", "false or 0", is_false_or_zero},
@@ -37,13 +34,13 @@ constexpr IgnoredSetting ignored[] = {
     {"dylink_address_hint", "where a dynamic loader goes: a free place is found"},
     {"heap_address_hint", "where the heap goes: a free place is found"},
     {"double_buffered", "two VMs for each that serves: `concurrency` is how many there are"},
-    {"max_storage_memory", "about `storage`"},
-    {"storage_memory", "about `storage`"},
-    {"storage_arguments", "about `storage`"},
-    {"storage_filename", "about `storage`"},
-    {"storage_dylink_address_hint", "about `storage`"},
-    {"storage_1_to_1", "about `storage`"},
-    {"storage_serialized", "about `storage`"},
+    {"max_storage_memory", "how much `storage` may use: `max_memory` counts"},
+    {"storage_memory", "how much `storage` may use: `max_memory` counts"},
+    {"storage_arguments", "arguments of `storage`: it gets `main_arguments`"},
+    {"storage_filename", "the file of `storage`: `storage` names it"},
+    {"storage_dylink_address_hint", "where a dynamic loader goes in `storage`: a free place is found"},
+    {"storage_1_to_1", "one storage for each request VM: there is one for all"},
+    {"storage_serialized", "calls one after the other: they always are"},
 };
 
 }  // namespace

@@ -76,6 +76,8 @@ class SelfRequests {
     std::atomic<unsigned> running_{0};
 };
 
+class Storage;
+
 // What a program reaches beyond its VM.
 struct GuestServices {
     std::shared_ptr<SelfRequests> self_requests;  // null: none can be made
@@ -83,6 +85,7 @@ struct GuestServices {
     // One or more lines about a program that belong to no request, or cannot wait for its end. Any thread. Null: nobody
     // reads them.
     void (*log)(const std::string& program, std::string_view lines) = nullptr;
+    std::shared_ptr<Storage> storage = nullptr;  // null: it has none
 };
 
 // Counts the time from its beginning to its end as spent on fetches. Null: nothing is counted.

@@ -29,10 +29,12 @@ class Boot {
   public:
     enum class End { booted, failed, called_off };
 
-    // `binary` null: the program is read from the file of its configuration. Throws Failure (host_error) when no thread
+    // `binary` null: the program is read from the file of its configuration. `place`: of its storage, if it may have
+    // one. Throws Failure (host_error) when no thread
     // can be started.
     static std::shared_ptr<Boot> begin(const std::string& name, ProgramConfig config,
-                                       std::shared_ptr<const Program> binary, const ProgramEnvironment& environment);
+                                       std::shared_ptr<const Program> binary, const ProgramEnvironment& environment,
+                                       std::shared_ptr<StoragePlace> place = nullptr);
 
     // Waits for the end; nullopt when there is none until then. Those that wait for a boot see its end as soon as it is
     // called off.
@@ -55,13 +57,14 @@ class Boot {
 
   private:
     Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
-         const ProgramEnvironment& environment);
+         const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place);
     void run();
     void log_failure(std::string_view what, std::string_view report) const;
 
     const std::string name_;
     const ProgramConfig config_;
     const ProgramEnvironment environment_;
+    const std::shared_ptr<StoragePlace> place_;
     std::shared_ptr<const Program> binary_;  // used by the thread alone
     BootControl control_;
 

@@ -113,8 +113,8 @@ std::vector<std::string> environment_for(const std::string& name, const ProgramC
     if (!has_entry(config.environment, "TZ=") && !reaches(config.allowed_paths, "/etc/localtime")) {
         entries.emplace_back("TZ=UTC");
     }
-    entries.insert(entries.end(), {"KVM_NAME=" + name, "KVM_GROUP=" + config.group, "KVM_TYPE=request",
-                                   "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
+    entries.insert(entries.end(), {"KVM_NAME=" + name, "KVM_GROUP=" + config.group,
+                                   config.is_storage ? "KVM_TYPE=storage" : "KVM_TYPE=request", "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
     entries.insert(entries.end(), config.environment.begin(), config.environment.end());
     return entries;
 }
@@ -188,7 +188,7 @@ class ProgramBoot {
           control_(control),
           calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
                   config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
-                  config.debug_start}),
+                  config.debug_start, services.storage.get(), config.is_storage}),
           output_(log) {
         calls_.begin_boot(log);
         output_.log_output(config.standard_output);
@@ -326,7 +326,7 @@ void ProgramBoot::expect_ready(const Stop& stop) {
     }
     const Registration& registration = calls_.registration();
     if (registration.waiting == Registration::Waiting::callbacks &&
-        std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
+        !config_.is_storage && std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
                     [](GuestAddr address) { return address == 0; })) {
         calls_.note("the program waits for requests but registered no callback: each of them gets a 501");
     }
@@ -404,21 +404,63 @@ Failure ProgramBoot::failure() {
     return {FailureKind::not_ready, why, report};
 }
 
+std::shared_ptr<const Program> obtain(const std::string& name, const ProgramConfig& config,
+                                      const std::function<void(std::string_view)>& log, BootControl& control) {
+    try {
+        return obtain_program(name, config, log, [&control] { return control.cancelled(); });
+    } catch (const std::exception& error) {
+        throw Failure(FailureKind::not_ready, error.what());
+    }
+}
+
+// Boots one program, which is a storage when its settings say so.
+std::shared_ptr<const BootedProgram> boot_one(const std::string& name, const ProgramConfig& config,
+                                              const std::shared_ptr<const Program>& binary,
+                                              const std::function<void(std::string_view)>& log, BootControl& control,
+                                              const GuestServices& services) {
+    ProgramBoot boot(name, config, log, control, services);
+    try {
+        return boot.boot(binary);
+    } catch (...) {
+        throw boot.failure();
+    }
+}
+
+std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConfig& config,
+                                      std::shared_ptr<const Program> binary,
+                                      const std::function<void(std::string_view)>& log, BootControl& control,
+                                      const GuestServices& services, StoragePlace& place) {
+    const ProgramConfig own = config.of_storage();
+    if (!config.storage_file.empty()) {
+        binary = obtain(name, own, log, control);
+    }
+    const auto said = [&log](std::string_view line) { log("storage: " + std::string(line)); };
+    return place.find_or_begin(binary, own, [&] {
+        return std::make_shared<StorageVm>(boot_one(name, own, binary, said, control, services));
+    });
+}
+
 }  // namespace
 
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control, const GuestServices& services) {
-    ProgramBoot boot(name, config, log, control, services);
-    try {
-        if (!binary) {
-            binary = obtain_program(name, config, log, [&control] { return control.cancelled(); });
-        }
-        return boot.boot(binary);
-    } catch (...) {
-        throw boot.failure();
+                                                  BootControl& control, const GuestServices& services,
+                                                  StoragePlace* place) {
+    if (!binary) {
+        binary = obtain(name, config, log, control);
     }
+    GuestServices with_storage = services;
+    if (config.storage && place != nullptr) {
+        try {
+            with_storage.storage = storage_of(name, config, binary, log, control, services, *place);
+        } catch (const Failure& failure) {
+            throw Failure(failure.kind(), std::string("its storage: ") + failure.what(), failure.report());
+        } catch (const std::exception& error) {
+            throw Failure(FailureKind::not_ready, std::string("its storage: ") + error.what());
+        }
+    }
+    return boot_one(name, config, binary, log, control, with_storage);
 }
 
 }  // namespace tinykvm::host

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "src/config/config.hpp"
+#include "src/programs/storage_place.hpp"
 #include "src/vms/booted_program.hpp"
 #include "tinykvm/os/mutex.hpp"
 
@@ -36,10 +37,11 @@ class BootControl {
 
 // Loads and runs the program until it waits for requests, on this thread: `binary`, or if that is null what the
 // configuration says, which is fetched first if need be. `log` gets what it says meanwhile. Throws Failure (not_ready)
-// with the reason.
+// with the reason. A program with a storage gets that of `place`, or begins it there first; null: it has none.
 std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const ProgramConfig& config,
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
-                                                  BootControl& control, const GuestServices& services = {});
+                                                  BootControl& control, const GuestServices& services = {},
+                                                  StoragePlace* place = nullptr);
 
 }  // namespace tinykvm::host

@@ -37,6 +37,7 @@ bool ProgramService::configure(ProgramConfig config) {
         return false;
     }
     config_ = std::move(config);
+    storage_place_ = config_.storage ? StoragePlace::of(name_) : nullptr;
     refusal_.clear();
     return true;
 }
@@ -67,7 +68,7 @@ std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> 
         config.main_arguments = *main_arguments_;
     }
     was_started_ = true;
-    return Boot::begin(name_, std::move(config), std::move(binary), environment_);
+    return Boot::begin(name_, std::move(config), std::move(binary), environment_, storage_place_);
 }
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
@@ -265,6 +266,9 @@ std::optional<ProgramReport> ProgramService::report() const {
         report->live_updates = live_updates_;
     }
     statistics_->report(*report);
+    if (const auto storage = storage_place_ ? storage_place_->last() : nullptr) {
+        report->storage = storage->report();
+    }
     return report;
 }
 

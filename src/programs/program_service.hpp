@@ -107,6 +107,7 @@ class ProgramService {
     const std::shared_ptr<ProgramStatistics> statistics_;
     ProgramConfig config_;
     std::string refusal_;
+    std::shared_ptr<StoragePlace> storage_place_;  // null: the program has no storage
     Reaper reaper_;
 
     mutable Mutex mutex_;  // taken before those of boots and pools

@@ -49,9 +49,10 @@ json program_json(const ProgramReport& program) {
     for (const MachineReport& machine : program.machines) {
         machines.push_back(machine_json(machine));
     }
-    // There is no storage in this version, so it has done nothing.
-    json storage = machine_json({});
-    storage["tasks_inschedule"] = 0;
+    json storage = machine_json(program.storage.machine);
+    storage["calls_queued"] = program.storage.calls_queued;
+    storage["tasks_queued"] = program.storage.tasks_queued;
+    storage["tasks_inschedule"] = program.storage.tasks_inschedule;
     return {
         {"program",
          {

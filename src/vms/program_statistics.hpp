@@ -48,6 +48,12 @@ struct MachineReport {
     std::uint64_t snapshot_memory = 0;  // shared by all of them
 };
 
+// A program's storage as it is now.
+struct StorageReport {
+    MachineReport machine;
+    std::size_t calls_queued = 0, tasks_queued = 0, tasks_inschedule = 0;
+};
+
 struct ProgramReport {
     std::string name;
     std::size_t binary_size = 0;
@@ -56,6 +62,7 @@ struct ProgramReport {
     CounterValues totals{};  // of all machines there were, and of requests that never got one
     RequestPeaks peaks;      // of all machines there were
     std::vector<MachineReport> machines;
+    StorageReport storage;  // of nothing, if there is none
 };
 
 class MachineStatistics;

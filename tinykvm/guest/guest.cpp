@@ -293,12 +293,30 @@ bool Guest::resets_quickly() const {
            user_.resets_quickly() && memory_.resets_quickly();
 }
 
+bool Guest::recover(bool crashed) {
+    // A thread of its own that has crashed would go on where it did.
+    if (crashed && process_.state().thread.id != snapshot_->process.thread.id) return false;
+    if (!can_forget_last_exit()) return false;
+    writes_.collect();
+    if (!memory_.tolerate_failure()) return false;
+    mailbox_.clear();
+    lent_threads_.clear();
+    slices_.reset();
+    user_.abandon_call(*snapshot_);
+    exits_.set_orderly(true);
+    return true;
+}
+
+// Can the vCPU be set to go on somewhere else? What a debugger has done ends with the VM only.
+bool Guest::can_forget_last_exit() {
+    return !exits_.changed_by_debugger() && !exits_.is_mid_instruction() &&
+           (exits_.is_orderly() || vcpu_.clear_pending());
+}
+
 bool Guest::reset() {
     // KVM may write guest memory when it completes an exit, so that comes before the list of changed pages is
     // collected.
-    // What a debugger has done is not in the list of changed pages alone: it ends with the VM.
-    if (exits_.changed_by_debugger() || exits_.is_mid_instruction() || (!exits_.is_orderly() && !vcpu_.clear_pending()))
-        return false;
+    if (!can_forget_last_exit()) return false;
     writes_.collect();
     if (memory_.needs_rebuild()) {
         note_peak(memory_.changes().peak_bytes());

@@ -75,6 +75,8 @@ class Guest {
     MailboxCalls& mailbox() { return mailbox_; }
     // Equal to the snapshot again. False: only a new Guest can be.
     bool reset();
+    // See Fork.
+    bool recover(bool crashed);
     // Does reset() nothing but copy a few pages and set registers? Then it succeeds.
     bool resets_quickly() const;
 
@@ -97,6 +99,7 @@ class Guest {
     Stop run(HostCalls* calls, Deadline deadline, bool in_call);
     void prepare_vcpu();
     kvm::Exit enter();
+    bool can_forget_last_exit();
     void drop_request_area();
     void note_peak(std::uint64_t bytes);
     MailboxCalls::Parts parts();

@@ -83,6 +83,15 @@ void UserContext::reset(const SnapshotContents& snapshot) {
     begin_at(snapshot);
 }
 
+void UserContext::abandon_call(const SnapshotContents& snapshot) {
+    switch_to_thread(snapshot.process.thread.id);
+    linux_abi::ThreadState& thread = use_process().state().thread;
+    thread.wait = {};
+    thread.restore_blocked = false;
+    thread.blocked = snapshot.process.thread.blocked;
+    begin_at(snapshot);
+}
+
 void UserContext::begin_at(const SnapshotContents& snapshot) {
     vcpu_.set_system_registers(snapshot.system_registers);
     vcpu_.set_registers(snapshot.registers);

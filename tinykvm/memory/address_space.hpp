@@ -128,6 +128,7 @@ class AddressSpace {
 
     // Makes page tables grant what the regions say and nothing more. For an image, on which no VM runs yet.
     void narrow_tables();
+    bool knows_its_mappings() const { return !mappings_unknown_; }
     bool is_as_image() const { return !mappings_changed_; }
     // True when only a new VM can be made equal to the image, or when that is cheaper. `changed`: the VM's own pages.
     bool needs_rebuild(const DirtyPages& changed) const;

@@ -291,7 +291,15 @@ std::shared_ptr<const MemoryImage> GuestMemory::make_image(std::shared_ptr<FileC
     return image;
 }
 
+bool GuestMemory::tolerate_failure() {
+    constexpr std::size_t tolerance = std::size_t{8} << 20;
+    if (!addresses_.knows_its_mappings() || own_bytes() > configured_bytes_ + tolerance) return false;
+    limits_.bytes = std::max(configured_bytes_, own_bytes());
+    return true;
+}
+
 std::size_t GuestMemory::reset() {
+    limits_.bytes = configured_bytes_;
     for (const PhysicalRange& range : addresses_.reset(changes_.own())) changes_.forget(range);
     files_.reset();
     return changes_.reset();

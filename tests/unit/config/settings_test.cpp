@@ -101,6 +101,8 @@ const std::map<std::string_view, Change> changes = {
     {"shared_memory", {"4", [](ProgramConfig& c) { c.shared_memory = 4 * mebibyte; }}},
     {"address_space", {"128", [](ProgramConfig& c) { c.address_space = 128 * mebibyte; }}},
     {"max_open_files", {"65536", [](ProgramConfig& c) { c.max_open_files = 65536; }}},
+    {"storage", {R"("/x")", [](ProgramConfig& c) { c.storage = true, c.storage_file = "/x"; }}},
+    {"max_storage_time", {"2.5", [](ProgramConfig& c) { c.max_storage_time = std::chrono::milliseconds(2500); }}},
     {"max_threads", {"1024", [](ProgramConfig& c) { c.max_threads = 1024; }}},
     {"remapping",
      {R"(["0xC000000000", 1])",

@@ -15,9 +15,6 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
     EXPECT_FALSE(unsupported_settings().empty());
     for (const UnsupportedSetting& unsupported : unsupported_settings()) {
         for (const char* value : {"true", "2.5e-3", "\"x\"", "[1]", "{\"port\": 80}", "null"}) {
-            if (unsupported.key == "max_storage_time" && value[0] == '2') {
-                continue;
-            }
             EXPECT_EQ(complaint("{\"" + std::string(unsupported.key) + "\": " + value + "}"),
                       "configuration of \"p\": key \"" + std::string(unsupported.key) +
                           "\": is not available in this version; allowed is " + std::string(unsupported.allowed));
@@ -26,12 +23,11 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
 }
 
 TEST(UnsupportedSettings, KeysOfLaterVersionsMayAskForNothing) {
-    EXPECT_EQ(complaint(R"({"filename": "/x", "storage": false, "max_storage_time": 10, "cold_start_file": "", "smp": 1,
+    EXPECT_EQ(complaint(R"({"filename": "/x", "cold_start_file": "", "smp": 1,
                             "verbose_syscalls": false,
                             "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
               "accepted");
-    EXPECT_EQ(complaint(R"({"storage": "", "smp": 0, "server": []})"), "accepted");
-    EXPECT_NE(complaint(R"({"max_storage_time": -1})"), "accepted");
+    EXPECT_EQ(complaint(R"({"smp": 0, "server": []})"), "accepted");
 }
 
 TEST(UnsupportedSettings, KeysThatMeanNothingHereMayHaveAnyValue) {

@@ -100,6 +100,7 @@ TEST(Statistics, JsonHasEveryMember) {
     totals["request_memory_peak"] = 12288;
     totals["request_time_peak"] = 1.5;
     storage["tasks_inschedule"] = 0;
+    storage["calls_queued"] = 0;
     for (const char* key :
          {"tasks_queued", "vm_bank_capacity", "vm_bank_current", "vm_bank_highest", "vm_main_memory"}) {
         totals.erase(key);

@@ -1,0 +1,299 @@
+#include "src/vms/storage_vm.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "src/base/guest_text.hpp"
+#include "src/vms/thread_time.hpp"
+
+namespace tinykvm::host {
+
+namespace {
+
+constexpr std::size_t max_queue = 10000;
+// How often one that waits looks whether its request is still wanted.
+constexpr auto look_around = std::chrono::milliseconds(10);
+constexpr GuestAddr alignment = 64;  // SIMD code likes its input aligned
+
+GuestCalls::Environment environment_of(const BootedProgram& program, Storage* storage) {
+    GuestCalls::Environment environment;
+    environment.max_memory = program.config.max_memory;
+    environment.max_request_memory = program.config.max_request_memory;
+    environment.verbose = program.config.verbose;
+    environment.ephemeral = false;
+    environment.allowed_hosts = &program.config.allowed_hosts;
+    environment.services = program.services;
+    environment.pool = storage;
+    environment.storage = storage;
+    environment.is_storage = true;
+    return environment;
+}
+
+}  // namespace
+
+StorageVm::StorageVm(std::shared_ptr<const BootedProgram> program)
+    : program_(std::move(program)),
+      statistics_(program_statistics_, program_->config.max_request_memory, program_->snapshot->image_bytes()),
+      calls_(environment_of(*program_, this)),
+      output_([this](std::string_view line) { log(line); }),
+      fork_(std::make_unique<Fork>(program_->snapshot)) {
+    calls_.begin_boot([this](std::string_view line) { log(line); });
+    calls_.adopt(program_->registration);
+    output_.log_output(program_->config.standard_output);
+    for (const StorageTask& task : program_->registration.storage_tasks) {
+        (void)begin(task);
+    }
+    thread_ = Thread("kvm:" + program_->name, [this] { thread_main(); });
+}
+
+StorageVm::~StorageVm() {
+    {
+        const MutexLock lock(mutex_);
+        ends_ = true;
+        work_.notify_one();
+        // An interrupt is lost when the guest is about to run only.
+        while (!has_ended_) {
+            interrupt();
+            thread_ended_.wait_until(mutex_, Clock::now() + look_around);
+        }
+    }
+    thread_.join();
+}
+
+void StorageVm::log(std::string_view lines) const {
+    if (program_->services.log != nullptr) {
+        program_->services.log(program_->name, "storage: " + std::string(lines));
+    }
+}
+
+void StorageVm::interrupt() {
+    const MutexLock lock(fork_mutex_);
+    if (fork_) {
+        fork_->interrupt();
+    }
+}
+
+// --- Of those that call, any thread
+
+bool StorageVm::is_allowed(GuestAddr function) const {
+    const auto& allowed = program_->registration.storage_functions;
+    return allowed.empty() || std::find(allowed.begin(), allowed.end(), function) != allowed.end();
+}
+
+StorageResult StorageVm::call(const StorageCall& call) {
+    if (!is_allowed(call.function)) {
+        return {.error = EPERM};
+    }
+    std::optional<WaitGraph::Entry> wait;
+    if (call.inside_of != 0 && !(wait = WaitGraph::of_process().begin_wait(this, 1, call.inside_of))) {
+        return {.error = EDEADLK};
+    }
+    auto job = std::make_shared<Job>();
+    job->function = call.function;
+    job->buffers = call.buffers;
+    job->room = call.room;
+    return await(call, job);
+}
+
+StorageResult StorageVm::await(const StorageCall& call, const std::shared_ptr<Job>& job) {
+    const MutexLock lock(mutex_);
+    if (ends_ || queue_.size() >= max_queue) {
+        return {.error = ends_ ? ECANCELED : EAGAIN};
+    }
+    queue_.push_back(job);
+    work_.notify_one();
+    while (!job->result) {
+        const auto now = Clock::now();
+        if (now >= call.deadline || (call.is_cancelled && call.is_cancelled())) {
+            // One that runs is left to itself: half of a change would be worse than a change nobody hears of.
+            if (!job->has_begun) {
+                std::erase(queue_, job);
+            }
+            return {.error = ETIMEDOUT};
+        }
+        job->ended.wait_until(mutex_, std::min(call.deadline, now + look_around));
+    }
+    return *std::exchange(job->result, std::nullopt);
+}
+
+long StorageVm::begin(StorageTask task) {
+    if (!is_allowed(task.function)) {
+        return -EPERM;
+    }
+    const MutexLock lock(mutex_);
+    const long number = tasks_.add(std::move(task), Clock::now());
+    work_.notify_one();
+    return number;
+}
+
+bool StorageVm::stop(long task) {
+    const MutexLock lock(mutex_);
+    return tasks_.remove(task);
+}
+
+StorageReport StorageVm::report() const {
+    StorageReport report;
+    report.machine = statistics_.report();
+    const MutexLock lock(mutex_);
+    report.calls_queued = queue_.size();
+    report.tasks_queued = tasks_.count_due(Clock::now());
+    report.tasks_inschedule = tasks_.size();
+    return report;
+}
+
+// --- The thread
+
+// Tasks that are due take turns with calls: neither keeps the other waiting for ever.
+std::shared_ptr<StorageVm::Job> StorageVm::next_job() {
+    std::optional<StorageTask> task;
+    if (!task_was_last_ || queue_.empty()) {
+        task = tasks_.take_due(Clock::now());
+    }
+    task_was_last_ = task.has_value();
+    if (!task) {
+        if (queue_.empty()) {
+            return nullptr;
+        }
+        auto job = queue_.front();
+        queue_.pop_front();
+        job->has_begun = true;
+        return job;
+    }
+    auto job = std::make_shared<Job>();
+    job->function = task->function;
+    job->buffers.push_back(std::move(task->data));
+    job->is_task = true;
+    return job;
+}
+
+void StorageVm::thread_main() {
+    GuestOutput::attach(&output_);
+    const MutexLock lock(mutex_);
+    while (!ends_) {
+        const std::shared_ptr<Job> job = next_job();
+        if (!job) {
+            if (const auto due = tasks_.next()) {
+                work_.wait_until(mutex_, *due);
+            } else {
+                work_.wait(mutex_);
+            }
+            continue;
+        }
+        StorageResult result;
+        {
+            const MutexUnlock unlock(mutex_);
+            result = run(*job);
+        }
+        job->result = std::move(result);
+        job->ended.notify_one();
+    }
+    for (const auto& job : queue_) {
+        job->result = StorageResult{.error = ECANCELED};
+        job->ended.notify_one();
+    }
+    queue_.clear();
+    has_ended_ = true;
+    thread_ended_.notify_one();
+    GuestOutput::attach(nullptr);
+}
+
+// Puts the arguments where requests of other VMs are, and returns those of the function.
+std::vector<std::uint64_t> StorageVm::lay_out(const Job& job) {
+    const RequestArea area = fork_->request_area();
+    GuestAddr at = area.begin + job.buffers.size() * sizeof(abi::Buffer);
+    std::vector<abi::Buffer> list;
+    const auto write = [&](GuestAddr to, const void* from, std::size_t size) {
+        if (size > area.begin + area.size - to || !fork_->memory().write(to, from, size)) {
+            throw OutOfMemory("max_memory", program_->config.max_memory);
+        }
+    };
+    for (const StorageBytes& buffer : job.buffers) {
+        at = (at + alignment - 1) & ~(alignment - 1);
+        if (at > area.begin + area.size) {
+            throw OutOfMemory("max_memory", program_->config.max_memory);
+        }
+        write(at, buffer.data(), buffer.size());
+        list.push_back({at, buffer.size()});
+        at += buffer.size();
+    }
+    if (job.is_task) {
+        return {list[0].data, list[0].length};
+    }
+    write(area.begin, list.data(), list.size() * sizeof(abi::Buffer));
+    return {list.size(), area.begin, job.room};
+}
+
+StorageResult StorageVm::run(const Job& job) {
+    const CountedCpuTime counted(statistics_);
+    statistics_.add(Counter::requests, 1);
+    calls_.begin_storage_call(job.room);
+    try {
+        if (!fork_) {
+            replace(std::make_unique<Fork>(program_->snapshot));
+        }
+        for (const StorageBytes& buffer : job.buffers) {
+            statistics_.add(Counter::input_bytes, buffer.size());
+        }
+        const auto arguments = lay_out(job);
+        const Stop stop =
+            fork_->call(job.function, arguments, calls_, Clock::now() + program_->config.max_storage_time);
+        output_.flush();
+        statistics_.set_memory(fork_->statistics().pages_dirtied * page_size);
+        if (stop.reason == Stop::Reason::exited) {
+            begin_anew("the program ended itself with status " + std::to_string(stop.exit_status));
+            return {.error = EIO};
+        }
+        StorageResult result = calls_.take_storage_result();
+        statistics_.add(Counter::output_bytes, result.bytes.size());
+        return result;
+    } catch (const GuestFault& fault) {
+        return failed(job, EIO, fault.what(), fault.report());
+    } catch (const Timeout&) {
+        statistics_.add(Counter::program_timeout, 1);
+        return failed(job, ETIMEDOUT, "it took more than max_storage_time");
+    } catch (const OutOfMemory&) {
+        return failed(job, ENOMEM, "it needs more than max_memory");
+    } catch (const Interrupted&) {
+        return {.error = ECANCELED};  // the storage ends
+    } catch (const std::exception& error) {
+        return failed(job, EIO, error.what());
+    }
+}
+
+StorageResult StorageVm::failed(const Job& job, int error, const std::string& why, const std::string& report) {
+    statistics_.add(Counter::program_exception, 1);
+    output_.flush();
+    log(std::string(job.is_task ? "a task" : "a call") + " of the function at " + hex(job.function) +
+        " failed: " + why);
+    if (!report.empty()) {
+        log(report);
+    }
+    try {
+        if (fork_ && !fork_->recover(!report.empty())) {
+            begin_anew("its VM cannot go on");
+        }
+    } catch (const std::exception& trouble) {
+        begin_anew(trouble.what());
+    }
+    return {.error = error};
+}
+
+void StorageVm::begin_anew(const std::string& why) {
+    log(why + ": it begins anew, with nothing of what it kept");
+    calls_.adopt(program_->registration);
+    try {
+        fork_->reset();
+    } catch (const std::exception& trouble) {
+        log(trouble.what());
+        replace(nullptr);  // the next call makes one
+    }
+}
+
+void StorageVm::replace(std::unique_ptr<Fork> fork) {
+    const MutexLock lock(fork_mutex_);
+    fork_ = std::move(fork);
+}
+
+}  // namespace tinykvm::host

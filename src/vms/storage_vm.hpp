@@ -1,0 +1,93 @@
+// The storage of a program: one VM that outlives requests, with a thread that runs in it what requests call, in the
+// order in which they came, and tasks between them.
+//
+// A call that fails (crashes, takes too long, needs too much memory) leaves what it has written until then; the storage
+// goes on with the next one. Only when the VM cannot go on, because the program in it has ended itself or another of
+// its threads has crashed, it begins anew, as it was after its boot.
+//
+// Thread safety: any thread. The last owner waits for the thread, which ends soon.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/base/thread.hpp"
+#include "src/calls/guest_calls.hpp"
+#include "src/calls/guest_output.hpp"
+#include "src/calls/storage.hpp"
+#include "src/vms/booted_program.hpp"
+#include "src/vms/program_statistics.hpp"
+#include "src/vms/storage_tasks.hpp"
+#include "tinykvm/fork.hpp"
+#include "tinykvm/os/mutex.hpp"
+
+namespace tinykvm::host {
+
+class StorageVm final : public Storage {
+  public:
+    // `program` was booted with the settings of a storage (ProgramConfig::of_storage). Throws MachineError, or Failure
+    // (host_error).
+    explicit StorageVm(std::shared_ptr<const BootedProgram> program);
+    ~StorageVm() override;
+
+    StorageResult call(const StorageCall& call) override;
+    long begin(StorageTask task) override;
+    bool stop(long task) override;
+
+    StorageReport report() const;
+
+  private:
+    // What the thread is to run. Those that call keep it with the thread: who gives up leaves it alone.
+    struct Job {
+        GuestAddr function = 0;
+        std::vector<StorageBytes> buffers;
+        std::uint64_t room = 0;
+        bool is_task = false;
+        // Guarded by the mutex of the storage:
+        bool has_begun = false;
+        std::optional<StorageResult> result;
+        CondVar ended;
+    };
+
+    // Counters of the process are about requests.
+    struct NoCounters final : CounterSink {
+        void add(Counter, std::uint64_t) noexcept override {}
+    };
+
+    bool is_allowed(GuestAddr function) const;
+    StorageResult await(const StorageCall& call, const std::shared_ptr<Job>& job);
+    void thread_main();
+    std::shared_ptr<Job> next_job() TINYKVM_REQUIRES(mutex_);
+    StorageResult run(const Job& job);
+    StorageResult failed(const Job& job, int error, const std::string& why, const std::string& report = {});
+    void begin_anew(const std::string& why);
+    void replace(std::unique_ptr<Fork> fork);
+    void interrupt();
+    std::vector<std::uint64_t> lay_out(const Job& job);
+    void log(std::string_view lines) const;
+
+    const std::shared_ptr<const BootedProgram> program_;
+    NoCounters no_counters_;
+    ProgramStatistics program_statistics_{no_counters_};
+    MachineStatistics statistics_;
+    GuestCalls calls_;
+    GuestOutput output_;
+
+    // Held while the fork is replaced, and by who interrupts it.
+    Mutex fork_mutex_;
+    std::unique_ptr<Fork> fork_;  // of the thread; null after one could not be made
+
+    mutable Mutex mutex_;
+    CondVar work_;
+    std::deque<std::shared_ptr<Job>> queue_ TINYKVM_GUARDED_BY(mutex_);
+    StorageTasks tasks_ TINYKVM_GUARDED_BY(mutex_);
+    bool task_was_last_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool ends_ TINYKVM_GUARDED_BY(mutex_) = false, has_ended_ TINYKVM_GUARDED_BY(mutex_) = false;
+    CondVar thread_ended_;
+    Thread thread_;  // last: everything above is there when it starts
+};
+
+}  // namespace tinykvm::host
