@@ -125,11 +125,11 @@ class Fork {
     // nothing has changed, and reset() is the way.
     bool reset_if_quick();
 
-    // After a call that ended with an exception (`crashed`: with GuestFault): makes the guest fit to be called again, without undoing anything. Its
-    // memory, files and other threads are as the call left them; what it had on its stack is lost, with the mutexes it
-    // held. After OutOfMemory calls go on that need no more memory. False when that cannot be done, as when another
-    // thread than the one that is called has crashed: then only reset() helps. Throws MachineError, and the fork must then be
-    // destroyed.
+    // After a call that ended with an exception (`crashed`: with GuestFault): makes the guest fit to be called again,
+    // without undoing anything. Its memory, files and other threads are as the call left them; what it had on its stack
+    // is lost, with the mutexes it held. After OutOfMemory calls go on that need no more memory. False when that cannot
+    // be done, as when another thread than the one that is called has crashed: then only reset() helps. Throws
+    // MachineError, and the fork must then be destroyed.
     bool recover(bool crashed);
 
     // Guest memory between calls: requests are laid out in it, answers are taken out of it. What the host

@@ -150,10 +150,11 @@ constexpr Setting rows[] = {
      .member = read_storage,
      .fallback = "false",
      .has_variables = true,
-     .meaning = "One more VM in which the program, or the one in this file, keeps what is to outlive requests: they call "
-                "functions there with `storage_call()`, one at a time. It is never reset, is shared by the program of "
-                "this name in all VCLs that run the same file with the same settings, and ends with the last of them. "
-                "Its memory is `max_memory`, once for its boot and once for what it adds. For the protocol `callbacks`."},
+     .meaning =
+         "One more VM in which the program, or the one in this file, keeps what is to outlive requests: they call "
+         "functions there with `storage_call()`, one at a time. It is never reset, is shared by the program of "
+         "this name in all VCLs that run the same file with the same settings, and ends with the last of them. "
+         "Its memory is `max_memory`, once for its boot and once for what it adds. For the protocol `callbacks`."},
     {.key = "max_storage_time",
      .kind = Kind::seconds,
      .member = &ProgramConfig::max_storage_time,

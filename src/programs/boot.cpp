@@ -19,8 +19,7 @@ Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program
 
 std::shared_ptr<Boot> Boot::begin(const std::string& name, ProgramConfig config, std::shared_ptr<const Program> binary,
                                   const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place) {
-    std::shared_ptr<Boot> boot(
-        new Boot(name, std::move(config), std::move(binary), environment, std::move(place)));
+    std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), environment, std::move(place)));
     Thread("kvm:" + name, [boot] { boot->run(); }).detach();
     environment.counters.add(Counter::boots, 1);
     return boot;

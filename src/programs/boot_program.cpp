@@ -114,7 +114,8 @@ std::vector<std::string> environment_for(const std::string& name, const ProgramC
         entries.emplace_back("TZ=UTC");
     }
     entries.insert(entries.end(), {"KVM_NAME=" + name, "KVM_GROUP=" + config.group,
-                                   config.is_storage ? "KVM_TYPE=storage" : "KVM_TYPE=request", "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
+                                   config.is_storage ? "KVM_TYPE=storage" : "KVM_TYPE=request",
+                                   "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
     entries.insert(entries.end(), config.environment.begin(), config.environment.end());
     return entries;
 }
@@ -325,8 +326,8 @@ void ProgramBoot::expect_ready(const Stop& stop) {
                                                   " instead of calling wait_for_requests()");
     }
     const Registration& registration = calls_.registration();
-    if (registration.waiting == Registration::Waiting::callbacks &&
-        !config_.is_storage && std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
+    if (registration.waiting == Registration::Waiting::callbacks && !config_.is_storage &&
+        std::all_of(registration.callbacks.begin(), registration.callbacks.end(),
                     [](GuestAddr address) { return address == 0; })) {
         calls_.note("the program waits for requests but registered no callback: each of them gets a 501");
     }
@@ -435,9 +436,8 @@ std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConf
         binary = obtain(name, own, log, control);
     }
     const auto said = [&log](std::string_view line) { log("storage: " + std::string(line)); };
-    return place.find_or_begin(binary, own, [&] {
-        return std::make_shared<StorageVm>(boot_one(name, own, binary, said, control, services));
-    });
+    return place.find_or_begin(
+        binary, own, [&] { return std::make_shared<StorageVm>(boot_one(name, own, binary, said, control, services)); });
 }
 
 }  // namespace

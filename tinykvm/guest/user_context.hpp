@@ -63,8 +63,8 @@ class UserContext final : private linux_abi::VectorState {
     // Sets the registers to those of `snapshot`, which must outlive this. Its vector registers are loaded when the
     // guest is entered next.
     void begin_at(const SnapshotContents& snapshot);
-    // Ends what a call left in the thread of the snapshot, which becomes the one that runs and is at its beginning again.
-    // Other threads stay as they are. Throws MachineError when that thread has ended.
+    // Ends what a call left in the thread of the snapshot, which becomes the one that runs and is at its beginning
+    // again. Other threads stay as they are. Throws MachineError when that thread has ended.
     void abandon_call(const SnapshotContents& snapshot);
     // Makes the process equal to the snapshot's, too.
     void reset(const SnapshotContents& snapshot);

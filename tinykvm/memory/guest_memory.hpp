@@ -163,8 +163,8 @@ class GuestMemory {
     std::size_t reset();
     // Does reset() only copy a few pages?
     bool resets_quickly() const;
-    // After a failure that nothing is to be undone of: what was taken beyond the limit stays and is the limit for now, so
-    // that a program can go on that needs no more, or gives some back. False when that is too much more, or mappings
+    // After a failure that nothing is to be undone of: what was taken beyond the limit stays and is the limit for now,
+    // so that a program can go on that needs no more, or gives some back. False when that is too much more, or mappings
     // are unknown because a change of them failed half-way.
     bool tolerate_failure();
     // True when only a new VM can be equal to the image, because pages became executable or requests have used up too
@@ -191,7 +191,7 @@ class GuestMemory {
 
     Limits limits_;
     std::size_t configured_bytes_ = limits_.bytes;  // tolerate_failure() may allow more, until reset()
-    std::shared_ptr<const MemoryImage> image_;  // null while the program boots
+    std::shared_ptr<const MemoryImage> image_;      // null while the program boots
     GuestPhysicalMemory physical_;
     AddressSpace addresses_;
     ChangedPages changes_;
