@@ -43,7 +43,7 @@ class Storage {
   public:
     virtual ~Storage() = default;
     // Waits for the result, at most until the call's deadline.
-    virtual StorageResult call(const StorageCall& call) = 0;
+    virtual StorageResult call(StorageCall call) = 0;
     // Returns the task's number, above 0, or a negative errno: -EPERM, -E2BIG, -EAGAIN when there are too many.
     virtual long begin(StorageTask task) = 0;
     // False: there is no such task, or it has run already, or runs right now for the last time.

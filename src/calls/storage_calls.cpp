@@ -79,7 +79,7 @@ HostCallResult GuestCalls::storage_callv(const HostCall& call, GuestMemory& memo
         }
         wanted.buffers.push_back(*std::move(bytes));
     }
-    const StorageResult result = environment_.storage->call(wanted);
+    const StorageResult result = environment_.storage->call(std::move(wanted));
     if (result.error != 0) {
         return error(result.error);
     }

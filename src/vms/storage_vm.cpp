@@ -82,7 +82,7 @@ bool StorageVm::is_allowed(GuestAddr function) const {
     return allowed.empty() || std::find(allowed.begin(), allowed.end(), function) != allowed.end();
 }
 
-StorageResult StorageVm::call(const StorageCall& call) {
+StorageResult StorageVm::call(StorageCall call) {
     if (!is_allowed(call.function)) {
         return {.error = EPERM};
     }
@@ -92,7 +92,7 @@ StorageResult StorageVm::call(const StorageCall& call) {
     }
     auto job = std::make_shared<Job>();
     job->function = call.function;
-    job->buffers = call.buffers;
+    job->buffers = std::move(call.buffers);
     job->room = call.room;
     return await(call, job);
 }

@@ -33,7 +33,7 @@ class StorageVm final : public Storage {
     explicit StorageVm(std::shared_ptr<const BootedProgram> program);
     ~StorageVm() override;
 
-    StorageResult call(const StorageCall& call) override;
+    StorageResult call(StorageCall call) override;
     long begin(StorageTask task) override;
     bool stop(long task) override;
 
