@@ -24,7 +24,7 @@ struct StorageCall {
     WaitGraph::Id inside_of = 0;  // the self-request that the caller's request is; 0: it is none
 };
 
-// The error is 0 or an errno value: EPERM (the function is not allowed), E2BIG, ENOMEM, EIO (it crashed, or ended the
+// The error is 0 or an errno value: ENOMEM, EIO (it crashed, or ended the
 // program), ETIMEDOUT, EDEADLK (the storage waits for the caller), EAGAIN (too many wait), ECANCELED (it ends).
 struct StorageResult {
     int error = 0;
@@ -42,9 +42,12 @@ struct StorageTask {
 class Storage {
   public:
     virtual ~Storage() = default;
+    // May requests call the function, and begin tasks with it? They have to be asked about; the storage itself need
+    // not.
+    virtual bool allows(GuestAddr function) const = 0;
     // Waits for the result, at most until the call's deadline.
     virtual StorageResult call(StorageCall call) = 0;
-    // Returns the task's number, above 0, or a negative errno: -EPERM, -E2BIG, -EAGAIN when there are too many.
+    // Returns the task's number, above 0, or -EAGAIN when there are too many.
     virtual long begin(StorageTask task) = 0;
     // False: there is no such task, or it has run already, or runs right now for the last time.
     virtual bool stop(long task) = 0;

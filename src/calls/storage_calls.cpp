@@ -52,6 +52,9 @@ HostCallResult GuestCalls::storage_callv(const HostCall& call, GuestMemory& memo
         note("storage_callv: the storage cannot wait for itself");
         return error(EDEADLK);
     }
+    if (!environment_.storage->allows(function)) {
+        return error(EPERM);
+    }
     if (count > max_buffers) {
         return error(E2BIG);
     }
@@ -94,6 +97,9 @@ HostCallResult GuestCalls::storage_task(const HostCall& call, GuestMemory& memor
     const bool boots = environment_.is_storage && phase_ == Phase::boot;
     if (environment_.storage == nullptr && !boots) {
         return no_storage("storage_task");
+    }
+    if (!environment_.is_storage && !environment_.storage->allows(function)) {
+        return error(EPERM);
     }
     if (size > max_task_bytes) {
         return error(E2BIG);

@@ -77,15 +77,12 @@ void StorageVm::interrupt() {
 
 // --- Of those that call, any thread
 
-bool StorageVm::is_allowed(GuestAddr function) const {
+bool StorageVm::allows(GuestAddr function) const {
     const auto& allowed = program_->registration.storage_functions;
     return allowed.empty() || std::find(allowed.begin(), allowed.end(), function) != allowed.end();
 }
 
 StorageResult StorageVm::call(StorageCall call) {
-    if (!is_allowed(call.function)) {
-        return {.error = EPERM};
-    }
     std::optional<WaitGraph::Entry> wait;
     if (call.inside_of != 0 && !(wait = WaitGraph::of_process().begin_wait(this, 1, call.inside_of))) {
         return {.error = EDEADLK};
@@ -119,9 +116,6 @@ StorageResult StorageVm::await(const StorageCall& call, const std::shared_ptr<Jo
 }
 
 long StorageVm::begin(StorageTask task) {
-    if (!is_allowed(task.function)) {
-        return -EPERM;
-    }
     const MutexLock lock(mutex_);
     const long number = tasks_.add(std::move(task), Clock::now());
     work_.notify_one();

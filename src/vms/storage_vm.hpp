@@ -33,6 +33,7 @@ class StorageVm final : public Storage {
     explicit StorageVm(std::shared_ptr<const BootedProgram> program);
     ~StorageVm() override;
 
+    bool allows(GuestAddr function) const override;
     StorageResult call(StorageCall call) override;
     long begin(StorageTask task) override;
     bool stop(long task) override;
@@ -57,7 +58,6 @@ class StorageVm final : public Storage {
         void add(Counter, std::uint64_t) noexcept override {}
     };
 
-    bool is_allowed(GuestAddr function) const;
     StorageResult await(const StorageCall& call, const std::shared_ptr<Job>& job);
     void thread_main();
     std::shared_ptr<Job> next_job() TINYKVM_REQUIRES(mutex_);

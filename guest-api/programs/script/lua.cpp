@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Answers requests with a script in Lua 5.4: docs/scripts.md. The library is the one that is compiled as C++, so that
 // its errors are exceptions and no destructor is left out.
+#ifdef LUA_HAS_CXX_NAMES
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#else
 #include <lua.hpp>
+#endif
 
 #include "script.hpp"
 

@@ -88,6 +88,8 @@ static void add_later(void* data, size_t length) {
     if (length == sizeof(long)) total += *(const long*)data;
 }
 
+static void add_at_boot(void* data, size_t length) { add_later(data, length); }
+
 static struct {
     const char* name;
     storage_func function;
@@ -149,6 +151,9 @@ static void on_request(const struct kvm_request* request) {
         long task = strcmp(request->url, "/task/now") == 0
                         ? storage_task(add_later, &ten, sizeof ten)
                         : schedule_storage_task(add_later, &ten, sizeof ten, 3600, 1);
+        if (strcmp(request->url, "/task/hidden") == 0) {
+            say(storage_task(add_at_boot, &ten, sizeof ten), NULL, 0);
+        }
         if (strcmp(request->url, "/task/stop") == 0) {
             say(stop_storage_task(task) * 100 + stop_storage_task(task), NULL, 0);
         }
@@ -177,7 +182,7 @@ int main(int argc, char** argv) {
         STORAGE_ALLOW(add_later);
         if (argv[1] != NULL) {
             long hundred = 100;
-            schedule_storage_task(add_later, &hundred, sizeof hundred, 0, 0);
+            schedule_storage_task(add_at_boot, &hundred, sizeof hundred, 0, 0);
         }
         total = 1;
         wait_for_requests();
