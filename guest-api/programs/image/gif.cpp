@@ -3,6 +3,7 @@
 #include <gif_lib.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -187,6 +188,8 @@ class Gif : public Animation {
         if (last_.disposal == DISPOSE_PREVIOUS) before_ = copy(canvas_);
         draw();
         shown_++;
+        // A WebP has times of 31 bits.
+        if (last_.milliseconds > INT_MAX - end_) throw Error(too_large, "An animated WebP lasts at most 24 days.");
         end_ += last_.milliseconds;
         end = end_;
         return copy(canvas_);
