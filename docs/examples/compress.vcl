@@ -13,7 +13,7 @@ sub vcl_init {
 }
 
 sub vcl_recv {
-	# Behind this Varnish leaves nothing but gzip in Accept-Encoding. One copy as gzip is for all the others: Varnish decodes it
+	# After this Varnish leaves nothing but gzip in Accept-Encoding. One copy as gzip is for all the others: Varnish decodes it
 	# for clients that do not take it.
 	if (req.http.Accept-Encoding ~ "(?i)(^|,)\s*br\s*(,|$)") {
 		set req.http.X-Encoding = "br";

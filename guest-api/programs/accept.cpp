@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace gallery {
@@ -22,7 +23,7 @@ std::string_view next(std::string_view& text, char separator) {
     return part;
 }
 
-// Of the parameters behind a name; 1 unless they say another one.
+// Of the parameters after a name; 1 unless they say another one.
 double weight_in(std::string_view parameters) {
     double weight = 1;
     while (!parameters.empty()) {
@@ -52,6 +53,19 @@ std::vector<std::string_view> elements(std::string_view list) {
 std::optional<double> weight(std::string_view accept, std::string_view name) {
     for (std::string_view element : elements(accept)) {
         if (same_name(next(element, ';'), name)) return weight_in(element);
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> charset_of(std::string_view content_type) {
+    while (!content_type.empty()) {
+        const std::string_view parameter = next(content_type, ';');
+        if (!same_name(parameter.substr(0, 8), "charset=")) continue;
+        std::string charset(parameter.substr(8));
+        std::erase_if(charset, [](char c) { return c == '"' || c == ' ' || c == '\t'; });
+        std::transform(charset.begin(), charset.end(), charset.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        return charset;
     }
     return std::nullopt;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What clients say that they take (RFC 9110, section 12.5), and headers that are lists.
+// What clients say that they take (RFC 9110, section 12.5), headers that are lists, and content types.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,5 +22,8 @@ std::optional<double> weight(std::string_view accept, std::string_view name);
 // Does a header such as Accept name that type, and not with q=0? Types with a wildcard do not count: they are also sent
 // by clients that do not know the format.
 bool accepts(std::string_view accept, std::string_view type);
+
+// The charset of a content type, in small letters and without quotes. Nothing when it says none.
+std::optional<std::string> charset_of(std::string_view content_type);
 
 }  // namespace gallery

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "accept.hpp"
 #include "options.hpp"
 #include "program.hpp"
 
@@ -113,12 +114,7 @@ std::optional<std::string> decoded_path(std::string_view url) {
 // Does a client have the file already (RFC 9110, section 13.1.2)? Tags are compared weakly: one that Varnish has made
 // weak, because it compressed the file, is the same file's.
 bool names_tag(std::string_view if_none_match, std::string_view tag) {
-    while (!if_none_match.empty()) {
-        const std::size_t end = std::min(if_none_match.find(','), if_none_match.size());
-        std::string_view item = if_none_match.substr(0, end);
-        if_none_match.remove_prefix(std::min(end + 1, if_none_match.size()));
-        item.remove_prefix(std::min(item.find_first_not_of(" \t"), item.size()));
-        item = item.substr(0, item.find_last_not_of(" \t") + 1);
+    for (std::string_view item : gallery::elements(if_none_match)) {
         if (item.substr(0, 2) == "W/") item.remove_prefix(2);
         if (item == tag || item == "*") return true;
     }

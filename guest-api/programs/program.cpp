@@ -10,21 +10,27 @@
 namespace gallery {
 namespace {
 
-kvm::Response refusal(Program& program, const kvm::Request& request, const Error& error) {
+kvm::Response refusal(const Program& program, const Error& error) {
     kvm::log(std::string(program.name()) + ": " + error.what());
     kvm::Response response(error.status(), "text/plain", std::string(error.what()) + "\n");
     for (const auto& [name, value] : error.headers()) response.header(name, value);
-    return program.refuse(request, std::move(response));
+    return response;
 }
 
-kvm::Response answer(Program& program, const kvm::Request& request) {
+kvm::Response answer_or_refusal(Program& program, const kvm::Request& request) {
     try {
         return program.answer(request);
     } catch (const Error& error) {
-        return refusal(program, request, error);
+        return refusal(program, error);
     } catch (const std::bad_alloc&) {
-        return refusal(program, request, {out_of_memory, "There is not enough memory (max_request_memory)."});
+        return refusal(program, {out_of_memory, "There is not enough memory (max_request_memory)."});
     }
+}
+
+kvm::Response answer(Program& program, const kvm::Request& request) {
+    kvm::Response response = answer_or_refusal(program, request);
+    if (const char* header = program.varies_by()) response.header("Vary", header);
+    return response;
 }
 
 int run_on_linux(Program& program, int argc, char** argv) {

@@ -46,8 +46,8 @@ class Program {
     // Does once, before the program is frozen, what would be done again for each request.
     virtual void warm_up() {}
     virtual kvm::Response answer(const kvm::Request& request) = 0;
-    // Of a request that ended with an Error: what the answer has besides the sentence.
-    virtual kvm::Response refuse(const kvm::Request&, kvm::Response refusal) { return refusal; }
+    // The header of the request that the last answer, or what was refused, depends on: it is its Vary. Null: none.
+    virtual const char* varies_by() const { return nullptr; }
     // The same on a terminal: from the input to the output. May print to standard error.
     virtual std::string convert(const std::string& input) = 0;
 };

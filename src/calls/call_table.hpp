@@ -16,6 +16,7 @@ struct CallTable {
         const char* name;
         GuestCalls::Handler handler;  // null: known, but not in this version
         unsigned when;
+        bool may_wait = false;  // for another program, a server or Varnish
     };
     // Null for an unknown number.
     static const Entry* find(std::uint32_t number);

@@ -290,10 +290,6 @@ HttpResponse fetch_from_elsewhere(const GuestCalls::Environment& environment, co
 
 }  // namespace
 
-bool GuestCalls::may_wait(std::uint32_t number) const {
-    return number == 0x20000 || number == 0x20001 || number == 0x10708;
-}
-
 HostCallResult GuestCalls::fetch(const HostCall& call, GuestMemory& memory) { return run_fetch(call, memory, false); }
 
 HostCallResult GuestCalls::self_request(const HostCall& call, GuestMemory& memory) {

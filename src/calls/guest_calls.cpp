@@ -62,6 +62,11 @@ std::vector<std::string> GuestCalls::take_log() {
     return std::exchange(log_, {});
 }
 
+bool GuestCalls::may_wait(std::uint32_t number) const {
+    const CallTable::Entry* entry = CallTable::find(number);
+    return entry != nullptr && entry->may_wait;
+}
+
 HostCallResult GuestCalls::handle(const HostCall& call, GuestMemory& memory) {
     const CallTable::Entry* entry = CallTable::find(call.number);
     if (entry == nullptr || entry->handler == nullptr) {

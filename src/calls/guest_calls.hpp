@@ -37,8 +37,7 @@ class GuestCalls final : public HostCalls {
         const void* pool = nullptr;  // the pool of this VM, or what stands for a boot (src/fetch/wait_graph.hpp)
         bool allow_debug = false;    // sys_breakpoint() has a debugger waited for
         bool debug = false;          // the program was started to be debugged
-        Storage* storage = nullptr;  // borrowed; null: there is none
-        bool is_storage = false;     // this is the storage
+        bool is_storage = false;     // this is the storage, and its services have itself, unless it boots
     };
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
@@ -126,7 +125,6 @@ class GuestCalls final : public HostCalls {
     HostCallResult self_request(const HostCall& call, GuestMemory& memory);
 
     HostCallResult run_fetch(const HostCall& call, GuestMemory& memory, bool from_varnish);
-    HostCallResult take_result(const HostCall& call, GuestMemory& memory);
     HostCallResult no_storage(const char* name);
     HostCallResult stop_waiting(Registration::Waiting waiting, const char* name);
     HeaderEdit* message(std::uint64_t where);

@@ -24,8 +24,8 @@ struct StorageCall {
     WaitGraph::Id inside_of = 0;  // the self-request that the caller's request is; 0: it is none
 };
 
-// The error is 0 or an errno value: ENOMEM, EIO (it crashed, or ended the
-// program), ETIMEDOUT, EDEADLK (the storage waits for the caller), EAGAIN (too many wait), ECANCELED (it ends).
+// The error is 0 or an errno value: ENOMEM, EIO (it crashed, or ended the program), ETIMEDOUT, EDEADLK (the storage
+// waits for the caller), EAGAIN (too many wait), ECANCELED (it ends).
 struct StorageResult {
     int error = 0;
     std::size_t size = 0;  // of the whole result

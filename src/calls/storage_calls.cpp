@@ -31,7 +31,7 @@ HostCallResult GuestCalls::is_storage(const HostCall&, GuestMemory&) {
 HostCallResult GuestCalls::storage_allow(const HostCall& call, GuestMemory&) {
     auto& functions = registration_.storage_functions;
     if (!environment_.is_storage) {
-        return environment_.storage == nullptr ? no_storage("sys_storage_allow") : HostCallResult::resume(0);
+        return environment_.services.storage == nullptr ? no_storage("sys_storage_allow") : HostCallResult::resume(0);
     }
     if (phase_ != Phase::boot) {
         return error(EPERM);
@@ -45,14 +45,14 @@ HostCallResult GuestCalls::storage_allow(const HostCall& call, GuestMemory&) {
 
 HostCallResult GuestCalls::storage_callv(const HostCall& call, GuestMemory& memory) {
     const auto [function, count, list, result_at, room, unused] = call.args;
-    if (environment_.storage == nullptr) {
+    if (environment_.services.storage == nullptr) {
         return no_storage("storage_callv");
     }
     if (environment_.is_storage) {
         note("storage_callv: the storage cannot wait for itself");
         return error(EDEADLK);
     }
-    if (!environment_.storage->allows(function)) {
+    if (!environment_.services.storage->allows(function)) {
         return error(EPERM);
     }
     if (count > max_buffers) {
@@ -82,7 +82,7 @@ HostCallResult GuestCalls::storage_callv(const HostCall& call, GuestMemory& memo
         }
         wanted.buffers.push_back(*std::move(bytes));
     }
-    const StorageResult result = environment_.storage->call(std::move(wanted));
+    const StorageResult result = environment_.services.storage->call(std::move(wanted));
     if (result.error != 0) {
         return error(result.error);
     }
@@ -95,10 +95,10 @@ HostCallResult GuestCalls::storage_task(const HostCall& call, GuestMemory& memor
     const auto [function, data, size, delay, period, unused] = call.args;
     constexpr std::uint64_t longest = std::uint64_t{365} * 24 * 3600 * 1000;
     const bool boots = environment_.is_storage && phase_ == Phase::boot;
-    if (environment_.storage == nullptr && !boots) {
+    if (environment_.services.storage == nullptr && !boots) {
         return no_storage("storage_task");
     }
-    if (!environment_.is_storage && !environment_.storage->allows(function)) {
+    if (!environment_.is_storage && !environment_.services.storage->allows(function)) {
         return error(EPERM);
     }
     if (size > max_task_bytes) {
@@ -113,7 +113,7 @@ HostCallResult GuestCalls::storage_task(const HostCall& call, GuestMemory& memor
     }
     StorageTask task{function, *std::move(bytes), std::chrono::milliseconds(delay), std::chrono::milliseconds(period)};
     if (!boots) {
-        return HostCallResult::resume(environment_.storage->begin(std::move(task)));
+        return HostCallResult::resume(environment_.services.storage->begin(std::move(task)));
     }
     if (registration_.storage_tasks.size() == max_tasks_at_boot) {
         return error(EAGAIN);
@@ -123,15 +123,16 @@ HostCallResult GuestCalls::storage_task(const HostCall& call, GuestMemory& memor
 }
 
 HostCallResult GuestCalls::stop_storage_task(const HostCall& call, GuestMemory&) {
-    if (environment_.storage == nullptr) {
+    if (environment_.services.storage == nullptr) {
         return no_storage("stop_storage_task");
     }
-    return environment_.storage->stop(static_cast<long>(call.args[0])) ? HostCallResult::resume(0) : error(ENOENT);
+    return environment_.services.storage->stop(static_cast<long>(call.args[0])) ? HostCallResult::resume(0)
+                                                                                : error(ENOENT);
 }
 
-HostCallResult GuestCalls::take_result(const HostCall& call, GuestMemory& memory) {
+HostCallResult GuestCalls::storage_return(const HostCall& call, GuestMemory& memory) {
     if (phase_ != Phase::storage) {
-        return environment_.storage == nullptr ? no_storage("storage_return") : error(EPERM);
+        return environment_.services.storage == nullptr ? no_storage("storage_return") : error(EPERM);
     }
     StorageResult result;
     result.size = call.args[1];
@@ -144,12 +145,8 @@ HostCallResult GuestCalls::take_result(const HostCall& call, GuestMemory& memory
     return HostCallResult::resume(0);
 }
 
-HostCallResult GuestCalls::storage_return(const HostCall& call, GuestMemory& memory) {
-    return take_result(call, memory);
-}
-
 HostCallResult GuestCalls::storage_noreturn(const HostCall& call, GuestMemory& memory) {
-    const HostCallResult taken = take_result(call, memory);
+    const HostCallResult taken = storage_return(call, memory);
     return taken.value == 0 ? HostCallResult::stop() : taken;
 }
 

@@ -189,7 +189,7 @@ class ProgramBoot {
           control_(control),
           calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
                   config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
-                  config.debug_start, services.storage.get(), config.is_storage}),
+                  config.debug_start, config.is_storage}),
           output_(log) {
         calls_.begin_boot(log);
         output_.log_output(config.standard_output);

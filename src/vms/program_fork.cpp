@@ -11,7 +11,7 @@ ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramSt
       calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
               program_->registration.ephemeral, program_->config.may_change_ephemeral(),
               &program_->config.allowed_hosts, program_->services, pool, program_->config.allow_debug,
-              program_->config.debug_start, program_->services.storage.get()}),
+              program_->config.debug_start}),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     if (program_->config.protocol == ProgramConfig::Protocol::stdio) {

@@ -25,8 +25,8 @@ GuestCalls::Environment environment_of(const BootedProgram& program, Storage* st
     environment.ephemeral = false;
     environment.allowed_hosts = &program.config.allowed_hosts;
     environment.services = program.services;
+    environment.services.storage = {std::shared_ptr<void>(), storage};  // not owned: it owns these calls
     environment.pool = storage;
-    environment.storage = storage;
     environment.is_storage = true;
     return environment;
 }
@@ -198,16 +198,14 @@ std::vector<std::uint64_t> StorageVm::lay_out(const Job& job) {
     const RequestArea area = fork_->request_area();
     GuestAddr at = area.begin + job.buffers.size() * sizeof(abi::Buffer);
     std::vector<abi::Buffer> list;
+    const GuestAddr end = area.begin + area.size;
     const auto write = [&](GuestAddr to, const void* from, std::size_t size) {
-        if (size > area.begin + area.size - to || !fork_->memory().write(to, from, size)) {
+        if (to > end || size > end - to || !fork_->memory().write(to, from, size)) {
             throw OutOfMemory("max_memory", program_->config.max_memory);
         }
     };
     for (const StorageBytes& buffer : job.buffers) {
         at = (at + alignment - 1) & ~(alignment - 1);
-        if (at > area.begin + area.size) {
-            throw OutOfMemory("max_memory", program_->config.max_memory);
-        }
         write(at, buffer.data(), buffer.size());
         list.push_back({at, buffer.size()});
         at += buffer.size();

@@ -77,10 +77,10 @@ class Compress : public gallery::Program {
         } else {
             response.borrow(request.body());
         }
-        return with_vary(std::move(response));
+        return response;
     }
 
-    kvm::Response refuse(const kvm::Request&, kvm::Response refusal) override { return with_vary(std::move(refusal)); }
+    const char* varies_by() const override { return has_forms_ ? "Accept-Encoding" : nullptr; }
 
     std::string convert(const std::string& input) override {
         const char* accept = std::getenv("HTTP_ACCEPT_ENCODING");
@@ -92,11 +92,6 @@ class Compress : public gallery::Program {
     // A body with Content-Encoding is one form of what there is: VCL has chosen it by what the client takes, or this
     // program does, and Varnish decodes gzip for those who do not take it.
     void note(const compress::Options& options) { has_forms_ = !options.decompress && !options.makes_file; }
-
-    kvm::Response with_vary(kvm::Response response) const {
-        if (has_forms_) response.header("Vary", "Accept-Encoding");
-        return response;
-    }
 
     compress::Options defaults_;
     compress::Recoder recoder_;

@@ -78,7 +78,7 @@ class Deflate : public Codec {
             if (status != LIBDEFLATE_SUCCESS) broken(format_->encoding);
             used += given;
             packed.remove_prefix(taken);
-            // A gzip file may have several parts, and zeros behind them.
+            // A gzip file may have several parts, and zeros after them.
             if (format_ != &gzip || packed.empty() || packed.front() == '\0') break;
         }
         if (packed.find_first_not_of('\0') != packed.npos) more_behind(format_->encoding);

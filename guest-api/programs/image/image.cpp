@@ -62,10 +62,10 @@ class Image : public gallery::Program {
         gallery::want_body(request, "a picture");
         image::Converted result =
             image::convert(request.text(), request.header("Accept").value_or(""), options, watermarks_);
-        return with_vary(kvm::Response(200, image::content_type_of(result.format), std::move(result.data)));
+        return kvm::Response(200, image::content_type_of(result.format), std::move(result.data));
     }
 
-    kvm::Response refuse(const kvm::Request&, kvm::Response refusal) override { return with_vary(std::move(refusal)); }
+    const char* varies_by() const override { return negotiated_ ? "Accept" : nullptr; }
 
     std::string convert(const std::string& input) override {
         const char* accept = std::getenv("HTTP_ACCEPT");
@@ -75,11 +75,6 @@ class Image : public gallery::Program {
   private:
     static bool is_negotiated(const image::Options& options) {
         return options.choice == image::Options::Choice::automatic;
-    }
-
-    kvm::Response with_vary(kvm::Response response) const {
-        if (negotiated_) response.header("Vary", "Accept");
-        return response;
     }
 
     image::Options defaults_;

@@ -16,7 +16,7 @@ bool is_between(char c, int first, int last) {
     return byte >= first && byte <= last;
 }
 
-// May some bytes more be read behind the text, whatever they are? The parser wants to, and copies a text where it may
+// May some bytes more be read after the text, whatever they are? The parser wants to, and copies a text where it may
 // not: here, where it ends near the end of a page.
 bool is_padded(std::string_view text) {
     constexpr std::uintptr_t page = 4096;

@@ -17,7 +17,7 @@ std::size_t skip_space(std::string_view text, std::size_t at) {
     return std::min(text.find_first_not_of(white_space, at), text.size());
 }
 
-// Behind the string that begins there.
+// After the string that begins there.
 std::size_t end_of_string(std::string_view text, std::size_t at) {
     for (at++; text[at] != '"'; at++) {
         if (text[at] == '\\') at++;
@@ -25,12 +25,12 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
     return at + 1;
 }
 
-// Behind the string, number or word that begins there.
+// After the string, number or word that begins there.
 std::size_t end_of_scalar(std::string_view text, std::size_t at) {
     return text[at] == '"' ? end_of_string(text, at) : std::min(text.find_first_of(ends_of_scalars, at), text.size());
 }
 
-// Behind the value that begins there.
+// After the value that begins there.
 std::size_t end_of_value(std::string_view text, std::size_t at) {
     if (text[at] != '[' && text[at] != '{') return end_of_scalar(text, at);
     for (std::size_t depth = 0;;) {

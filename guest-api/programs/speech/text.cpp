@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "text.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <string>
 
+#include "../accept.hpp"
 #include "../program.hpp"
 
 namespace speech {
@@ -39,12 +38,7 @@ bool is_control(std::uint32_t character) {
 }  // namespace
 
 void want_utf8(std::string_view content_type) {
-    std::string type(content_type);
-    std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
-    const std::size_t at = type.find("charset=");
-    if (at == type.npos) return;
-    const std::size_t begin = at + std::string_view("charset=").size() + (type.find('"', at) != type.npos ? 1 : 0);
-    const std::string charset = type.substr(begin, type.find_first_of("\"; \t", begin) - begin);
+    const std::string charset = gallery::charset_of(content_type).value_or("utf-8");
     if (charset == "utf-8" || charset == "us-ascii") return;
     throw Error(gallery::unknown_format, "The text is in " + charset + ", not in UTF-8.");
 }

@@ -57,20 +57,7 @@ std::string limit_of(int error) {
 }  // namespace
 
 std::string encoding_of(std::string_view document, std::string_view content_type) {
-    if (has_mark(document)) return "";
-    while (!content_type.empty()) {
-        const std::size_t end = std::min(content_type.find(';'), content_type.size());
-        std::string_view parameter = content_type.substr(0, end);
-        parameter.remove_prefix(std::min(parameter.find_first_not_of(" \t"), parameter.size()));
-        if (gallery::same_name(parameter.substr(0, 8), "charset=")) {
-            parameter.remove_prefix(8);
-            const std::size_t begin = parameter.find_first_not_of("\" \t");
-            if (begin == parameter.npos) return "";
-            return std::string(parameter.substr(begin, parameter.find_last_not_of("\" \t") + 1 - begin));
-        }
-        content_type.remove_prefix(std::min(end + 1, content_type.size()));
-    }
-    return "";
+    return has_mark(document) ? "" : gallery::charset_of(content_type).value_or("");
 }
 
 void begin() {
