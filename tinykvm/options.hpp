@@ -29,6 +29,17 @@ struct PathRule {
     bool operator==(const PathRule&) const = default;
 };
 
+// An in-memory file of the guest that its host keeps, for whoever runs the program next.
+struct KeptFile {
+    std::string path;  // absolute guest path, in one of Options::memory_directories; empty: there is none
+    std::size_t max_size = 0;
+    // Called on the thread that runs the guest with what is in the file, when it was changed and then closed, renamed
+    // to this path or synced. `check` throws when the guest has no more time; who waits here has to call it now and
+    // then. Returns 0 or a negative errno, which is the result of the guest's call.
+    using Save = int(std::vector<std::byte> bytes, const std::function<void()>& check);
+    std::function<Save> save;
+};
+
 struct Options {
     // --- what the program sees ---
     std::string program_name = "program";  // argv[0]
@@ -46,6 +57,7 @@ struct Options {
     // Absolute guest paths of directories whose files live in the guest's own memory. A rule of allowed_paths for the
     // same path, or for one below, counts more.
     std::vector<std::string> memory_directories = {"/tmp", "/dev/shm"};
+    KeptFile kept_file;
 
     // The run stops (Stop::Reason::at_entry) where the program's own code begins: after the dynamic linker, if any.
     bool stop_at_entry = false;

@@ -1,4 +1,5 @@
-# Requests that leave something for each other: a key-value store in the storage of a program.
+# Requests that leave something for each other: a key-value store in the storage of a program, which keeps its values in
+# a file when Varnish ends.
 vcl 4.1;
 
 import tinykvm;
@@ -18,6 +19,8 @@ sub vcl_init {
 		"filename": "/usr/lib/tinykvm/kv",
 		"main_arguments": ["{\"max_bytes\": 67108864}"],
 		"storage": true,
+		"state_file": "/var/lib/tinykvm/kv",
+		"max_state_file": 65,
 		"max_storage_time": 1
 	}""");
 }

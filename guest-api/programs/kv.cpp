@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Keeps values under the paths of URLs: PUT or POST stores the body with its content type, GET gives it back, DELETE
-// forgets it. They are in the program's storage ("storage": true), so all requests see the same ones. docs/storage.md
-// has the keys of its argument.
+// forgets it. They are in the program's storage ("storage": true), so all requests see the same ones; with a
+// "state_file" it saves them there, and has them again when Varnish starts again. docs/storage.md has the keys of its
+// argument.
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,6 +24,7 @@ constexpr std::int64_t largest_value = std::int64_t{16} << 20;
 struct Options {
     double ttl = 0;  // seconds; 0: for ever
     std::size_t max_value = std::size_t{1} << 20, max_bytes = std::size_t{64} << 20;
+    bool durable = false;
 };
 
 Options parse_options(std::string_view argument, Options options) {
@@ -30,7 +34,8 @@ Options parse_options(std::string_view argument, Options options) {
     };
     gallery::take(
         "", gallery::parse_argument(argument),
-        {{"ttl", [&](const auto& key, const auto& value) { options.ttl = gallery::number(key, value, 0, longest); }},
+        {{"durable", [&](const auto& key, const auto& value) { options.durable = gallery::truth(key, value); }},
+         {"ttl", [&](const auto& key, const auto& value) { options.ttl = gallery::number(key, value, 0, longest); }},
          {"max_value",
           [&](const auto& key, const auto& value) { options.max_value = bytes(key, value, largest_value); }},
          {"max_bytes",
@@ -65,6 +70,76 @@ std::string text(const virtbuffer& buffer) { return {static_cast<const char*>(bu
 
 void answer(std::string_view text) { storage_return(text.data(), text.size()); }
 
+// --- Its state_file: a head, then for each value the lengths of key, type and data, when it expires, and these texts.
+
+constexpr std::string_view head = "kv 1\n";
+bool is_changed = false;  // since it was saved
+
+struct Entry {
+    std::uint64_t key_size = 0, type_size = 0, data_size = 0;
+    std::int64_t expires = 0;  // milliseconds since 1970; 0: never
+};
+
+std::int64_t now_in_milliseconds() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+void write_entry(std::ostream& out, const std::string& key, const Value& value) {
+    Entry entry{key.size(), value.type.size(), value.data.size()};
+    if (value.expires != Clock::time_point::max()) {
+        entry.expires = now_in_milliseconds() +
+                        std::chrono::duration_cast<std::chrono::milliseconds>(value.expires - Clock::now()).count();
+    }
+    out.write(reinterpret_cast<const char*>(&entry), sizeof(entry));
+    out << key << value.type << value.data;
+}
+
+// The file is on the disk of the host when it has been closed.
+bool save() {
+    const char* path = std::getenv("KVM_STATE");
+    if (!is_changed || path == nullptr || *path == 0) return true;
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    out << head;
+    for (const auto& [key, value] : values) write_entry(out, key, value);
+    out.close();
+    is_changed = out.fail();
+    return !is_changed;
+}
+
+// False: there is no entry left, or it is cut off.
+bool read_entry(std::istream& in, std::string& key, Value& value) {
+    Entry entry;
+    if (!in.read(reinterpret_cast<char*>(&entry), sizeof(entry))) return false;
+    for (const std::uint64_t size : {entry.key_size, entry.type_size, entry.data_size})
+        if (size > static_cast<std::uint64_t>(largest_value)) return false;
+    key.resize(entry.key_size);
+    value.type.resize(entry.type_size);
+    value.data.resize(entry.data_size);
+    for (std::string* text : {&key, &value.type, &value.data})
+        if (!in.read(text->data(), static_cast<std::streamsize>(text->size()))) return false;
+    value.expires = entry.expires == 0
+                        ? Clock::time_point::max()
+                        : Clock::now() + std::chrono::milliseconds(entry.expires - now_in_milliseconds());
+    return true;
+}
+
+// False: there is a file, and it is another program's.
+bool restore() {
+    const char* path = std::getenv("KVM_STATE");
+    std::ifstream in(path == nullptr ? "" : path, std::ios::binary);
+    if (!in) return true;
+    std::string first(head.size(), 0);
+    if (!in.read(first.data(), static_cast<std::streamsize>(first.size())) || first != head) return false;
+    std::string key;
+    for (Value value; read_entry(in, key, value);) {
+        if (value.is_over()) continue;
+        bytes_kept += size_of(key, value);
+        values.emplace(key, value);
+    }
+    return in.eof() && in.gcount() == 0;
+}
+
 // A letter, then the type with a zero, then the data.
 void get(std::size_t, virtbuffer buffers[], std::size_t) {
     const auto found = values.find(text(buffers[0]));
@@ -87,6 +162,8 @@ void put(std::size_t, virtbuffer buffers[], std::size_t) {
     if (former != values.end()) forget(former);
     bytes_kept += size_of(key, value);
     values.emplace(std::move(key), std::move(value));
+    is_changed = true;
+    if (defaults.durable && !save()) return answer("unsaved");
     answer(is_new ? "new" : "replaced");
 }
 
@@ -94,20 +171,25 @@ void remove(std::size_t, virtbuffer buffers[], std::size_t) {
     const auto found = values.find(text(buffers[0]));
     const bool was_there = found != values.end() && !found->second.is_over();
     if (found != values.end()) forget(found);
+    is_changed = is_changed || was_there;
+    if (defaults.durable && !save()) return answer("unsaved");
     answer(was_there ? "+" : "-");
 }
 
 // Every second, by itself.
-void forget_old(void*, std::size_t) {
+void look_after(void*, std::size_t) {
     for (auto one = values.begin(); one != values.end();) {
         const auto entry = one++;
         if (entry->second.is_over()) forget(entry);
     }
+    save();
 }
 
 // --- In requests
 
 kvm::Response plain(int status, std::string text) { return kvm::Response(status, "text/plain", std::move(text)); }
+
+kvm::Response unsaved() { return plain(503, "That is changed, but could not be saved.\n"); }
 
 std::string key_of(const kvm::Request& request) {
     return std::string(request.url().substr(0, request.url().find('?')));
@@ -128,6 +210,7 @@ kvm::Response answer_put(const kvm::Request& request, const std::string& key, co
     char result[16];
     const std::string_view type = request.content_type().empty() ? "application/octet-stream" : request.content_type();
     const std::string_view what = Storage::get<sizeof(result)>(put, result, key, type, request.text(), ttl);
+    if (what == "unsaved") return unsaved();
     if (what == "full") return plain(507, "There is no more room (max_bytes).\n");
     return plain(what == "new" ? 201 : 204, "");
 }
@@ -140,7 +223,9 @@ kvm::Response answer_request(const kvm::Request& request) {
         if (method == "GET" || method == "HEAD") return answer_get(key);
         if (method == "PUT" || method == "POST") return answer_put(request, key, options);
         if (method == "DELETE") {
-            return Storage::get<16>(key, remove) == "+" ? plain(204, "") : plain(404, "There is no such key.\n");
+            const std::string removed = Storage::get<16>(key, remove);
+            if (removed == "unsaved") return unsaved();
+            return removed == "+" ? plain(204, "") : plain(404, "There is no such key.\n");
         }
         return plain(405, "GET, PUT, POST or DELETE it.\n").header("Allow", "GET, HEAD, PUT, POST, DELETE");
     } catch (const gallery::Error& error) {
@@ -166,8 +251,12 @@ int main(int argc, char** argv) {
     }
     if (IS_STORAGE()) {
         for (const storage_func function : {get, put, remove}) STORAGE_ALLOW(function);
-        STORAGE_ALLOW(forget_old);
-        schedule_storage_task(forget_old, nullptr, 0, 1, 1);
+        STORAGE_ALLOW(look_after);
+        schedule_storage_task(look_after, nullptr, 0, 1, 1);
+        if (!restore()) {
+            std::fprintf(stderr, "kv: the state_file is not one of kv, or broken\n");
+            return 2;
+        }
         wait_for_requests();
     }
     kvm::on_request(answer_request);

@@ -108,6 +108,9 @@ std::string combination_problem(const ProgramConfig& config) {
     if (config.storage && config.protocol != ProgramConfig::Protocol::callbacks) {
         return "key \"storage\": it is for programs with \"protocol\": \"callbacks\", because others cannot call it";
     }
+    if (!config.state_file.empty() && !config.storage) {
+        return "key \"state_file\": it is the file of a storage, and the program has none (\"storage\")";
+    }
     const std::size_t needed = config.max_request_memory + config.shared_memory + least_address_space;
     if (config.effective_address_space() < needed) {
         return complaint("address_space", mebibytes(config.address_space),

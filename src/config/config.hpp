@@ -77,6 +77,8 @@ struct ProgramConfig {
     std::size_t address_space = std::size_t{3} << 30;  // as configured; effective_address_space() is what counts
     bool storage = false;
     std::string storage_file;  // empty: the program's own
+    std::string state_file;    // of the storage; empty: it keeps none
+    std::size_t max_state_file = std::size_t{16} << 20;
     std::chrono::microseconds max_storage_time = std::chrono::seconds(10);
     unsigned max_threads = 64;
     unsigned max_open_files = 1024;

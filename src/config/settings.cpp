@@ -155,6 +155,24 @@ constexpr Setting rows[] = {
          "functions there with `storage_call()`, one at a time. It is never reset, is shared by the program of "
          "this name in all VCLs that run the same file with the same settings, and ends with the last of them. "
          "Its memory is `max_memory`, once for its boot and once for what it adds. For the protocol `callbacks`."},
+    {.key = "state_file",
+     .kind = Kind::path,
+     .member = &ProgramConfig::state_file,
+     .has_variables = true,
+     .meaning =
+         "The file in which `storage` keeps what is to outlive Varnish. It is the in-memory file that the storage "
+         "finds in its environment as KVM_STATE; when that was changed and is closed, renamed to its name or synced, "
+         "this one is replaced, at once and as a whole. Its directory has to exist, and to belong to root or to the "
+         "user that "
+         "Varnish runs as, who must be able to write there. The requests of the program do not see the file."},
+    {.key = "max_state_file",
+     .kind = Kind::mebibytes,
+     .member = &ProgramConfig::max_state_file,
+     .range = {1, 1024},
+     .fallback = "16",
+     .meaning =
+         "How large `state_file` may be. A larger one is not written, and a storage that finds a larger one does "
+         "not start."},
     {.key = "max_storage_time",
      .kind = Kind::seconds,
      .member = &ProgramConfig::max_storage_time,

@@ -1,6 +1,7 @@
 #include "src/programs/boot_program.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "src/programs/warmup.hpp"
 #include "src/source/program_source.hpp"
 #include "src/vms/program_debugger.hpp"
+#include "src/vms/state_file.hpp"
 #include "tinykvm/machine.hpp"
 #include "tinykvm/program.hpp"
 
@@ -54,6 +56,10 @@ bool BootControl::cancelled() {
 namespace {
 
 using Protocol = ProgramConfig::Protocol;
+
+// Where a storage sees its state_file. The directory is its own, so that it can make another file beside it and rename
+// that.
+constexpr char state_directory[] = "/var/lib/tinykvm", state_path[] = "/var/lib/tinykvm/state";
 
 bool is_filter(const ProgramConfig& config) { return config.protocol == Protocol::stdio; }
 bool is_server(const ProgramConfig& config) { return config.protocol == Protocol::http; }
@@ -101,6 +107,7 @@ bool reaches(const std::vector<PathRule>& rules, std::string_view path) {
 // Programs may look for a user and a locale, as they are there on every other system. LC_ALL would win against each of
 // the other names of a locale.
 std::vector<std::string> environment_for(const std::string& name, const ProgramConfig& config) {
+    const bool keeps_state = config.is_storage && !config.state_file.empty();
     std::vector<std::string> entries;
     if (!has_entry(config.environment, "LC_") && !has_entry(config.environment, "LANG=") &&
         !has_entry(config.environment, "LANGUAGE=")) {
@@ -115,7 +122,8 @@ std::vector<std::string> environment_for(const std::string& name, const ProgramC
     }
     entries.insert(entries.end(), {"KVM_NAME=" + name, "KVM_GROUP=" + config.group,
                                    config.is_storage ? "KVM_TYPE=storage" : "KVM_TYPE=request",
-                                   "KVM_STATE=", config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
+                                   keeps_state ? std::string("KVM_STATE=") + state_path : "KVM_STATE=",
+                                   config.debug_start ? "KVM_DEBUG=1" : "KVM_DEBUG=0"});
     entries.insert(entries.end(), config.environment.begin(), config.environment.end());
     return entries;
 }
@@ -183,10 +191,11 @@ struct AttachedOutput {
 class ProgramBoot {
   public:
     ProgramBoot(const std::string& name, const ProgramConfig& config, const std::function<void(std::string_view)>& log,
-                BootControl& control, const GuestServices& services)
+                BootControl& control, const GuestServices& services, std::shared_ptr<StorageState> state)
         : name_(name),
           config_(config),
           control_(control),
+          state_(std::move(state)),
           calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
                   config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
                   config.debug_start, config.is_storage}),
@@ -227,6 +236,8 @@ class ProgramBoot {
 
   private:
     std::shared_ptr<const BootedProgram> run(const std::shared_ptr<const Program>& binary, Deadline deadline);
+    void keep_state(Options& options) const;
+    void lay_out_state(Machine& machine) const;
     Stop run_until_ready(Machine& machine, Deadline deadline);
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
@@ -237,6 +248,7 @@ class ProgramBoot {
     const std::string& name_;
     const ProgramConfig& config_;
     BootControl& control_;
+    const std::shared_ptr<StorageState> state_;  // null: it is no storage that keeps one
     GuestCalls calls_;
     ServerConnection connection_;         // of a server
     std::vector<std::string> listening_;  // of a server: where it does, when it stood still last
@@ -254,7 +266,9 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
     Options options = options_for(name_, config_);
     options.stop_at_entry = stops_at_entry_;
     options.argument_room = stops_at_entry_ ? config_.max_argument : 0;
+    keep_state(options);
     Machine machine(binary, std::move(options));
+    lay_out_state(machine);
     std::optional<RunningMachine> running(std::in_place, control_, machine);
     if (debugger_) {
         machine.debug(*debugger_);
@@ -290,6 +304,25 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
                                                          .environment = environment,
                                                          .output = {written.begin(), written.end()},
                                                          .connection = connection_.kept()});
+}
+
+void ProgramBoot::keep_state(Options& options) const {
+    if (state_) {
+        options.memory_directories.emplace_back(state_directory);
+        options.kept_file = {state_path, state_->max_size(),
+                             [state = state_](StorageBytes bytes, const std::function<void()>& check) {
+                                 return state->save(std::move(bytes), check);
+                             }};
+    }
+}
+
+void ProgramBoot::lay_out_state(Machine& machine) const {
+    const auto bytes = state_ ? state_->read() : std::nullopt;
+    if (const int error = bytes ? machine.append_to_file(state_path, *bytes) : 0; error != 0) {
+        throw Failure(FailureKind::not_ready, "its state_file cannot be put at " + std::string(state_path) + ": " +
+                                                  std::strerror(-error) +
+                                                  (error == -EROFS ? "; that must not be one of allowed_paths" : ""));
+    }
 }
 
 Stop ProgramBoot::run_until_ready(Machine& machine, Deadline deadline) {
@@ -414,17 +447,67 @@ std::shared_ptr<const Program> obtain(const std::string& name, const ProgramConf
     }
 }
 
-// Boots one program, which is a storage when its settings say so.
+// Boots one program, which is a storage when its settings say so; then with its state, if it keeps one.
 std::shared_ptr<const BootedProgram> boot_one(const std::string& name, const ProgramConfig& config,
                                               const std::shared_ptr<const Program>& binary,
                                               const std::function<void(std::string_view)>& log, BootControl& control,
-                                              const GuestServices& services) {
-    ProgramBoot boot(name, config, log, control, services);
+                                              const GuestServices& services,
+                                              const std::shared_ptr<StorageState>& state = nullptr) {
+    ProgramBoot boot(name, config, log, control, services, state);
     try {
         return boot.boot(binary);
     } catch (...) {
         throw boot.failure();
     }
+}
+
+// Boots a storage that has lost what it had in memory: with the state that it has saved.
+class StorageReboot final : public StorageBoot {
+  public:
+    StorageReboot(std::shared_ptr<const Program> binary, std::shared_ptr<StorageState> state)
+        : binary_(std::move(binary)), state_(std::move(state)) {}
+
+    std::shared_ptr<const BootedProgram> boot(const BootedProgram& first,
+                                              const std::function<void(std::string_view)>& log) override {
+        return boot_one(first.name, first.config, binary_, log, control_, first.services, state_);
+    }
+    void cancel() override { control_.cancel(); }
+
+  private:
+    const std::shared_ptr<const Program> binary_;
+    const std::shared_ptr<StorageState> state_;
+    BootControl control_;
+};
+
+std::shared_ptr<StorageState> state_of(const std::string& name, const ProgramConfig& config,
+                                       const GuestServices& services) {
+    if (config.state_file.empty()) {
+        return nullptr;
+    }
+    return std::make_shared<StorageState>(StateFile::at(config.state_file, name), config.max_state_file,
+                                          [name, log = services.log](std::string_view line) {
+                                              if (log != nullptr) {
+                                                  log(name, "storage: " + std::string(line));
+                                              }
+                                          });
+}
+
+std::shared_ptr<StorageVm> begin_storage(const std::string& name, const ProgramConfig& config,
+                                         const std::shared_ptr<const Program>& binary,
+                                         const std::function<void(std::string_view)>& log, BootControl& control,
+                                         const GuestServices& services) {
+    const auto said = [&log](std::string_view line) { log("storage: " + std::string(line)); };
+    const std::shared_ptr<StorageState> state = state_of(name, config, services);
+    auto booted = boot_one(name, config, binary, said, control, services, state);
+    std::unique_ptr<StorageBoot> again;
+    if (state) {
+        again = std::make_unique<StorageReboot>(binary, state);
+    }
+    auto storage = std::make_shared<StorageVm>(std::move(booted), std::move(again));
+    if (state) {
+        state->take_over();
+    }
+    return storage;
 }
 
 std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConfig& config,
@@ -435,9 +518,7 @@ std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConf
     if (!config.storage_file.empty()) {
         binary = obtain(name, own, log, control);
     }
-    const auto said = [&log](std::string_view line) { log("storage: " + std::string(line)); };
-    return place.find_or_begin(
-        binary, own, [&] { return std::make_shared<StorageVm>(boot_one(name, own, binary, said, control, services)); });
+    return place.find_or_begin(binary, own, [&] { return begin_storage(name, own, binary, log, control, services); });
 }
 
 }  // namespace

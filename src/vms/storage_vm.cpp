@@ -33,8 +33,10 @@ GuestCalls::Environment environment_of(const BootedProgram& program, Storage* st
 
 }  // namespace
 
-StorageVm::StorageVm(std::shared_ptr<const BootedProgram> program)
+StorageVm::StorageVm(std::shared_ptr<const BootedProgram> program, std::unique_ptr<StorageBoot> again)
     : program_(std::move(program)),
+      again_(std::move(again)),
+      booted_(program_),
       statistics_(program_statistics_, program_->config.max_request_memory, program_->snapshot->image_bytes()),
       calls_(environment_of(*program_, this)),
       output_([this](std::string_view line) { log(line); }),
@@ -69,6 +71,9 @@ void StorageVm::log(std::string_view lines) const {
 }
 
 void StorageVm::interrupt() {
+    if (again_) {
+        again_->cancel();
+    }
     const MutexLock lock(fork_mutex_);
     if (fork_) {
         fork_->interrupt();
@@ -223,7 +228,7 @@ StorageResult StorageVm::run(const Job& job) {
     calls_.begin_storage_call(job.room);
     try {
         if (!fork_) {
-            replace(std::make_unique<Fork>(program_->snapshot));
+            make_fork();
         }
         for (const StorageBytes& buffer : job.buffers) {
             statistics_.add(Counter::input_bytes, buffer.size());
@@ -273,14 +278,27 @@ StorageResult StorageVm::failed(const Job& job, int error, const std::string& wh
 }
 
 void StorageVm::begin_anew(const std::string& why) {
-    log(why + ": it begins anew, with nothing of what it kept");
-    calls_.adopt(program_->registration);
+    log(why + ": it begins anew, with " + (again_ ? "what it has saved" : "nothing of what it kept"));
+    if (again_) {
+        replace(nullptr);  // the next call boots it
+        return;
+    }
+    calls_.adopt(booted_->registration);
     try {
         fork_->reset();
     } catch (const std::exception& trouble) {
         log(trouble.what());
         replace(nullptr);  // the next call makes one
     }
+}
+
+void StorageVm::make_fork() {
+    if (again_) {
+        booted_ = again_->boot(*program_, [this](std::string_view line) { log(line); });
+        GuestOutput::attach(&output_);  // instead of that of the boot
+        calls_.adopt(booted_->registration);
+    }
+    replace(std::make_unique<Fork>(booted_->snapshot));
 }
 
 void StorageVm::replace(std::unique_ptr<Fork> fork) {

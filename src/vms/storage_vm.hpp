@@ -3,16 +3,19 @@
 //
 // A call that fails (crashes, takes too long, needs too much memory) leaves what it has written until then; the storage
 // goes on with the next one. Only when the VM cannot go on, because the program in it has ended itself or another of
-// its threads has crashed, it begins anew, as it was after its boot.
+// its threads has crashed, it begins anew: as it was after its boot, or by another boot with the state that it has
+// saved.
 //
 // Thread safety: any thread. The last owner waits for the thread, which ends soon.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/thread.hpp"
 #include "src/calls/guest_calls.hpp"
@@ -26,11 +29,22 @@
 
 namespace tinykvm::host {
 
+// Boots the program of a storage once more, on the thread of that.
+class StorageBoot {
+  public:
+    virtual ~StorageBoot() = default;
+    // Throws Failure.
+    virtual std::shared_ptr<const BootedProgram> boot(const BootedProgram& first,
+                                                      const std::function<void(std::string_view)>& log) = 0;
+    // Makes it end soon. Any thread; may have to be repeated.
+    virtual void cancel() = 0;
+};
+
 class StorageVm final : public Storage {
   public:
-    // `program` was booted with the settings of a storage (ProgramConfig::of_storage). Throws MachineError, or Failure
-    // (host_error).
-    explicit StorageVm(std::shared_ptr<const BootedProgram> program);
+    // `program` was booted with the settings of a storage (ProgramConfig::of_storage). `again` boots it when it begins
+    // anew; null: it begins with what it was after this boot. Throws MachineError, or Failure (host_error).
+    explicit StorageVm(std::shared_ptr<const BootedProgram> program, std::unique_ptr<StorageBoot> again = nullptr);
     ~StorageVm() override;
 
     bool allows(GuestAddr function) const override;
@@ -64,12 +78,15 @@ class StorageVm final : public Storage {
     StorageResult run(const Job& job);
     StorageResult failed(const Job& job, int error, const std::string& why, const std::string& report = {});
     void begin_anew(const std::string& why);
+    void make_fork();
     void replace(std::unique_ptr<Fork> fork);
     void interrupt();
     std::vector<std::uint64_t> lay_out(const Job& job);
     void log(std::string_view lines) const;
 
     const std::shared_ptr<const BootedProgram> program_;
+    const std::unique_ptr<StorageBoot> again_;
+    std::shared_ptr<const BootedProgram> booted_;  // of the thread: the same, or by a later boot
     NoCounters no_counters_;
     ProgramStatistics program_statistics_{no_counters_};
     MachineStatistics statistics_;

@@ -80,7 +80,10 @@ std::int64_t extended_owner(const SyscallContext& call, OpenFile& file, bool set
 
 }  // namespace
 
-std::int64_t sys_close(SyscallContext& call) { return call.state.files.close(call.int_arg(0)); }
+std::int64_t sys_close(SyscallContext& call) {
+    const int error = call.state.files.close(call.int_arg(0));
+    return error == 0 ? release_unused_files(call) : error;
+}
 
 std::int64_t sys_close_range(SyscallContext& call) {
     constexpr unsigned unshare = 2, cloexec = 4;  // CLOSE_RANGE_...

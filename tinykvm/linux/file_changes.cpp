@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
@@ -120,10 +121,13 @@ bool is_time(const timespec& time) {
 std::int64_t sys_fsync(SyscallContext& call) {
     const OpenFile* file = call.data_file(0);
     if (!file) return -EBADF;
-    return file->kind->sync ? file->kind->sync(*file) : -EINVAL;
+    return file->kind->sync ? file->kind->sync(call, *file) : -EINVAL;
 }
 
-std::int64_t sys_sync(SyscallContext&) { return 0; }
+std::int64_t sys_sync(SyscallContext& call) {
+    (void)save_kept_file(call);
+    return 0;
+}
 
 std::int64_t sys_ftruncate(SyscallContext& call) {
     OpenFile* file = call.data_file(0);

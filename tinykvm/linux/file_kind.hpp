@@ -55,7 +55,7 @@ struct FileKind {
     // getdents64: entries from the file's position on, as many as `room` holds; bytes. Null: ENOTDIR.
     std::int64_t (*list)(const SyscallContext&, OpenFile&, std::span<std::byte> room) = nullptr;
     // fsync and fdatasync. Null: EINVAL.
-    std::int64_t (*sync)(const OpenFile&) = nullptr;
+    std::int64_t (*sync)(SyscallContext&, const OpenFile&) = nullptr;
     // ftruncate of a file that was opened for writing, to a length that is not negative. Null: EINVAL.
     std::int64_t (*truncate)(SyscallContext&, OpenFile&, std::int64_t length) = nullptr;
     // fallocate of a file that was opened for writing. Null: ENODEV.

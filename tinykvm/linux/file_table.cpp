@@ -89,7 +89,7 @@ void FileTable::release(std::uint32_t index) {
     if (--slot.references != 0) return;
     note_change(slot.file);
     count_special(slot.file, -1);
-    if (slot.file.inode != 0) closed_.push_back({slot.file.inode, slot.file.serial});
+    if (slot.file.inode != 0) closed_.push_back({slot.file.inode, slot.file.serial, slot.file.writes()});
     if (slot.file.kind->close) slot.file.kind->close(*this, slot.file);
     slot.file = OpenFile{};
 }

@@ -149,6 +149,7 @@ class FileTable {
     struct Closed {
         FileId inode = 0;
         std::uint64_t serial = 0;
+        bool was_written = false;  // it was opened for that
     };
     std::vector<Closed> take_closed() { return std::exchange(closed_, {}); }
     bool any_closed() const { return !closed_.empty(); }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_calls.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
@@ -139,7 +140,8 @@ std::int64_t sys_msync(SyscallContext& call) {
         return -EINVAL;
     std::uint64_t size = 0;
     if (const int error = whole_pages(call.args[0], call.args[1], size)) return error;
-    return call.memory.regions().covered(call.args[0], call.args[0] + size) ? 0 : -ENOMEM;
+    if (!call.memory.regions().covered(call.args[0], call.args[0] + size)) return -ENOMEM;
+    return flags & MS_SYNC ? save_mapped_kept_file(call) : 0;
 }
 
 std::int64_t sys_mlockall(SyscallContext& call) {

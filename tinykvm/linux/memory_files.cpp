@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 
+#include "tinykvm/linux/kept_file.hpp"
+
 namespace tinykvm::linux_abi {
 
 namespace {
@@ -22,16 +24,16 @@ bool is_mapped(const SyscallContext& call, FileId inode) {
                        [inode](const auto& entry) { return entry.second.shared_file == inode; });
 }
 
+bool is_mount(const MemoryInode& inode, FileId number) { return inode.parent == number; }
+
+}  // namespace
+
 bool has_writable_mapping(const SyscallContext& call, FileId inode) {
     const Regions& regions = call.memory.regions();
     return std::any_of(regions.begin(), regions.end(), [inode](const auto& entry) {
         return entry.second.shared_file == inode && entry.second.protection.write;
     });
 }
-
-bool is_mount(const MemoryInode& inode, FileId number) { return inode.parent == number; }
-
-}  // namespace
 
 struct stat memory_status(const SyscallContext& call, FileId number) {
     const MemoryInode& inode = *call.state.memory_tree->find(number);
@@ -122,15 +124,18 @@ void release_name(SyscallContext& call, FileId number) {
     count_names(call);
 }
 
-void release_unused_files(SyscallContext& call) {
+int release_unused_files(SyscallContext& call) {
+    int error = 0;
     for (const FileTable::Closed& closed : call.state.files.take_closed()) {
         call.state.file_locks.close(closed.inode, closed.serial);
+        if (closed.was_written && is_kept_file(call, closed.inode)) error = save_kept_file(call);
         const MemoryInode* inode = call.state.memory_tree->find(closed.inode);
         if (inode && inode->links == 0) release_name(call, closed.inode);
     }
-    if (!call.unmapped_files) return;
+    if (!call.unmapped_files) return error;
     const auto next = [&](FileId from) { return call.state.memory_tree->next_without_links(from); };
     for (FileId unused = next(1); unused != 0; unused = next(unused + 1)) release_name(call, unused);
+    return error;
 }
 
 void follow_rename(SyscallContext& call, const std::string& from, const std::string& to) {

@@ -40,8 +40,12 @@ int make_unnamed(SyscallContext& call, mode_t mode, std::uint32_t mount, FileId&
 void count_names(SyscallContext& call);
 // A name was taken away: forgets the file unless it has others, is open or mapped.
 void release_name(SyscallContext& call, FileId inode);
-// The same for all files whose last descriptor or mapping may have gone.
-void release_unused_files(SyscallContext& call);
+// The same for all files whose last descriptor or mapping may have gone. The file that the host keeps is saved when it
+// was open for writing; that gives the result, 0 or a negative errno.
+int release_unused_files(SyscallContext& call);
+
+// Can the program write to it through a mapping?
+bool has_writable_mapping(const SyscallContext& call, FileId inode);
 
 // Open files know the path they were opened by, which changes with the names on it. `to` empty: the name was removed.
 void follow_rename(SyscallContext& call, const std::string& from, const std::string& to);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
@@ -154,7 +155,11 @@ std::int64_t rename_at(SyscallContext& call, int from_directory, GuestAddr from_
     for (const Location* location : {&source, &target})
         if (const int error = check_name(call, *location)) return error;
     if (target.ended_with_slash && !source.is_directory()) return -ENOTDIR;
-    if (source.in_memory() || target.in_memory()) return rename_in_memory(call, source, target, flags);
+    if (source.in_memory() || target.in_memory()) {
+        const std::int64_t result = rename_in_memory(call, source, target, flags);
+        const bool names_kept = is_kept_file(call, source.inode) || is_kept_file(call, target.inode);
+        return result == 0 && names_kept ? save_kept_file(call) : result;
+    }
 
     const GuestFileSystem::Parent old_parent = paths.open_parent(source), new_parent = paths.open_parent(target);
     if (old_parent.error || new_parent.error) return old_parent.error ? old_parent.error : new_parent.error;

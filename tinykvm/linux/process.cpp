@@ -92,7 +92,7 @@ Process::CallProgress Process::make_call(const Processor& on, const Waiter& wait
         if (!entry->handler) report_missing(call, entry->name, number);
         try {
             if (entry->handler) result = entry->handler(call);
-            if (state_.files.any_closed() || call.unmapped_files) release_unused_files(call);
+            if (state_.files.any_closed() || call.unmapped_files) (void)release_unused_files(call);
             report_refusal(call);
             // A program that has lowered its limit itself meets its own.
             if (result == -EMFILE && state_.files.limit() >= options_.max_open_files) call.warn(Limit::open_files);

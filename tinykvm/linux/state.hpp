@@ -81,6 +81,9 @@ struct ProcessState {
     FileTable files;
     CopyOnWrite<MemoryTree> memory_tree;  // the names of in-memory files
     FileLocks file_locks;                 // of in-memory files
+    // Which file was at the path of Options::kept_file when the host saved it last, and when that was modified.
+    FileId saved_inode = 0;
+    timespec saved_version{};
     std::string working_directory = "/";
     std::uint32_t umask = 022;
     std::shared_ptr<const GuestFileSystem> file_system;  // what the guest has of files; never null in use

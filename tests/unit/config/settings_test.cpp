@@ -102,6 +102,8 @@ const std::map<std::string_view, Change> changes = {
     {"address_space", {"128", [](ProgramConfig& c) { c.address_space = 128 * mebibyte; }}},
     {"max_open_files", {"65536", [](ProgramConfig& c) { c.max_open_files = 65536; }}},
     {"storage", {R"("/x")", [](ProgramConfig& c) { c.storage = true, c.storage_file = "/x"; }}},
+    {"state_file", {R"("/x")", [](ProgramConfig& c) { c.state_file = "/x"; }}},
+    {"max_state_file", {"2", [](ProgramConfig& c) { c.max_state_file = 2 * mebibyte; }}},
     {"max_storage_time", {"2.5", [](ProgramConfig& c) { c.max_storage_time = std::chrono::milliseconds(2500); }}},
     {"max_threads", {"1024", [](ProgramConfig& c) { c.max_threads = 1024; }}},
     {"remapping",

@@ -110,7 +110,7 @@ std::int64_t seek(const SyscallContext&, OpenFile& file, std::int64_t offset, in
     return offset;
 }
 
-std::int64_t sync(const OpenFile&) { return 0; }
+std::int64_t sync(SyscallContext&, const OpenFile&) { return 0; }
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include "tinykvm/linux/directory_entries.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
+#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_files.hpp"
 
 namespace tinykvm::linux_abi {
@@ -90,12 +91,13 @@ constinit const FileKind kinds::memory_name{
     .is_name = true,
     .transfer_error = -EBADF};
 
-constinit const FileKind kinds::memory_directory{.read = refuse_reading,
-                                                 .seek = seek,
-                                                 .status = status,
-                                                 .readiness = always_ready,
-                                                 .list = list,
-                                                 .sync = [](const OpenFile&) -> std::int64_t { return 0; },
-                                                 .empty_vectors_succeed = true};
+constinit const FileKind kinds::memory_directory{
+    .read = refuse_reading,
+    .seek = seek,
+    .status = status,
+    .readiness = always_ready,
+    .list = list,
+    .sync = [](SyscallContext&, const OpenFile&) -> std::int64_t { return 0; },
+    .empty_vectors_succeed = true};
 
 }  // namespace tinykvm::linux_abi

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tinykvm/linux/file_status.hpp"
+#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/transfer.hpp"
 
@@ -99,6 +100,10 @@ std::int64_t available(const SyscallContext& call, const OpenFile& file) {
     return static_cast<std::int64_t>(size - std::min(size, file.offset));
 }
 
+std::int64_t sync(SyscallContext& call, const OpenFile& file) {
+    return is_kept_file(call, file.inode) ? save_kept_file(call) : 0;
+}
+
 std::int64_t truncate(SyscallContext& call, OpenFile& file, std::int64_t length) {
     return truncate_memory_file(call, file.inode, length);
 }
@@ -188,7 +193,7 @@ constinit const FileKind kinds::memory_file{.read = read_file,
                                             .status = status,
                                             .readiness = always_ready,
                                             .available = available,
-                                            .sync = [](const OpenFile&) -> std::int64_t { return 0; },
+                                            .sync = sync,
                                             .truncate = truncate,
                                             .allocate = allocate,
                                             .lock_range = lock_range,

@@ -54,7 +54,7 @@ std::int64_t seek(const SyscallContext&, OpenFile& file, std::int64_t offset, in
 
 std::int64_t available(const SyscallContext&, const OpenFile& file) { return file.bytes_left(); }
 
-std::int64_t sync(const OpenFile& file) {
+std::int64_t sync(SyscallContext&, const OpenFile& file) {
     if (!file.writable || !file.writes()) return 0;
     return ::fdatasync(file.host->fd()) == 0 ? 0 : -errno;
 }
