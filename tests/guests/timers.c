@@ -65,7 +65,7 @@ static void computing_is_interrupted(void) {
         TRY(getitimer(kinds[i], &left));
         printf("left: %ld %ld\n", (long)left.it_value.tv_sec, (long)left.it_value.tv_usec);
     }
-    struct itimerval often = interval(1, 1), never = {{0, 0}, {0, 0}};
+    struct itimerval often = interval(50, 50), never = {{0, 0}, {0, 0}};
     came[SIGALRM] = 0;
     setitimer(ITIMER_REAL, &often, NULL);
     while (came[SIGALRM] < 5) {}

@@ -22,11 +22,13 @@ static void count_tick(int signal) {
 
 // Computes until the alarm that was set before the freeze comes.
 static void compute(void) {
-    while (!alarms) {}
+    while (!alarms) {
+    }
     answer((uint64_t)alarms);
 }
 static void compute_until_tick(void) {
-    while (!ticks) {}
+    while (!ticks) {
+    }
     answer((uint64_t)ticks);
 }
 static void alarms_now(void) { answer((uint64_t)alarms); }
@@ -40,10 +42,12 @@ static void expirations(void) {
     answer(read(file, &count, sizeof count) == sizeof count ? count : 0);
 }
 
+// Intervals are long enough for emulated machines, where the delivery of one signal takes longer than a millisecond: a
+// program whose timer is faster than its handler does nothing else.
 int main(void) {
     signal(SIGALRM, count_alarm);
     signal(SIGVTALRM, count_tick);
-    struct itimerval soon = {{0, 0}, {0, 20000}}, processor = {{0, 1000}, {0, 1000}};
+    struct itimerval soon = {{0, 0}, {0, 20000}}, processor = {{0, 50000}, {0, 50000}};
     struct itimerspec hour = {{3600, 0}, {3600, 0}}, moments = {{0, 1000000}, {0, 0}};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
     offer("compute", compute);
