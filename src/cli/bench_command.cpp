@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/cli/command.hpp"
+#include "src/cli/floor.hpp"
 #include "src/cli/waiting_program.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/fork.hpp"
@@ -31,38 +32,6 @@ using Microseconds = std::chrono::duration<double, std::micro>;
 constexpr std::size_t most_rounds = 5000, least_rounds = 20, warm_up_rounds = 10;
 constexpr std::chrono::seconds row_time{2};
 constexpr std::size_t some_pages = 64;
-
-// Nothing but KVM_RUN: a guest that stores to the doorbell for ever.
-class Floor {
-  public:
-    Floor()
-        : memory_(vm_, {.bytes = std::size_t{1} << 20, .name = "floor", .address_space = std::size_t{4} << 20}),
-          vcpu_(vm_, x86::Platform::instance().cpuid()) {
-        constexpr GuestAddr code = 0x400000;
-        constexpr std::array<std::uint8_t, 11> loop = {
-            0xA3, 0x00, 0xF0, 0xFF, 0xFF, 0x7F, 0, 0, 0,  // movabs %eax, 0x7FFFFFF000
-            0xEB, 0xF5,                                   // jmp back to it
-        };
-        if (memory_.map(code, page_size, {.read = true, .write = true}) != 0 ||
-            !memory_.write(code, loop.data(), loop.size()) ||
-            memory_.protect(code, page_size, {.read = true, .execute = true}) != 0) {
-            throw MachineError("cannot lay out the guest that measures the floor");
-        }
-        x86::Platform::instance().prepare(vcpu_, memory_.page_table_root());
-        Registers registers;
-        registers.rip = code;
-        vcpu_.set_registers(registers);
-    }
-
-    void operator()() {
-        if (vcpu_.run().reason != kvm::Exit::Reason::store) throw MachineError("the floor's guest went astray");
-    }
-
-  private:
-    kvm::Vm vm_;
-    GuestMemory memory_;
-    kvm::Vcpu vcpu_;
-};
 
 struct Row {
     std::string name;

@@ -20,9 +20,11 @@ struct Benchmark {
 constexpr Benchmark benchmarks[] = {
     {"reset", "Reset, against memcpy of the same pages", reset_cost},
     {"forks", "Making a fork while others live, and their memory", live_forks},
+    {"first", "The first request of a fork, against its later ones", first_request},
     {"cpu", "Guest CPU speed against native", cpu_speed},
     {"code", "Code selected for the CPU, natively and in a guest", selected_code},
     {"load", "From the file to a snapshot that can be forked", load_time},
+    {"storage", "A call of a storage, and its tasks", storage_calls},
     {"threads", "Threads that hand over to each other, in a guest and natively on one CPU", hand_overs},
 };
 

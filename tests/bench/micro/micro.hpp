@@ -17,10 +17,12 @@ struct Effort {
 
 void reset_cost(Effort effort);
 void live_forks(Effort effort);
+void first_request(Effort effort);
 void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);
 void hand_overs(Effort effort);
+void storage_calls(Effort effort);
 
 // The folder of the build with the programs that benchmarks run in guests.
 inline const std::string build_folder = TINYKVM_BUILD_DIR;
