@@ -15,6 +15,8 @@ namespace {
 // it again 25 us. After 64 resets the two are equal, so the guess never costs more than twice what the best choice
 // would.
 constexpr unsigned period = 64;
+// What a fork gets copies of before its first request: more would make forks expensive that may never need them all.
+constexpr std::size_t most_made_own = std::size_t{16} << 20;
 constexpr std::uint64_t system_pages = large_page_size / page_size;
 constexpr GuestRange all_addresses{0, x86::user_end};
 
@@ -106,6 +108,36 @@ void ChangedPages::give_back(const std::vector<std::uint64_t>& pages) {
         physical_.drop_changes(first * page_size, (last - first) * page_size);
         own_.remove(first, last);
     }
+}
+
+// --- What the next forks will write
+
+std::vector<PhysicalRange> ChangedPages::own_ranges() const {
+    std::vector<PhysicalRange> ranges;
+    for (const auto& entry : addresses_.regions()) {
+        const Region& region = entry.second;
+        if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
+        if (!region.protection.write || region.file || region.shared_file != 0) continue;
+        if (addresses_.shared().overlaps(region.begin, region.end)) continue;
+        addresses_.for_each_piece({region.begin, region.end}, [&](PhysicalRange piece, GuestAddr) {
+            own_.for_each(piece.begin / page_size, piece.end / page_size, [&](std::uint64_t page) {
+                ranges.push_back({page * page_size, (page + 1) * page_size});
+            });
+        });
+    }
+    join_ranges(ranges, [](const PhysicalRange& a, const PhysicalRange& b) { return a.end == b.begin; });
+    return ranges;
+}
+
+void ChangedPages::make_own(const std::vector<PhysicalRange>& ranges) {
+    const std::size_t most = std::min({limits_.kept, limits_.bytes / 2, most_made_own}) / page_size;
+    for (const PhysicalRange& range : ranges) {
+        const std::uint64_t pages =
+            std::min<std::uint64_t>(range.size() / page_size, most - std::min(own_.size(), most));
+        if (pages == 0 || !physical_.populate(range.begin, pages * page_size)) break;
+        for (std::uint64_t i = 0; i < pages; ++i) own_.add(range.begin / page_size + i);
+    }
+    peak_ = own_.size();
 }
 
 // --- Reset

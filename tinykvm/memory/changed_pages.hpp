@@ -70,6 +70,14 @@ class ChangedPages {
         note_peak();
     }
 
+    // --- What the next forks will write
+
+    // The pages of writable memory of its own that are the VM's own, as ranges.
+    std::vector<PhysicalRange> own_ranges() const;
+    // Makes private copies of pages of such memory, which are the VM's own then, though equal to the image. For a fork
+    // that has not run.
+    void make_own(const std::vector<PhysicalRange>& ranges);
+
     // --- Reset
 
     // Makes all pages equal to the image; returns how many were not. Pages stay resident up to the limit `kept`, and as

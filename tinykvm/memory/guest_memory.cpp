@@ -40,7 +40,12 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
                 std::move(huge_pages)),
       addresses_(limits_, physical_, image_),
       changes_(limits_, physical_, addresses_, image_.get()),
-      files_(limits_, physical_, addresses_, changes_, image_.get()) {}
+      files_(limits_, physical_, addresses_, changes_, image_.get()) {
+    if (const WorkingSet::Pages pages = image_->working_set->pages()) {
+        has_told_ = true;
+        changes_.make_own(*pages);
+    }
+}
 
 // --- Bytes
 
@@ -302,7 +307,10 @@ std::size_t GuestMemory::reset() {
     limits_.bytes = configured_bytes_;
     for (const PhysicalRange& range : addresses_.reset(changes_.own())) changes_.forget(range);
     files_.reset();
-    return changes_.reset();
+    const std::size_t restored = changes_.reset();
+    if (!has_told_) image_->working_set->learn(changes_.own_ranges());
+    has_told_ = true;
+    return restored;
 }
 
 bool GuestMemory::resets_quickly() const {

@@ -196,6 +196,7 @@ class GuestMemory {
     AddressSpace addresses_;
     ChangedPages changes_;
     FileMemory files_;
+    bool has_told_ = false;  // what requests write, or need not any more
 };
 
 }  // namespace tinykvm

@@ -185,9 +185,8 @@ void GuestPhysicalMemory::protect(std::uint64_t offset, std::size_t size, Protec
         throw MachineError::from_errno("cannot protect guest memory", errno);
 }
 
-void GuestPhysicalMemory::populate(std::uint64_t offset, std::size_t size) {
-    // This is only a wish: pages that are not allocated now are when they are written.
-    (void)::madvise(host(offset), size, MADV_POPULATE_WRITE);
+bool GuestPhysicalMemory::populate(std::uint64_t offset, std::size_t size) {
+    return ::madvise(host(offset), size, MADV_POPULATE_WRITE) == 0;
 }
 
 void GuestPhysicalMemory::drop_changes(std::uint64_t offset, std::size_t size) {

@@ -62,7 +62,8 @@ class GuestPhysicalMemory {
     // Changes the rights of guest and host; contents stay.
     void protect(std::uint64_t offset, std::size_t size, Protection protection);
     // Allocates all pages there at once, which is cheaper than one by one when they are written. They must be writable.
-    void populate(std::uint64_t offset, std::size_t size);
+    // This is only a wish: false when the host does not do it, and pages are allocated when they are written.
+    bool populate(std::uint64_t offset, std::size_t size);
     // Drops what was written, so that what is mapped there shows again: zero, or the image's pages. Frees private
     // copies, except reserved huge pages.
     void drop_changes(std::uint64_t offset, std::size_t size);

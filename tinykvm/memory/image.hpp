@@ -1,6 +1,7 @@
 // The memory of a booted program, frozen: the pages that are not zero in a sealed memfd, and what is mapped where.
 //
-// Shared by a snapshot and its forks. Thread safety: immutable, except what file_copies keeps.
+// Shared by a snapshot and its forks. Thread safety: immutable, except what file_copies keeps and
+// working_set learns.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +18,7 @@
 #include "tinykvm/memory/ranges.hpp"
 #include "tinykvm/memory/regions.hpp"
 #include "tinykvm/memory/shared_memory.hpp"
+#include "tinykvm/memory/working_set.hpp"
 #include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/os/mapping.hpp"
 #include "tinykvm/types.hpp"
@@ -60,6 +62,7 @@ struct MemoryImage {
     SharedArea shared;
     std::shared_ptr<FileCopies> file_copies;  // of files that requests map; null: each request copies for itself
     x86::PageTables::State page_tables;
+    const std::unique_ptr<WorkingSet> working_set = std::make_unique<WorkingSet>();
     // In-memory files (FileMemory): where the blocks of the file area are in the window, what is in which page of it,
     // and what the names of files take of the host's memory.
     std::vector<std::uint64_t> file_blocks;
