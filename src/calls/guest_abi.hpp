@@ -16,8 +16,8 @@ enum class Callback : std::uint32_t {
     request = 3,             // f(const kvm_request*)
     stream_post = 4,         // f(url, arg, content type, data, length, offset); length 0 ends the body
     on_error = 5,            // f(url, arg, what happened, const kvm_request*)
-    live_update = 6,         // not in this version
-    live_restore = 7,        // not in this version
+    live_update = 6,         // f(), gives its state to storage_return
+    live_restore = 7,        // f(length), has it written to a buffer by storage_return
     prepare_for_pause = 12,  // not in this version
 };
 inline constexpr std::uint32_t callback_limit = 16;

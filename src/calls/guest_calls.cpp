@@ -17,7 +17,8 @@ CallTable::When when(GuestCalls::Phase phase) {
         case GuestCalls::Phase::request: return CallTable::request;
         case GuestCalls::Phase::returning: return CallTable::returning;
         case GuestCalls::Phase::streaming: return CallTable::streaming;
-        case GuestCalls::Phase::storage: return CallTable::storage;
+        case GuestCalls::Phase::storage:
+        case GuestCalls::Phase::restore: return CallTable::storage;
     }
     return CallTable::always;
 }
@@ -28,6 +29,7 @@ const char* why_not(GuestCalls::Phase phase) {
         case GuestCalls::Phase::boot: return " without a request";
         case GuestCalls::Phase::streaming: return " after the response has begun";
         case GuestCalls::Phase::storage: return " in the storage";
+        case GuestCalls::Phase::restore: return " in on_live_restore";
         case GuestCalls::Phase::request:
         case GuestCalls::Phase::returning: return " while the program serves requests";
     }

@@ -47,7 +47,8 @@ class GuestCalls final : public HostCalls {
         request,    // until it answers
         returning,  // a paused program that is not ephemeral, on its way back to its waiting call
         streaming,  // it has answered, and is asked for the body of that piece by piece
-        storage     // a call of a storage, or a task
+        storage,    // a call of a storage, a task, or what hands over the state of a program
+        restore     // what takes that over
     };
     void begin_boot(std::function<void(std::string_view)> log);
     // The request is borrowed. Lines that were logged since take_log() stay: they are of a first attempt, or of making
@@ -62,6 +63,12 @@ class GuestCalls final : public HostCalls {
         phase_ = Phase::storage;
         result_room_ = room;
         storage_result_ = {};
+        waits_ = false;
+    }
+    // on_live_restore: the state is borrowed as long as that runs.
+    void begin_restore(const StorageBytes& state) {
+        phase_ = Phase::restore;
+        restored_ = &state;
         waits_ = false;
     }
     StorageResult take_storage_result() { return std::exchange(storage_result_, {}); }
@@ -146,6 +153,7 @@ class GuestCalls final : public HostCalls {
     bool waits_ = false;
     std::size_t result_room_ = 0;
     StorageResult storage_result_;
+    const StorageBytes* restored_ = nullptr;  // in Phase::restore
     std::uint64_t most_changed_bytes_ = 0;
     std::vector<std::string> log_;
     std::size_t lines_lost_ = 0;

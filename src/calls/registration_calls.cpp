@@ -15,9 +15,11 @@ HostCallResult GuestCalls::register_func(const HostCall& call, GuestMemory&) {
         case abi::Callback::post:
         case abi::Callback::request:
         case abi::Callback::stream_post:
-        case abi::Callback::on_error: registration_.callbacks[which] = call.args[1]; return HostCallResult::resume(0);
+        case abi::Callback::on_error:
         case abi::Callback::live_update:
         case abi::Callback::live_restore:
+            registration_.callbacks[which] = call.args[1];
+            return HostCallResult::resume(0);
         case abi::Callback::prepare_for_pause: return HostCallResult::resume(-ENOSYS);
     }
     return HostCallResult::resume(-EINVAL);
@@ -31,6 +33,9 @@ HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const cha
     }
     if (phase_ == Phase::storage) {
         throw Failure(FailureKind::invalid_answer, std::string("a function of the storage called ") + name);
+    }
+    if (phase_ == Phase::restore) {
+        throw Failure(FailureKind::invalid_answer, std::string("on_live_restore called ") + name);
     }
     if (phase_ == Phase::streaming) {
         throw Failure(FailureKind::invalid_answer, std::string("the streaming callback called ") + name);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "src/fetch/wait_graph.hpp"
@@ -30,6 +31,7 @@ struct StorageResult {
     int error = 0;
     std::size_t size = 0;  // of the whole result
     StorageBytes bytes{};  // as much of it as there was room for
+    std::string why{};     // of an error, for a log
 };
 
 struct StorageTask {

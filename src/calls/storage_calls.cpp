@@ -131,6 +131,12 @@ HostCallResult GuestCalls::stop_storage_task(const HostCall& call, GuestMemory&)
 }
 
 HostCallResult GuestCalls::storage_return(const HostCall& call, GuestMemory& memory) {
+    if (phase_ == Phase::restore) {
+        const std::size_t size = std::min<std::uint64_t>(call.args[1], restored_->size());
+        return memory.write(call.args[0], restored_->data(), size)
+                   ? HostCallResult::resume(static_cast<std::int64_t>(restored_->size()))
+                   : error(EFAULT);
+    }
     if (phase_ != Phase::storage) {
         return environment_.services.storage == nullptr ? no_storage("storage_return") : error(EPERM);
     }
@@ -147,7 +153,7 @@ HostCallResult GuestCalls::storage_return(const HostCall& call, GuestMemory& mem
 
 HostCallResult GuestCalls::storage_noreturn(const HostCall& call, GuestMemory& memory) {
     const HostCallResult taken = storage_return(call, memory);
-    return taken.value == 0 ? HostCallResult::stop() : taken;
+    return taken.value >= 0 ? HostCallResult::stop() : taken;
 }
 
 HostCallResult GuestCalls::no_storage(const char* name) {

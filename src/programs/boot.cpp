@@ -10,16 +10,19 @@
 namespace tinykvm::host {
 
 Boot::Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
-           const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place)
+           const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place, std::optional<LiveUpdate> update)
     : name_(std::move(name)),
       config_(std::move(config)),
       environment_(environment),
       place_(std::move(place)),
+      update_(std::move(update)),
       binary_(std::move(binary)) {}
 
 std::shared_ptr<Boot> Boot::begin(const std::string& name, ProgramConfig config, std::shared_ptr<const Program> binary,
-                                  const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place) {
-    std::shared_ptr<Boot> boot(new Boot(name, std::move(config), std::move(binary), environment, std::move(place)));
+                                  const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place,
+                                  std::optional<LiveUpdate> update) {
+    std::shared_ptr<Boot> boot(
+        new Boot(name, std::move(config), std::move(binary), environment, std::move(place), std::move(update)));
     Thread("kvm:" + name, [boot] { boot->run(); }).detach();
     environment.counters.add(Counter::boots, 1);
     return boot;
@@ -33,7 +36,9 @@ void Boot::run() {
         program = boot_program(
             name_, config_, std::exchange(binary_, nullptr),
             [&](std::string_view line) { environment_.log(name_, line); }, control_,
-            GuestServices{environment_.self_requests, &environment_.counters, environment_.log}, place_.get());
+            GuestServices{environment_.self_requests, &environment_.counters, environment_.log}, place_.get(),
+            update_ ? &*update_ : nullptr);
+        update_.reset();  // what was handed over is in the program
         if (config_.verbose) {
             const auto time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
             environment_.log(name_, "booted in " + std::to_string(time.count()) + " us");

@@ -30,11 +30,11 @@ class Boot {
     enum class End { booted, failed, called_off };
 
     // `binary` null: the program is read from the file of its configuration. `place`: of its storage, if it may have
-    // one. Throws Failure (host_error) when no thread
-    // can be started.
+    // one. `update`: it is to replace a program. Throws Failure (host_error) when no thread can be started.
     static std::shared_ptr<Boot> begin(const std::string& name, ProgramConfig config,
                                        std::shared_ptr<const Program> binary, const ProgramEnvironment& environment,
-                                       std::shared_ptr<StoragePlace> place = nullptr);
+                                       std::shared_ptr<StoragePlace> place = nullptr,
+                                       std::optional<LiveUpdate> update = std::nullopt);
 
     // Waits for the end; nullopt when there is none until then. Those that wait for a boot see its end as soon as it is
     // called off.
@@ -57,7 +57,7 @@ class Boot {
 
   private:
     Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
-         const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place);
+         const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place, std::optional<LiveUpdate> update);
     void run();
     void log_failure(std::string_view what, std::string_view report) const;
 
@@ -65,7 +65,8 @@ class Boot {
     const ProgramConfig config_;
     const ProgramEnvironment environment_;
     const std::shared_ptr<StoragePlace> place_;
-    std::shared_ptr<const Program> binary_;  // used by the thread alone
+    std::optional<LiveUpdate> update_;       // used by the thread alone, as
+    std::shared_ptr<const Program> binary_;  // this
     BootControl control_;
 
     mutable Mutex mutex_;

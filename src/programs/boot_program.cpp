@@ -1,6 +1,7 @@
 #include "src/programs/boot_program.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -191,11 +192,13 @@ struct AttachedOutput {
 class ProgramBoot {
   public:
     ProgramBoot(const std::string& name, const ProgramConfig& config, const std::function<void(std::string_view)>& log,
-                BootControl& control, const GuestServices& services, std::shared_ptr<StorageState> state)
+                BootControl& control, const GuestServices& services, std::shared_ptr<StorageState> state,
+                std::shared_ptr<const StorageBytes> handed_over)
         : name_(name),
           config_(config),
           control_(control),
           state_(std::move(state)),
+          handed_over_(std::move(handed_over)),
           calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
                   config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
                   config.debug_start, config.is_storage}),
@@ -218,7 +221,7 @@ class ProgramBoot {
     }
 
     // Throws what ends a boot.
-    std::shared_ptr<const BootedProgram> boot(const std::shared_ptr<const Program>& binary) {
+    std::shared_ptr<BootedProgram> boot(const std::shared_ptr<const Program>& binary) {
         const AttachedOutput attached(output_);
         const Deadline deadline = Clock::now() + config_.max_boot_time;
         auto program = run(binary, deadline);
@@ -235,9 +238,10 @@ class ProgramBoot {
     Failure failure();
 
   private:
-    std::shared_ptr<const BootedProgram> run(const std::shared_ptr<const Program>& binary, Deadline deadline);
+    std::shared_ptr<BootedProgram> run(const std::shared_ptr<const Program>& binary, Deadline deadline);
     void keep_state(Options& options) const;
     void lay_out_state(Machine& machine) const;
+    void take_over(Machine& machine, Deadline deadline);
     Stop run_until_ready(Machine& machine, Deadline deadline);
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
@@ -248,7 +252,8 @@ class ProgramBoot {
     const std::string& name_;
     const ProgramConfig& config_;
     BootControl& control_;
-    const std::shared_ptr<StorageState> state_;  // null: it is no storage that keeps one
+    const std::shared_ptr<StorageState> state_;              // null: it is no storage that keeps one
+    const std::shared_ptr<const StorageBytes> handed_over_;  // by the program that it replaces; null: nothing
     GuestCalls calls_;
     ServerConnection connection_;         // of a server
     std::vector<std::string> listening_;  // of a server: where it does, when it stood still last
@@ -256,12 +261,12 @@ class ProgramBoot {
     GuestOutput output_;
     std::vector<ArgumentTemplate> arguments_;
     bool stops_at_entry_ = false;  // it is frozen there
-    std::string warmup_request_;   // that it is in
+    std::string warmup_request_;   // that it is in, or another call of the host
     std::optional<ProgramDebugger> debugger_;
 };
 
 // Null: a filter that ended well without reading anything.
-std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<const Program>& binary, Deadline deadline) {
+std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Program>& binary, Deadline deadline) {
     streams_.begin({}, config_.max_memory, "max_memory");
     Options options = options_for(name_, config_);
     options.stop_at_entry = stops_at_entry_;
@@ -284,6 +289,7 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
         check_files(machine);
     } else {
         is_server(config_) ? expect_server(stop) : expect_ready(stop);
+        take_over(machine, deadline + machine.debugged_time());
         warm_up({machine, calls_, is_server(config_) ? &connection_ : nullptr}, config_.warmup,
                 deadline + machine.debugged_time(), warmup_request_);
         output_.flush();
@@ -300,6 +306,8 @@ std::shared_ptr<const BootedProgram> ProgramBoot::run(const std::shared_ptr<cons
                                                          .binary_size = binary->bytes().size(),
                                                          .binary_type = binary->type(),
                                                          .services = calls_.services(),
+                                                         .binary = binary,
+                                                         .state = state_,
                                                          .arguments = std::move(places),
                                                          .environment = environment,
                                                          .output = {written.begin(), written.end()},
@@ -323,6 +331,23 @@ void ProgramBoot::lay_out_state(Machine& machine) const {
                                                   std::strerror(-error) +
                                                   (error == -EROFS ? "; that must not be one of allowed_paths" : ""));
     }
+}
+
+void ProgramBoot::take_over(Machine& machine, Deadline deadline) {
+    const GuestAddr function = calls_.registration().callback(abi::Callback::live_restore);
+    if (!handed_over_ || function == 0 || calls_.registration().waiting != Registration::Waiting::callbacks) {
+        return;
+    }
+    warmup_request_ = "in on_live_restore";
+    calls_.begin_restore(*handed_over_);
+    const std::array<std::uint64_t, 1> arguments{handed_over_->size()};
+    const Stop stop = machine.call(function, arguments, calls_, deadline);
+    if (stop.reason == Stop::Reason::exited) {
+        throw Failure(FailureKind::not_ready,
+                      "the program ended itself with status " + std::to_string(stop.exit_status));
+    }
+    warmup_request_.clear();
+    output_.flush();
 }
 
 Stop ProgramBoot::run_until_ready(Machine& machine, Deadline deadline) {
@@ -448,12 +473,12 @@ std::shared_ptr<const Program> obtain(const std::string& name, const ProgramConf
 }
 
 // Boots one program, which is a storage when its settings say so; then with its state, if it keeps one.
-std::shared_ptr<const BootedProgram> boot_one(const std::string& name, const ProgramConfig& config,
-                                              const std::shared_ptr<const Program>& binary,
-                                              const std::function<void(std::string_view)>& log, BootControl& control,
-                                              const GuestServices& services,
-                                              const std::shared_ptr<StorageState>& state = nullptr) {
-    ProgramBoot boot(name, config, log, control, services, state);
+std::shared_ptr<BootedProgram> boot_one(const std::string& name, const ProgramConfig& config,
+                                        const std::shared_ptr<const Program>& binary,
+                                        const std::function<void(std::string_view)>& log, BootControl& control,
+                                        const GuestServices& services, const std::shared_ptr<StorageState>& state,
+                                        const std::shared_ptr<const StorageBytes>& handed_over = nullptr) {
+    ProgramBoot boot(name, config, log, control, services, state, handed_over);
     try {
         return boot.boot(binary);
     } catch (...) {
@@ -503,22 +528,19 @@ std::shared_ptr<StorageVm> begin_storage(const std::string& name, const ProgramC
     if (state) {
         again = std::make_unique<StorageReboot>(binary, state);
     }
-    auto storage = std::make_shared<StorageVm>(std::move(booted), std::move(again));
-    if (state) {
-        state->take_over();
-    }
-    return storage;
+    return std::make_shared<StorageVm>(std::move(booted), std::move(again));
 }
 
 std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConfig& config,
                                       std::shared_ptr<const Program> binary,
                                       const std::function<void(std::string_view)>& log, BootControl& control,
-                                      const GuestServices& services, StoragePlace& place) {
+                                      const GuestServices& services, StoragePlace& place, bool is_update) {
     const ProgramConfig own = config.of_storage();
     if (!config.storage_file.empty()) {
         binary = obtain(name, own, log, control);
     }
-    return place.find_or_begin(binary, own, [&] { return begin_storage(name, own, binary, log, control, services); });
+    const auto begin = [&] { return begin_storage(name, own, binary, log, control, services); };
+    return is_update ? place.find_or_try(binary, own, begin) : place.find_or_begin(binary, own, begin);
 }
 
 }  // namespace
@@ -527,21 +549,26 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
                                                   std::shared_ptr<const Program> binary,
                                                   const std::function<void(std::string_view)>& log,
                                                   BootControl& control, const GuestServices& services,
-                                                  StoragePlace* place) {
+                                                  StoragePlace* place, const LiveUpdate* update) {
     if (!binary) {
         binary = obtain(name, config, log, control);
     }
     GuestServices with_storage = services;
+    std::shared_ptr<StorageVm> storage;
     if (config.storage && place != nullptr) {
         try {
-            with_storage.storage = storage_of(name, config, binary, log, control, services, *place);
+            storage = storage_of(name, config, binary, log, control, services, *place, update != nullptr);
+            with_storage.storage = storage;
         } catch (const Failure& failure) {
             throw Failure(failure.kind(), std::string("its storage: ") + failure.what(), failure.report());
         } catch (const std::exception& error) {
             throw Failure(FailureKind::not_ready, std::string("its storage: ") + error.what());
         }
     }
-    return boot_one(name, config, binary, log, control, with_storage);
+    auto booted = boot_one(name, config, binary, log, control, with_storage, nullptr,
+                           update != nullptr ? update->state : nullptr);
+    booted->storage = std::move(storage);
+    return booted;
 }
 
 }  // namespace tinykvm::host

@@ -1,10 +1,13 @@
 #include "src/programs/program_service.hpp"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "src/base/failure.hpp"
 #include "src/fetch/wait_graph.hpp"
+#include "src/programs/hand_over.hpp"
+#include "src/vms/live_state.hpp"
 
 namespace tinykvm::host {
 
@@ -29,6 +32,7 @@ ProgramService::~ProgramService() {
     if (!was_waited_for_) {
         wait_until_cold(Clock::now() + patience_with_vms);
     }
+    file_thread_.join();  // it ends as soon as the program is cold
 }
 
 bool ProgramService::configure(ProgramConfig config) {
@@ -55,7 +59,8 @@ void ProgramService::set_main_arguments(std::vector<std::string> arguments) {
     main_arguments_ = std::move(arguments);
 }
 
-std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> binary, bool debug) {
+std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> binary, bool debug,
+                                                 std::optional<LiveUpdate> update) {
     if (is_cold_) {
         throw Failure(FailureKind::shutting_down, "the VCL is cold");
     }
@@ -68,7 +73,7 @@ std::shared_ptr<Boot> ProgramService::begin_boot(std::shared_ptr<const Program> 
         config.main_arguments = *main_arguments_;
     }
     was_started_ = true;
-    return Boot::begin(name_, std::move(config), std::move(binary), environment_, storage_place_);
+    return Boot::begin(name_, std::move(config), std::move(binary), environment_, storage_place_, std::move(update));
 }
 
 // The boot to wait for or to use; a new one when there is none or the last one failed a while ago.
@@ -193,38 +198,165 @@ bool ProgramService::unload() {
     return was_loaded;
 }
 
+// Would it hand over its state to its next version?
+bool ProgramService::hands_over() const {
+    if (is_cold_ || !boot_ || boot_->end() != Boot::End::booted) {
+        return false;
+    }
+    const BootedProgram& program = *boot_->program();
+    return program.storage ? program.storage->program().hands_over() : program.hands_over();
+}
+
+bool ProgramService::begin_update_to_file() {
+    const MutexLock lock(mutex_);
+    if (!hands_over()) {
+        return false;
+    }
+    wants_its_file_ = true;
+    return true;
+}
+
+bool ProgramService::invalidate() {
+    if (!begin_update_to_file()) {
+        return unload();
+    }
+    {
+        const MutexLock lock(mutex_);
+        if (std::exchange(has_file_thread_, true)) {
+            return true;
+        }
+    }
+    file_thread_.join();  // one that is about to end, or has ended
+    try {
+        file_thread_ = Thread("kvm:" + name_, [this] { update_to_file(); });
+        return true;
+    } catch (const Failure&) {
+        const MutexLock lock(mutex_);
+        has_file_thread_ = wants_its_file_ = false;
+    }
+    return unload();
+}
+
+void ProgramService::update_to_file() {
+    for (;;) {
+        {
+            const MutexLock lock(mutex_);
+            if (!std::exchange(wants_its_file_, false) || is_cold_) {
+                has_file_thread_ = false;
+                return;
+            }
+        }
+        try {
+            update(nullptr);
+            environment_.log(name_, "updated to its file");
+        } catch (const Failure& failure) {
+            if (failure.kind() == FailureKind::busy) {  // with another update, after which it is still wanted
+                std::this_thread::sleep_for(look_around);
+                const MutexLock lock(mutex_);
+                wants_its_file_ = true;
+                continue;
+            }
+            environment_.log(name_, std::string("not updated to its file: ") + failure.what());
+        } catch (const std::exception& error) {
+            environment_.log(name_, std::string("not updated to its file: ") + error.what());
+        }
+    }
+}
+
+bool ProgramService::is_cold() const {
+    const MutexLock lock(mutex_);
+    return is_cold_;
+}
+
+// The program that is to hand over its state; null: there is none.
+std::shared_ptr<const BootedProgram> ProgramService::begin_update() {
+    const MutexLock lock(mutex_);
+    if (is_updating_) {
+        throw Failure(FailureKind::busy, "another live update of the program is under way");
+    }
+    is_updating_ = true;
+    return boot_ && boot_->end() == Boot::End::booted ? boot_->program() : nullptr;
+}
+
 void ProgramService::update(std::shared_ptr<const Program> binary) {
+    const std::shared_ptr<const BootedProgram> old = begin_update();
+    const auto end = [this] {
+        const MutexLock lock(mutex_);
+        is_updating_ = false;
+        update_.reset();
+    };
+    try {
+        boot_and_replace(old, std::move(binary));
+    } catch (...) {
+        end();
+        throw;
+    }
+    end();
+}
+
+void ProgramService::boot_and_replace(const std::shared_ptr<const BootedProgram>& old,
+                                      std::shared_ptr<const Program> binary) {
+    LiveUpdate handed_over;
+    if (old && !old->storage && old->hands_over()) {
+        handed_over.state = std::make_shared<const StorageBytes>(take_live_state(old, [this] { return is_cold(); }));
+    }
+    const std::uint64_t bytes = handed_over.state ? handed_over.state->size() : 0;
     std::shared_ptr<Boot> boot;
     {
         const MutexLock lock(mutex_);
-        if (update_) {
-            throw Failure(FailureKind::busy, "another live update of the program is under way");
-        }
-        boot = update_ = begin_boot(std::move(binary));
+        boot = update_ = begin_boot(std::move(binary), false, std::move(handed_over));
     }
     const auto end = boot->wait(Clock::now() + config_.max_boot_time + patience_with_boots);
-    const MutexLock lock(mutex_);
-    update_.reset();
-    if (is_cold_ || end == Boot::End::called_off) {
-        throw Failure(FailureKind::shutting_down, "the VCL became cold meanwhile");
-    }
-    if (!end) {
-        give_up(boot);
-        throw Failure(FailureKind::not_ready, "the program did not boot in time");
-    }
     if (end == Boot::End::failed) {
         throw Failure(FailureKind::not_ready, "the program did not boot: " + boot->failure());
     }
-    retire_generation();
-    boot_ = boot;
-    live_updates_++;
+    if (!end) {
+        const MutexLock lock(mutex_);
+        give_up(boot);
+        throw Failure(FailureKind::not_ready, "the program did not boot in time");
+    }
+    if (end == Boot::End::booted) {
+        take_over(old, boot, boot->program()->takes_over() ? bytes : 0);
+        return;
+    }
+    throw Failure(FailureKind::shutting_down, "the VCL became cold meanwhile");
+}
+
+// The new program has booted: it is given the state of the storage, and serves.
+void ProgramService::take_over(const std::shared_ptr<const BootedProgram>& old, const std::shared_ptr<Boot>& boot,
+                               std::uint64_t bytes) {
+    std::optional<HandOver> hand_over;
+    const std::shared_ptr<StorageVm>& storage = boot->program()->storage;
+    const bool is_new = storage_place_ && storage && !storage_place_->is_adopted(storage);
+    if (old && is_new && HandOver::is_needed(*old, *boot->program())) {
+        std::shared_ptr<Pool> pool;
+        {
+            const MutexLock lock(mutex_);
+            pool = pool_;
+        }
+        hand_over.emplace(*old, *boot->program(), std::move(pool), [this] { return is_cold(); });
+        bytes += hand_over->bytes();
+    }
+    {
+        const MutexLock lock(mutex_);
+        if (is_cold_) {
+            throw Failure(FailureKind::shutting_down, "the VCL became cold meanwhile");
+        }
+        retire_generation();
+        boot_ = boot;
+        live_updates_++;
+        live_update_bytes_ += bytes;
+    }
+    if (is_new) {
+        storage_place_->adopt(storage);
+    }
 }
 
 ProgramService::Activity ProgramService::activity() const {
     const MutexLock lock(mutex_);
     Activity activity;
     activity.is_healthy = is_healthy();
-    activity.is_updating = update_ != nullptr;
+    activity.is_updating = is_updating_;
     activity.concurrency = config_.concurrency;
     const auto end = boot_ ? boot_->end() : std::nullopt;
     if (!refusal_.empty()) {
@@ -264,6 +396,7 @@ std::optional<ProgramReport> ProgramService::report() const {
         report->binary_size = boot_->program()->binary_size;
         report->binary_type = boot_->program()->binary_type;
         report->live_updates = live_updates_;
+        report->live_update_bytes = live_update_bytes_;
     }
     statistics_->report(*report);
     if (const auto storage = storage_place_ ? storage_place_->last() : nullptr) {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/base/thread.hpp"
 #include "src/programs/boot.hpp"
 #include "src/programs/boot_program.hpp"
 #include "src/programs/reaper.hpp"
@@ -62,9 +63,13 @@ class ProgramService {
     // The next request boots the program again, from its file. True when it was loaded, or being loaded; the failure
     // of a boot is forgotten, too.
     bool unload();
-    // Boots `binary` beside the program that runs, if any, and replaces it when that went well. Waits for that, at most
-    // max_boot_time and some seconds. Throws Failure: not_ready with the reason, busy when there is another update
-    // under way, shutting_down; nothing has changed then.
+    // The same; but a program that hands over its state is updated to its file, on a thread, and serves until then.
+    // What goes wrong is logged.
+    bool invalidate();
+    // Boots `binary`, or if that is null its file, beside the program that runs, if any, and replaces it when that went
+    // well. State is handed over. Waits for all that, at most max_boot_time and what the storages and requests may
+    // take. Throws Failure: not_ready with the reason, busy when there is another update under way, shutting_down;
+    // nothing has changed then.
     void update(std::shared_ptr<const Program> binary);
 
     // What it does now, for displays. VMs and requests are those of the current generation.
@@ -92,8 +97,16 @@ class ProgramService {
     bool wait_until_cold(Deadline until);
 
   private:
-    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary, bool debug = false)
-        TINYKVM_REQUIRES(mutex_);
+    std::shared_ptr<Boot> begin_boot(std::shared_ptr<const Program> binary, bool debug = false,
+                                     std::optional<LiveUpdate> update = std::nullopt) TINYKVM_REQUIRES(mutex_);
+    std::shared_ptr<const BootedProgram> begin_update();
+    void boot_and_replace(const std::shared_ptr<const BootedProgram>& old, std::shared_ptr<const Program> binary);
+    void take_over(const std::shared_ptr<const BootedProgram>& old, const std::shared_ptr<Boot>& boot,
+                   std::uint64_t bytes);
+    bool hands_over() const TINYKVM_REQUIRES(mutex_);
+    bool begin_update_to_file();
+    void update_to_file();
+    bool is_cold() const;
     std::shared_ptr<Boot> current_boot(bool debug = false);
     std::shared_ptr<Boot> await_boot(const IsClientGone& gone, WaitGraph::Id inside_of = 0);
     std::shared_ptr<Pool> pool_of(const std::shared_ptr<Boot>& boot);
@@ -116,10 +129,15 @@ class ProgramService {
     bool is_cold_ TINYKVM_GUARDED_BY(mutex_) = false;
     bool was_waited_for_ TINYKVM_GUARDED_BY(mutex_) = false;  // since it is cold
     std::uint64_t live_updates_ TINYKVM_GUARDED_BY(mutex_) = 0;
+    std::uint64_t live_update_bytes_ TINYKVM_GUARDED_BY(mutex_) = 0;
+    bool is_updating_ TINYKVM_GUARDED_BY(mutex_) = false;
     std::shared_ptr<Boot> boot_ TINYKVM_GUARDED_BY(mutex_);    // of the current generation; null: not loaded
     std::shared_ptr<Pool> pool_ TINYKVM_GUARDED_BY(mutex_);    // of boot_; null: no request came yet
     std::shared_ptr<Boot> update_ TINYKVM_GUARDED_BY(mutex_);  // what shall replace them
+    // An update to its file is wanted, by a thread that is there or about to end.
+    bool wants_its_file_ TINYKVM_GUARDED_BY(mutex_) = false, has_file_thread_ TINYKVM_GUARDED_BY(mutex_) = false;
     std::vector<std::weak_ptr<Pool>> retired_pools_ TINYKVM_GUARDED_BY(mutex_);  // some of them have gone
+    Thread file_thread_;
 };
 
 }  // namespace tinykvm::host

@@ -58,7 +58,7 @@ json program_json(const ProgramReport& program) {
          {
              {"binary_size", program.binary_size},
              {"binary_type", program.binary_type},
-             {"live_update_transfer_bytes", 0},
+             {"live_update_transfer_bytes", program.live_update_bytes},
              {"live_updates", program.live_updates},
              {"reservation_time", seconds(program.totals, Counter::queue_wait)},
              {"reservation_timeouts", value_of(program.totals, Counter::queue_timeouts)},

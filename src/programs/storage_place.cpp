@@ -2,8 +2,20 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+
+#include "src/vms/state_file.hpp"
 
 namespace tinykvm::host {
+
+namespace {
+
+bool runs(const StorageVm& storage, const Program& binary, const ProgramConfig& config) {
+    const BootedProgram& program = storage.program();
+    return std::ranges::equal(program.binary->bytes(), binary.bytes()) && program.config == config;
+}
+
+}  // namespace
 
 std::shared_ptr<StoragePlace> StoragePlace::of(const std::string& name) {
     static Mutex mutex;
@@ -18,26 +30,56 @@ std::shared_ptr<StoragePlace> StoragePlace::of(const std::string& name) {
     return place;
 }
 
+std::shared_ptr<StorageVm> StoragePlace::find(const Program& binary, const ProgramConfig& config) {
+    const MutexLock lock(mutex_);
+    std::erase_if(storages_, [](const auto& one) { return one.expired(); });
+    for (auto one = storages_.rbegin(); one != storages_.rend(); ++one) {
+        std::shared_ptr<StorageVm> storage = one->lock();
+        if (storage && runs(*storage, binary, config)) {
+            return storage;
+        }
+    }
+    return nullptr;
+}
+
 std::shared_ptr<StorageVm> StoragePlace::find_or_begin(const std::shared_ptr<const Program>& binary,
                                                        const ProgramConfig& config,
                                                        const std::function<std::shared_ptr<StorageVm>()>& begin) {
     const MutexLock beginning(begin_mutex_);
+    std::shared_ptr<StorageVm> storage = find(*binary, config);
+    if (!storage) {
+        storage = begin();
+        adopt(storage);
+    }
+    return storage;
+}
+
+std::shared_ptr<StorageVm> StoragePlace::find_or_try(const std::shared_ptr<const Program>& binary,
+                                                     const ProgramConfig& config,
+                                                     const std::function<std::shared_ptr<StorageVm>()>& begin) {
+    const MutexLock beginning(begin_mutex_);
+    std::shared_ptr<StorageVm> storage = last();
+    return storage && runs(*storage, *binary, config) ? storage : begin();
+}
+
+bool StoragePlace::is_adopted(const std::shared_ptr<StorageVm>& storage) const {
+    const MutexLock lock(mutex_);
+    return std::any_of(storages_.begin(), storages_.end(), [&](const auto& one) { return one.lock() == storage; });
+}
+
+void StoragePlace::adopt(const std::shared_ptr<StorageVm>& storage) {
+    std::shared_ptr<StorageVm> last = storage;
+    if (is_adopted(storage)) {
+        return;
+    }
     {
         const MutexLock lock(mutex_);
-        std::erase_if(entries_, [](const Entry& entry) { return entry.storage.expired(); });
-        for (const Entry& entry : entries_) {
-            if (std::ranges::equal(entry.binary->bytes(), binary->bytes()) && entry.config == config) {
-                if (std::shared_ptr<StorageVm> storage = entry.storage.lock()) {
-                    return storage;
-                }
-            }
-        }
+        storages_.push_back(storage);
+        std::swap(last_, last);  // what was the last one ends after the mutex is free, if no program uses it
     }
-    std::shared_ptr<StorageVm> storage = begin();
-    const MutexLock lock(mutex_);
-    entries_.push_back({binary, config, storage});
-    std::swap(last_, storage);
-    return last_;  // what was the last one ends after the mutex is free, if no program uses it
+    if (const auto& state = storage->program().state) {
+        state->take_over();
+    }
 }
 
 std::shared_ptr<StorageVm> StoragePlace::last() const {

@@ -38,9 +38,9 @@ std::vector<host::ProgramService*> matching(VclState& state, const char* regex) 
 VCL_INT invalidate_programs(VRT_CTX, VclState& state, const char* regex) {
     VCL_INT count = 0;
     for (host::ProgramService* service : matching(state, regex)) {
-        if (service->unload()) {
+        if (service->invalidate()) {
             count++;
-            Log(ctx).line(SLT_VCL_Log, "tinykvm: " + service->name() + ": unloaded");
+            Log(ctx).line(SLT_VCL_Log, "tinykvm: " + service->name() + ": invalidated");
         }
     }
     return count;

@@ -11,10 +11,14 @@
 #include "src/calls/registration.hpp"
 #include "src/config/config.hpp"
 #include "src/fetch/self_requests.hpp"
+#include "tinykvm/program.hpp"
 #include "tinykvm/run.hpp"
 #include "tinykvm/snapshot.hpp"
 
 namespace tinykvm::host {
+
+class StorageState;
+class StorageVm;
 
 // Thread safety: immutable.
 struct BootedProgram {
@@ -25,6 +29,9 @@ struct BootedProgram {
     std::size_t binary_size;  // bytes
     std::string binary_type;  // "static", "static-pie" or "dynamic"
     GuestServices services;
+    std::shared_ptr<const Program> binary{};
+    std::shared_ptr<StorageVm> storage{};   // that it has; null: none
+    std::shared_ptr<StorageState> state{};  // of a storage: what it saves; null: it keeps none
     // Of a program with the protocol stdio: arguments that are written for each request, and what it had written itself
     // when it was frozen.
     struct ArgumentPlace {
@@ -37,6 +44,10 @@ struct BootedProgram {
     std::vector<std::byte> output;
     // Of one with the protocol http: the connection that it had accepted when it was frozen, if not 0.
     std::uint64_t connection = 0;
+
+    // Has it a callback to hand over its state, or to take over that of another?
+    bool hands_over() const { return registration.callback(abi::Callback::live_update) != 0; }
+    bool takes_over() const { return registration.callback(abi::Callback::live_restore) != 0; }
 
     // Can its VMs wait for the next request inside their guest (`poll`)?
     bool can_wait_inside() const {

@@ -78,7 +78,7 @@ Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id insi
     if (state_ == State::retired) {
         return {};
     }
-    if (RequestVm* vm = take_idle(); vm != nullptr) {
+    if (RequestVm* vm = take_idle(inside_of != 0); vm != nullptr) {
         return Lease(shared_from_this(), *vm);
     }
     RequestVm* vm = wait_in_line(until, gone, inside_of);
@@ -87,12 +87,15 @@ Lease Pool::acquire(Deadline until, const IsClientGone& gone, WaitGraph::Id insi
 
 Lease Pool::try_acquire() {
     const MutexLock lock(mutex_);
-    RequestVm* vm = state_ == State::open ? take_idle() : nullptr;
+    RequestVm* vm = state_ == State::open ? take_idle(false) : nullptr;
     return vm != nullptr ? Lease(shared_from_this(), *vm) : Lease();
 }
 
-RequestVm* Pool::take_idle() {
-    if (!waiters_.empty() || idle_.empty()) {
+RequestVm* Pool::take_idle(bool is_inside) {
+    // While it is held VMs may be idle though others wait, and who is inside goes before these anyway.
+    const bool must_wait =
+        is_held_ ? !is_inside || (!waiters_.empty() && waiters_.front()->is_inside) : !waiters_.empty();
+    if (must_wait || idle_.empty()) {
         return nullptr;
     }
     RequestVm* vm = idle_.back();
@@ -206,9 +209,14 @@ void Pool::vm_idle(RequestVm& vm) {
     if (state_ != State::open) {
         return;
     }
-    if (waiters_.empty()) {
+    if (!give(vm)) {
         idle_.push_back(&vm);
-        return;
+    }
+}
+
+bool Pool::give(RequestVm& vm) {
+    if (waiters_.empty() || (is_held_ && !waiters_.front()->is_inside)) {
+        return false;
     }
     Waiter* first = waiters_.front();
     waiters_.pop_front();
@@ -216,6 +224,20 @@ void Pool::vm_idle(RequestVm& vm) {
     first->vm = &vm;
     first->graph_entry.end();
     first->served.notify_one();
+    return true;
+}
+
+void Pool::hold(bool on) {
+    const MutexLock lock(mutex_);
+    is_held_ = on;
+    while (state_ == State::open && !idle_.empty() && give(*idle_.back())) {
+        idle_.pop_back();
+    }
+}
+
+bool Pool::is_idle() const {
+    const MutexLock lock(mutex_);
+    return idle_.size() + building_.size() == vms_.size();
 }
 
 void Pool::vm_withdrawn(RequestVm& vm, const std::string& why) {

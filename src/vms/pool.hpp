@@ -56,6 +56,12 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     // One that is free right now; an empty lease when there is none, or others wait.
     Lease try_acquire();
 
+    // Nobody gets a VM until that ends, but requests inside of self-requests, for which others may wait: they wait in
+    // line.
+    void hold(bool on);
+    // Is no VM in use?
+    bool is_idle() const;
+
     // Another pool takes over: requests that wait are sent away, free VMs end, and the others when they are given back.
     void retire();
     // Ends everything: requests that wait fail, guests that run are interrupted, free VMs end. Waits at most `patience`
@@ -93,7 +99,10 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     void vm_idle(RequestVm& vm) override;
     void vm_withdrawn(RequestVm& vm, const std::string& why) override;
 
-    RequestVm* take_idle() TINYKVM_REQUIRES(mutex_);  // null: there is none, or others wait
+    // Null: there is none, others wait, or the pool is held.
+    RequestVm* take_idle(bool is_inside) TINYKVM_REQUIRES(mutex_);
+    // Gives it to who waits first. False: nobody may have one now.
+    bool give(RequestVm& vm) TINYKVM_REQUIRES(mutex_);
     RequestVm* wait_in_line(Deadline until, const IsClientGone& gone, WaitGraph::Id inside_of) TINYKVM_REQUIRES(mutex_);
     void refuse_hopeless_wait(Waiter& waiter, WaitGraph::Id inside_of);
     void join_line(Waiter& waiter) TINYKVM_REQUIRES(mutex_);
@@ -117,6 +126,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     std::deque<Waiter*> waiters_ TINYKVM_GUARDED_BY(mutex_);
     std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // those that were never idle yet
     State state_ TINYKVM_GUARDED_BY(mutex_) = State::open;
+    bool is_held_ TINYKVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tinykvm::host

@@ -250,6 +250,11 @@ int StorageState::save(StorageBytes bytes, const std::function<void()>& check) {
     return note(file_->save(this, std::move(bytes), check));
 }
 
+void StorageState::forget_early() {
+    const MutexLock lock(mutex_);
+    early_.reset();
+}
+
 void StorageState::take_over() {
     std::optional<StorageBytes> early;
     {

@@ -68,6 +68,8 @@ class StorageState {
     std::optional<StorageBytes> read();
     // See StateFile. Failures are logged, each kind once until something was saved.
     int save(StorageBytes bytes, const std::function<void()>& check);
+    // The program boots again, with what the file has now, before it takes over.
+    void forget_early();
     // From now on the file is what this storage saves.
     void take_over();
 

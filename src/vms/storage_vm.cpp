@@ -1,11 +1,14 @@
 #include "src/vms/storage_vm.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <utility>
 
+#include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/vms/state_file.hpp"
 #include "src/vms/thread_time.hpp"
 
 namespace tinykvm::host {
@@ -132,6 +135,88 @@ bool StorageVm::stop(long task) {
     return tasks_.remove(task);
 }
 
+// --- Of a live update
+
+// Asked without the mutex: it may take others that come before.
+bool StorageVm::ask(const std::function<bool()>& is_cancelled) {
+    const MutexUnlock unlocked(mutex_);
+    return is_cancelled();
+}
+
+bool StorageVm::hold(Deadline until, const std::function<bool()>& is_cancelled) {
+    const MutexLock lock(mutex_);
+    bool is_mine = false;  // programs of several VCLs may be updated at a time
+    while (is_running_ || !is_mine) {
+        if (Clock::now() >= until || ask(is_cancelled)) {
+            is_held_ = is_held_ && !is_mine;
+            work_.notify_one();
+            return false;
+        }
+        if (!is_mine && !is_held_) {
+            is_held_ = is_mine = true;
+            continue;
+        }
+        job_ended_.wait_until(mutex_, Clock::now() + look_around);
+    }
+    return true;
+}
+
+void StorageVm::release() {
+    const MutexLock lock(mutex_);
+    is_held_ = false;
+    work_.notify_one();
+    job_ended_.notify_all();
+}
+
+StorageBytes StorageVm::hand_over(const std::function<bool()>& is_cancelled) {
+    auto job = std::make_shared<Job>();
+    job->kind = Job::Kind::hand_over;
+    job->function = program_->registration.callback(abi::Callback::live_update);
+    job->room = program_->config.max_memory;
+    StorageResult result = update(job, is_cancelled);
+    if (result.error == 0 && result.size > job->room) {
+        result.error = EFBIG;
+        result.why = "its state has " + std::to_string(result.size) + " bytes, more than max_memory";
+    }
+    if (result.error != 0) {
+        throw Failure(FailureKind::not_ready, "on_live_update failed: " + result.why);
+    }
+    return std::move(result.bytes);
+}
+
+void StorageVm::take_over(StorageBytes state, const std::function<bool()>& is_cancelled) {
+    auto job = std::make_shared<Job>();
+    job->kind = Job::Kind::take_over;
+    job->function = program_->registration.callback(abi::Callback::live_restore);
+    job->buffers.push_back(std::move(state));
+    if (const StorageResult result = update(job, is_cancelled); result.error != 0) {
+        throw Failure(FailureKind::not_ready, "on_live_restore failed: " + result.why);
+    }
+}
+
+void StorageVm::reload(const std::function<bool()>& is_cancelled) {
+    auto job = std::make_shared<Job>();
+    job->kind = Job::Kind::reload;
+    if (const StorageResult result = update(job, is_cancelled); result.error != 0) {
+        throw Failure(FailureKind::not_ready, result.why);
+    }
+}
+
+// Has the thread run it. Its time is that of any call, or of a boot.
+StorageResult StorageVm::update(const std::shared_ptr<Job>& job, const std::function<bool()>& is_cancelled) {
+    const MutexLock lock(mutex_);
+    update_job_ = job;
+    work_.notify_one();
+    while (!job->result) {
+        job->ended.wait_until(mutex_, Clock::now() + look_around);
+        if (!job->result && ask(is_cancelled) && !job->result) {
+            update_job_.reset();
+            return {.error = ECANCELED, .why = "the update is not wanted any more"};
+        }
+    }
+    return *std::exchange(job->result, std::nullopt);
+}
+
 StorageReport StorageVm::report() const {
     StorageReport report;
     report.machine = statistics_.report();
@@ -146,6 +231,9 @@ StorageReport StorageVm::report() const {
 
 // Tasks that are due take turns with calls: neither keeps the other waiting for ever.
 std::shared_ptr<StorageVm::Job> StorageVm::next_job() {
+    if (update_job_ || is_held_) {
+        return std::exchange(update_job_, nullptr);
+    }
     std::optional<StorageTask> task;
     if (!task_was_last_ || queue_.empty()) {
         task = tasks_.take_due(Clock::now());
@@ -163,7 +251,7 @@ std::shared_ptr<StorageVm::Job> StorageVm::next_job() {
     auto job = std::make_shared<Job>();
     job->function = task->function;
     job->buffers.push_back(std::move(task->data));
-    job->is_task = true;
+    job->kind = Job::Kind::task;
     return job;
 }
 
@@ -173,7 +261,7 @@ void StorageVm::thread_main() {
     while (!ends_) {
         const std::shared_ptr<Job> job = next_job();
         if (!job) {
-            if (const auto due = tasks_.next()) {
+            if (const auto due = is_held_ ? std::nullopt : tasks_.next()) {
                 work_.wait_until(mutex_, *due);
             } else {
                 work_.wait(mutex_);
@@ -181,15 +269,18 @@ void StorageVm::thread_main() {
             continue;
         }
         StorageResult result;
+        is_running_ = true;
         {
             const MutexUnlock unlock(mutex_);
             result = run(*job);
         }
+        is_running_ = false;
+        job_ended_.notify_all();
         job->result = std::move(result);
         job->ended.notify_one();
     }
     for (const auto& job : queue_) {
-        job->result = StorageResult{.error = ECANCELED};
+        job->result = StorageResult{.error = ECANCELED, .why = "the storage ends"};
         job->ended.notify_one();
     }
     queue_.clear();
@@ -215,32 +306,60 @@ std::vector<std::uint64_t> StorageVm::lay_out(const Job& job) {
         list.push_back({at, buffer.size()});
         at += buffer.size();
     }
-    if (job.is_task) {
+    if (job.kind == Job::Kind::task) {
         return {list[0].data, list[0].length};
     }
     write(area.begin, list.data(), list.size() * sizeof(abi::Buffer));
     return {list.size(), area.begin, job.room};
 }
 
+// Has the guest run what the job is.
+Stop StorageVm::enter(const Job& job) {
+    const Deadline deadline = Clock::now() + program_->config.max_storage_time;
+    switch (job.kind) {
+        case Job::Kind::call:
+        case Job::Kind::task: {
+            calls_.begin_storage_call(job.room);
+            return fork_->call(job.function, lay_out(job), calls_, deadline);
+        }
+        case Job::Kind::hand_over: {
+            calls_.begin_storage_call(job.room);
+            return fork_->call(job.function, {}, calls_, deadline);
+        }
+        case Job::Kind::take_over: {
+            calls_.begin_restore(job.buffers[0]);
+            const std::array<std::uint64_t, 1> arguments{job.buffers[0].size()};
+            return fork_->call(job.function, arguments, calls_, deadline);
+        }
+        case Job::Kind::reload: break;
+    }
+    return {};
+}
+
 StorageResult StorageVm::run(const Job& job) {
     const CountedCpuTime counted(statistics_);
     statistics_.add(Counter::requests, 1);
-    calls_.begin_storage_call(job.room);
     try {
+        if (job.kind == Job::Kind::reload) {
+            program_->state->forget_early();
+            replace(nullptr);
+        }
         if (!fork_) {
             make_fork();
         }
         for (const StorageBytes& buffer : job.buffers) {
             statistics_.add(Counter::input_bytes, buffer.size());
         }
-        const auto arguments = lay_out(job);
-        const Stop stop =
-            fork_->call(job.function, arguments, calls_, Clock::now() + program_->config.max_storage_time);
+        if (job.kind == Job::Kind::reload) {
+            return {};
+        }
+        const Stop stop = enter(job);
         output_.flush();
         statistics_.set_memory(fork_->statistics().pages_dirtied * page_size);
         if (stop.reason == Stop::Reason::exited) {
-            begin_anew("the program ended itself with status " + std::to_string(stop.exit_status));
-            return {.error = EIO};
+            const std::string why = "the program ended itself with status " + std::to_string(stop.exit_status);
+            begin_anew(why);
+            return {.error = EIO, .why = why};
         }
         StorageResult result = calls_.take_storage_result();
         statistics_.add(Counter::output_bytes, result.bytes.size());
@@ -253,17 +372,27 @@ StorageResult StorageVm::run(const Job& job) {
     } catch (const OutOfMemory&) {
         return failed(job, ENOMEM, "it needs more than max_memory");
     } catch (const Interrupted&) {
-        return {.error = ECANCELED};  // the storage ends
+        return {.error = ECANCELED, .why = "the storage ends"};
     } catch (const std::exception& error) {
         return failed(job, EIO, error.what());
     }
 }
 
+std::string StorageVm::name_of(Job::Kind kind) {
+    switch (kind) {
+        case Job::Kind::call: return "a call of the function";
+        case Job::Kind::task: return "a task of the function";
+        case Job::Kind::hand_over: return "on_live_update";
+        case Job::Kind::take_over: return "on_live_restore";
+        case Job::Kind::reload: break;
+    }
+    return "the boot";
+}
+
 StorageResult StorageVm::failed(const Job& job, int error, const std::string& why, const std::string& report) {
     statistics_.add(Counter::program_exception, 1);
     output_.flush();
-    log(std::string(job.is_task ? "a task" : "a call") + " of the function at " + hex(job.function) +
-        " failed: " + why);
+    log(name_of(job.kind) + " at " + hex(job.function) + " failed: " + why);
     if (!report.empty()) {
         log(report);
     }
@@ -274,7 +403,7 @@ StorageResult StorageVm::failed(const Job& job, int error, const std::string& wh
     } catch (const std::exception& trouble) {
         begin_anew(trouble.what());
     }
-    return {.error = error};
+    return {.error = error, .why = why};
 }
 
 void StorageVm::begin_anew(const std::string& why) {

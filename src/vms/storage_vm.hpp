@@ -53,14 +53,30 @@ class StorageVm final : public Storage {
     bool stop(long task) override;
 
     StorageReport report() const;
+    const BootedProgram& program() const { return *program_; }
+
+    // --- For a live update
+
+    // Runs nothing from now on but what these functions ask for, until release(); what others call waits, also when it
+    // is this. False: what runs has not come to its end until then, or the update is not wanted any more; it is as
+    // before.
+    bool hold(Deadline until, const std::function<bool()>& is_cancelled);
+    void release();
+    // Has the program hand over its state, while it is held. Throws Failure (not_ready).
+    StorageBytes hand_over(const std::function<bool()>& is_cancelled);
+    // Has the program take over the state of another one. Throws Failure (not_ready).
+    void take_over(StorageBytes state, const std::function<bool()>& is_cancelled);
+    // Of a storage that saves its state: begins anew, with what is saved. Throws Failure (not_ready).
+    void reload(const std::function<bool()>& is_cancelled);
 
   private:
     // What the thread is to run. Those that call keep it with the thread: who gives up leaves it alone.
     struct Job {
+        enum class Kind { call, task, hand_over, take_over, reload };
+        Kind kind = Kind::call;
         GuestAddr function = 0;
         std::vector<StorageBytes> buffers;
         std::uint64_t room = 0;
-        bool is_task = false;
         // Guarded by the mutex of the storage:
         bool has_begun = false;
         std::optional<StorageResult> result;
@@ -74,9 +90,13 @@ class StorageVm final : public Storage {
 
     StorageResult await(const StorageCall& call, const std::shared_ptr<Job>& job);
     void thread_main();
+    StorageResult update(const std::shared_ptr<Job>& job, const std::function<bool()>& is_cancelled);
+    bool ask(const std::function<bool()>& is_cancelled) TINYKVM_REQUIRES(mutex_);
     std::shared_ptr<Job> next_job() TINYKVM_REQUIRES(mutex_);
     StorageResult run(const Job& job);
+    Stop enter(const Job& job);
     StorageResult failed(const Job& job, int error, const std::string& why, const std::string& report = {});
+    static std::string name_of(Job::Kind kind);
     void begin_anew(const std::string& why);
     void make_fork();
     void replace(std::unique_ptr<Fork> fork);
@@ -102,6 +122,9 @@ class StorageVm final : public Storage {
     std::deque<std::shared_ptr<Job>> queue_ TINYKVM_GUARDED_BY(mutex_);
     StorageTasks tasks_ TINYKVM_GUARDED_BY(mutex_);
     bool task_was_last_ TINYKVM_GUARDED_BY(mutex_) = false;
+    bool is_held_ TINYKVM_GUARDED_BY(mutex_) = false, is_running_ TINYKVM_GUARDED_BY(mutex_) = false;
+    std::shared_ptr<Job> update_job_ TINYKVM_GUARDED_BY(mutex_);  // of who holds it; null: none
+    CondVar job_ended_;
     bool ends_ TINYKVM_GUARDED_BY(mutex_) = false, has_ended_ TINYKVM_GUARDED_BY(mutex_) = false;
     CondVar thread_ended_;
     Thread thread_;  // last: everything above is there when it starts

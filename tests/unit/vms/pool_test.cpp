@@ -64,6 +64,42 @@ TEST_F(PoolTest, WhoDoesNotWaitGetsAFreeVmOrNone) {
     EXPECT_EQ(counters[Counter::queue_timeouts], 0U);
 }
 
+// Who is inside of a self-request may be what others wait for, so it gets one.
+TEST_F(PoolTest, NobodyGetsAVmWhileItIsHeldButThoseInside) {
+    ProgramConfig config = guest_config("hello");
+    config.concurrency = 2;
+    const auto vms = pool(config);
+    Lease running = vms->acquire(soon(), nullptr);
+    vms->hold(true);
+    EXPECT_FALSE(vms->is_idle());
+    auto waiting = std::async(std::launch::async, [&] { return vms->acquire(soon(), nullptr); });
+    eventually("a request is in line, for a VM that is there", [&] {
+        const auto now = vms->occupancy();
+        return now.waiting == 1 && now.idle == 1;
+    });
+    EXPECT_FALSE(vms->try_acquire());
+    Lease inside = vms->acquire(soon(), nullptr, 1);
+    EXPECT_TRUE(inside);
+    inside.give_back();
+    running.give_back();
+    eventually("no VM is in use", [&] { return vms->is_idle(); });
+    EXPECT_EQ(vms->occupancy().waiting, 1U);
+    vms->hold(false);
+    EXPECT_TRUE(waiting.get());
+    vms->close(300s);
+}
+
+TEST_F(PoolTest, RetiringSendsThoseAwayWhoWaitWhileItIsHeld) {
+    const auto vms = pool(guest_config("hello"));
+    vms->hold(true);
+    auto waiting = std::async(std::launch::async, [&] { return vms->acquire(soon(), nullptr); });
+    eventually("a request is in line", [&] { return vms->occupancy().waiting == 1; });
+    vms->retire();
+    EXPECT_FALSE(waiting.get());
+    vms->hold(false);
+    eventually("its VMs have gone", [&] { return vms->has_ended(); });
+}
+
 TEST_F(PoolTest, LineIsFirstComeFirstServed) {
     const auto vms = pool(guest_config("hello"));
     Lease held = vms->acquire(soon(), nullptr);
