@@ -98,16 +98,16 @@ struct virtbuffer {
 
 /* What sys_fetch() and sys_request() are to fetch, and what came back.
  *
- * Headers and content go to new memory when their pointer is NULL and their length 0. A pointer and a length are a
- * buffer to fill: the length becomes that of what came, which may be all of the buffer, so that no zero is after it;
- * when it does not fit, the call fails with -EMSGSIZE and both stay. Without a pointer a headers_length of 64 or more
- * asks for new memory, too. With only one of the two set to anything else there are no headers, and both stay as they
- * are. Clear a struct before it is used again: what came is a buffer to fill otherwise. */
+ * Headers and content go to new memory when their pointer is NULL and their length 0. A pointer and a length are a buffer
+ * to fill: the length becomes that of what came, which may be all of the buffer, so that no zero is after it; when it does
+ * not fit, the call fails with -EMSGSIZE and both stay. Without a pointer a headers_length of 64 or more asks for new
+ * memory, too. With only one of the two set to anything else there are no headers, and both stay as they are. Clear a
+ * struct before it is used again: what came is a buffer to fill otherwise. */
 struct curl_op {
     uint32_t status; /* of the response; 0 after a failure */
     uint32_t post_buflen;
     const void* post_buffer; /* a body of one byte or more: the request is a POST */
-    char* headers; /* status line and fields as text, without the zero after it in headers_length; see above */
+    char* headers;           /* status line and fields as text, without the zero after it in headers_length; see above */
     uint32_t headers_length;
     uint32_t unused1;
     void* content;           /* the body, with a zero after it; see above */
@@ -124,18 +124,18 @@ struct curl_fields {
     uint16_t len[CURL_FIELDS_COUNT];
 };
 /* Makes the zero-terminated string `value` field `idx` of the struct `f`. */
-#define CURL_SETFIELD(f, idx, value)                  \
-    do {                                              \
-        const char* curl_value_ = (value);            \
-        (f).ptr[idx] = curl_value_;                   \
+#define CURL_SETFIELD(f, idx, value)                 \
+    do {                                             \
+        const char* curl_value_ = (value);           \
+        (f).ptr[idx] = curl_value_;                  \
         (f).len[idx] = (uint16_t)strlen(curl_value_); \
     } while (0)
 
 struct curl_options {
-    const char* interface; /* network interface or address to fetch from; NULL: any */
+    const char* interface;   /* network interface or address to fetch from; NULL: any */
     const char* unused;
-    int8_t follow_location; /* follow redirects, at most 10 */
-    int8_t dummy_fetch;     /* only status, content type and headers: a HEAD request, unless there is a body to POST */
+    int8_t follow_location;  /* follow redirects, at most 10 */
+    int8_t dummy_fetch;      /* only status, content type and headers: a HEAD request, unless there is a body to POST */
     int8_t tcp_fast_open;
     int8_t dont_verify_host; /* of https: certificates for other names will do, where allowed_hosts allows that */
     uint32_t unused_opt5;
@@ -235,14 +235,18 @@ static inline bool kvm_environment_is(const char* name, const char* value) {
 #define IS_WARMUP_REQUEST(request) (((request)->info_flags & 1) != 0)
 
 /* The same questions put to the host instead of to the environment, which a program can change. */
-static inline bool sys_is_storage(void) { return kvm_call(KVM_IS_STORAGE, 0, 0, 0, 0, 0, 0) != 0; }
-static inline bool sys_is_debug(void) { return kvm_call(KVM_IS_DEBUG, 0, 0, 0, 0, 0, 0) != 0; }
+static inline bool sys_is_storage(void) {
+    return kvm_call(KVM_IS_STORAGE, 0, 0, 0, 0, 0, 0) != 0;
+}
+static inline bool sys_is_debug(void) {
+    return kvm_call(KVM_IS_DEBUG, 0, 0, 0, 0, 0, 0) != 0;
+}
 
 /* ---- Registration: in main() -------------------------------------------------------------------------- */
 
 /* Makes a function, the one further argument, the callback for `which` (1 GET, 2 POST, 3 any request, 4 POST in pieces,
- * 5 error, 6 live update, 7 live restore, 12 pause). The set_...() functions below do the same with the type checked.
- * 0, or -EINVAL for an unknown `which`; -ENOSYS for 6, 7 and 12, which are not available in this version. */
+ * 5 error, 6 live update, 7 live restore, 12 pause). The set_...() functions below do the same with the type checked. 0,
+ * or -EINVAL for an unknown `which`; -ENOSYS for 12, which is not available in this version. */
 static inline long register_func(int which, ...) {
     va_list arguments;
     va_start(arguments, which);
@@ -254,7 +258,9 @@ static inline long register_func(int which, ...) {
 #define TRUST_ME(pointer) ((void*)(uintptr_t)(pointer))
 
 /* `f` answers requests without a body. `url` and `arg` are what VCL passed; empty when it passed nothing. */
-static inline void set_backend_get(void (*f)(const char* url, const char* arg)) { register_func(1, (void (*)(void))f); }
+static inline void set_backend_get(void (*f)(const char* url, const char* arg)) {
+    register_func(1, (void (*)(void))f);
+}
 
 /* `f` answers requests with a body, and those of methods that may have one: `data` of `len` bytes, not zero-terminated,
  * writable, and never NULL unless set_backend_stream_post has a callback, too. */
@@ -264,18 +270,19 @@ static inline void set_backend_post(void (*f)(const char* url, const char* arg, 
 }
 
 /* `f` gets the body in pieces while it arrives, each with the number of bytes before it, and returns after each. Pieces
- * are up to 256 KiB and take each other's place, so that a body of any length needs no more memory. It may answer at
- * any time.
+ * are up to 256 KiB and take each other's place, so that a body of any length needs no more memory. It may answer at any
+ * time.
  *
- * With set_backend_post `f` returns how many bytes of the piece it took, at least one, and gets the rest again when
- * those are not all; a negative number fails the request. After the last piece the callback of set_backend_post is
- * called once and answers: its `data` is NULL then, and its `len` is that of the whole body.
+ * With set_backend_post `f` returns how many bytes of the piece it took, at least one, and gets the rest again when those
+ * are not all; a negative number fails the request. After the last piece the callback of set_backend_post is called once
+ * and answers: its `data` is NULL then, and its `len` is that of the whole body.
  *
  * Without it what `f` returns means nothing, and after the last piece it is called with `len` 0 and answers itself.
  *
  * Not used when set_backend_request has a callback. */
-static inline void set_backend_stream_post(long (*f)(const char* url, const char* arg, const char* content_type,
-                                                     const uint8_t* data, size_t len, size_t off)) {
+static inline void set_backend_stream_post(long (*f)(const char* url, const char* arg,
+                                                     const char* content_type, const uint8_t* data,
+                                                     size_t len, size_t off)) {
     register_func(4, (void (*)(void))f);
 }
 
@@ -302,20 +309,25 @@ static inline void set_on_error_request(void (*f)(const char* url, const char* a
 
 /* For a program that is replaced while it serves, by a live update. `f` of the old one gives what it knows to
  * storage_return(), which copies it; `f` of the new one is told how many bytes that was and fetches them with
- * live_restore_data(). A program with storage does both there, in max_storage_time each; one without has the first
- * called in a fresh VM, in max_request_time, and the second after its main(), before it is frozen. If either fails, or
- * does not return, the old program stays. */
-static inline void set_on_live_update(void (*f)(void)) { register_func(6, f); }
-static inline void set_on_live_restore(void (*f)(size_t len)) { register_func(7, (void (*)(void))f); }
+ * live_restore_data(). A program with storage does both there, in max_storage_time each; one without has the first called in
+ * a fresh VM, in max_request_time, and the second after its main(), before it is frozen. If either fails, or does not
+ * return, the old program stays. */
+static inline void set_on_live_update(void (*f)(void)) {
+    register_func(6, f);
+}
+static inline void set_on_live_restore(void (*f)(size_t len)) {
+    register_func(7, (void (*)(void))f);
+}
 /* In `f` of the new one: copies what was handed over to `to`, as much as there is room for, and returns how much it is.
  * (storage_return(to, len) does the same there.) */
 static inline long live_restore_data(void* to, size_t len) {
     return kvm_call(KVM_STORAGE_RETURN, (long)to, (long)len, 0, 0, 0, 0);
 }
 
-/* Not available in this version: the host never calls `f`, which is for a program that waits paused, to be told
- * before. */
-static inline void set_socket_prepare_for_pause(void (*f)(int thread)) { register_func(12, (void (*)(void))f); }
+/* Not available in this version: the host never calls `f`, which is for a program that waits paused, to be told before. */
+static inline void set_socket_prepare_for_pause(void (*f)(int thread)) {
+    register_func(12, (void (*)(void))f);
+}
 
 /* The end of main(): the program is complete and frozen here. Each request calls a callback on a fresh stack, and is a
  * 501 when there is none for it. */
@@ -387,14 +399,14 @@ static inline bool kvm_request_method_is(const struct kvm_request* request, cons
 
 /* Answers the request and ends it: `status` 200 to 599, a content type of at most 4095 bytes (0: none) that ends at its
  * first zero, a body of any size. The body is read where it is, later: leave it alone. `extra` may be NULL; it has at
- * most 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...) are
- * left out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral. A bad status,
+ * most 64 headers of at most 8192 bytes, 32768 in all; those that belong to the connection (Content-Length, ...) are left
+ * out. Comes back only in programs that wait with wait_for_requests_paused() and are not ephemeral. A bad status,
  * pointer, length or header fails the request. */
 static inline void sys_backend_response(int16_t status, const void* content_type, size_t content_type_len,
                                         const void* content, size_t content_len,
                                         const struct BackendResponseExtra* extra) {
-    kvm_call(KVM_BACKEND_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content, (long)content_len,
-             (long)extra);
+    kvm_call(KVM_BACKEND_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content,
+             (long)content_len, (long)extra);
 }
 static inline void backend_response_extra(int16_t status, const void* content_type, size_t content_type_len,
                                           const void* content, size_t content_len,
@@ -428,11 +440,10 @@ typedef struct streaming_content (*content_stream_func)(void* arg, size_t max, s
  * end ends the response early; with an unknown length an empty piece is the end. Headers and caching are set before
  * (sys_http_append, sys_set_cacheable). Comes back when backend_response_extra does.
  *
- * Does a client notice that a response ended early (so or because the program crashed)? With a length it does, as it
- * gets fewer bytes than Content-Length says. Without one it does over HTTP/1.1, where the last chunk is missing, but
- * not over HTTP/1.0 and not over HTTP/2, where Varnish (7.1 to 7.7 at least) ends the stream as if all had been there.
- * VCL that has `set beresp.do_stream = false;` gives each of them a 503 instead, as Varnish then waits for the whole
- * body. */
+ * Does a client notice that a response ended early (so or because the program crashed)? With a length it does, as it gets
+ * fewer bytes than Content-Length says. Without one it does over HTTP/1.1, where the last chunk is missing, but not over
+ * HTTP/1.0 and not over HTTP/2, where Varnish (7.1 to 7.7 at least) ends the stream as if all had been there. VCL that has
+ * `set beresp.do_stream = false;` gives each of them a 503 instead, as Varnish then waits for the whole body. */
 static inline void begin_streaming_response(int16_t status, const void* content_type, size_t content_type_len,
                                             size_t content_length, content_stream_func content, const void* arg) {
     kvm_call(KVM_BEGIN_STREAMING_RESPONSE, status, (long)content_type, (long)content_type_len, (long)content_length,
@@ -469,7 +480,9 @@ enum { BEREQ = 0, BERESP = 1, REQ = BEREQ, REQUEST = BEREQ, RESP = BERESP, RESPO
 static inline long sys_http_append(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_APPEND, where, (long)field, (long)len, 0, 0, 0);
 }
-static inline long http_append(int where, const char* field, size_t len) { return sys_http_append(where, field, len); }
+static inline long http_append(int where, const char* field, size_t len) {
+    return sys_http_append(where, field, len);
+}
 static inline long http_append_str(int where, const char* field) {
     return sys_http_append(where, field, strlen(field));
 }
@@ -479,10 +492,18 @@ static inline long http_append_str(int where, const char* field) {
 static inline long sys_http_set(int where, const char* field, size_t len) {
     return kvm_call(KVM_HTTP_SET, where, (long)field, (long)len, 0, 0, 0);
 }
-static inline long http_set(int where, const char* field, size_t len) { return sys_http_set(where, field, len); }
-static inline long http_set_str(int where, const char* field) { return sys_http_set(where, field, strlen(field)); }
-static inline long http_unset(int where, const char* name, size_t len) { return sys_http_set(where, name, len); }
-static inline long http_unset_str(int where, const char* name) { return sys_http_set(where, name, strlen(name)); }
+static inline long http_set(int where, const char* field, size_t len) {
+    return sys_http_set(where, field, len);
+}
+static inline long http_set_str(int where, const char* field) {
+    return sys_http_set(where, field, strlen(field));
+}
+static inline long http_unset(int where, const char* name, size_t len) {
+    return sys_http_set(where, name, len);
+}
+static inline long http_unset_str(int where, const char* name) {
+    return sys_http_set(where, name, strlen(name));
+}
 
 /* KVM_HTTP_APPEND or KVM_HTTP_SET of a field that is formatted. */
 static inline long kvm_http_vf(unsigned call, int where, const char* format, va_list arguments) {
@@ -550,7 +571,9 @@ static inline long http_find_value(int where, const char* key, char* out, size_t
 static inline long sys_http_method(char* out, size_t outlen) {
     return kvm_call(KVM_HTTP_METHOD, (long)out, (long)outlen, 0, 0, 0, 0);
 }
-static inline long http_method(char* out, size_t outlen) { return sys_http_method(out, outlen); }
+static inline long http_method(char* out, size_t outlen) {
+    return sys_http_method(out, outlen);
+}
 
 /* The first field called `name`, "Name: value", and the method, as zero-terminated text of malloc(): two exits each.
  * Empty when there is no such field, NULL without memory. HAS_BUILTIN_MALLOC says that there are these two. */
@@ -586,7 +609,9 @@ static inline char* http_alloc_method(void) {
 static inline int sys_regex_compile(const char* pattern, size_t len) {
     return (int)kvm_call(KVM_REGEX_COMPILE, (long)pattern, (long)len, 0, 0, 0, 0);
 }
-static inline long sys_regex_free(int regex) { return kvm_call(KVM_REGEX_FREE, regex, 0, 0, 0, 0, 0); }
+static inline long sys_regex_free(int regex) {
+    return kvm_call(KVM_REGEX_FREE, regex, 0, 0, 0, 0, 0);
+}
 
 /* Where in `text`, at most 1 MiB, the first match begins; -1 when there is none. */
 static inline long sys_regex_match(int regex, const char* text, size_t len) {
@@ -635,7 +660,9 @@ static inline long sys_request(const char* path, size_t path_len, struct curl_op
 
 /* Makes `*op`, which need not be initialised, a GET; or a POST of `data`, with a content type that is cut at 127 bytes.
  * -EINVAL: the data is too long. */
-static inline void kvm_prepare_get(struct curl_op* op) { memset(op, 0, sizeof(*op)); }
+static inline void kvm_prepare_get(struct curl_op* op) {
+    memset(op, 0, sizeof(*op));
+}
 static inline long kvm_prepare_post(struct curl_op* op, const char* content_type, size_t content_type_len,
                                     const void* data, size_t len) {
     kvm_prepare_get(op);
@@ -657,7 +684,7 @@ static inline long fetch_get(const char* url, struct curl_op* op) {
     return sys_fetch(url, strlen(url), op, NULL, NULL);
 }
 static inline long fetch_post(const char* url, const char* content_type, const void* data, size_t len,
-                              struct curl_op* op) {
+                             struct curl_op* op) {
     const long wrong = kvm_prepare_post(op, content_type, strlen(content_type), data, len);
     return wrong != 0 ? wrong : sys_fetch(url, strlen(url), op, NULL, NULL);
 }
@@ -683,7 +710,9 @@ static inline void fetch_free(struct curl_op* op) {
 static inline long sys_log(const char* text, size_t len) {
     return kvm_call(KVM_LOG, (long)text, (long)len, 0, 0, 0, 0);
 }
-static inline void kvm_log(const char* text) { sys_log(text, strlen(text)); }
+static inline void kvm_log(const char* text) {
+    sys_log(text, strlen(text));
+}
 
 /* The same with printf's formatting; cut at 2047 bytes. */
 __attribute__((format(printf, 1, 2))) static inline void vlogf(const char* format, ...) {
@@ -705,7 +734,9 @@ struct meminfo {
     uint64_t reqmem_upper;   /* the most this VM's requests changed or added so far */
     uint64_t reqmem_current; /* what this request changed or added */
 };
-static inline long get_meminfo(struct meminfo* info) { return kvm_call(KVM_MEMINFO, (long)info, 0, 0, 0, 0, 0); }
+static inline long get_meminfo(struct meminfo* info) {
+    return kvm_call(KVM_MEMINFO, (long)info, 0, 0, 0, 0, 0);
+}
 
 /* ---- Memory that all VMs of the program share -------------------------------------------------------- */
 
@@ -760,7 +791,9 @@ static inline void* kvm_shared_alloc(size_t size, size_t alignment) {
 
 /* Waits for a debugger and stops for it, in a program whose configuration has "allow_debug": true. Otherwise it does
  * nothing. */
-static inline void sys_breakpoint(void) { kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0, 0); }
+static inline void sys_breakpoint(void) {
+    kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0, 0);
+}
 
 /* ---- Storage: a VM that outlives requests --------------------------------------------------------------
  *
@@ -769,22 +802,23 @@ static inline void sys_breakpoint(void) { kvm_call(KVM_BREAKPOINT, 0, 0, 0, 0, 0
  * requests then call its functions, one at a time. Both are the same program with the same addresses, or the program of
  * the requests knows those of the other one from its linker (-Wl,--just-symbols=FILE).
  *
- * What the calls return that is negative: -ENOSYS without a storage; -EPERM: `f` is not allowed; -EFAULT: a bad
- * pointer; -E2BIG: more than 64 buffers, or more bytes than a request may take; -ENOMEM: the storage has no more
- * memory; -EIO: the function crashed, or ended the program; -ETIMEDOUT: it took more than max_storage_time, or the
- * request's time is over; -EDEADLK: the storage waits for this request; -EAGAIN: too many calls or tasks are there
- * already. */
+ * What the calls return that is negative: -ENOSYS without a storage; -EPERM: `f` is not allowed; -EFAULT: a bad pointer;
+ * -E2BIG: more than 64 buffers, or more bytes than a request may take; -ENOMEM: the storage has no more memory; -EIO: the
+ * function crashed, or ended the program; -ETIMEDOUT: it took more than max_storage_time, or the request's time is over;
+ * -EDEADLK: the storage waits for this request; -EAGAIN: too many calls or tasks are there already. */
 
 typedef void (*storage_func)(size_t n, struct virtbuffer buffers[], size_t res);
 typedef void (*storage_task_func)(void* data, size_t len);
 
 /* In storage, in main(): requests may call `f`. Without any such call they may call every function. */
-static inline long sys_storage_allow(void (*f)(void)) { return kvm_call(KVM_STORAGE_ALLOW, (long)f, 0, 0, 0, 0, 0); }
+static inline long sys_storage_allow(void (*f)(void)) {
+    return kvm_call(KVM_STORAGE_ALLOW, (long)f, 0, 0, 0, 0, 0);
+}
 #define STORAGE_ALLOW(f) sys_storage_allow((void (*)(void))(f))
 
-/* Calls `f` in storage with copies of `n` buffers, which last as long as the call. What it returns is copied to `dst`,
- * as much as there is room for; `f` is told how much that is. Returns the whole length; 0 when it returns nothing. When
- * it fails, what it had changed by then stays changed. */
+/* Calls `f` in storage with copies of `n` buffers, which last as long as the call. What it returns is copied to `dst`, as
+ * much as there is room for; `f` is told how much that is. Returns the whole length; 0 when it returns nothing. When it
+ * fails, what it had changed by then stays changed. */
 static inline long storage_callv(storage_func f, size_t n, const struct virtbuffer buffers[], void* dst, size_t len) {
     return kvm_call(KVM_STORAGE_CALLV, (long)f, (long)n, (long)buffers, (long)dst, (long)len, 0);
 }
@@ -795,10 +829,9 @@ static inline long storage_call(storage_func f, const void* data, size_t data_le
     return storage_callv(f, 1, &buffer, dst, len);
 }
 
-/* Calls `f` in storage later, with a copy of the data (1 MiB at most): when it is free, or after `start_ms`, and then
- * every `period_ms`, if that is not 0. Requests may call it, storage itself, and its main(). One that is late runs once
- * for all the times it has missed; what it returns with storage_return() nobody gets. Returns a number for
- * stop_storage_task(). */
+/* Calls `f` in storage later, with a copy of the data (1 MiB at most): when it is free, or after `start_ms`, and then every
+ * `period_ms`, if that is not 0. Requests may call it, storage itself, and its main(). One that is late runs once for all
+ * the times it has missed; what it returns with storage_return() nobody gets. Returns a number for stop_storage_task(). */
 static inline long sys_storage_task(storage_task_func f, const void* data, size_t len, uint64_t start_ms,
                                     uint64_t period_ms) {
     return kvm_call(KVM_STORAGE_TASK, (long)f, (long)data, (long)len, (long)start_ms, (long)period_ms, 0);
@@ -810,13 +843,17 @@ static inline long schedule_storage_task(storage_task_func f, const void* data, 
     return sys_storage_task(f, data, len, kvm_milliseconds(start), kvm_milliseconds(period));
 }
 /* -ENOENT: there is no such task, or it has run. */
-static inline long stop_storage_task(long task) { return kvm_call(KVM_STOP_STORAGE_TASK, task, 0, 0, 0, 0, 0); }
+static inline long stop_storage_task(long task) {
+    return kvm_call(KVM_STOP_STORAGE_TASK, task, 0, 0, 0, 0, 0);
+}
 
 /* In a function that storage runs: what its caller gets; the last one counts. The function goes on, and returns. */
 static inline long storage_return(const void* data, size_t len) {
     return kvm_call(KVM_STORAGE_RETURN, (long)data, (long)len, 0, 0, 0, 0);
 }
-static inline long storage_return_nothing(void) { return storage_return(NULL, 0); }
+static inline long storage_return_nothing(void) {
+    return storage_return(NULL, 0);
+}
 /* The same, and the function ends here. */
 __attribute__((noreturn)) static inline void storage_noreturn(const void* data, size_t len) {
     kvm_call(KVM_STORAGE_NORETURN, (long)data, (long)len, 0, 0, 0, 0);
@@ -839,11 +876,17 @@ static inline long multiprocess_array(size_t n, multiprocess_array_t f, void* ar
 static inline long multiprocess_clone(size_t n, void* stacks, size_t stack_size) {
     return kvm_call(KVM_MULTIPROCESS_CLONE, (long)n, (long)stacks, (long)stack_size, 0, 0, 0);
 }
-static inline long multiprocess_wait(void) { return kvm_call(KVM_MULTIPROCESS_WAIT, 0, 0, 0, 0, 0, 0); }
+static inline long multiprocess_wait(void) {
+    return kvm_call(KVM_MULTIPROCESS_WAIT, 0, 0, 0, 0, 0, 0);
+}
 /* Which of the virtual CPUs runs this: 0, as there is one. Which of the program's VMs serves this request: 0, as
  * requests are not told. Neither costs an exit. */
-static inline int vcpuid(void) { return 0; }
-static inline int vcpureqid(void) { return 0; }
+static inline int vcpuid(void) {
+    return 0;
+}
+static inline int vcpureqid(void) {
+    return 0;
+}
 
 /* ---- Sockets: not available in this version --------------------------------------------------------------
  *

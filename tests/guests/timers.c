@@ -16,16 +16,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRY(call)                                              \
-    do {                                                       \
-        errno = 0;                                             \
-        const long result_ = (long)(call);                     \
-        printf("%s = %ld, errno %d\n", #call, result_, errno); \
+#define TRY(call)                                                                    \
+    do {                                                                             \
+        errno = 0;                                                                   \
+        const long result_ = (long)(call);                                           \
+        printf("%s = %ld, errno %d\n", #call, result_, errno);                        \
     } while (0)
 
 static volatile sig_atomic_t came[65], code, overrun, first_overrun, value, own_thread;
 
-static void handler(int signal, siginfo_t* info, void* context) {
+static void handler(int signal, siginfo_t *info, void *context) {
     (void)context;
     came[signal]++;
     code = info->si_code;
@@ -60,8 +60,7 @@ static void computing_is_interrupted(void) {
         TRY(setitimer(kinds[i], &wanted, NULL));
         TRY(getitimer(kinds[i], &left));
         printf("left: %d\n", left.it_value.tv_sec == 0 && left.it_value.tv_usec > 0 && left.it_value.tv_usec <= 320000);
-        while (!came[signals[i]]) {
-        }
+        while (!came[signals[i]]) {}
         printf("signal %d, code %d\n", signals[i], code == SI_KERNEL);
         TRY(getitimer(kinds[i], &left));
         printf("left: %ld %ld\n", (long)left.it_value.tv_sec, (long)left.it_value.tv_usec);
@@ -69,8 +68,7 @@ static void computing_is_interrupted(void) {
     struct itimerval often = interval(50, 50), never = {{0, 0}, {0, 0}};
     came[SIGALRM] = 0;
     setitimer(ITIMER_REAL, &often, NULL);
-    while (came[SIGALRM] < 5) {
-    }
+    while (came[SIGALRM] < 5) {}
     TRY(setitimer(ITIMER_REAL, &never, &often));
     printf("every %ld us\n", (long)often.it_interval.tv_usec);
 }
@@ -154,8 +152,7 @@ static void created_timers(void) {
     TRY(timer_gettime(timer, &left));
     printf("left: %ld %ld\n", (long)left.it_value.tv_sec, (long)left.it_value.tv_nsec);
     TRY(timer_settime(timer, 0, &wanted, NULL));
-    while (!came[SIGRTMIN]) {
-    }
+    while (!came[SIGRTMIN]) {}
     printf("code %d value %d overrun %d\n", code == SI_TIMER, (int)value, (int)overrun);
     // A signal that is blocked stands for all expirations until it is delivered.
     sigset_t set;
@@ -178,8 +175,7 @@ static void created_timers(void) {
     TRY(timer_create(CLOCK_REALTIME, &event, &timer));
     wanted = (struct itimerspec){{0, 0}, {1, 0}};
     TRY(timer_settime(timer, TIMER_ABSTIME, &wanted, NULL));
-    while (!came[SIGUSR2]) {
-    }
+    while (!came[SIGUSR2]) {}
     TRY(timer_delete(timer));
     event.sigev_notify = SIGEV_NONE;
     TRY(timer_create(CLOCK_MONOTONIC, &event, &silent));
@@ -195,8 +191,7 @@ static void created_timers(void) {
     wanted = spec(20, 0);
     const double before = now(CLOCK_PROCESS_CPUTIME_ID);
     TRY(timer_settime(processor, 0, &wanted, NULL));
-    while (!came[SIGUSR1]) {
-    }
+    while (!came[SIGUSR1]) {}
     printf("CPU time: %d\n", now(CLOCK_PROCESS_CPUTIME_ID) - before >= 0.02);
     TRY(timer_delete(processor));
 }
@@ -204,7 +199,7 @@ static void created_timers(void) {
 static volatile int notified;
 static void notify(union sigval of) { notified = of.sival_int; }
 
-static void* other_thread(void* nothing) {
+static void *other_thread(void *nothing) {
     (void)nothing;
     timer_t timer;
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
@@ -217,8 +212,7 @@ static void* other_thread(void* nothing) {
     came[SIGUSR1] = 0;
     timer_create(CLOCK_MONOTONIC, &event, &timer);
     timer_settime(timer, 0, &wanted, NULL);
-    while (!came[SIGUSR1]) {
-    }
+    while (!came[SIGUSR1]) {}
     printf("in its thread: %d\n", own_thread == syscall(SYS_gettid));
     timer_delete(timer);
     return NULL;
