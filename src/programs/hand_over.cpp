@@ -1,5 +1,6 @@
 #include "src/programs/hand_over.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -18,10 +19,13 @@ bool is_handed_over(const BootedProgram& from, const BootedProgram& to) {
 
 }  // namespace
 
-// Requests that are served finish, others wait. One that takes long is not waited for: its client may be slow.
+// Requests that are served finish, others wait. One that takes long is not waited for: its client may be slow, and no
+// other may have to wait for so long that it fails.
 class HandOver::HeldPool {
   public:
-    HeldPool(std::shared_ptr<Pool> pool, Deadline until, const IsCancelled& is_cancelled) : pool_(std::move(pool)) {
+    HeldPool(std::shared_ptr<Pool> pool, const ProgramConfig& config, const IsCancelled& is_cancelled)
+        : pool_(config.max_queue_time.count() != 0 ? std::move(pool) : nullptr) {
+        const Deadline until = Clock::now() + std::min(config.max_request_time, config.max_queue_time / 2);
         if (pool_) {
             pool_->hold(true);
             while (!pool_->is_idle() && Clock::now() < until && !is_cancelled()) {
@@ -64,8 +68,7 @@ bool HandOver::is_needed(const BootedProgram& from, const BootedProgram& to) {
 
 HandOver::HandOver(const BootedProgram& from, const BootedProgram& to, std::shared_ptr<Pool> pool,
                    const IsCancelled& is_cancelled)
-    : held_pool_(
-          std::make_unique<HeldPool>(std::move(pool), Clock::now() + from.config.max_request_time, is_cancelled)),
+    : held_pool_(std::make_unique<HeldPool>(std::move(pool), from.config, is_cancelled)),
       held_storage_(std::make_unique<HeldStorage>(
           from.storage, Clock::now() + from.config.max_storage_time + from.config.max_storage_time, is_cancelled)) {
     if (!is_handed_over(from, to)) {

@@ -21,8 +21,9 @@ class HandOver {
     // Is there anything that the new storage of `to` takes over from that of `from`? Both have booted.
     static bool is_needed(const BootedProgram& from, const BootedProgram& to);
 
-    // Keeps requests from `pool` (null: there is none), waits for those that run, at most max_request_time, holds the
-    // storage, and has the state handed over. Throws Failure (not_ready); all is as it was then.
+    // Keeps requests from `pool` (null: there is none), waits for those that run, at most max_request_time and half of
+    // max_queue_time, holds the storage, and has the state handed over. Throws Failure (not_ready); all is as it was
+    // then.
     HandOver(const BootedProgram& from, const BootedProgram& to, std::shared_ptr<Pool> pool,
              const IsCancelled& is_cancelled);
     // Lets all of them go on.
