@@ -59,6 +59,10 @@ struct Options {
     std::vector<std::string> memory_directories = {"/tmp", "/dev/shm"};
     KeptFile kept_file;
 
+    // While it boots it is noted which files of the host it looks at, so that its snapshot can be saved
+    // (SnapshotFile).
+    bool note_files = false;
+
     // The run stops (Stop::Reason::at_entry) where the program's own code begins: after the dynamic linker, if any.
     bool stop_at_entry = false;
 

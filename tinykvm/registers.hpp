@@ -12,6 +12,10 @@ struct Registers {
     std::uint64_t r12 = 0, r13 = 0, r14 = 0, r15 = 0;
     std::uint64_t rip = 0, rflags = 0x202;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags);
+    }
     bool operator==(const Registers&) const = default;
 };
 

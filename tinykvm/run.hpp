@@ -28,6 +28,11 @@ struct Stop {
 struct RequestArea {
     GuestAddr begin = 0;
     std::size_t size = 0;  // bytes: max_request_memory, rounded up to 2 MiB
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(begin, size);
+    }
 };
 
 // Where variables of the environment can be written before a program runs. The first pointer stays, and what it points
@@ -37,6 +42,11 @@ struct EnvironmentPlaces {
     std::size_t slots = 0;
     GuestAddr text = 0;
     std::size_t room = 0;  // bytes of text, the first one's among them
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(pointers, slots, text, room);
+    }
 };
 
 // What a guest that was entered ahead of its call waits for: the call of a function, or the result of the host call it

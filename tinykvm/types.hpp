@@ -24,6 +24,10 @@ struct Protection {
     bool execute = false;
 
     bool accessible() const { return read || write || execute; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(read, write, execute);
+    }
     bool operator==(const Protection&) const = default;
 };
 

@@ -107,10 +107,27 @@ class RegexSet {
     // Null when there is none.
     const Regex* get(std::uint32_t handle) const;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(slots_);
+        archive.require(slots_.size() <= max_regexes, "it has too many regular expressions");
+    }
+
   private:
     struct Slot {
         std::shared_ptr<const Regex> regex;
         std::uint32_t uses = 0;
+
+        // Expressions are compiled anew.
+        template <typename Archive>
+        void archive(Archive& archive) {
+            std::string pattern = regex ? regex->pattern() : "", why;
+            archive(uses, pattern);
+            if constexpr (Archive::is_reading) {
+                regex = uses != 0 ? Regex::compile(pattern, why) : nullptr;
+                archive.require(uses == 0 || regex != nullptr, "it has a regular expression that is none");
+            }
+        }
     };
     std::vector<Slot> slots_;
 };

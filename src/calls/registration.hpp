@@ -30,6 +30,12 @@ struct Registration {
     std::vector<GuestAddr> storage_functions;
     std::vector<StorageTask> storage_tasks;
 
+    // All but what only a storage has.
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(waiting, paused_request, callbacks, regexes, ephemeral);
+    }
+
     GuestAddr callback(abi::Callback which) const { return callbacks[static_cast<std::size_t>(which)]; }
 };
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "src/cli/command.hpp"
+#include "src/cli/snapshot_run.hpp"
 #include "tinykvm/debug/gdb_server.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/machine.hpp"
@@ -164,6 +165,8 @@ int run_machine(std::shared_ptr<const Program> program, ProgramRun run) {
     run.options.output = write_all;
     std::optional<debug::GdbServer> gdb;
     try {
+        if (const std::string file = run.snapshot; !file.empty())
+            return run_from_snapshot(std::move(program), run, file, deadline_after(run.seconds));
         Machine machine(std::move(program), std::move(run.options));
         if (run.gdb_port) {
             const Deadline no_limit = deadline_after(std::nullopt);

@@ -20,6 +20,7 @@ struct ProgramRun {
     Options options;
     std::optional<double> seconds;
     std::optional<std::uint16_t> gdb_port;  // where gdb is waited for
+    std::string snapshot;                   // a file; empty: none (snapshot_run.hpp)
 };
 
 // Declares the options about what the program may see and use.

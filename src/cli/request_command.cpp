@@ -46,6 +46,12 @@ struct CommandLine {
 void declare_program(OptionParser& options, const std::shared_ptr<CommandLine>& line) {
     options.add_value("--config", "FILE", "a library, as for library(): {\"name\": {settings...}, ...}; may be a URI",
                       [line](const std::string& file) { line->config = file; });
+    options.add_value("--snapshot", "FILE",
+                      "load it from this file, or save it there: the same as the setting cold_start_file",
+                      [line](const std::string& file) {
+                          const std::string path = fs::absolute(file).string();
+                          line->settings.push_back("cold_start_file=" + nlohmann::json(path).dump());
+                      });
     options.add_flag("--list", "print the programs of the library and which of them are not served, and why",
                      [line] { line->list = true; });
     options.add_value("--set", "KEY=JSON", "a setting of the program, for example max_request_time=2; may be repeated",

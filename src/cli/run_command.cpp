@@ -19,11 +19,17 @@ Command::Run declare(OptionParser& options) {
                           request->gdb_port = static_cast<std::uint16_t>(
                               whole_number(text, 0, 65535, "--gdb wants the number of a port"));
                       });
+    options.add_value("--snapshot", "FILE",
+                      "begin where it first waits for its input, which is saved in this file the first time",
+                      [request](const std::string& file) { request->snapshot = file; });
     options.add_flag("--verbose", "print refused paths and unknown system calls; twice: every system call", [request] {
         request->options.log_system_calls = request->options.log != nullptr;
         request->options.log = print_message;
     });
-    return [request](const std::vector<std::string>& operands) { return run_program(std::move(*request), operands); };
+    return [request](const std::vector<std::string>& operands) {
+        if (!request->snapshot.empty() && request->gdb_port) throw Usage{"--snapshot and --gdb exclude each other"};
+        return run_program(std::move(*request), operands);
+    };
 }
 
 }  // namespace

@@ -125,6 +125,14 @@ std::string read_storage(const json& value, ProgramConfig& config) {
     return {};
 }
 
+std::string read_cold_start_file(const json& value, ProgramConfig& config) {
+    config.cold_start_file = value.is_string() ? value.get<std::string>() : "";
+    if (value == true) {
+        return "which file?";
+    }
+    return config.cold_start_file.empty() || config.cold_start_file[0] == '/' ? "" : "the path must begin with '/'";
+}
+
 std::string read_request_hugepages(const json& value, ProgramConfig& config) {
     config.request_hugepages = value == true;
     if (value != true) {

@@ -22,6 +22,7 @@ std::string read_exit_statuses(const nlohmann::json& value, ProgramConfig& confi
 std::string read_on_error(const nlohmann::json& value, ProgramConfig& config);
 std::string read_poll(const nlohmann::json& value, ProgramConfig& config);
 std::string read_storage(const nlohmann::json& value, ProgramConfig& config);
+std::string read_cold_start_file(const nlohmann::json& value, ProgramConfig& config);
 std::string read_request_hugepages(const nlohmann::json& value, ProgramConfig& config);
 std::string read_split_hugepages(const nlohmann::json& value, ProgramConfig& config);
 

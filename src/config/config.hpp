@@ -31,6 +31,11 @@ struct Warmup {
     std::string url = "/", method = "GET";
     std::vector<std::string> headers;  // "Name: value"
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(num_requests, exact, url, method, headers);
+    }
+
     bool operator==(const Warmup&) const = default;
 };
 
@@ -66,6 +71,7 @@ struct ProgramConfig {
     Checksums checksums;
     std::vector<Download> downloads;
     bool start = false;
+    std::string cold_start_file;  // of its snapshot; empty: none
     unsigned concurrency = 2;
     std::chrono::microseconds max_boot_time = std::chrono::seconds(16);
     std::chrono::microseconds max_request_time = std::chrono::seconds(8);

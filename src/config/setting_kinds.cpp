@@ -148,7 +148,9 @@ std::string allowed_values(const Setting& setting) {
         case Kind::seconds: return "a number of seconds" + range;
         case Kind::mebibytes: return "a whole number of MiB" + range;
         case Kind::boolean_or_mebibytes: return "true, false or a whole number of MiB" + range;
-        case Kind::boolean_or_path: return "true, false or a string of at most " + number(most_text) + " bytes";
+        case Kind::boolean_or_path:
+            return setting.allowed.empty() ? "true, false or a string of at most " + number(most_text) + " bytes"
+                                           : std::string(setting.allowed);
         case Kind::text: return text_of_length(setting.range);
         case Kind::path: return text_of_length({1, most_text});
         case Kind::uri: return std::string(allowed_uris);

@@ -74,6 +74,19 @@ constexpr Setting rows[] = {
      .fallback = "false",
      .meaning = "Start the program when the VCL becomes warm, which it does after it was loaded, without delaying "
                 "it. Else it is started when it is first needed, or by `tinykvm.start()`."},
+    {.key = "cold_start_file",
+     .kind = Kind::boolean_or_path,
+     .member = read_cold_start_file,
+     .fallback = "\"\"",
+     .allowed = "false or a string of at most 4096 bytes",
+     .has_variables = true,
+     .meaning =
+         "Where the booted program is saved, after its warm-up, so that the next start maps it from there instead "
+         "of booting it ([snapshots.md](snapshots.md)). The file has all that is in the program's memory, "
+         "secrets among it; it is made with mode 0600, in a folder that only Varnish's user and root may change. "
+         "It is of use only as long as the program, its configuration, the files it looked at, the machine and "
+         "tinykvm are what they were; else the log says what is not, and the program boots and is saved again. "
+         "With `false` or `\"\"` the program boots at each start."},
     {.key = "concurrency",
      .kind = Kind::count,
      .member = &ProgramConfig::concurrency,

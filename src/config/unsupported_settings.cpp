@@ -20,7 +20,6 @@ constexpr Alias other_names[] = {
 };
 
 constexpr UnsupportedSetting unsupported[] = {
-    {"cold_start_file", "\"\"", is_false_or_empty},
     {"default", "false", is_false},
     {"profiling", "false or 0", is_false_or_zero},
     {"smp", "0 or 1", is_one_processor},

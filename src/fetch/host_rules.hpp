@@ -31,6 +31,10 @@ struct HostRule {
     // is no such rule.
     static std::optional<HostRule> parse(std::string_view text);
     bool matches(const HttpUrl& url) const;
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(match, host, port, allows_private, may_ignore_name);
+    }
     bool operator==(const HostRule&) const = default;
 };
 
@@ -43,6 +47,10 @@ class HostRules {
     void check_url(const HttpUrl& url) const;
     void check_address(const HttpUrl& url, const sockaddr& address) const;
     bool may_ignore_name(const HttpUrl& url) const;
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(rules_);
+    }
 
     bool operator==(const HostRules&) const = default;
 

@@ -19,10 +19,9 @@ constexpr auto longest_idle_time = std::chrono::seconds(1);
 
 // No two connections have one number, and no two states of any: a snapshot remembers some of its warm-up, from before
 // the VM got another client.
-std::uint64_t next_number() {
-    static std::atomic<std::uint64_t> last{0};
-    return ++last;
-}
+std::atomic<std::uint64_t> numbers{0};
+
+std::uint64_t next_number() { return ++numbers; }
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -33,6 +32,14 @@ std::string chunk_begin(std::size_t size) {
 }
 
 }  // namespace
+
+std::uint64_t ServerConnection::last_number() { return numbers; }
+
+void ServerConnection::continue_numbers_after(std::uint64_t number) {
+    std::uint64_t last = numbers;
+    while (last < number && !numbers.compare_exchange_weak(last, number)) {
+    }
+}
 
 void ServerConnection::begin(std::string head, bool is_head, std::size_t most_early) {
     was_used_ = is_open() && (is_adopted_ || Clock::now() - used_at_ < longest_idle_time);

@@ -51,6 +51,10 @@ class ServerConnection final : public Client {
     // The VM is another one now, whose server has accepted the connection of that number and waits for its next
     // request; 0: it has none.
     void adopt(std::uint64_t connection);
+    // Numbers of connections, and of their changes, are given out in this process: the last one so far. And from now on
+    // only such above `number`, which another process has given out for what is now here.
+    static std::uint64_t last_number();
+    static void continue_numbers_after(std::uint64_t number);
 
     // --- Client
     std::optional<std::span<const std::byte>> next() const override;

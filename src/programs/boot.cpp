@@ -6,6 +6,7 @@
 #include "src/base/failure.hpp"
 #include "src/base/thread.hpp"
 #include "src/fetch/wait_graph.hpp"
+#include "src/programs/cold_start.hpp"
 
 namespace tinykvm::host {
 
@@ -32,6 +33,7 @@ void Boot::run() {
     const auto begin = Clock::now();
     std::shared_ptr<const BootedProgram> program;
     std::string failure;
+    const bool is_update = binary_ != nullptr || update_;
     try {
         program = boot_program(
             name_, config_, std::exchange(binary_, nullptr),
@@ -50,6 +52,23 @@ void Boot::run() {
         failure = error.what();
         log_failure(failure, {});
     }
+    set_end(program, std::move(failure));
+    if (program && !is_update && end() == End::booted) {
+        save(*program);
+    }
+    const MutexLock lock(mutex_);
+    thread_is_done_ = true;
+}
+
+// Requests need not wait for this.
+void Boot::save(const BootedProgram& program) const {
+    if (config_.cold_start_file.empty() || program.is_from_file || !why_no_cold_start(config_).empty()) {
+        return;
+    }
+    save_cold_start(program, [&](std::string_view line) { environment_.log(name_, line); });
+}
+
+void Boot::set_end(std::shared_ptr<const BootedProgram> program, std::string failure) {
     const MutexLock lock(mutex_);
     if (!end_) {
         if (!program) {
@@ -60,7 +79,6 @@ void Boot::run() {
         failure_ = std::move(failure);
         ended_at_ = Clock::now();
     }
-    thread_is_done_ = true;
     ended_.notify_all();
 }
 

@@ -43,8 +43,8 @@ class Boot {
 
     // Ends a boot that is not over; may be repeated.
     void call_off();
-    // For a boot that was called off: makes it stop, and says whether its thread is done with it. Has to be repeated
-    // until it is.
+    // Of a boot that was called off, or has ended: makes it stop if need be, and says whether its thread is done with
+    // it, which saves a booted program last. Has to be repeated until it is.
     bool has_stopped();
 
     // What its self-requests hold, for the graph of waits.
@@ -59,6 +59,8 @@ class Boot {
     Boot(std::string name, ProgramConfig config, std::shared_ptr<const Program> binary,
          const ProgramEnvironment& environment, std::shared_ptr<StoragePlace> place, std::optional<LiveUpdate> update);
     void run();
+    void set_end(std::shared_ptr<const BootedProgram> program, std::string failure);
+    void save(const BootedProgram& program) const;
     void log_failure(std::string_view what, std::string_view report) const;
 
     const std::string name_;

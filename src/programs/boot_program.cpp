@@ -13,6 +13,7 @@
 #include "src/calls/cgi_environment.hpp"
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/guest_output.hpp"
+#include "src/programs/cold_start.hpp"
 #include "src/programs/warmup.hpp"
 #include "src/source/program_source.hpp"
 #include "src/vms/program_debugger.hpp"
@@ -152,6 +153,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.relocate_fixed_mappings = config.relocate_fixed_mmap;
     options.executable_heap = config.executable_heap;
     options.share_mapped_files = config.mmap_backed_files;
+    options.note_files = !config.cold_start_file.empty();
     if (!config.ephemeral_keep_working_memory) {
         options.max_kept_memory = 0;
     } else if (config.limit_workmem_after_req != 0) {
@@ -531,6 +533,21 @@ std::shared_ptr<StorageVm> begin_storage(const std::string& name, const ProgramC
     return std::make_shared<StorageVm>(std::move(booted), std::move(again));
 }
 
+// Null: it has to be booted.
+std::shared_ptr<const BootedProgram> from_file(const std::string& name, const ProgramConfig& config,
+                                               const std::shared_ptr<const Program>& binary,
+                                               const GuestServices& services,
+                                               const std::function<void(std::string_view)>& log) {
+    if (config.cold_start_file.empty()) {
+        return nullptr;
+    }
+    if (const std::string why = why_no_cold_start(config); !why.empty()) {
+        log("is not loaded from a file or saved (cold_start_file): " + why);
+        return nullptr;
+    }
+    return load_cold_start(name, config, binary, options_for(name, config), services, log);
+}
+
 std::shared_ptr<StorageVm> storage_of(const std::string& name, const ProgramConfig& config,
                                       std::shared_ptr<const Program> binary,
                                       const std::function<void(std::string_view)>& log, BootControl& control,
@@ -552,6 +569,9 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
                                                   StoragePlace* place, const LiveUpdate* update) {
     if (!binary) {
         binary = obtain(name, config, log, control);
+        if (auto program = update == nullptr ? from_file(name, config, binary, services, log) : nullptr) {
+            return program;
+        }
     }
     GuestServices with_storage = services;
     std::shared_ptr<StorageVm> storage;

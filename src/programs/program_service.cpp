@@ -395,6 +395,7 @@ std::optional<ProgramReport> ProgramService::report() const {
         report->name = name_;
         report->binary_size = boot_->program()->binary_size;
         report->binary_type = boot_->program()->binary_type;
+        report->is_from_file = boot_->program()->is_from_file;
         report->live_updates = live_updates_;
         report->live_update_bytes = live_update_bytes_;
     }
@@ -428,6 +429,8 @@ void ProgramService::cold() {
     }
     if (boot_ && boot_->end() != Boot::End::booted) {
         retire_generation();
+    } else if (const std::shared_ptr<Boot> boot = boot_; boot && !boot->has_stopped()) {
+        reaper_.watch([boot] { return boot->has_stopped(); });  // it is being saved
     }
     retire_pool();
     for (const auto& one : retired_pools_) {

@@ -58,6 +58,7 @@ json program_json(const ProgramReport& program) {
          {
              {"binary_size", program.binary_size},
              {"binary_type", program.binary_type},
+             {"cold_start", program.is_from_file},
              {"live_update_transfer_bytes", program.live_update_bytes},
              {"live_updates", program.live_updates},
              {"reservation_time", seconds(program.totals, Counter::queue_wait)},

@@ -44,6 +44,7 @@ struct BootedProgram {
     std::vector<std::byte> output;
     // Of one with the protocol http: the connection that it had accepted when it was frozen, if not 0.
     std::uint64_t connection = 0;
+    bool is_from_file = false;  // it was not booted, but loaded from its cold_start_file
 
     // Has it a callback to hand over its state, or to take over that of another?
     bool hands_over() const { return registration.callback(abi::Callback::live_update) != 0; }

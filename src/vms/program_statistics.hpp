@@ -58,6 +58,7 @@ struct ProgramReport {
     std::string name;
     std::size_t binary_size = 0;
     std::string binary_type;
+    bool is_from_file = false;  // its cold_start_file
     std::uint64_t live_updates = 0, live_update_bytes = 0;
     CounterValues totals{};  // of all machines there were, and of requests that never got one
     RequestPeaks peaks;      // of all machines there were

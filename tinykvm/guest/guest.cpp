@@ -275,6 +275,7 @@ std::unique_ptr<const SnapshotContents> Guest::freeze() {
                 std::min(platform_.vector_state_size(), x86::vectors_max_size));
     snapshot->process = process_.state();
     snapshot->process.begin_forks();
+    snapshot->seen_files = std::exchange(snapshot->process.seen_files, nullptr);
     snapshot->programs = programs_;
     snapshot->options = std::move(options_);
     mailbox_.clear();

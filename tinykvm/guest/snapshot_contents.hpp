@@ -9,6 +9,7 @@
 
 #include "tinykvm/elf/loader.hpp"
 #include "tinykvm/kvm/vcpu.hpp"
+#include "tinykvm/linux/seen_files.hpp"
 #include "tinykvm/linux/state.hpp"
 #include "tinykvm/memory/image.hpp"
 #include "tinykvm/options.hpp"
@@ -26,6 +27,8 @@ struct SnapshotContents {
     kvm::SystemRegisters system_registers;
     std::vector<std::byte> vector_state;  // an XSAVE image, standard format
     RequestArea request_area;
+    // The files of the host it looked at while it booted; null: they were not noted (Options::note_files).
+    std::shared_ptr<const linux_abi::SeenFiles> seen_files;
 };
 
 }  // namespace tinykvm

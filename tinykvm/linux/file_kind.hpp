@@ -109,4 +109,8 @@ extern const FileKind path;  // opened with O_PATH: a name that can be asked abo
 
 }  // namespace kinds
 
+// All kinds by a number that stays the same (in files of snapshots); null: there is none of that number.
+const FileKind* kind_at(std::uint32_t number);
+std::uint32_t number_of(const FileKind* kind);
+
 }  // namespace tinykvm::linux_abi

@@ -25,6 +25,10 @@ class FileLocks {
         bool exclusive = false;
         std::uint64_t begin = 0, end = 0;  // [begin, end)
 
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(inode, owner, whole, exclusive, begin, end);
+        }
         bool operator==(const Lock&) const = default;
     };
 
@@ -36,6 +40,11 @@ class FileLocks {
     [[nodiscard]] int clear(const Lock& lock);
     // An open file description was closed: its locks end, and those of the process on that file.
     void close(FileId inode, Owner description);
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(locks_);
+    }
 
   private:
     static constexpr std::size_t most = 4096;

@@ -226,4 +226,68 @@ bool FileTable::same_description(int a, int b) const {
            descriptors_[static_cast<std::size_t>(a)].file == descriptors_[static_cast<std::size_t>(b)].file;
 }
 
+namespace {
+
+bool is_state(Socket::State state) { return state <= Socket::State::connected; }
+
+}  // namespace
+
+// A pipe is looked up by its number without a check everywhere else.
+std::string FileTable::why_impossible() const {
+    const std::string problem = "its open files are impossible";
+    if (descriptors_.size() > limit_) return problem;
+    std::vector<std::uint32_t> references(files_.size());
+    for (const Descriptor& descriptor : descriptors_) {
+        if (descriptor.file == none) continue;
+        if (descriptor.file >= files_.size()) return problem;
+        ++references[descriptor.file];
+    }
+    std::uint32_t timers = 0, signal_files = 0;
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+        if (files_[i].references != references[i]) return problem;
+        if (references[i] == 0) continue;
+        if (!is_possible(files_[i].file)) return problem;
+        timers += files_[i].file.kind == &kinds::timer ? 1 : 0;
+        signal_files += files_[i].file.kind == &kinds::signals ? 1 : 0;
+    }
+    if (timers != timers_ || signal_files != signal_files_) return problem;
+    const auto is_pipe = [&](std::uint32_t number) { return number == no_pipe || number < pipes_.size(); };
+    for (const Socket& socket : sockets_.all()) {
+        if (!is_state(socket.state) || !is_pipe(socket.inbox) || socket.pending.size() > most_pending) return problem;
+        for (const PendingConnection& pending : socket.pending)
+            if (pending.incoming >= pipes_.size() || pending.outgoing >= pipes_.size()) return problem;
+    }
+    for (const Pipe& pipe : pipes_) {
+        std::size_t size = 0;
+        for (const Message& message : pipe.messages) {
+            if (message.size > pipe.bytes.size() - size) return problem;
+            size += message.size;
+        }
+        if (!pipe.messages.empty() && size != pipe.bytes.size()) return problem;
+    }
+    return "";
+}
+
+bool FileTable::is_possible(const OpenFile& file) const {
+    const bool has_incoming = file.incoming < pipes_.size(), has_outgoing = file.outgoing < pipes_.size();
+    if ((file.incoming != no_pipe && !has_incoming) || (file.outgoing != no_pipe && !has_outgoing)) return false;
+    if (file.output_fd < 0 || file.output_fd > 2 || (file.kind == &kinds::output && file.output_fd == 0)) return false;
+    if (!file.path.empty() && file.path[0] != '/') return false;
+    if (file.kind == &kinds::text) return file.text != nullptr;
+    for (const PolledFile& entry : file.polled)
+        if (const OpenFile* polled = find(entry); polled && !polled->kind->can_be_in_epoll) return false;
+    const bool is_pipe_end = file.kind == &kinds::pipe_reader || file.kind == &kinds::pipe_writer;
+    if (is_pipe_end) return has_incoming && has_outgoing && !file.is_socket();
+    const bool is_socket = file.kind == &kinds::socket || file.kind == &kinds::client_connection;
+    if (!is_socket) return !file.is_socket() && !has_incoming && !has_outgoing;
+    if (file.socket >= sockets_.all().size() || socket(file).type == 0) return false;
+    if (file.kind == &kinds::client_connection) return true;
+    const Socket& own = socket(file);
+    // What is in a pipe of one that keeps messages is found by them.
+    if (own.keeps_messages() && has_incoming && incoming(file).messages.empty() && !incoming(file).bytes.empty())
+        return false;
+    const bool is_connected = own.state == Socket::State::connected && own.inbox == no_pipe;
+    return own.inbox != no_pipe ? has_incoming : has_incoming == has_outgoing && (has_incoming || !is_connected);
+}
+
 }  // namespace tinykvm::linux_abi

@@ -28,6 +28,11 @@ inline constexpr std::size_t max_piped = std::size_t{16} << 20;
 struct Message {
     std::size_t size = 0;
     SocketAddress from;
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(size, from);
+    }
 };
 
 struct Pipe {
@@ -42,6 +47,10 @@ struct Pipe {
     bool has_ended() const { return writers == 0 || shut; }
     bool takes_nothing() const { return readers == 0 || shut; }
     bool is_free() const { return readers == 0 && writers == 0; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(bytes, capacity, readers, writers, changes, shut, messages);
+    }
 };
 
 class FileTable {
@@ -145,6 +154,11 @@ class FileTable {
         for (Slot& slot : files_)
             if (slot.references != 0) visit(slot.file);
     }
+    template <typename Visit>
+    void for_each_file(Visit visit) const {
+        for (const Slot& slot : files_)
+            if (slot.references != 0) visit(slot.file);
+    }
     // The open file descriptions of in-memory files that were closed since this was called last.
     struct Closed {
         FileId inode = 0;
@@ -165,15 +179,34 @@ class FileTable {
     // Do both refer to the same description?
     bool same_description(int a, int b) const;
 
+    // All but what release_locks() would end, and Closed, of which there is nothing between two calls.
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(limit_, changes_, last_serial_, descriptors_, files_, pipes_, sockets_, ended_connection_, timers_,
+                signal_files_);
+    }
+    // Why the table cannot be: a descriptor refers to no file, a file to no pipe, and the like. Empty: it can be.
+    std::string why_impossible() const;
+
   private:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
     struct Descriptor {
         std::uint32_t file = none;  // index into files_
         bool close_on_exec = false;
+
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(file, close_on_exec);
+        }
     };
     struct Slot {
         OpenFile file;
         std::uint32_t references = 0;  // descriptors; 0: free
+
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(file, references);
+        }
     };
 
     bool is_open(int fd) const;
@@ -183,6 +216,7 @@ class FileTable {
     void release(std::uint32_t file);
     void count_special(const OpenFile& file, int change);
     static void drop_unused(Pipe& pipe);
+    bool is_possible(const OpenFile& file) const;
 
     std::size_t limit_;
     std::uint64_t changes_ = 0, last_serial_ = 0;

@@ -12,6 +12,7 @@
 #include "tinykvm/errors.hpp"
 #include "tinykvm/linux/host_tree.hpp"
 #include "tinykvm/linux/memory_files.hpp"
+#include "tinykvm/linux/seen_files.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -320,7 +321,12 @@ GuestFileSystem::Location GuestFileSystem::look(const ProcessState& process, con
     }
     // A path above those of rules is a directory, whatever the host has there.
     const bool ancestor = is_ancestor(path);
-    if (rule && rule->root && look_at_host(*rule, found) && (!ancestor || S_ISDIR(found.status.st_mode))) {
+    const bool is_on_host = rule && rule->root && look_at_host(*rule, found);
+    // What the kernel tells by files changes all the time, and so do their times. A link on the way is followed, and
+    // what it leads to looked at then.
+    if (process.seen_files && rule && rule->root && !rule->of_sysfs && found.error != -ELOOP)
+        process.seen_files->look(path, is_on_host ? &found.status : nullptr);
+    if (is_on_host && (!ancestor || S_ISDIR(found.status.st_mode))) {
         found.kind = Location::Kind::host;
     } else if (ancestor) {
         found.kind = Location::Kind::directory;

@@ -118,4 +118,54 @@ void MemoryTree::forget(FileId number) {
     free_.push_back(number);
 }
 
+std::string MemoryTree::why_impossible(std::size_t mounts) const {
+    const std::string problem = "the names of its in-memory files are impossible";
+    if (inodes_.size() < mounts) return problem;
+    std::vector<std::uint32_t> names(inodes_.size()), directories(inodes_.size());
+    std::size_t free = 0;
+    for (FileId number = 1; number <= inodes_.size(); ++number) {
+        const MemoryInode* inode = find(number);
+        const bool is_root = number <= mounts;
+        if (!inode) ++free;
+        if (is_root && !(inode && inode->is_directory() && inode->parent == number)) return problem;
+        if (!inode) continue;
+        if (inode->mount > mounts || (!inode->entries.empty() && !inode->is_directory())) return problem;
+        for (const auto& [name, entry] : inode->entries) {
+            const MemoryInode* const named = find(entry);
+            if (!named || entry <= mounts || name.name.empty() || name.name.find('/') != std::string::npos)
+                return problem;
+            if (++names[entry - 1] > 1 && named->is_directory()) return problem;
+            if (!named->is_directory()) continue;
+            ++directories[number - 1];
+            if (named->parent != number) return problem;
+        }
+    }
+    for (const FileId number : free_)
+        if (number == 0 || number > inodes_.size() || find(number) || std::exchange(names[number - 1], 1) != 0)
+            return problem;
+    if (free != free_.size()) return problem;
+    std::vector<bool> is_rooted(inodes_.size());
+    for (FileId number = 1; number <= inodes_.size(); ++number) {
+        const MemoryInode* inode = find(number);
+        if (!inode) continue;
+        const std::uint32_t named = names[number - 1] + (number <= mounts ? 1 : 0);
+        if (inode->links != (inode->is_directory() ? 2 * named + directories[number - 1] : named)) return problem;
+        if (inode->is_directory() && !has_end(number, is_rooted)) return problem;
+    }
+    return "";
+}
+
+// Does the way up from the directory come to an end? `known`: those of which that is known.
+bool MemoryTree::has_end(FileId directory, std::vector<bool>& known) const {
+    std::vector<FileId> way;
+    for (const MemoryInode* inode = find(directory); inode && !known[directory - 1]; inode = find(directory)) {
+        way.push_back(directory);
+        if (way.size() > inodes_.size()) return false;
+        if (inode->parent == directory) break;
+        directory = inode->parent;
+    }
+    for (const FileId number : way) known[number - 1] = true;
+    return true;
+}
+
 }  // namespace tinykvm::linux_abi

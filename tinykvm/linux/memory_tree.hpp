@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tinykvm/types.hpp"
@@ -49,6 +50,17 @@ struct MemoryInode {
     bool is_directory() const { return S_ISDIR(mode); }
     bool is_link() const { return S_ISLNK(mode); }
     bool is_file() const { return S_ISREG(mode); }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(mode, user, group, links, mount, parent, may_be_linked, seals, accessed, modified, changed, created,
+                target);
+        // The place of a name follows from the name.
+        std::vector<std::pair<std::string, FileId>> names;
+        for (const auto& [entry, number] : entries) names.emplace_back(entry.name, number);
+        archive(names);
+        if constexpr (Archive::is_reading)
+            for (const auto& [name, number] : names) entries.emplace(EntryName(name), number);
+    }
 };
 
 class MemoryTree {
@@ -83,7 +95,16 @@ class MemoryTree {
     static constexpr std::size_t bytes_of_inode = 320;
     std::size_t count() const { return inodes_.size() - free_.size(); }
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(inodes_, free_, bytes_);
+    }
+    // Why the tree cannot be: a name leads nowhere, a directory is in itself, and the like. Empty: it can be.
+    std::string why_impossible(std::size_t mounts) const;
+
   private:
+    bool has_end(FileId directory, std::vector<bool>& known) const;
+
     std::vector<std::shared_ptr<MemoryInode>> inodes_;  // by number - 1; null: free
     std::vector<FileId> free_;
     std::size_t bytes_ = 0;

@@ -9,6 +9,7 @@
 
 #include "tinykvm/linux/memory_files.hpp"
 #include "tinykvm/linux/path_arguments.hpp"
+#include "tinykvm/linux/seen_files.hpp"
 #include "tinykvm/linux/syscall_context.hpp"
 #include "tinykvm/linux/syscall_handlers.hpp"
 
@@ -89,6 +90,7 @@ class Opening {
             // May the directory be listed? The handle is only a name and does not say so.
             if (found.kind == Location::Kind::host && ::faccessat(found.handle.get(), ".", R_OK, 0) != 0) return -errno;
             file.kind = &kinds::directory;
+            if (call_.state.seen_files && found.handle) call_.state.seen_files->list(found.path, found.status);
         } else {
             return open_regular(found);
         }
@@ -202,6 +204,7 @@ class Opening {
         if (::fstat(fd, &status) != 0) return -errno;
         if (!S_ISREG(status.st_mode)) return -EACCES;
         if ((flags_ & O_TRUNC) && writes() && ::ftruncate(fd, 0) != 0) return -errno;
+        if (call_.state.seen_files && writes()) call_.state.seen_files->write(found.path, status);
         OpenFile file;
         file.kind = &kinds::regular;
         file.writable = found.writable();

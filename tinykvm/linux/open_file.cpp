@@ -6,8 +6,45 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 namespace tinykvm::linux_abi {
+
+namespace {
+
+constexpr const FileKind* all_kinds[] = {
+    &kinds::input,
+    &kinds::output,
+    &kinds::null,
+    &kinds::zero,
+    &kinds::full,
+    &kinds::random,
+    &kinds::regular,
+    &kinds::directory,
+    &kinds::memory_file,
+    &kinds::memory_directory,
+    &kinds::memory_name,
+    &kinds::text,
+    &kinds::pipe_reader,
+    &kinds::pipe_writer,
+    &kinds::socket,
+    &kinds::event,
+    &kinds::client_connection,
+    &kinds::timer,
+    &kinds::signals,
+    &kinds::process,
+    &kinds::epoll,
+    &kinds::path,
+};
+
+}  // namespace
+
+const FileKind* kind_at(std::uint32_t number) { return number < std::size(all_kinds) ? all_kinds[number] : nullptr; }
+
+std::uint32_t number_of(const FileKind* kind) {
+    return static_cast<std::uint32_t>(std::find(std::begin(all_kinds), std::end(all_kinds), kind) -
+                                      std::begin(all_kinds));
+}
 
 bool OpenFile::non_blocking() const { return flags & O_NONBLOCK; }
 

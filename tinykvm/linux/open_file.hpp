@@ -25,6 +25,11 @@ struct PolledFile {
     bool disabled = false;     // EPOLLONESHOT was asked for, and the file was reported
     std::uint64_t data = 0;
     std::uint64_t changes_seen = 0;  // FileTable::changes() of the file, when it was reported last: for EPOLLET
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(fd, serial, events, disabled, data, changes_seen);
+    }
 };
 
 struct OpenFile {
@@ -69,6 +74,19 @@ struct OpenFile {
     std::int64_t bytes_left() const;
     // lseek in a file that has a size.
     std::int64_t move_to(std::int64_t distance, int whence);
+
+    // All but the files of the host (cold/host_files.hpp).
+    template <typename Archive>
+    void archive(Archive& archive) {
+        std::uint32_t number = number_of(kind);
+        archive(number);
+        if constexpr (Archive::is_reading) {
+            kind = kind_at(number);
+            archive.require(kind != nullptr, "an unknown kind of file");
+        }
+        archive(writable, semaphore, is_directory, flags, output_fd, owner, incoming, outgoing, socket, offset, counter,
+                timer, clock, inode, serial, changes, polled, text, path);
+    }
 };
 
 }  // namespace tinykvm::linux_abi

@@ -36,6 +36,10 @@ struct PosixTimer {
     Timer timer{};
 
     bool sends_signal() const { return notification != SIGEV_NONE; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(id, clock, notification, signal, thread, value, overrun, timer);
+    }
 };
 
 struct ProcessTimers {
@@ -51,6 +55,10 @@ struct ProcessTimers {
         return false;
     }
     PosixTimer* find(int id);
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(intervals, created, next_id);
+    }
     // After the process was frozen from `since` on.
     void thaw(std::uint64_t since, std::uint64_t now);
 };

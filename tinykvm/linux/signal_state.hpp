@@ -24,6 +24,10 @@ struct SignalAction {
     std::uint64_t restorer = 0;
     SignalSet mask = 0;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(handler, flags, restorer, mask);
+    }
     bool operator==(const SignalAction&) const = default;
 };
 static_assert(sizeof(SignalAction) == 32);
@@ -34,6 +38,11 @@ using SignalInfo = std::array<std::byte, 128>;
 struct PendingSignal {
     int signal = 0;
     SignalInfo info{};
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(signal, info);
+    }
 };
 
 // sigaltstack(); `size` 0 when there is none.
@@ -43,6 +52,10 @@ struct AlternateStack {
 
     bool contains(std::uint64_t stack_pointer) const {
         return size != 0 && stack_pointer > begin && stack_pointer - begin <= size;
+    }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(begin, size, disarm_when_entered);
     }
     bool operator==(const AlternateStack&) const = default;
 };

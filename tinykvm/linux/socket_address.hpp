@@ -20,6 +20,10 @@ struct SocketAddress {
     std::uint16_t port = 0;
     std::uint32_t scope = 0;  // of AF_INET6
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(family, name, inode, host, port, scope);
+    }
     bool operator==(const SocketAddress&) const = default;
 
     static SocketAddress any(int family);

@@ -22,12 +22,22 @@ inline constexpr std::size_t most_pending = 4096;  // connections that wait to b
 struct PendingConnection {
     std::uint32_t incoming = no_pipe, outgoing = no_pipe;
     SocketAddress local, peer;
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(incoming, outgoing, local, peer);
+    }
 };
 
 // What setsockopt() has set and getsockopt() reports, while nothing depends on it.
 struct SocketOption {
     int level = 0, name = 0;
     std::int32_t value = 0;
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(level, name, value);
+    }
 };
 
 // What is known of a message that was received, besides its bytes.
@@ -62,6 +72,11 @@ struct Socket {
     void set_option(int level, int name, std::int32_t value);
     // AF_INET6: IPv4 is not for it.
     bool is_ipv6_only() const;
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(family, type, state, bound, shut_for_reading, shut_for_writing, is_connecting, local, peer, error,
+                backlog, pending, options, receive_timeout, send_timeout, inbox, client, changes);
+    }
 };
 
 class SocketTable {
@@ -83,6 +98,12 @@ class SocketTable {
     Socket* find_receiver(const SocketAddress& address, int type, const Socket* sender = nullptr);
     // Streams that listen.
     std::vector<const Socket*> listening() const;
+
+    const std::vector<Socket>& all() const { return sockets_; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(sockets_, last_port_, last_name_);
+    }
 
   private:
     std::uint16_t free_port(const Socket& socket, SocketAddress address);

@@ -9,6 +9,7 @@
 
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/refused_paths.hpp"
+#include "tinykvm/linux/seen_files.hpp"
 #include "tinykvm/os/random.hpp"
 
 namespace tinykvm::linux_abi {
@@ -17,6 +18,7 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
     ProcessState state;
     state.file_system = std::make_shared<const GuestFileSystem>(options);
     state.refused_paths = std::make_shared<RefusedPaths>();
+    if (options.note_files) state.seen_files = std::make_shared<SeenFiles>();
     state.memory_tree.change() = MemoryTree(state.file_system->memory_mounts().size());
     fill_random(std::as_writable_bytes(std::span(state.boot_id)));
     state.break_start = state.break_end = break_start;

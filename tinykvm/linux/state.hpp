@@ -31,6 +31,7 @@ namespace tinykvm::linux_abi {
 
 class GuestFileSystem;
 class RefusedPaths;
+class SeenFiles;
 
 // The ids of the process that boots, of its first thread, its group and its session. Forks of it keep all of them but
 // the first (ProcessState::process_id).
@@ -41,6 +42,10 @@ inline constexpr int user_id = 1000;
 
 struct ResourceLimit {
     std::uint64_t current = ~std::uint64_t{0}, maximum = ~std::uint64_t{0};
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(current, maximum);
+    }
     bool operator==(const ResourceLimit&) const = default;
 };
 inline constexpr std::size_t resource_limits = 16;
@@ -88,6 +93,7 @@ struct ProcessState {
     std::uint32_t umask = 022;
     std::shared_ptr<const GuestFileSystem> file_system;  // what the guest has of files; never null in use
     std::shared_ptr<RefusedPaths> refused_paths;         // never null in use
+    std::shared_ptr<SeenFiles> seen_files;               // while it boots, with Options::note_files; else null
 
     GuestAddr break_start = 0, break_end = 0;
 
@@ -112,6 +118,15 @@ struct ProcessState {
     std::bitset<1024> reported;         // system calls already logged as missing
     unsigned events_logged = 0;
     std::uint8_t limits_reported = 0;  // a bit for each Limit
+
+    // All but what belongs to the host: the file system and files of the host, and what was logged already.
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(process_id, unused_random, files, memory_tree, file_locks, working_directory, umask, break_start,
+                break_end, actions, pending, thread, parked, next_thread_id, timers, frozen_at, limits, program_path,
+                auxiliary_vector, boot_id, dumpable, no_new_privileges, no_huge_pages, nice, parent_death_signal,
+                memory_barriers, timer_slack, cpu_nanoseconds);
+    }
 };
 
 }  // namespace tinykvm::linux_abi

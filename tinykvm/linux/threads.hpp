@@ -28,6 +28,10 @@ class VectorState;
 struct ThreadPointers {
     std::uint64_t fs_base = 0, gs_base = 0;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(fs_base, gs_base);
+    }
     bool operator==(const ThreadPointers&) const = default;
 };
 
@@ -54,6 +58,11 @@ struct Wait {
     std::optional<Clock::time_point> until{};
 
     bool is_over(Clock::time_point now) const { return until && *until <= now; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(what, returned, woken, for_caller, bitset, entries, address, signals, changes_seen, client_seen, done,
+                until);
+    }
 };
 
 struct ThreadState {
@@ -79,6 +88,11 @@ struct ThreadState {
         if (restore_blocked) blocked = saved_blocked;
         restore_blocked = false;
     }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(id, blocked, pending, alternate_stack, restore_blocked, saved_blocked, clear_child_tid, robust_list,
+                name, keeps_capabilities, wait);
+    }
 };
 
 struct ParkedThread {
@@ -86,6 +100,11 @@ struct ParkedThread {
     Registers registers;
     ThreadPointers pointers;
     std::shared_ptr<const std::vector<std::byte>> vectors;  // an image as of VectorState
+
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(state, registers, pointers, vectors);
+    }
 };
 
 // The state of the running thread in the processor.

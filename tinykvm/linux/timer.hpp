@@ -61,6 +61,10 @@ struct Timer {
         next = absolute ? std::max(next, now) : std::min(next + (now - since), longest_time);
     }
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(of_processor, absolute, next, interval);
+    }
     bool operator==(const Timer&) const = default;
 };
 

@@ -28,6 +28,11 @@ class AddressBlocks {
     // Bytes of guest addresses in all of them.
     std::uint64_t size() const;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(ranges_);
+    }
+
   private:
     std::vector<PlacedRange> ranges_;  // sorted, disjoint; neighbours that continue each other are one
 };

@@ -26,6 +26,14 @@ class CopyOnWrite {
         return *value_;
     }
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        if constexpr (Archive::is_reading)
+            archive(change());
+        else
+            archive(**this);
+    }
+
   private:
     std::shared_ptr<Value> value_;  // null: Value()
 };

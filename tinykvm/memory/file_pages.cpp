@@ -126,4 +126,33 @@ void FilePages::forget(FileId file) {
     if (file < files_.size()) files_[file].reset();
 }
 
+std::string FilePages::why_impossible(std::uint64_t area_pages) const {
+    constexpr std::uint64_t most = std::uint64_t{1} << 62;
+    const std::string problem = "its in-memory files are at impossible places";
+    std::vector<std::uint64_t> used(used_.size());
+    std::uint64_t used_count = 0;
+    std::size_t runs = 0;
+    for (const std::shared_ptr<File>& file : files_) {
+        if (!file) continue;
+        std::uint64_t end = 0, count = 0;
+        for (const auto& [page, run] : file->runs) {
+            const bool fits = page == run.page && run.page >= end && run.page < most && run.count > 0 &&
+                              run.count <= area_pages && run.area_page <= area_pages - run.count &&
+                              run.area_page + run.count <= used_.size() * 64;
+            if (!fits) return problem;
+            for (std::uint64_t at = run.area_page; at < run.area_page + run.count; ++at) {
+                if (used[at / 64] >> at % 64 & 1) return problem;
+                used[at / 64] |= std::uint64_t{1} << at % 64;
+            }
+            end = run.end();
+            count += run.count;
+        }
+        if (file->size >= most || count != file->count) return problem;
+        used_count += count;
+        runs += file->runs.size();
+    }
+    return used == used_ && used_count == used_count_ && runs == runs_ && first_free_word_ <= used_.size() ? ""
+                                                                                                           : problem;
+}
+
 }  // namespace tinykvm

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "tinykvm/types.hpp"
@@ -23,6 +24,10 @@ class FilePages {
         std::uint64_t page = 0, area_page = 0, count = 0;
 
         std::uint64_t end() const { return page + count; }
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(page, area_page, count);
+        }
         bool operator==(const Run&) const = default;
     };
 
@@ -49,12 +54,24 @@ class FilePages {
     // Roughly what all this takes of the host's memory; bytes.
     std::size_t host_bytes() const { return runs_ * bytes_per_run; }
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(files_, used_, first_free_word_, used_count_, runs_);
+    }
+    // Why this cannot be the pages of files in an area of so many pages. Empty: it can be.
+    std::string why_impossible(std::uint64_t area_pages) const;
+
   private:
     static constexpr std::size_t bytes_per_run = 80;  // a node of a map, and what the allocator adds
 
     struct File {
         std::uint64_t size = 0, count = 0;
         std::map<std::uint64_t, Run> runs;  // by page; neighbours that continue each other are one
+
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(size, count, runs);
+        }
     };
 
     const File* look(FileId file) const;

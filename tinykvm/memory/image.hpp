@@ -46,9 +46,14 @@ struct MemoryImage {
         Protection protection;
         Backing backing;
         std::uint64_t file_offset;  // of `file`, or of the shared memory
+
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(offset, size, protection, backing, file_offset);
+        }
     };
 
-    FileDescriptor file;  // memfd, sealed
+    FileDescriptor file;  // memfd, sealed; or the file of a snapshot that was loaded (cold/snapshot_file.hpp)
     Mapping view;         // all of it, read-only; holes are not to be touched
     // Where a new fork maps which part of the file; ascending. Zero pages in an extent are holes of the file. Page
     // tables say what the guest may do with it.

@@ -31,6 +31,11 @@ class PageTables {
     struct State {
         std::uint64_t next = 0, end = 0;    // unused table pages, window offsets
         std::vector<std::uint64_t> blocks;  // 2 MiB blocks with tables in them; the first is the system block
+
+        template <typename Archive>
+        void archive(Archive& archive) {
+            archive(next, end, blocks);
+        }
     };
     const State& state() const { return state_; }
     void restore(const State& state) { state_ = state; }

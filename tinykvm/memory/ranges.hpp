@@ -24,6 +24,10 @@ struct FileExtent {
     std::uint64_t offset = 0, size = 0, file_offset = 0;
 
     std::uint64_t end() const { return offset + size; }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(offset, size, file_offset);
+    }
     bool operator==(const FileExtent&) const = default;
 };
 
@@ -32,6 +36,10 @@ struct PlacedRange {
     GuestAddr begin = 0, end = 0;
     std::uint64_t offset = 0;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(begin, end, offset);
+    }
     bool operator==(const PlacedRange&) const = default;
 };
 

@@ -26,6 +26,10 @@ struct MappingTraits {
     // The file it shows as fstat() names it, and from where on; zero without one. For /proc/self/maps.
     std::uint64_t device = 0, inode = 0, offset = 0;
 
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(shared, never_writable, zero_in_forks, was_writable, device, inode, offset);
+    }
     bool operator==(const MappingTraits&) const = default;
 };
 
@@ -41,6 +45,11 @@ struct Region {
 
     bool names_file() const { return !name.empty() && name[0] != '['; }
 
+    // All but `file`, which only forks have.
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(begin, end, protection, name, traits, shared_file, file_offset);
+    }
     bool operator==(const Region&) const = default;
 };
 
@@ -67,6 +76,10 @@ class Regions {
     // The first one that ends after `address`.
     std::map<GuestAddr, Region>::const_iterator first_ending_after(GuestAddr address) const;
     auto end() const { return regions_.end(); }
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(regions_);
+    }
     bool operator==(const Regions&) const = default;
 
   private:

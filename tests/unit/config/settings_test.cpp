@@ -90,6 +90,7 @@ const std::map<std::string_view, Change> changes = {
           c.downloads = {{"http://h/", "/c", {}}};
       }}},
     {"start", {"true", [](ProgramConfig& c) { c.start = true; }}},
+    {"cold_start_file", {R"("/x")", [](ProgramConfig& c) { c.cold_start_file = "/x"; }}},
     {"concurrency", {"255", [](ProgramConfig& c) { c.concurrency = 255; }}},
     {"max_boot_time", {"1.5", [](ProgramConfig& c) { c.max_boot_time = milliseconds(1500); }}},
     {"max_request_time", {"0.25", [](ProgramConfig& c) { c.max_request_time = milliseconds(250); }}},

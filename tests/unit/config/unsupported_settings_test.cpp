@@ -23,7 +23,7 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
 }
 
 TEST(UnsupportedSettings, KeysOfLaterVersionsMayAskForNothing) {
-    EXPECT_EQ(complaint(R"({"filename": "/x", "cold_start_file": "", "smp": 1,
+    EXPECT_EQ(complaint(R"({"filename": "/x", "smp": 1,
                             "verbose_syscalls": false,
                             "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
               "accepted");

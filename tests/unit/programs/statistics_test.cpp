@@ -111,6 +111,7 @@ TEST(Statistics, JsonHasEveryMember) {
                           {{"program",
                             {{"binary_size", 5000},
                              {"binary_type", "static-pie"},
+                             {"cold_start", false},
                              {"live_update_transfer_bytes", 0},
                              {"live_updates", 2},
                              {"reservation_time", 1.5},

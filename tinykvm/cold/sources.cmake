@@ -1,0 +1,11 @@
+# Writes OUTPUT, which defines source_digest: a checksum of all sources in the folders tinykvm and src of SOURCE_DIR.
+file(GLOB_RECURSE sources RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/tinykvm/* ${SOURCE_DIR}/src/*)
+list(SORT sources)
+set(all "")
+foreach(source ${sources})
+    file(SHA256 ${SOURCE_DIR}/${source} digest)
+    string(APPEND all "${source} ${digest}\n")
+endforeach()
+string(SHA256 digest "${all}")
+string(SUBSTRING ${digest} 0 32 digest)
+file(WRITE ${OUTPUT} "#include \"tinykvm/cold/sources.hpp\"\n\nnamespace tinykvm::cold {\nconst char* const source_digest = \"${digest}\";\n}\n")
