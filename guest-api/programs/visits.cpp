@@ -34,6 +34,7 @@ void collect(void* url, std::size_t length) { count({static_cast<const char*>(ur
 
 std::string lines() {
     std::vector<std::pair<std::uint64_t, std::string_view>> sorted;
+    sorted.reserve(visits.size());
     for (const auto& [url, times] : visits) sorted.emplace_back(times, url);
     std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
         return a.first != b.first ? a.first > b.first : a.second < b.second;
