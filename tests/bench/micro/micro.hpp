@@ -21,6 +21,7 @@ void first_request(Effort effort);
 void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);
+void cold_start(Effort effort);
 void hand_overs(Effort effort);
 void storage_calls(Effort effort);
 
