@@ -860,30 +860,61 @@ __attribute__((noreturn)) static inline void storage_noreturn(const void* data, 
     __builtin_trap();
 }
 
-/* ---- Multi-processing: not available in this version ----------------------------------------------------
+/* ---- Several CPUs for one request -------------------------------------------------------------------------
  *
- * These declarations let programs written for it compile: each call returns -ENOSYS. */
+ * With the setting `smp` a VM has that many CPUs. What runs is the first one, number 0; it gives the others something
+ * to do, does its own part, and waits for them:
+ *
+ *     multiprocess(n, part, &work);      (CPUs 1 to n - 1 call part(&work))
+ *     part(&work);                       (vcpuid() says which one this is)
+ *     multiprocess_wait();
+ *
+ * The others compute: they have the same memory, the caller's thread-local variables, and stacks of their own of 6 MiB.
+ * They cannot make calls of this header or of Linux, and so not use malloc(), files or locks that wait: a request in
+ * which one does, or crashes, fails. Atomic variables are what they tell each other with. While CPU 0 is in such a
+ * call, the others stand still. All of them have the time and the memory of their request; what has not ended when it
+ * answers is ended.
+ *
+ * Without `smp` these return -ENOSYS: do all of the work then. */
 
-/* Runs `f` on `n` - 1 CPUs more. */
+/* How many CPUs there are; 1 without `smp`. */
+static inline long multiprocess_cpus(void) {
+    const long cpus = kvm_call(KVM_MULTIPROCESS, 0, 0, 0, 0, 0, 0);
+    return cpus > 0 ? cpus : 1;
+}
+/* CPUs 1 to `n` - 1 call f(argument) from now on; returns at once. 0, or -EINVAL when there are fewer than `n`, -EBUSY
+ * when they have something to do already, -EFAULT when `f` cannot be a function. */
 typedef void (*multiprocess_t)(void* argument);
-typedef void (*multiprocess_array_t)(int cpu, void* array, size_t element_size);
 static inline long multiprocess(size_t n, multiprocess_t f, void* argument) {
     return kvm_call(KVM_MULTIPROCESS, (long)n, (long)f, (long)argument, 0, 0, 0);
 }
+/* The same; they call f(number of the CPU, array, element_size). */
+typedef void (*multiprocess_array_t)(int cpu, void* array, size_t element_size);
 static inline long multiprocess_array(size_t n, multiprocess_array_t f, void* array, size_t element_size) {
     return kvm_call(KVM_MULTIPROCESS_ARRAY, (long)n, (long)f, (long)array, (long)element_size, 0, 0);
 }
+/* They go on here, too: the value is the number of the CPU. Each has a part of `stacks`, which has room for `n` of
+ * `stack_size` bytes (at least 4096), and begins with a copy of the top of the caller's stack: of 64 KiB or half of its
+ * own, whichever is less. So the function that calls this has variables of its own on each CPU, and returns on each.
+ * The others end with multiprocess_exit(). vcpuid() is 0 on such stacks. */
 static inline long multiprocess_clone(size_t n, void* stacks, size_t stack_size) {
     return kvm_call(KVM_MULTIPROCESS_CLONE, (long)n, (long)stacks, (long)stack_size, 0, 0, 0);
 }
+/* Ends what a CPU but the first was given to do, as does the return of its function. */
+__attribute__((noreturn)) static inline void multiprocess_exit(void) {
+    kvm_call(0xFFFFFFFF, 0, 0, 0, 0, 0, 0);
+    __builtin_trap();
+}
+/* Returns 0 when the others have done what they were given to do. */
 static inline long multiprocess_wait(void) {
     return kvm_call(KVM_MULTIPROCESS_WAIT, 0, 0, 0, 0, 0, 0);
 }
-/* Which of the virtual CPUs runs this: 0, as there is one. Which of the program's VMs serves this request: 0, as
- * requests are not told. Neither costs an exit. */
+/* Which CPU runs this function, which multiprocess() or multiprocess_array() has begun: known by its stack. */
 static inline int vcpuid(void) {
-    return 0;
+    const unsigned long place = (unsigned long)__builtin_frame_address(0) - 0x8000000000UL;
+    return place < 8UL << 23 ? (int)(place >> 23) : 0;
 }
+/* Which of the program's VMs serves this request: 0, as requests are not told. */
 static inline int vcpureqid(void) {
     return 0;
 }

@@ -40,6 +40,9 @@ struct KeptFile {
     std::function<Save> save;
 };
 
+// How many CPUs a VM can have.
+inline constexpr unsigned most_cpus = 8;
+
 struct Options {
     // --- what the program sees ---
     std::string program_name = "program";  // argv[0]
@@ -92,6 +95,10 @@ struct Options {
     std::size_t stack_size = std::size_t{8} << 20;
     std::size_t max_open_files = 1024;
     std::size_t max_threads = 64;  // each costs the host some 4 KiB besides the guest's memory
+
+    // CPUs that work at once for a call of the program (FurtherCpus), at most most_cpus. Each but the first is a
+    // thread of this process for each VM.
+    unsigned cpus = 1;
 
     // --- huge pages of the host, of 2 MiB, for whole blocks of zero memory; bytes ---
     // Ask for transparent ones. Guest memory then becomes resident in steps of up to 2 MiB.

@@ -16,7 +16,7 @@ struct CallTable {
         const char* name;
         GuestCalls::Handler handler;  // null: known, but not in this version
         unsigned when;
-        bool may_wait = false;  // for another program, a server or Varnish
+        bool may_wait = false;  // for another program, a server or Varnish, or for other CPUs of the VM
     };
     // Null for an unknown number.
     static const Entry* find(std::uint32_t number);

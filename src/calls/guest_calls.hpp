@@ -128,6 +128,10 @@ class GuestCalls final : public HostCalls {
     HostCallResult stop_storage_task(const HostCall& call, GuestMemory& memory);
     HostCallResult storage_return(const HostCall& call, GuestMemory& memory);
     HostCallResult storage_noreturn(const HostCall& call, GuestMemory& memory);
+    HostCallResult multiprocess(const HostCall& call, GuestMemory& memory);
+    HostCallResult multiprocess_array(const HostCall& call, GuestMemory& memory);
+    HostCallResult multiprocess_clone(const HostCall& call, GuestMemory& memory);
+    HostCallResult multiprocess_wait(const HostCall& call, GuestMemory& memory);
     HostCallResult fetch(const HostCall& call, GuestMemory& memory);
     HostCallResult self_request(const HostCall& call, GuestMemory& memory);
 

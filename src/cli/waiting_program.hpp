@@ -22,12 +22,16 @@ namespace tinykvm::cli {
 
 class WaitingProgram {
   public:
-    explicit WaitingProgram(std::shared_ptr<const Program> program) : program_(std::move(program)) { boot(); }
+    explicit WaitingProgram(std::shared_ptr<const Program> program, unsigned cpus = 1)
+        : program_(std::move(program)), cpus_(cpus) {
+        boot();
+    }
 
     // Starts the program once more.
     void boot() {
         Options options;
         options.environment = {"KVM_NAME=bench"};  // what programs recognise the sandbox by
+        options.cpus = cpus_;
         Machine machine(program_, std::move(options));
         const Stop stop = machine.run(&calls_, Clock::now() + patience);
         if (stop.reason != Stop::Reason::host_call)
@@ -57,7 +61,7 @@ class WaitingProgram {
   private:
     static constexpr std::chrono::seconds patience{60};
 
-    // The three calls it takes to serve requests.
+    // The three calls it takes to serve requests, and those with which it has further CPUs work.
     struct Calls final : HostCalls {
         GuestAddr callback = 0;
 
@@ -69,12 +73,22 @@ class WaitingProgram {
                 case 0x10001:  // wait_for_requests
                 case 0x10010:  // backend_response
                     return HostCallResult::stop();
+                case 0x10710: return HostCallResult::resume(multiprocess(call));
+                case 0x10713: return HostCallResult::await(0);  // multiprocess_wait
                 default: return HostCallResult::resume(-ENOSYS);
             }
+        }
+
+        static std::int64_t multiprocess(const HostCall& call) {
+            const std::array<std::uint64_t, 1> argument = {call.args[2]};
+            for (unsigned cpu = 1; cpu < call.args[0]; ++cpu)
+                if (!call.further_cpus || !call.further_cpus->call(cpu, call.args[1], argument)) return -EFAULT;
+            return 0;
         }
     };
 
     std::shared_ptr<const Program> program_;
+    unsigned cpus_;
     Calls calls_;
     std::shared_ptr<const Snapshot> snapshot_;
     Statistics boot_statistics_;

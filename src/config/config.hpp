@@ -86,6 +86,7 @@ struct ProgramConfig {
     std::string state_file;    // of the storage; empty: it keeps none
     std::size_t max_state_file = std::size_t{16} << 20;
     std::chrono::microseconds max_storage_time = std::chrono::seconds(10);
+    unsigned smp = 1;  // CPUs of a VM; 0 counts as 1
     unsigned max_threads = 64;
     unsigned max_open_files = 1024;
     std::vector<GuestRange> remapping, executable_remapping, blackout_area;

@@ -204,6 +204,15 @@ constexpr Setting rows[] = {
                 "of 2 MiB. A mapping beyond it fails with `ENOMEM`, and the log says so once a request. It is "
                 "never less than `max_memory`. Unused address space costs the host nothing, what is mapped 0.2 % "
                 "of its size."},
+    {.key = "smp",
+     .kind = Kind::count,
+     .member = &ProgramConfig::smp,
+     .range = {0, most_cpus},
+     .fallback = "1",
+     .meaning = "How many CPUs each VM of the program has, for `multiprocess()` and its relatives, with which one "
+                "request computes on several at a time. Each but the first is a thread of Varnish for each VM: a "
+                "program takes up to `concurrency` times `smp` of the server's processors. What they use counts in "
+                "`request_cpu_time`. `pthread_create()` does not need it, and does not use it. 0 is 1."},
     {.key = "max_threads",
      .kind = Kind::count,
      .member = &ProgramConfig::max_threads,

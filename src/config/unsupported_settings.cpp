@@ -12,7 +12,6 @@ bool is_false(const json& v) { return v == false; }
 // NOLINTNEXTLINE(readability-container-size-empty): empty() of a JSON value asks about lists and objects, not strings.
 bool is_false_or_empty(const json& v) { return is_false(v) || v == "" || (v.is_structured() && v.empty()); }
 bool is_false_or_zero(const json& v) { return is_false(v) || v == 0; }
-bool is_one_processor(const json& v) { return is_false_or_zero(v) || v == 1; }
 
 constexpr Alias other_names[] = {
     {"req_mem_limit_after_reset", "limit_workmem_after_req"},
@@ -20,13 +19,9 @@ constexpr Alias other_names[] = {
 };
 
 constexpr UnsupportedSetting unsupported[] = {
-    {"default", "false", is_false},
-    {"profiling", "false or 0", is_false_or_zero},
-    {"smp", "0 or 1", is_one_processor},
-    {"verbose_syscalls", "false", is_false},
-    {"verbose_pagetables", "false", is_false},
-    {"server", "{}", is_false_or_empty},
-    {"websocket_server", "{}", is_false_or_empty},
+    {"default", "false", is_false},          {"profiling", "false or 0", is_false_or_zero},
+    {"verbose_syscalls", "false", is_false}, {"verbose_pagetables", "false", is_false},
+    {"server", "{}", is_false_or_empty},     {"websocket_server", "{}", is_false_or_empty},
 };
 
 constexpr IgnoredSetting ignored[] = {

@@ -144,6 +144,7 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     options.max_creation_time = config.max_boot_time;
     options.shared_memory = config.shared_memory;
     options.max_address_space = config.effective_address_space();
+    options.cpus = std::max(config.smp, 1U);
     options.max_threads = config.max_threads;
     options.max_open_files = config.max_open_files;
     options.addresses_on_request = config.remapping;

@@ -103,6 +103,9 @@ void ProgramFork::end_locks() {
 void ProgramFork::count_fork() {
     const Statistics now = fork_->statistics();
     statistics_.add(Counter::exits, now.exits - counted_.exits);
+    constexpr std::uint64_t nanoseconds_of_one = 1000;
+    statistics_.add(Counter::cpu_time,
+                    now.further_cpu_time / nanoseconds_of_one - counted_.further_cpu_time / nanoseconds_of_one);
     statistics_.add(Counter::guest_faults, now.guest_faults - counted_.guest_faults);
     statistics_.add(Counter::kvm_calls, now.kvm_calls - counted_.kvm_calls);
     statistics_.add(Counter::resets, now.resets - counted_.resets);

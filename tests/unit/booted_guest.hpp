@@ -32,7 +32,9 @@ class Calls final : public HostCalls {
     bool notes_wait = false;  // until the guest is interrupted, or its time is over
     std::atomic<std::thread::id> noted_by;
 
-    bool may_wait(std::uint32_t number) const override { return number == 4 && notes_wait; }
+    bool may_wait(std::uint32_t number) const override {
+        return (number == 4 && notes_wait) || (number >= 6 && number <= 8);
+    }
     HostCallResult handle(const HostCall& call, GuestMemory& memory) override {
         switch (call.number) {
             case 1:
@@ -49,8 +51,32 @@ class Calls final : public HostCalls {
                 while (notes_wait && !call.is_interrupted() && Clock::now() < call.deadline) std::this_thread::yield();
                 return HostCallResult::resume(0);
             case 5: return HostCallResult::resume(static_cast<std::int64_t>(call.args[0] + 1), call.args[0] + 2);
+            case 6: return HostCallResult::resume(give_work(call));
+            case 7: return HostCallResult::await(0);
+            case 8: return HostCallResult::resume(let_go_on(call));
+            case 9: return HostCallResult::resume(call.further_cpus ? call.further_cpus->cpus() : 1);
             default: return HostCallResult::resume(-1);
         }
+    }
+
+  private:
+    // To all further CPUs, as work(cpu, argument).
+    static std::int64_t give_work(const HostCall& call) {
+        FurtherCpus* further = call.further_cpus;
+        if (!further) return -1;
+        if (further->busy()) return -2;
+        for (unsigned cpu = 1; cpu < further->cpus(); ++cpu) {
+            const std::uint64_t arguments[] = {cpu, call.args[1]};
+            if (!further->call(cpu, call.args[0], arguments)) return further->take_back(), -3;
+        }
+        return 0;
+    }
+    static std::int64_t let_go_on(const HostCall& call) {
+        FurtherCpus* further = call.further_cpus;
+        if (!further) return -1;
+        for (unsigned cpu = 1; cpu < further->cpus(); ++cpu)
+            if (!further->go_on(cpu, call.args[0] + cpu * call.args[1], call.args[1])) return further->take_back(), -3;
+        return 0;
     }
 };
 

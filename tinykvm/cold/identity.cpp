@@ -85,7 +85,7 @@ std::vector<Tag> tags_of_program(const Program& program, const Options& options)
         options.memory_directories, std::uint64_t{options.max_memory}, std::uint64_t{options.max_request_memory},
         std::uint64_t{options.max_address_space}, std::uint64_t{options.shared_memory}, options.relocate_fixed_mappings,
         options.executable_heap, std::uint64_t{options.stack_size}, std::uint64_t{options.max_open_files},
-        std::uint64_t{options.max_threads}, options.listen, options.host_stdin);
+        std::uint64_t{options.max_threads}, std::uint64_t{options.cpus}, options.listen, options.host_stdin);
     for (const PathRule& rule : options.allowed_paths)
         all(rule.virtual_path, rule.real_path, rule.writable, rule.prefix, rule.for_everybody, rule.symlink);
     for (const auto* ranges : {&options.addresses_on_request, &options.closed_addresses})

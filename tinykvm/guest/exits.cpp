@@ -4,11 +4,11 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <utility>
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/guest/debug_view.hpp"
+#include "tinykvm/guest/exceptions.hpp"
 #include "tinykvm/x86/descriptor_tables.hpp"
 #include "tinykvm/x86/layout.hpp"
 
@@ -19,59 +19,6 @@ namespace {
 using Reason = kvm::Exit::Reason;
 
 constexpr std::uint64_t trap_flag = 0x100;
-
-// Has KVM completed the instruction that caused the exit? Stores other than that of a call may have more pieces.
-bool is_whole(const kvm::Exit& exit) {
-    switch (exit.reason) {
-        case Reason::store: return exit.size == sizeof(std::uint32_t) && exit.address % 8 == 0;
-        case Reason::load:
-        case Reason::shutdown:
-        case Reason::not_emulated:
-        case Reason::failed: return false;
-        case Reason::port:
-        case Reason::memory_refused:
-        case Reason::interrupted:
-        case Reason::ring_full: return true;
-    }
-    return false;
-}
-
-// How Linux signals an exception that is neither a page fault nor a general protection fault.
-struct ExceptionSignal {
-    int signal, code;
-    std::string reason;
-};
-
-ExceptionSignal signal_of(unsigned vector) {
-    switch (vector) {
-        case 0: return {SIGFPE, FPE_INTDIV, "division error"};
-        case 1: return {SIGTRAP, TRAP_TRACE, "debug exception"};
-        case 3: return {SIGTRAP, SI_KERNEL, "breakpoint"};
-        case 6: return {SIGILL, ILL_ILLOPN, "invalid instruction"};
-        case 12: return {SIGBUS, SI_KERNEL, "stack segment fault"};
-        case 16: return {SIGFPE, FPE_FLTINV, "x87 exception"};
-        case 17: return {SIGBUS, BUS_ADRALN, "unaligned access"};
-        case 19: return {SIGFPE, FPE_FLTINV, "SIMD exception"};
-        default: return {SIGSEGV, SI_KERNEL, "exception " + std::to_string(vector)};
-    }
-}
-
-// The error code of a page fault (Intel SDM volume 3, 4.7).
-constexpr std::uint32_t fault_present = 1, fault_write = 2, fault_fetch = 16;
-
-std::string describe_page_fault(GuestAddr address, std::uint32_t error_code, const Region* region) {
-    char text[96];
-    std::snprintf(text, sizeof text, "page fault at 0x%lx (%s, %s)", static_cast<unsigned long>(address),
-                  !region                      ? "not mapped"
-                  : error_code & fault_present ? "not permitted"
-                                               : "protected",
-                  error_code & fault_fetch   ? "execute"
-                  : error_code & fault_write ? "write"
-                                             : "read");
-    std::string reason = text;
-    if (region && region->name == "[stack guard]") reason += ": stack overflow";
-    return reason;
-}
 
 }  // namespace
 
@@ -85,17 +32,31 @@ void Exits::require_whole_instruction() const {
 }
 
 std::optional<Stop> Exits::handle(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
-    if (interrupted_.load(std::memory_order_relaxed)) {
-        if (Clock::now() < deadline) throw Interrupted("the program was interrupted");
-        throw Timeout("the program was still running at the end of its time");
-    }
+    if (interrupted_.load(std::memory_order_relaxed)) end_run(deadline);
+    if (further_) attend_further_vcpus();
     writes_.enforce();
     auto stop = dispatch(exit, calls, deadline);
-    if (stop)
+    if (stop) {
+        if (further_) further_->abandon();
         statistics_.pages_dirtied = memory_.own_bytes() / page_size;
-    else
+    } else {
         writes_.shorten_ring();
+    }
     return stop;
+}
+
+void Exits::end_run(Deadline deadline) const {
+    if (Clock::now() < deadline) throw Interrupted("the program was interrupted");
+    throw Timeout("the program was still running at the end of its time");
+}
+
+void Exits::attend_further_vcpus() {
+    if (further_->take_kick()) {
+        vcpu_.acknowledge();
+        // What else has interrupted the guest must not be acknowledged here.
+        if (interrupted_.load() || slices_.has_ended() || look_due_.load()) vcpu_.kick();
+    }
+    further_->handle_exits();
 }
 
 std::optional<Stop> Exits::dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
@@ -141,8 +102,12 @@ std::optional<Stop> Exits::host_call(std::uint32_t number, Registers registers, 
         const HostCall call{number,
                             {registers.rdi, registers.rsi, registers.rdx, registers.rcx, registers.r8, registers.r9},
                             deadline,
-                            &interrupted_};
+                            &interrupted_,
+                            further_};
+        if (further_) further_->set_caller(registers);
         result = calls->handle(call, memory_);
+        if (further_ && result.next == HostCallResult::Next::await && !further_->await(deadline, interrupted_))
+            end_run(deadline);
     }
     registers.rax = static_cast<std::uint64_t>(result.value);
     registers.rdx = result.second.value_or(registers.rdx);
@@ -274,10 +239,7 @@ std::optional<Stop> Exits::page_fault(GuestAddr address, std::uint32_t error_cod
     if (entry_stop_ && address == x86::entry_stop && registers.rip == x86::entry_stop)
         return arrive_at_entry(registers);
     const Region* region = memory_.regions().find(address);
-    const bool allowed = region && (error_code & fault_fetch   ? region->protection.execute
-                                    : error_code & fault_write ? region->protection.write
-                                                               : region->protection.accessible());
-    if (allowed) {
+    if (is_access_allowed(error_code, region)) {
         switch (memory_.files().fault_in(address)) {
             case FileMemory::Fault::none: retry_access(address, registers); return std::nullopt;
             case FileMemory::Fault::mapped: user_.enter(registers); return std::nullopt;

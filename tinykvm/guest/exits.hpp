@@ -12,6 +12,7 @@
 
 #include "tinykvm/debug/debugger.hpp"
 #include "tinykvm/guest/call_stubs.hpp"
+#include "tinykvm/guest/further_vcpus.hpp"
 #include "tinykvm/guest/run_time.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
@@ -45,8 +46,12 @@ class Exits {
     // From now on the program's code may be changed so that it calls the shim without SYSCALL.
     void use_call_stubs() { call_stubs_.emplace(memory_); }
 
+    // The guest has further vCPUs, which must outlive this.
+    void use_further_vcpus(FurtherVcpus& further) { further_ = &further; }
+
     // Has to be called when a run or a call of a function begins.
     void begin_call() {
+        if (further_) further_->abandon();
         spurious_count_ = 0;
         threads_use_futexes_ = false;
         if (in_debugger_) look_at_debugger_after(look_time);
@@ -91,6 +96,8 @@ class Exits {
   private:
     static constexpr Clock::duration look_time = std::chrono::milliseconds(100);
 
+    [[noreturn]] void end_run(Deadline deadline) const;
+    void attend_further_vcpus();
     std::optional<Stop> dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline);
@@ -120,6 +127,7 @@ class Exits {
     int spurious_count_ = 0;
     std::optional<EntryStop> entry_stop_;
     std::optional<CallStubs> call_stubs_;
+    FurtherVcpus* further_ = nullptr;  // null: there are none
     debug::Debugger* debugger_ = nullptr;
     bool stepping_ = false;  // for the debugger
     bool changed_by_debugger_ = false;

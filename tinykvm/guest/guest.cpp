@@ -71,6 +71,7 @@ Guest::Guest(std::shared_ptr<const Program> program, Options options)
                                                  ProgramLoader::guest_path(*programs_.front().program))),
       lent_threads_(lent_threads(memory_, platform_)) {
     prepare_vcpu();
+    make_further_vcpus();
     ProgramLoader loader(memory_, options_, platform_, process_, programs_);
     vcpu_.set_registers(loader.load());
     if (!platform_.syscall_at_cpl0()) exits_.use_call_stubs();
@@ -88,6 +89,7 @@ Guest::Guest(const SnapshotContents& snapshot)
       process_(memory_, options_, snapshot.process),
       lent_threads_(lent_threads(memory_, platform_)) {
     prepare_vcpu();
+    make_further_vcpus();
     user_.begin_at(snapshot);
     writes_.shorten_ring();  // now, so that no request has to wait for it
 }
@@ -104,6 +106,16 @@ void Guest::prepare_vcpu() {
     platform_.prepare(vcpu_, memory_.page_table_root());
 }
 
+void Guest::make_further_vcpus() {
+    static_assert(most_cpus == x86::max_cpus);
+    if (options_.cpus <= 1) return;
+    further_ =
+        std::make_unique<FurtherVcpus>(FurtherVcpus::Parts{vm_, vcpu_, platform_, memory_, user_, writes_, statistics_},
+                                       std::min(options_.cpus, most_cpus));
+    exits_.use_further_vcpus(*further_);
+    mailbox_.use_further_vcpus(*further_);
+}
+
 // --- Running
 
 Stop Guest::run(HostCalls* calls, Deadline deadline) { return run(calls, deadline, false); }
@@ -118,7 +130,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     lent_threads_.clear();  // what a run left that did not end in order
     vcpu_.acknowledge();
     if (process_.needs_interruptions()) slices_.begin_slice();
-    const std::uint64_t ioctls_before = vcpu_.ioctls();
+    const std::uint64_t ioctls_before = ioctls();
     const RunTime::Run timed(time_, deadline);
     linux_abi::ClockPage::instance().refresh();
     writes_.shorten_ring();
@@ -128,7 +140,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
         exits_.note(exit);
         stop = exits_.handle(exit, calls, time_.deadline());
     }
-    statistics_.kvm_calls += vcpu_.ioctls() - ioctls_before;
+    statistics_.kvm_calls += ioctls() - ioctls_before;
     exits_.set_orderly(true);
     slices_.stop();
     return *stop;
@@ -136,9 +148,10 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
 
 // Enters the guest, whose threads may hand over to each other until it leaves.
 kvm::Exit Guest::enter() {
-    if (exits_.threads_use_futexes() && !x86::in_shim(vcpu_.registers().rip))
+    // Further vCPUs would see the lent threads, too.
+    if (exits_.threads_use_futexes() && !x86::in_shim(vcpu_.registers().rip) && !(further_ && further_->busy()))
         lent_threads_.lend(process_.state(), options_, slices_.will_end());
-    const kvm::Exit exit = vcpu_.run();
+    const kvm::Exit exit = further_ ? further_->run() : vcpu_.run();
     // In the shim they may be half-way; what interrupts it does not ask for them, and the guest goes on there.
     const bool goes_on = exit.reason == kvm::Exit::Reason::interrupted || exit.reason == kvm::Exit::Reason::ring_full;
     if (!goes_on || !x86::in_shim(vcpu_.registers().rip)) lent_threads_.take_back(process_.state());
@@ -291,14 +304,14 @@ void Guest::note_peak(std::uint64_t bytes) { statistics_.memory_peak = std::max(
 
 bool Guest::resets_quickly() const {
     return !exits_.is_mid_instruction() && exits_.is_orderly() && !exits_.changed_by_debugger() &&
-           user_.resets_quickly() && memory_.resets_quickly();
+           user_.resets_quickly() && memory_.resets_quickly() && (!further_ || further_->are_orderly());
 }
 
 bool Guest::recover(bool crashed) {
     // A thread of its own that has crashed would go on where it did.
     if (crashed && process_.state().thread.id != snapshot_->process.thread.id) return false;
     if (!can_forget_last_exit()) return false;
-    writes_.collect();
+    collect_writes();
     if (!memory_.tolerate_failure()) return false;
     mailbox_.clear();
     lent_threads_.clear();
@@ -308,8 +321,17 @@ bool Guest::recover(bool crashed) {
     return true;
 }
 
-// Can the vCPU be set to go on somewhere else? What a debugger has done ends with the VM only.
+void Guest::collect_writes() {
+    writes_.collect();
+    if (further_) further_->collect();
+}
+
+// Can the vCPUs be set to go on somewhere else? What a debugger has done ends with the VM only.
 bool Guest::can_forget_last_exit() {
+    if (further_) {
+        further_->abandon();
+        if (!further_->forget_last_exits()) return false;
+    }
     return !exits_.changed_by_debugger() && !exits_.is_mid_instruction() &&
            (exits_.is_orderly() || vcpu_.clear_pending());
 }
@@ -318,7 +340,7 @@ bool Guest::reset() {
     // KVM may write guest memory when it completes an exit, so that comes before the list of changed pages is
     // collected.
     if (!can_forget_last_exit()) return false;
-    writes_.collect();
+    collect_writes();
     if (memory_.needs_rebuild()) {
         note_peak(memory_.changes().peak_bytes());
         return false;
@@ -328,6 +350,7 @@ bool Guest::reset() {
     mailbox_.clear();
     lent_threads_.clear();
     writes_.clear_hand_over_pages();
+    if (further_) further_->clear_hand_over_pages();
     user_.reset(*snapshot_);
     slices_.reset();
     exits_.set_orderly(true);

@@ -1,8 +1,8 @@
-// A running program: a VM with one vCPU, its memory, its Linux process, and the loop that runs it. What Machine and
+// A running program: a VM with its vCPU, its memory, its Linux process, and the loop that runs it. What Machine and
 // Fork are made of; not part of the library's public face.
 //
 // What a guest leaves user mode for is handled by Exits, calls without entering by MailboxCalls, the time slices
-// of several threads by TimeSlices; ProgramLoader fills the memory of a new program.
+// of several threads by TimeSlices, further vCPUs by FurtherVcpus; ProgramLoader fills the memory of a new program.
 //
 // Thread safety: one thread at a time, but interrupt() may be called by any, and calls of a guest that waits have a
 // thread of their own (Fork, "Calls without entering").
@@ -18,6 +18,7 @@
 
 #include "tinykvm/elf/loader.hpp"
 #include "tinykvm/guest/exits.hpp"
+#include "tinykvm/guest/further_vcpus.hpp"
 #include "tinykvm/guest/mailbox_calls.hpp"
 #include "tinykvm/guest/run_time.hpp"
 #include "tinykvm/guest/snapshot_contents.hpp"
@@ -98,8 +99,11 @@ class Guest {
   private:
     Stop run(HostCalls* calls, Deadline deadline, bool in_call);
     void prepare_vcpu();
+    void make_further_vcpus();
+    std::uint64_t ioctls() const { return vcpu_.ioctls() + (further_ ? further_->ioctls() : 0); }
     kvm::Exit enter();
     bool can_forget_last_exit();
+    void collect_writes();
     void drop_request_area();
     void note_peak(std::uint64_t bytes);
     MailboxCalls::Parts parts();
@@ -125,6 +129,7 @@ class Guest {
     RunTime time_{vcpu_, interrupted_};
     Exits exits_{vcpu_, memory_, user_, writes_, slices_, time_, statistics_, interrupted_};
     MailboxCalls mailbox_{parts(), snapshot_};
+    std::unique_ptr<FurtherVcpus> further_;  // null: the program has one CPU
 };
 
 }  // namespace tinykvm

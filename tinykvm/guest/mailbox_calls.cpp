@@ -37,6 +37,7 @@ bool MailboxCalls::prepare_wait(Awaits awaits, std::chrono::microseconds wait) {
         !linux_abi::ClockPage::instance().enabled())
         return false;
     const MutexLock lock(mutex_);
+    if (further_) further_->abandon();
     UserContext& user = parts_.user;
     Registers registers;
     if (awaits == Awaits::result) {
@@ -70,7 +71,7 @@ std::optional<Stop> MailboxCalls::wait_for_call(HostCalls& calls) {
         kvm::Exit exit{.reason = kvm::Exit::Reason::failed};
         std::exception_ptr run_failure;
         try {
-            exit = parts_.vcpu.run();
+            exit = further_ ? further_->run() : parts_.vcpu.run();
         } catch (...) {
             run_failure = std::current_exception();
         }
@@ -201,6 +202,8 @@ std::optional<Stop> MailboxCalls::poll_call(HostCalls& calls) {
     if (!mutex_.try_lock()) return std::nullopt;
     const MutexLock lock(mutex_, std::adopt_lock);
     if (wait_ != Wait::called || call_failure_ || parts_.interrupted.load()) return std::nullopt;
+    // Their guest has left with the call for which they work, and leaves with each one until that has ended.
+    if (further_ && further_->busy()) return std::nullopt;
     if (calls.may_wait(static_cast<std::uint32_t>(mailbox_.target()))) {
         mailbox_.listen(false);  // the guest takes its call back and leaves with it
         return std::nullopt;

@@ -16,6 +16,7 @@
 #include <span>
 
 #include "tinykvm/guest/exits.hpp"
+#include "tinykvm/guest/further_vcpus.hpp"
 #include "tinykvm/guest/snapshot_contents.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
@@ -50,6 +51,9 @@ class MailboxCalls {
     // `snapshot`: what the guest is a fork of, which must outlive this; null while a program boots, which cannot wait.
     MailboxCalls(const Parts& parts, const SnapshotContents* snapshot)
         : parts_(parts), snapshot_(snapshot), mailbox_(parts.memory.system_block() + x86::mailbox_offset) {}
+
+    // The guest has further vCPUs, which must outlive this.
+    void use_further_vcpus(FurtherVcpus& further) { further_ = &further; }
 
     // --- The thread that runs the guest
 
@@ -107,6 +111,7 @@ class MailboxCalls {
 
     Parts parts_;
     const SnapshotContents* snapshot_;
+    FurtherVcpus* further_ = nullptr;  // null: there are none
     x86::Mailbox mailbox_;
 };
 

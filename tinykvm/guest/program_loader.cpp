@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "tinykvm/errors.hpp"
@@ -24,6 +25,7 @@ constexpr std::size_t stack_guard = std::size_t{2} << 20;
 Registers ProgramLoader::load() {
     copy_vdso();
     map_stack();  // before others look for free addresses below it
+    map_further_stacks();
     map_shared_memory();
     load_interpreter();
     Registers registers;
@@ -53,6 +55,17 @@ void ProgramLoader::map_stack() {
     if (memory_.map(bottom, x86::stack_top - bottom, rights, "[stack]") != 0 ||
         memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
         throw LoadError(program().name() + ": no room for a stack");
+}
+
+void ProgramLoader::map_further_stacks() {
+    for (unsigned cpu = 1; cpu < std::min(options_.cpus, most_cpus); ++cpu) {
+        const GuestAddr top = x86::cpu_stack_top(cpu), guard = top - x86::cpu_stack_size;
+        if (memory_.map(guard, stack_guard, {}, "[stack guard]") != 0 ||
+            memory_.map(guard + stack_guard, x86::cpu_stack_size - stack_guard, {.read = true, .write = true},
+                        "[stack of CPU " + std::to_string(cpu) + "]") != 0)
+            throw LoadError(program().name() + ": no room for the stacks of " + std::to_string(options_.cpus) +
+                            " CPUs");
+    }
 }
 
 void ProgramLoader::map_shared_memory() {

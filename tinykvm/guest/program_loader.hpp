@@ -39,6 +39,7 @@ class ProgramLoader {
   private:
     void copy_vdso();
     void map_stack();
+    void map_further_stacks();
     void map_shared_memory();
     void load_interpreter();
     // The stack pointer the program begins with.

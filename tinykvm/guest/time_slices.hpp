@@ -38,6 +38,8 @@ class TimeSlices {
     bool will_end() const { return watch_.has_value(); }
     // Makes the guest leave now, as at the end of a slice.
     void end_slice() noexcept;
+    // Has the slice ended, and nobody has acknowledged that?
+    bool has_ended() const { return over_.load(); }
     // Was the guest interrupted by the end of its slice? If so, acknowledges that.
     bool acknowledge_end();
     // After an end that was acknowledged: lets other threads run. nullopt: the same thread goes on. Throws Timeout when

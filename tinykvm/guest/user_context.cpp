@@ -16,19 +16,23 @@ UserContext::UserContext(kvm::Vcpu& vcpu, const x86::Platform& platform, GuestMe
                          linux_abi::Process& process, const std::vector<elf::LoadedProgram>& programs)
     : vcpu_(vcpu), platform_(platform), memory_(memory), process_(process), programs_(programs) {}
 
+void enter_user_mode(kvm::Vcpu& vcpu, const Registers& registers) {
+    kvm::SystemRegisters system = vcpu.system_registers();
+    if (!x86::in_user_mode(system)) {
+        x86::enter_user_segments(system);
+        vcpu.set_system_registers(system);
+    }
+    Registers clean = registers;
+    clean.rflags = x86::sanitize_flags(registers.rflags);
+    vcpu.set_registers(clean);
+}
+
 bool UserContext::in_user_mode() const { return x86::in_user_mode(vcpu_.system_registers()); }
 
 void UserContext::enter(const Registers& registers) {
     // Some CPUs refuse to enter a guest at such an address; a program that jumps there gets SIGSEGV.
     if (registers.rip >= x86::user_end) kill(SIGSEGV, "jump to an address beyond user space", registers);
-    kvm::SystemRegisters system = vcpu_.system_registers();
-    if (!x86::in_user_mode(system)) {
-        x86::enter_user_segments(system);
-        vcpu_.set_system_registers(system);
-    }
-    Registers clean = registers;
-    clean.rflags = x86::sanitize_flags(registers.rflags);
-    vcpu_.set_registers(clean);
+    enter_user_mode(vcpu_, registers);
 }
 
 void UserContext::return_value(std::int64_t value) {

@@ -21,6 +21,9 @@
 
 namespace tinykvm {
 
+// Lets a vCPU go on in user mode with these registers, wherever it was; RIP must be below x86::user_end.
+void enter_user_mode(kvm::Vcpu& vcpu, const Registers& registers);
+
 class UserContext final : private linux_abi::VectorState {
   public:
     UserContext(kvm::Vcpu& vcpu, const x86::Platform& platform, GuestMemory& memory, linux_abi::Process& process,

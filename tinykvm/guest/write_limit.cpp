@@ -39,19 +39,24 @@ void WriteLimit::enforce() {
     memory_.enforce_limit();
 }
 
+std::size_t WriteLimit::pages_left() const {
+    const std::size_t pages = memory_.changes().pages_left();
+    return vcpus_ == 1 ? pages : pages / vcpus_;
+}
+
 // The ring is full after so many first writes to a page. Its size is a power of two, and what the host writes is not in
 // it; so it is shortened where that would let the guest have much more memory than it may.
 bool WriteLimit::may_write_too_much() const {
-    return !unbounded_ && vcpu_.ring_room() > memory_.changes().pages_left() + 2 * unnoticed_pages;
+    return !unbounded_ && vcpu_.ring_room() > pages_left() + 2 * unnoticed_pages;
 }
 
 void WriteLimit::shorten_ring() {
     if (!may_write_too_much()) return;
-    const std::size_t excess = vcpu_.ring_room() - memory_.changes().pages_left() - unnoticed_pages;
+    const std::size_t excess = vcpu_.ring_room() - pages_left() - unnoticed_pages;
     unbounded_ = !vcpu_.take_ring_room(excess, x86::window_base + x86::scratch_offset);
     collect();
 }
 
-void WriteLimit::make_ring_room() { vcpu_.make_ring_room(memory_.changes().pages_left() + unnoticed_pages); }
+void WriteLimit::make_ring_room() { vcpu_.make_ring_room(pages_left() + unnoticed_pages); }
 
 }  // namespace tinykvm

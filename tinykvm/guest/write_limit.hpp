@@ -16,6 +16,9 @@ class WriteLimit {
   public:
     WriteLimit(kvm::Vcpu& vcpu, GuestMemory& memory) : vcpu_(vcpu), memory_(memory) {}
 
+    // So many vCPUs run at a time from now on: this one stops when it has written its part of what the limit leaves.
+    void share_with(unsigned vcpus) { vcpus_ = vcpus; }
+
     // Tells the memory which pages the guest has written since the last time.
     void collect();
     // Collects them, and throws OutOfMemory when they are too many. Has to be called when the guest has stopped, before
@@ -33,11 +36,14 @@ class WriteLimit {
     void make_ring_room();
 
   private:
+    std::size_t pages_left() const;
+
     kvm::Vcpu& vcpu_;
     GuestMemory& memory_;
     std::vector<std::uint64_t> written_;  // pages collect() found; a member to keep its memory
     // The hand-over pages the guest has written since the VM was made, a bit for each. KVM does not name a page again.
     std::uint16_t hand_over_written_ = 0;
+    unsigned vcpus_ = 1;
     bool unbounded_ = false;  // this KVM cannot take room from the ring
 };
 

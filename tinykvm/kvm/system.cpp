@@ -71,8 +71,8 @@ System::System() {
         xsave_size_ = static_cast<std::size_t>(xsave);
 
     idle_vm_ = create_vm(fd(), Clock::now() + usual_creation_time);
-    // It has no interrupt controller, like all our vCPUs: what the kernel patches is kvm_has_noapic_vcpu. vCPUs of
-    // guests have number 0, so that /proc tells them from this one (anon_inode:kvm-vcpu:0).
+    // It has no interrupt controller, like all our vCPUs: what the kernel patches is kvm_has_noapic_vcpu. Each guest
+    // has one with the number 0, so that /proc tells them from this one (anon_inode:kvm-vcpu:0).
     constexpr unsigned long idle_number = 1;
     idle_vcpu_ = FileDescriptor(::ioctl(idle_vm_.get(), KVM_CREATE_VCPU, idle_number));
     if (!idle_vcpu_) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);

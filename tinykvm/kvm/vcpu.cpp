@@ -43,8 +43,8 @@ std::uint32_t load_flags(std::uint32_t& flags) {
 
 }  // namespace
 
-Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid) : vm_(&vm) {
-    int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, 0);
+Vcpu::Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid, unsigned number) : vm_(&vm) {
+    int fd = ::ioctl(vm.fd(), KVM_CREATE_VCPU, static_cast<unsigned long>(number));
     if (fd < 0) throw MachineError::from_errno("cannot create a virtual CPU (KVM_CREATE_VCPU)", errno);
     fd_ = FileDescriptor(fd);
     // One mapping with an unused gap in it, because each mapping of a process makes its new VMs more expensive.

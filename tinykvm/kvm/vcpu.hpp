@@ -69,7 +69,8 @@ struct Exit {
 
 class Vcpu {
   public:
-    Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid);
+    // Each vCPU of a VM has a number of its own, counted from 0.
+    Vcpu(const Vm& vm, std::span<const CpuidEntry> cpuid, unsigned number = 0);
 
     // Enters the guest. Throws MachineError when KVM refuses.
     Exit run();

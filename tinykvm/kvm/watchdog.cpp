@@ -1,10 +1,10 @@
 #include "tinykvm/kvm/watchdog.hpp"
 
-#include <csignal>
 #include <set>
 #include <thread>
 
 #include "tinykvm/os/mutex.hpp"
+#include "tinykvm/os/quiet_thread.hpp"
 
 namespace tinykvm::kvm {
 
@@ -35,18 +35,7 @@ class Watchdog {
     };
 
     void start() TINYKVM_REQUIRES(mutex_) {
-        // The thread handles no signals: those are for the process that uses this library.
-        struct NoSignals {
-            sigset_t before;
-            NoSignals() {
-                sigset_t all;
-                sigfillset(&all);
-                ::pthread_sigmask(SIG_SETMASK, &all, &before);
-            }
-            ~NoSignals() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
-        } const blocked;
-        thread_ = std::thread([this] { run(); });
-        ::pthread_setname_np(thread_.native_handle(), "tinykvm-watch");
+        thread_ = start_quiet_thread("tinykvm-watch", [this] { run(); });
     }
 
     void run() {

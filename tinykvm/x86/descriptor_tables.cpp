@@ -9,7 +9,7 @@ extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
     tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call_end[],
-    tinykvm_shim_leave_futex[], tinykvm_shim_futex_word[], tinykvm_shim_stub_syscall[];
+    tinykvm_shim_leave_futex[], tinykvm_shim_futex_word[], tinykvm_shim_stub_syscall[], tinykvm_shim_cpu_return[];
 }
 
 namespace tinykvm::x86 {
@@ -20,9 +20,19 @@ static_assert(vectors_offset - shim_offset == SHIM_TO_VECTORS);
 static_assert(hand_over_offset - shim_offset == SHIM_TO_HAND_OVER);
 static_assert(mailbox == MAILBOX && shim == SHIM && user_end == USER_END);
 
-constexpr std::size_t tss_offset = 0x100;  // in the descriptor page, after the GDT
-constexpr std::size_t tss_size = 104;
-constexpr GuestAddr exception_stack_top = system_begin + kernel_stack_offset + page_size - 16;
+// One for each CPU, in the descriptor page after the GDT. The GDT has that of the first only: no CPU loads its own from
+// there.
+constexpr std::size_t tss_offset = 0x100;
+constexpr std::size_t tss_size = 104, tss_distance = 128;
+static_assert(tss_offset + max_cpus * tss_distance <= page_size);
+// The exception stacks of all CPUs share a page: nothing but one frame is ever on them.
+constexpr std::size_t exception_stack_size = page_size / max_cpus;
+constexpr GuestAddr exception_stack_top(unsigned cpu) {
+    return system_begin + kernel_stack_offset + page_size - 16 - cpu * exception_stack_size;
+}
+constexpr GuestAddr tss_address(unsigned cpu) {
+    return system_begin + descriptors_offset + tss_offset + cpu * tss_distance;
+}
 constexpr std::size_t entry_size = 16;
 
 void store(std::byte* to, std::uint64_t value) { std::memcpy(to, &value, sizeof value); }
@@ -59,15 +69,17 @@ void write_system_pages(std::byte* base) {
     store(gdt + kernel_data, data_segment(0));
     store(gdt + (user_data & ~7), data_segment(3));
     store(gdt + (user_code & ~7), code_segment(3));
-    const std::uint64_t tss = system_begin + descriptors_offset + tss_offset;
+    const std::uint64_t tss = tss_address(0);
     store(gdt + task_state, 0x00008B0000000000ull | (tss_size - 1) | (tss & 0xFFFFFF) << 16 | (tss >> 24 & 0xFF) << 56);
     store(gdt + task_state + 8, tss >> 32);
 
-    std::byte* task = gdt + tss_offset;
-    store(task + 4, exception_stack_top);   // RSP0
-    store(task + 36, exception_stack_top);  // IST1
-    const std::uint16_t no_io_bitmap = tss_size;
-    std::memcpy(task + 102, &no_io_bitmap, sizeof no_io_bitmap);
+    for (unsigned cpu = 0; cpu < max_cpus; ++cpu) {
+        std::byte* task = gdt + tss_offset + cpu * tss_distance;
+        store(task + 4, exception_stack_top(cpu));   // RSP0
+        store(task + 36, exception_stack_top(cpu));  // IST1
+        const std::uint16_t no_io_bitmap = tss_size;
+        std::memcpy(task + 102, &no_io_bitmap, sizeof no_io_bitmap);
+    }
 
     for (std::size_t vector = 0; vector < 32; ++vector) {
         GuestAddr handler = entry_address(tinykvm_entry_exceptions) + vector * entry_size;
@@ -93,7 +105,7 @@ kvm::SystemRegisters user_mode(kvm::SystemRegisters registers, std::uint64_t pag
     enter_user_segments(registers);
     registers.ds = registers.es = registers.fs = registers.gs = segment(user_data, false);
     registers.tr = {};
-    registers.tr.base = system_begin + descriptors_offset + tss_offset;
+    use_exception_stack(registers, 0);
     registers.tr.limit = tss_size - 1;
     registers.tr.selector = task_state;
     registers.tr.type = 11;
@@ -103,14 +115,16 @@ kvm::SystemRegisters user_mode(kvm::SystemRegisters registers, std::uint64_t pag
     return registers;
 }
 
+void use_exception_stack(kvm::SystemRegisters& registers, unsigned cpu) { registers.tr.base = tss_address(cpu); }
+
 void enter_user_segments(kvm::SystemRegisters& registers) {
     registers.cs = segment(user_code, true);
     registers.ss = segment(user_data, false);
 }
 
-ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector) {
+ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector, unsigned cpu) {
     constexpr std::size_t words = 5;
-    const std::byte* top = base + (exception_stack_top - system_begin);
+    const std::byte* top = base + (exception_stack_top(cpu) - system_begin);
     ExceptionFrame frame;
     std::memcpy(&frame.rip, top - words * 8, words * 8);
     if (has_error_code(vector)) std::memcpy(&frame.error_code, top - (words + 1) * 8, 8);
@@ -129,6 +143,7 @@ GuestAddr wait_entry(bool with_vectors) {
 bool in_shim(GuestAddr rip) { return rip - shim < page_size; }
 GuestAddr leave_with_futex() { return shim_address(tinykvm_shim_leave_futex); }
 GuestAddr futex_word_access() { return shim_address(tinykvm_shim_futex_word); }
+GuestAddr cpu_return_entry() { return shim_address(tinykvm_shim_cpu_return); }
 GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
 GuestAddr host_call_end() { return shim_address(tinykvm_shim_host_call_end); }
 

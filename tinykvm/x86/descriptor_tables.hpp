@@ -27,11 +27,13 @@ void write_system_pages(std::byte* base);
 
 // The system registers for user mode on these tables, made from those of a new vCPU.
 kvm::SystemRegisters user_mode(kvm::SystemRegisters initial, std::uint64_t page_table_root, std::uint64_t extra_cr4);
+// Gives the CPU of that number the stack of its own on which exceptions arrive.
+void use_exception_stack(kvm::SystemRegisters& registers, unsigned cpu);
 // Sets code and stack segment to those of user mode, after an entry at CPL0.
 void enter_user_segments(kvm::SystemRegisters& registers);
 inline bool in_user_mode(const kvm::SystemRegisters& registers) { return (registers.cs.selector & 3) == 3; }
 
-// What the CPU pushed for an exception, as found on the exception stack.
+// What the CPU pushed for an exception, as found on its exception stack.
 struct ExceptionFrame {
     std::uint64_t error_code = 0, rip = 0, cs = 0, rflags = 0, rsp = 0, ss = 0;
 };
@@ -39,7 +41,7 @@ constexpr bool has_error_code(unsigned vector) {
     return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 ||
            vector == 30;
 }
-ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector);
+ExceptionFrame read_exception_frame(const std::byte* base, unsigned vector, unsigned cpu = 0);
 
 // How the shim says what happened (x86/shim_ports.h).
 inline constexpr std::uint64_t syscall_port = PORT_SYSCALL, exception_port = PORT_EXCEPTION;
@@ -59,6 +61,8 @@ GuestAddr call_entry();
 GuestAddr wait_entry(bool with_vectors);
 // Where a function that the host calls returns to.
 GuestAddr return_entry();
+// Where a function returns to that a further CPU runs.
+GuestAddr cpu_return_entry();
 // Is it an instruction of the shim?
 bool in_shim(GuestAddr rip);
 // Leaves the guest with the futex call that is in its registers, to go on at the address in RCX.

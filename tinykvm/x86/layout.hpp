@@ -19,7 +19,8 @@
 //        +0x010000  threads the shim may hand over to, readable and writable
 //        +0x020000  page tables                                             not mapped for the guest
 //        +0x1FF000  doorbell: a 4-byte store here leaves the guest
-//   0x8000000000 ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
+//   0x8000000000  stacks of the further CPUs, of programs that have some: 8 MiB for each number, 0 left out
+//        ... 0x7FFFFFFFF000  free for mappings at addresses the program asks for
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,12 @@ inline constexpr GuestAddr system_begin = 0x7FFFE00000;
 inline constexpr GuestAddr system_end = 0x8000000000;
 inline constexpr GuestAddr user_end = 0x7FFFFFFFF000;  // as on Linux: TASK_SIZE with 4-level paging
 inline constexpr GuestAddr stack_top = system_begin - 0x200000;
+
+// How many CPUs a VM may have, and where the stack of each further one ends. vcpuid() of guest-api/kvm_api.h takes the
+// number of its CPU from the address of its stack.
+inline constexpr unsigned max_cpus = 8;
+inline constexpr std::size_t cpu_stack_size = 0x800000;
+constexpr GuestAddr cpu_stack_top(unsigned cpu) { return system_end + (cpu + 1) * cpu_stack_size; }
 
 // Offsets in the system block.
 inline constexpr std::size_t clock_page_offset = 0x0000;   // first: mapped before the image, not into it

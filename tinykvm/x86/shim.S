@@ -59,7 +59,7 @@ tinykvm_entries_end:
         .hidden tinykvm_shim_begin
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
         .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored, tinykvm_shim_host_call_end
-        .globl  tinykvm_shim_leave_futex, tinykvm_shim_futex_word, tinykvm_shim_stub_syscall
+        .globl  tinykvm_shim_leave_futex, tinykvm_shim_futex_word, tinykvm_shim_stub_syscall, tinykvm_shim_cpu_return
 tinykvm_shim_begin:
 
 // Vector registers as in the snapshot; RAX and RDX are lost.
@@ -111,6 +111,12 @@ tinykvm_shim_return:
         movq    %rdx, %rsi
         movl    $HOST_CALL_RETURNED, %eax
         jmp     .Lhost_call
+
+// The same for a function that a further CPU runs, which has no part in the mailbox.
+        .balign 16
+tinykvm_shim_cpu_return:
+        movl    $HOST_CALL_RETURNED, %eax
+        jmp     .Lring
 
 // Where a fork waits for a call without leaving the guest. It loads the vector registers, and then looks into the
 // mailbox until there is a call, or the result of the host call that the guest stands in, or its time to wait is over.

@@ -27,6 +27,7 @@ constexpr Benchmark benchmarks[] = {
     {"cold", "Booting a server, against loading its snapshot from a file", cold_start},
     {"storage", "A call of a storage, and its tasks", storage_calls},
     {"threads", "Threads that hand over to each other, in a guest and natively on one CPU", hand_overs},
+    {"smp", "The same work on one CPU of a VM and on several", processors},
 };
 
 int usage() {

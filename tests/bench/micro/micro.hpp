@@ -24,6 +24,7 @@ void load_time(Effort effort);
 void cold_start(Effort effort);
 void hand_overs(Effort effort);
 void storage_calls(Effort effort);
+void processors(Effort effort);
 
 // The folder of the build with the programs that benchmarks run in guests.
 inline const std::string build_folder = TINYKVM_BUILD_DIR;

@@ -106,6 +106,7 @@ const std::map<std::string_view, Change> changes = {
     {"state_file", {R"("/x")", [](ProgramConfig& c) { c.state_file = "/x"; }}},
     {"max_state_file", {"2", [](ProgramConfig& c) { c.max_state_file = 2 * mebibyte; }}},
     {"max_storage_time", {"2.5", [](ProgramConfig& c) { c.max_storage_time = std::chrono::milliseconds(2500); }}},
+    {"smp", {"8", [](ProgramConfig& c) { c.smp = 8; }}},
     {"max_threads", {"1024", [](ProgramConfig& c) { c.max_threads = 1024; }}},
     {"remapping",
      {R"(["0xC000000000", 1])",

@@ -23,11 +23,11 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
 }
 
 TEST(UnsupportedSettings, KeysOfLaterVersionsMayAskForNothing) {
-    EXPECT_EQ(complaint(R"({"filename": "/x", "smp": 1,
+    EXPECT_EQ(complaint(R"({"filename": "/x",
                             "verbose_syscalls": false,
                             "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
               "accepted");
-    EXPECT_EQ(complaint(R"({"smp": 0, "server": []})"), "accepted");
+    EXPECT_EQ(complaint(R"({"server": []})"), "accepted");
 }
 
 TEST(UnsupportedSettings, KeysThatMeanNothingHereMayHaveAnyValue) {

@@ -148,9 +148,25 @@ static void __attribute__((noinline)) mark_stack(uint64_t tag) {
     mark((void *)block, sizeof block, tag);
 }
 
+/* On further CPUs: memory of the program, of the shim, and registers. Some of them never end by themselves. */
+static long cpus;
+static void dirty_elsewhere(uint64_t cpu, uint64_t tag) {
+    uint64_t pattern[8];
+    mark(pattern, sizeof pattern, tag + cpu);
+    mark(bss, sizeof bss, tag + cpu);
+    mark(heap_block, 65536, tag);
+    mark((char *)0x7FFFE11000, 0xF000, tag);
+    fill_vectors(pattern, vector_kind);
+    unsigned mxcsr = 0x7F80;
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+    __asm__ volatile("movq %0, %%rbx\n movq %0, %%r12\n movq %0, %%r15" ::"d"(tag) : "rbx", "r12", "r15");
+    while ((tag + cpu) & 1) mark_stack(tag);
+}
+
 static void dirty(uint64_t tag, uint64_t how) {
     uint64_t pattern[8];
     mark(pattern, sizeof pattern, tag);
+    if (cpus > 1 && tag & 2) host_call(CALL_WORK, (uint64_t)dirty_elsewhere, tag);
     if (how & 1) { mark(data, sizeof data, tag); mark(bss, sizeof bss, tag); }
     if (how & 2) { mark(heap_block, 65536, tag); mark(mapping, 65536, tag); mark(malloc(100000), 100000, tag); }
     if (how & 4) mark_stack(tag);
@@ -220,6 +236,7 @@ int main(void) {
     unsigned low = 3, high = 0;
     if (have_xsave) __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     vector_kind = (low & 0xE6) == 0xE6 ? 2 : (low & 6) == 6 ? 1 : 0;
+    cpus = host_call(CALL_CPUS, 0, 0);
     heap_block = malloc(65536);
     mark(heap_block, 65536, 42);
     mapping = mmap(0, 1 << 20, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

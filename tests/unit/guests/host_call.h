@@ -9,6 +9,10 @@ enum {
     CALL_ANSWER = 3,  // answer(value): ends the call
     CALL_NOTE = 4,    // note(value): goes on
     CALL_PAIR = 5,    // pair(value): value + 1 and value + 2
+    CALL_WORK = 6,    // work(function, argument): function(cpu, argument) on all further CPUs
+    CALL_AWAIT = 7,   // await(): the end of that
+    CALL_CLONE = 8,   // clone(stacks, size): further CPUs go on here, too; which CPU this is
+    CALL_CPUS = 9,    // cpus(): how many there are
 };
 
 static inline long host_call(uint32_t number, uint64_t a, uint64_t b) {

@@ -27,6 +27,7 @@ struct Mode {
     std::size_t kept;
     enum { small, transparent, reserved } pages;
     std::size_t shared_memory = 0;
+    unsigned cpus = 1;
 };
 constexpr Mode modes[] = {
     {"kept", std::numeric_limits<std::size_t>::max(), Mode::small},
@@ -35,6 +36,7 @@ constexpr Mode modes[] = {
     {"transparentHugePages", std::numeric_limits<std::size_t>::max(), Mode::transparent},
     {"reservedHugePages", std::numeric_limits<std::size_t>::max(), Mode::reserved},
     {"sharedMemory", std::numeric_limits<std::size_t>::max(), Mode::small, std::size_t{3} << 20},
+    {"furtherCpus", std::numeric_limits<std::size_t>::max(), Mode::small, 0, 3},
 };
 
 class Battery : public testing::TestWithParam<Mode> {
@@ -43,6 +45,7 @@ class Battery : public testing::TestWithParam<Mode> {
         options_.max_kept_memory = GetParam().kept;
         options_.transparent_huge_pages = GetParam().pages == Mode::transparent;
         options_.shared_memory = GetParam().shared_memory;
+        options_.cpus = GetParam().cpus;
         directory_ = std::filesystem::temp_directory_path() / ("tinykvm-battery-" + std::to_string(::getpid()));
         std::filesystem::create_directories(directory_);
         std::ofstream(directory_ / "file") << "0123456789";

@@ -1,0 +1,66 @@
+#include "tinykvm/guest/exceptions.hpp"
+
+#include <csignal>
+#include <cstdio>
+
+namespace tinykvm {
+
+namespace {
+
+using Reason = kvm::Exit::Reason;
+
+// The error code of a page fault (Intel SDM volume 3, 4.7).
+constexpr std::uint32_t fault_present = 1, fault_write = 2, fault_fetch = 16;
+
+}  // namespace
+
+bool is_whole(const kvm::Exit& exit) {
+    switch (exit.reason) {
+        case Reason::store: return exit.size == sizeof(std::uint32_t) && exit.address % 8 == 0;
+        case Reason::load:
+        case Reason::shutdown:
+        case Reason::not_emulated:
+        case Reason::failed: return false;
+        case Reason::port:
+        case Reason::memory_refused:
+        case Reason::interrupted:
+        case Reason::ring_full: return true;
+    }
+    return false;
+}
+
+ExceptionSignal signal_of(unsigned vector) {
+    switch (vector) {
+        case 0: return {SIGFPE, FPE_INTDIV, "division error"};
+        case 1: return {SIGTRAP, TRAP_TRACE, "debug exception"};
+        case 3: return {SIGTRAP, SI_KERNEL, "breakpoint"};
+        case 6: return {SIGILL, ILL_ILLOPN, "invalid instruction"};
+        case 12: return {SIGBUS, SI_KERNEL, "stack segment fault"};
+        case 16: return {SIGFPE, FPE_FLTINV, "x87 exception"};
+        case 17: return {SIGBUS, BUS_ADRALN, "unaligned access"};
+        case 19: return {SIGFPE, FPE_FLTINV, "SIMD exception"};
+        default: return {SIGSEGV, SI_KERNEL, "exception " + std::to_string(vector)};
+    }
+}
+
+bool is_access_allowed(std::uint32_t error_code, const Region* region) {
+    return region && (error_code & fault_fetch   ? region->protection.execute
+                      : error_code & fault_write ? region->protection.write
+                                                 : region->protection.accessible());
+}
+
+std::string describe_page_fault(GuestAddr address, std::uint32_t error_code, const Region* region) {
+    char text[96];
+    std::snprintf(text, sizeof text, "page fault at 0x%lx (%s, %s)", static_cast<unsigned long>(address),
+                  !region                      ? "not mapped"
+                  : error_code & fault_present ? "not permitted"
+                                               : "protected",
+                  error_code & fault_fetch   ? "execute"
+                  : error_code & fault_write ? "write"
+                                             : "read");
+    std::string reason = text;
+    if (region && region->name == "[stack guard]") reason += ": stack overflow";
+    return reason;
+}
+
+}  // namespace tinykvm
