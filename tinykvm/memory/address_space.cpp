@@ -368,13 +368,13 @@ std::vector<PhysicalRange> AddressSpace::reset(const DirtyPages& changed) {
     for (const PhysicalRange& range : undone) map_as_image(range);
     regions_ = image_->regions;
     charged_ = image_->blocks;
+    reset_shared_mappings();  // first: it has to see entries of file pages to make KVM forget them
     // KVM has dropped what it knew of the pages with their mappings, so it reads their entries again, also with shadow
     // paging.
     for (const GuestRange& range : remapped_.joined())
         for_each_piece(range, [&](PhysicalRange piece, GuestAddr address) {
             narrow_tables({address, address + piece.size()});
         });
-    reset_shared_mappings();
     remapped_.clear();
     mappings_changed_ = false;
     return undone;

@@ -265,6 +265,25 @@ static void add_rights(void) {
     answer(sum_of);
 }
 
+/* Pages of a file that nobody has touched before. */
+static void write_to_file(uint64_t cpu, uint64_t at) {
+    arrive();
+    for (uint64_t i = 0; i < pages; ++i) ((volatile unsigned char *)at)[i * 4096 + cpu] = (unsigned char)(cpu + 1);
+}
+static void share_file(void) {
+    const int fd = memfd_create("file", 0);
+    if (ftruncate(fd, pages * 4096) != 0) answer(1);
+    unsigned char *at = mmap(0, pages * 4096, 3, MAP_SHARED, fd, 0);
+    run_on_all(write_to_file, (uint64_t)at);
+    uint64_t wrong = 0;
+    for (uint64_t i = 0; i < pages; ++i) {
+        unsigned char bytes[max_cpus + 1];
+        wrong += pread(fd, bytes, sizeof bytes, (off_t)(i * 4096)) != sizeof bytes;
+        for (uint64_t cpu = 0; cpu <= max_cpus; ++cpu) wrong += bytes[cpu] != (cpu < cpus ? cpu + 1 : 0);
+    }
+    answer(wrong);
+}
+
 static char stacks[max_cpus << 16] __attribute__((aligned(64)));
 __attribute__((noinline)) static long clone_here(void) { return host_call(CALL_CLONE, (uint64_t)stacks, 1 << 16); }
 static void clone_all(uint64_t seed) {
@@ -313,7 +332,7 @@ int main(void) {
     OFFER(count); OFFER(wrong_function); OFFER(sum); OFFER(increment); OFFER(mark); OFFER(unmarked); OFFER(compute_on_all);
     OFFER(compute_here); OFFER(suffer); OFFER(all_crash); OFFER(eat_memory); OFFER(touch_on_all); OFFER(answer_without_waiting);
     OFFER(leave_without_waiting); OFFER(look_at_registers); OFFER(remap); OFFER(add_rights); OFFER(clone_all);
-    OFFER(stacks_of_cpus); OFFER(begin_twice);
+    OFFER(stacks_of_cpus); OFFER(share_file); OFFER(begin_twice);
     host_call(CALL_WAIT, 0, 0);
     return 1;
 }

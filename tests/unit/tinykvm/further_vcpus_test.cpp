@@ -35,6 +35,16 @@ class FurtherVcpusTest : public testing::TestWithParam<unsigned> {
 };
 INSTANTIATE_TEST_SUITE_P(Cpus, FurtherVcpusTest, testing::Values(2U, 3U, most_cpus));
 
+// The same guest on a single CPU.
+TEST(FurtherVcpus, ASingleCpuFindsPagesOfFilesAsNewToo) {
+    BootedGuest guest("cpus");
+    Fork fork(guest.snapshot);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(fork, "share_file"), 0u);
+        fork.reset();
+    }
+}
+
 TEST(FurtherVcpus, AreNoneUnlessTheyAreAskedFor) {
     BootedGuest guest("cpus");
     Fork fork(guest.snapshot);
@@ -116,6 +126,13 @@ TEST_P(FurtherVcpusTest, SeeWhatTheFirstOneMapsAndUnmaps) {
         EXPECT_EQ(guest.call(fork, "remap", {20}), 0u);
         fork.reset();
         EXPECT_EQ(guest.call(fork, "add_rights"), sum_below(cpus()));
+        fork.reset();
+    }
+}
+
+TEST_P(FurtherVcpusTest, TouchSharedPagesOfFiles) {
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(guest.call(fork, "share_file"), 0u);
         fork.reset();
     }
 }
