@@ -234,7 +234,7 @@ bool is_state(Socket::State state) { return state <= Socket::State::connected; }
 
 // A pipe is looked up by its number without a check everywhere else.
 std::string FileTable::why_impossible() const {
-    const std::string problem = "its open files are impossible";
+    constexpr const char* problem = "its open files are impossible";
     if (descriptors_.size() > limit_) return problem;
     std::vector<std::uint32_t> references(files_.size());
     for (const Descriptor& descriptor : descriptors_) {

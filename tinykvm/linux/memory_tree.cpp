@@ -119,7 +119,7 @@ void MemoryTree::forget(FileId number) {
 }
 
 std::string MemoryTree::why_impossible(std::size_t mounts) const {
-    const std::string problem = "the names of its in-memory files are impossible";
+    constexpr const char* problem = "the names of its in-memory files are impossible";
     if (inodes_.size() < mounts) return problem;
     std::vector<std::uint32_t> names(inodes_.size()), directories(inodes_.size());
     std::size_t free = 0;

@@ -128,7 +128,7 @@ void FilePages::forget(FileId file) {
 
 std::string FilePages::why_impossible(std::uint64_t area_pages) const {
     constexpr std::uint64_t most = std::uint64_t{1} << 62;
-    const std::string problem = "its in-memory files are at impossible places";
+    constexpr const char* problem = "its in-memory files are at impossible places";
     std::vector<std::uint64_t> used(used_.size());
     std::uint64_t used_count = 0;
     std::size_t runs = 0;

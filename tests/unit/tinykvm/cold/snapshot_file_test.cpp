@@ -316,6 +316,7 @@ TEST_F(Reading, WhatCannotBeSavedIsNot) {
     EXPECT_EQ(save("import sys, fcntl; f = open('/data/text', 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); sys.stdin.read()"),
               "the program has /data/text open, and has a lock on it");
     write_file("data/text", "again");
+    fs::last_write_time(path("data/text"), fs::file_time_type::clock::now() + std::chrono::hours(1));
     EXPECT_EQ(save("import sys; open('/data/text').read(); sys.stdin.read()"),
               "/data/text was changed less than 2 s before the program looked at it");
     EXPECT_FALSE(fs::exists(path()));
@@ -358,10 +359,10 @@ TEST_F(SnapshotInFile, AFlippedBitIsSeen) {
     std::memcpy(&described, whole.data() + 16, sizeof described);
     const std::size_t gap = 56 + described, pages = (gap + 4095) / 4096 * 4096;
     std::mt19937 random(1);
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 60; ++i) {
         std::size_t at = random() % whole.size();
-        if (i < 56) at = static_cast<std::size_t>(i);
-        if (at >= gap && at < pages) continue;  // nothing is there
+        if (i < 14) at = static_cast<std::size_t>(4 * i);  // in the header
+        if (at >= gap && at < pages) continue;             // nothing is there
         std::string flipped = whole;
         flipped[at] = static_cast<char>(flipped[at] ^ 1 << random() % 8);
         write_bytes(flipped);
@@ -378,7 +379,7 @@ TEST_F(SnapshotInFile, ADescriptionThatIsWrongDoesNoHarm) {
     std::memcpy(&size, whole.data() + 16, sizeof size);
     std::mt19937 random(2);
     int loaded = 0;
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < 60; ++i) {  // tests/fuzz/snapshot.cpp does more of this
         std::string changed = whole;
         for (unsigned changes = 1 + random() % 3; changes > 0; --changes)
             changed[56 + random() % size] = static_cast<char>(random() % 3 == 0 ? 0xFF : random());
