@@ -35,6 +35,8 @@ class Client : public InputSource {
     // May the run stop (needs_input) when no thread of the guest can go on before the client does something? If not,
     // threads of the guest go on at the ends of their waits.
     virtual bool may_wait() const = 0;
+    // Does it also stop when none of them waits for the client, but for a moment? Stop::wakes_at says for which.
+    virtual bool may_sleep() const { return false; }
 
   protected:
     ~Client() = default;

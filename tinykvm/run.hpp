@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "tinykvm/types.hpp"
 
@@ -22,6 +23,8 @@ struct Stop {
     Reason reason = Reason::exited;
     int exit_status = 0;
     std::array<std::uint64_t, 2> values{};  // of a function that returned: RAX and RDX
+    // With needs_input: when a thread can go on although nothing has come, because its wait ends or a timer expires.
+    std::optional<Clock::time_point> wakes_at = std::nullopt;
 };
 
 // A range of guest addresses nothing else uses, readable and writable, for the data of requests.

@@ -16,8 +16,9 @@ enum class Counter {
     program_status_4xx,
     program_status_5xx,
     requests,
-    input_bytes,   // bodies of requests
-    output_bytes,  // bodies of responses
+    connections,   // requests that became a connection of another protocol (101)
+    input_bytes,   // bodies of requests, and what came on such connections
+    output_bytes,  // bodies of responses, and what went out on them
     boots,
     boots_failed,
     forks,           // request VMs made

@@ -20,6 +20,8 @@ struct Request {
     // The VM need not be made equal to its snapshot afterwards: what this request changes is there for the next one of
     // this kind, and for no other.
     bool soft_reset = false;
+    // The program may answer it with a 101, and go on with another protocol (RequestVm::exchange).
+    bool may_upgrade = false;
     SelfRequestOrigin origin{};  // of a request that is inside of self-requests
 };
 

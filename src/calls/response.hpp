@@ -23,7 +23,7 @@ struct Cacheability {
 };
 
 struct Response {
-    int status = 0;                    // 200 ... 599
+    int status = 0;                    // 200 ... 599, or 101 (Request::may_upgrade)
     std::string content_type;          // may be empty
     std::vector<std::string> headers;  // "Name: value", no framing fields; those that are not the program's own
     std::vector<HeaderChange> request_changes;   // in the order in which they were made

@@ -103,6 +103,9 @@ struct ProgramConfig {
     std::string listen;        // of a server: a port, a path, or '@' and a name; empty: wherever it listens
     std::string content_type;  // of answers; empty: that of the request
     std::vector<ExitStatus> exit_statuses;
+    bool websocket_server = false;  // a server that vcl_pipe may give connections
+    std::chrono::microseconds max_connection_time = std::chrono::hours(1);
+    std::chrono::microseconds max_idle_time = std::chrono::seconds(60);  // of such a connection
     bool cgi = false;           // of a filter: the environment and the header block of RFC 3875
     std::string input, output;  // of a filter: in-memory files instead of its standard streams; empty: these
     std::vector<std::string> main_arguments;

@@ -343,6 +343,27 @@ constexpr Setting rows[] = {
      .allowed = "a path, \"@\" and an abstract name",
      .meaning = "With the protocol `http`: the port, or the name of a Unix socket, where the server waits for "
                 "connections. With `\"\"` it is the only one where it does that."},
+    {.key = "websocket_server",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::websocket_server,
+     .fallback = "false",
+     .meaning = "With the protocol `http`: the server may be given a client's connection in `vcl_pipe`, for WebSocket "
+                "or another protocol that a request upgrades to. Each connection has a VM for itself; see "
+                "[websockets](websockets.md)."},
+    {.key = "max_connection_time",
+     .kind = Kind::seconds,
+     .member = &ProgramConfig::max_connection_time,
+     .range = {0.001, 7 * day},
+     .fallback = "3600",
+     .meaning = "With `websocket_server`: how long a connection lasts at most. `max_request_time` is how long the "
+                "server may compute on it without waiting."},
+    {.key = "max_idle_time",
+     .kind = Kind::seconds,
+     .member = &ProgramConfig::max_idle_time,
+     .range = {0.001, 7 * day},
+     .fallback = "60",
+     .meaning =
+         "With `websocket_server`: a connection ends on which nothing was sent for so long, in either direction."},
     {.key = "content_type",
      .kind = Kind::text,
      .member = read_content_type,

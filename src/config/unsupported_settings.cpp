@@ -21,7 +21,7 @@ constexpr Alias other_names[] = {
 constexpr UnsupportedSetting unsupported[] = {
     {"default", "false", is_false},          {"profiling", "false or 0", is_false_or_zero},
     {"verbose_syscalls", "false", is_false}, {"verbose_pagetables", "false", is_false},
-    {"server", "{}", is_false_or_empty},     {"websocket_server", "{}", is_false_or_empty},
+    {"server", "{}", is_false_or_empty},
 };
 
 constexpr IgnoredSetting ignored[] = {

@@ -74,10 +74,10 @@ class ResponseParser::Beast {
 ResponseParser::ResponseParser() = default;
 ResponseParser::~ResponseParser() = default;
 
-void ResponseParser::begin(bool is_head) {
+void ResponseParser::begin(To what) {
     clear();
-    is_head_ = is_head;
-    beast_ = std::make_unique<Beast>(is_head_, body_);
+    what_ = what;
+    beast_ = std::make_unique<Beast>(what_ == To::head, body_);
 }
 
 void ResponseParser::clear() {
@@ -87,7 +87,7 @@ void ResponseParser::clear() {
     }
     body_.clear();
     pending_.clear();
-    has_begun_ = has_head_ = is_done_ = has_rest_ = keeps_connection_ = false;
+    has_begun_ = has_head_ = is_done_ = has_rest_ = keeps_connection_ = is_upgraded_ = false;
     status_ = 0;
     content_type_.clear();
     fields_.clear();
@@ -98,6 +98,10 @@ std::vector<std::string> ResponseParser::take_fields() { return std::exchange(fi
 
 void ResponseParser::put(std::span<const std::byte> data) {
     has_begun_ |= !data.empty();
+    if (is_upgraded_) {
+        body_.insert(body_.end(), data.begin(), data.end());
+        return;
+    }
     const bool joins = !pending_.empty();
     if (joins) {
         pending_.append(reinterpret_cast<const char*>(data.data()), data.size());
@@ -114,8 +118,13 @@ void ResponseParser::put(std::span<const std::byte> data) {
             note_head();
             beast_->parser.eager(true);  // not before: what follows the body is added to the fields of the head
         }
+        if (is_upgraded_) {
+            body_.assign(data.begin(), data.end());
+            pending_.clear();
+            return;
+        }
         if (status_ == 0 && beast_->parser.is_done()) {  // it was an interim answer
-            beast_ = std::make_unique<Beast>(is_head_, body_);
+            beast_ = std::make_unique<Beast>(what_ == To::head, body_);
             continue;
         }
         is_done_ = beast_->parser.is_done();
@@ -137,10 +146,11 @@ void ResponseParser::put(std::span<const std::byte> data) {
 void ResponseParser::note_head() {
     const auto& message = beast_->parser.get();
     const int status = static_cast<int>(message.result_int());
-    if (status == 101) {
+    is_upgraded_ = status == 101;
+    if (is_upgraded_ && what_ != To::upgrade) {
         refuse("it changes the protocol, which it was not asked for");
     }
-    if (status < 200) {
+    if (status < 200 && !is_upgraded_) {
         return;
     }
     if (status > 599) {
@@ -148,7 +158,7 @@ void ResponseParser::note_head() {
     }
     status_ = status;
     has_head_ = true;
-    keeps_connection_ = beast_->parser.keep_alive();
+    keeps_connection_ = beast_->parser.keep_alive() && !is_upgraded_;
     if (const auto length = beast_->parser.content_length()) {
         body_size_ = *length;
     } else if (status == 204 || status == 304) {
@@ -163,7 +173,8 @@ void ResponseParser::note_head() {
     std::size_t bytes = 0;
     for (const auto& field : message) {
         const std::string_view name = view(field.name_string());
-        if (is_framing_field(name) || named_by_connection(name)) {
+        const bool names_protocol = is_upgraded_ && same_name(name, "Upgrade");
+        if ((is_framing_field(name) || named_by_connection(name)) && !names_protocol) {
             continue;
         }
         std::string line = std::string(name) + ": " + std::string(view(field.value()));
@@ -191,6 +202,10 @@ void ResponseParser::end() {
     }
     if (!has_begun_) {
         throw Failure(FailureKind::no_answer, "the server closed the connection without an answer");
+    }
+    if (is_upgraded_) {
+        is_done_ = true;
+        return;
     }
     error_code error;
     if (pending_.empty()) {

@@ -20,8 +20,11 @@ class ResponseParser {
     ResponseParser(const ResponseParser&) = delete;
     ResponseParser& operator=(const ResponseParser&) = delete;
 
-    // Another answer is to come; that to a HEAD has no body.
-    void begin(bool is_head);
+    // What the answer is to. That to a HEAD has no body. That to a request for another protocol may be a 101 (Switching
+    // Protocols), whose body is everything that follows, as it comes.
+    enum class To { head, upgrade, other };
+    // Another answer is to come.
+    void begin(To what);
     // There is none any more.
     void clear();
     // More of it. What follows its end is not looked at. Throws Failure (invalid_answer).
@@ -32,6 +35,8 @@ class ResponseParser {
     // Is the head of the answer there? That of an interim answer (1xx) is not.
     bool has_head() const { return has_head_; }
     bool is_done() const { return is_done_; }
+    // Was it a 101? Then only the end of the connection is the end of it.
+    bool is_upgraded() const { return is_upgraded_; }
     // Did anything come after it?
     bool has_rest() const { return has_rest_; }
     // Has anything of the answer come?
@@ -59,8 +64,9 @@ class ResponseParser {
     std::unique_ptr<Beast> beast_;  // null: no answer is to come
     std::vector<std::byte> body_;
     std::string pending_;  // of a line that has no end yet
-    bool is_head_ = false, has_begun_ = false, has_head_ = false, is_done_ = false, has_rest_ = false;
-    bool keeps_connection_ = false;
+    To what_ = To::other;
+    bool has_begun_ = false, has_head_ = false, is_done_ = false, has_rest_ = false;
+    bool keeps_connection_ = false, is_upgraded_ = false;
     int status_ = 0;
     std::string content_type_;
     std::vector<std::string> fields_;

@@ -41,13 +41,13 @@ void ServerConnection::continue_numbers_after(std::uint64_t number) {
     }
 }
 
-void ServerConnection::begin(std::string head, bool is_head, std::size_t most_early) {
+void ServerConnection::begin(std::string head, ResponseParser::To what, std::size_t most_early) {
     was_used_ = is_open() && (is_adopted_ || Clock::now() - used_at_ < longest_idle_time);
     if (!was_used_) {
         connect();
     }
     was_dropped_ = is_adopted_ = false;
-    answer_.begin(is_head);
+    answer_.begin(what);
     is_active_ = more_to_give_ = true;
     most_early_ = most_early;
     before_ = std::move(head);
@@ -71,6 +71,12 @@ void ServerConnection::give(std::span<const std::byte> data, bool as_chunk, bool
     data_left_ = data;
     after_left_ = bytes_of(after_);
     more_to_give_ = !is_last;
+    changes_ = next_number();
+}
+
+void ServerConnection::send(std::span<const std::byte> data, bool is_last) {
+    data_left_ = data;
+    ends_input_ = is_last;
     changes_ = next_number();
 }
 
@@ -111,7 +117,8 @@ void ServerConnection::adopt(std::uint64_t connection) {
 }
 
 void ServerConnection::drop_request() {
-    is_active_ = more_to_give_ = false;
+    is_active_ = more_to_give_ = ends_input_ = false;
+    count_ = 0;
     before_left_ = data_left_ = after_left_ = {};
 }
 
@@ -134,7 +141,7 @@ std::optional<std::span<const std::byte>> ServerConnection::next() const {
             return part;
         }
     }
-    return std::nullopt;
+    return ends_input_ ? std::optional(std::span<const std::byte>()) : std::nullopt;
 }
 
 void ServerConnection::take(std::size_t bytes) {
@@ -158,7 +165,13 @@ void ServerConnection::write(std::span<const std::byte> data) {
     // On a connection of earlier requests, what comes before the server has taken any of this one belongs to those. It
     // may answer before it has taken all of this one: that the head is too long, or the body.
     if (is_active_ && !answer_.is_done() && !was_used_) {
+        const bool was_upgraded = is_upgraded();
+        count_ += was_upgraded ? data.size() : 0;
+        if (was_upgraded && taker_ != nullptr && answer_.body().empty()) {
+            data = data.subspan((*taker_)(data));
+        }
         answer_.put(data);
+        count_ += is_upgraded() && !was_upgraded ? answer_.body().size() : 0;
         if (more_to_give_ && answer_.body().size() > most_early_) {
             throw Failure(FailureKind::invalid_answer,
                           "the server answers with more than " + std::to_string(most_early_ >> 20) +
@@ -183,14 +196,15 @@ void ServerConnection::end_output() {
 
 bool ServerConnection::wants_turn() const {
     const bool has_piece = !more_to_give_ && answer_.body().size() >= piece_size;
-    return is_active_ && (answer_.is_done() || was_dropped_ || has_piece);
+    const bool has_news = is_upgraded() && taker_ == nullptr;
+    return is_active_ && (answer_.is_done() || was_dropped_ || has_piece || has_news);
 }
 
 bool ServerConnection::may_wait() const {
     if (!is_active_) {
         return true;
     }
-    return more_to_give_ ? is_taken() : answer_.has_head() && !answer_.body().empty();
+    return more_to_give_ ? is_taken() : is_upgraded() || (answer_.has_head() && !answer_.body().empty());
 }
 
 }  // namespace tinykvm::host

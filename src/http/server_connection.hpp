@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/http/response_parser.hpp"
@@ -25,7 +27,7 @@ class ServerConnection final : public Client {
     // --- A request
     // Begins one, on the connection that there is if possible. `head` is sent first. An answer that comes before the
     // request is given is kept, if its body has at most `most_early` bytes.
-    void begin(std::string head, bool is_head, std::size_t most_early);
+    void begin(std::string head, ResponseParser::To what, std::size_t most_early);
     // Sends more, after all before was taken: `data`, which is borrowed until then, as a chunk (RFC 9112, 7.1) or as it
     // is. `is_last`: nothing follows.
     void give(std::span<const std::byte> data, bool as_chunk, bool is_last);
@@ -56,6 +58,18 @@ class ServerConnection final : public Client {
     static std::uint64_t last_number();
     static void continue_numbers_after(std::uint64_t number);
 
+    // --- After a 101, when the body of the answer is what the server sends from then on
+    // Sends what the client does, after all before was taken: `data`, which is borrowed until then. `is_last`: the
+    // server sees the end of the connection after it.
+    void send(std::span<const std::byte> data, bool is_last);
+    // Takes as many of these bytes as it can now, from the front, and says how many that were.
+    using Taker = std::function<std::size_t(std::span<const std::byte>)>;
+    // The taker, which is borrowed, gets what the server sends at once, unless something is left from before; without
+    // one (null) the run stops when the server has sent something.
+    void deliver_to(const Taker* taker) { taker_ = taker; }
+    // How many bytes the server has sent since this was called before.
+    std::size_t take_count() { return std::exchange(count_, 0); }
+
     // --- Client
     std::optional<std::span<const std::byte>> next() const override;
     void take(std::size_t bytes) override;
@@ -68,10 +82,13 @@ class ServerConnection final : public Client {
     std::uint64_t changes() const override { return changes_; }
     bool wants_turn() const override;
     bool may_wait() const override;
+    bool may_sleep() const override { return is_upgraded(); }
 
   private:
     // Can a request be sent on it?
     bool is_open() const;
+    // Is it one of bytes now, in both directions?
+    bool is_upgraded() const { return is_active_ && answer_.is_upgraded(); }
     void connect();
     void close();
     void drop_request();
@@ -85,11 +102,14 @@ class ServerConnection final : public Client {
     bool is_out_of_step_ = false;  // the server sent something that no request asked for; that is dropped
     bool is_active_ = false;       // between begin() and finish()
     bool more_to_give_ = false;    // of the request
+    bool ends_input_ = false;      // nothing comes after what was given last
     // What the server has not taken of what was given last: data with a frame around it.
     std::size_t most_early_ = 0;
     std::string before_, after_;
     std::span<const std::byte> before_left_, data_left_, after_left_;
     ResponseParser answer_;
+    const Taker* taker_ = nullptr;
+    std::size_t count_ = 0;
     Clock::time_point used_at_{};
 };
 

@@ -15,6 +15,7 @@ double seconds(const CounterValues& counts, Counter microseconds) {
 json request_json(const CounterValues& counts, const RequestPeaks& peaks) {
     const auto value = [&](Counter counter) { return value_of(counts, counter); };
     return {
+        {"connections", value(Counter::connections)},
         {"exception_cpu_time", seconds(counts, Counter::exception_time)},
         {"exceptions", value(Counter::program_exception)},
         {"input_bytes", value(Counter::input_bytes)},

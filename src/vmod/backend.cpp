@@ -7,9 +7,11 @@
 #include "src/vmod/cacheability.hpp"
 #include "src/vmod/delivery.hpp"
 #include "src/vmod/errors.hpp"
+#include "src/vmod/failure_status.hpp"
 #include "src/vmod/guard.hpp"
 #include "src/vmod/header.hpp"
 #include "src/vmod/log.hpp"
+#include "src/vmod/pipe.hpp"
 #include "src/vmod/varnish_request.hpp"
 #include "src/vmod/vcl_state.hpp"
 
@@ -19,24 +21,8 @@ namespace {
 
 // Sets the status and reason that vcl_backend_error begins with.
 void set_error(struct busyobj* bo, host::FailureKind kind) {
-    bo->err_reason = nullptr;  // the usual reason of the status
-    switch (kind) {
-        case host::FailureKind::unsupported: bo->err_code = 501; return;
-        case host::FailureKind::too_slow: bo->err_code = 408; return;
-        case host::FailureKind::too_large: bo->err_code = 413; return;
-        case host::FailureKind::crashed:
-        case host::FailureKind::timed_out:
-        case host::FailureKind::out_of_memory:
-        case host::FailureKind::no_answer:
-        case host::FailureKind::invalid_answer: bo->err_code = 500; return;
-        case host::FailureKind::client_gone:
-        case host::FailureKind::busy:
-        case host::FailureKind::not_ready:
-        case host::FailureKind::host_error:
-        case host::FailureKind::shutting_down: break;
-    }
-    bo->err_code = 503;
-    bo->err_reason = "Backend fetch failed";
+    bo->err_code = static_cast<std::uint16_t>(status_of(kind));
+    bo->err_reason = bo->err_code == 503 ? "Backend fetch failed" : nullptr;  // null: the usual reason of the status
 }
 
 bool is_head(const struct busyobj* bo) { return view(http_GetMethod(bo->bereq)) == "HEAD"; }
@@ -81,11 +67,19 @@ void deliver(struct busyobj* bo, const Log& log, Delivery& delivery) {
     }
 }
 
+// What VCL said about this task; when it said nothing, `plain` becomes a link of the backend alone.
+const Links& wanted_links(VRT_CTX, const ProgramBackend& backend, Links& plain) {
+    if (const Links* wanted = find_links_of_task(ctx, &backend); wanted != nullptr) {
+        return *wanted;
+    }
+    plain.push_back({.backend = &backend});
+    return plain;
+}
+
 int fetch(VRT_CTX, const ProgramBackend& backend) {
     struct busyobj* bo = ctx->bo;
-    const Links* wanted = find_links_of_task(ctx, &backend);  // none: the plain backend
-    const Links plain = wanted != nullptr ? Links() : Links{{.backend = &backend}};
-    ChainResult result = run_chain(ctx, wanted != nullptr ? *wanted : plain, ChainInput::backend_request);
+    Links plain;
+    ChainResult result = run_chain(ctx, wanted_links(ctx, backend, plain), ChainInput::backend_request);
     if (!result.answer) {
         set_error(bo, result.failure);
         return -1;
@@ -108,6 +102,17 @@ int director_gethdrs(VRT_CTX, VCL_BACKEND director) {
     CHECK_OBJ_NOTNULL(ctx->bo, BUSYOBJ_MAGIC);
     AZ(ctx->bo->htc);
     return guarded(ctx, "to_backend", -1, [&] { return fetch(ctx, *checked<ProgramBackend>(director->priv)); });
+}
+
+stream_close_t director_http1pipe(VRT_CTX, VCL_BACKEND director) {
+    CHECK_OBJ_NOTNULL(ctx, VRT_CTX_MAGIC);
+    CHECK_OBJ_NOTNULL(director, DIRECTOR_MAGIC);
+    CHECK_OBJ_NOTNULL(ctx->req, REQ_MAGIC);
+    CHECK_OBJ_NOTNULL(ctx->bo, BUSYOBJ_MAGIC);
+    return guarded(ctx, "to_backend", stream_close_t{SC_TX_ERROR}, [&] {
+        Links plain;
+        return pipe_to_program(ctx, wanted_links(ctx, *checked<ProgramBackend>(director->priv), plain));
+    });
 }
 
 void director_finish(VRT_CTX, VCL_BACKEND) {
@@ -136,6 +141,7 @@ const struct vdi_methods* director_methods() {
         table.type = "tinykvm";
         table.healthy = director_healthy;
         table.gethdrs = director_gethdrs;
+        table.http1pipe = director_http1pipe;
         table.finish = director_finish;
         table.panic = director_panic;
         table.list = director_list;

@@ -46,6 +46,29 @@ struct vfp_entry *tinykvm_push_filter(struct vfp_ctx *context, const struct vfp 
     return VFP_Push(context, filter);
 }
 
+size_t tinykvm_take_pipelined(struct req *req, const char **begin)
+{
+    struct http_conn *htc = req->htc;
+    size_t size = 0;
+
+    CHECK_OBJ_NOTNULL(htc, HTTP_CONN_MAGIC);
+    if (htc->pipeline_b != NULL) {
+        *begin = htc->pipeline_b;
+        size = (size_t)(htc->pipeline_e - htc->pipeline_b);
+        htc->pipeline_b = htc->pipeline_e = NULL;
+    }
+    return size;
+}
+
+void tinykvm_mark_as_pipe(struct req *req)
+{
+#ifdef RES_PIPE /* a mode in 7.1, a flag later */
+    req->res_mode = RES_PIPE;
+#else
+    req->res_pipe = 1;
+#endif
+}
+
 double tinykvm_default_keep(void)
 {
     return cache_param->default_keep;

@@ -132,12 +132,12 @@ void VarnishRequest::ask_for_body() {
 
 host::IsClientGone client_gone(VRT_CTX) {
     const struct sess* session = nullptr;
-    if (ctx->bo != nullptr) {
+    if (ctx->req != nullptr) {  // in vcl_pipe there is a bo as well
+        session = ctx->req->sp;
+    } else if (ctx->bo != nullptr) {
         // A response that may be cached is of use to other clients, too.
         const struct objcore* object = ctx->bo->fetch_objcore;
         session = object != nullptr && (object->flags & OC_F_PRIVATE) != 0 ? ctx->bo->sp : nullptr;
-    } else if (ctx->req != nullptr) {
-        session = ctx->req->sp;
     }
     return session != nullptr ? host::IsClientGone([session] { return is_closed(session); }) : host::IsClientGone();
 }

@@ -37,6 +37,7 @@ class VarnishRequest {
 
     const host::Request& request() const { return request_; }
     void set_soft_reset(bool soft) { request_.soft_reset = soft; }
+    void set_may_upgrade() { request_.may_upgrade = true; }
 
   private:
     VarnishRequest() = default;

@@ -1,4 +1,5 @@
-/* What differs between the versions of Varnish that the VMOD is built for: 7.1 and newer. All of it is here. Read by
+/* What differs between the versions of Varnish that the VMOD is built for: 7.1 and newer. All of it is here, except
+ * how a request is marked as a pipe (private_api.c), which only Varnish's headers tell. Read by
  * private_api.c before Varnish's headers, and by C++ after cache.h. */
 #ifndef TINYKVM_VARNISH_VERSIONS_H
 #define TINYKVM_VARNISH_VERSIONS_H

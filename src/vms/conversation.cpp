@@ -18,6 +18,7 @@ constexpr auto second_chance_time = std::chrono::seconds(1);
 
 Counter counter_of_status(int status) {
     switch (status / 100) {
+        case 1: return Counter::connections;
         case 2: return Counter::program_status_2xx;
         case 3: return Counter::program_status_3xx;
         case 4: return Counter::program_status_4xx;
@@ -116,6 +117,8 @@ VmState Conversation::perform(GuestWork work) {
             if (auto answer = call_.give_piece(time_.deadline())) {
                 set_answer(*std::move(answer));
             }
+        } else if (work == GuestWork::exchange) {
+            server_call_->exchange(*exchange_, time_.deadline());
         } else {
             make_response_piece();
             if (response_pieces_.is_complete()) {
@@ -130,7 +133,7 @@ VmState Conversation::perform(GuestWork work) {
         leftover_ = Leftover::spoiled;
     }
     fork_.statistics().note_request_time(time_.spent());
-    return work == GuestWork::response_piece ? VmState::answered : VmState::reserved;
+    return work == GuestWork::body_piece ? VmState::reserved : VmState::answered;
 }
 
 // What a server that is not reset does after its answer is done in the next request, and is no fault of that.
@@ -305,13 +308,31 @@ bool Conversation::needs_response_piece(const Response& response, std::size_t of
     return true;
 }
 
-void Conversation::expect_response_piece() {
+void Conversation::throw_failure_of_piece() {
     if (piece_failure_) {
         record_failure(std::exchange(piece_failure_, nullptr));
         fork_.end_locks();
         throw Failure(outcome_.failures.back());
     }
+}
+
+void Conversation::expect_response_piece() {
+    throw_failure_of_piece();
     fork_.statistics().add(Counter::output_bytes, response_pieces_.piece_size());
+}
+
+// A connection may last for hours, so its time is that from one wait of the server to the next.
+void Conversation::begin_exchange(Exchange& exchange) {
+    exchange_ = &exchange;
+    if (exchange.waits) {
+        time_ = TimeBudget(fork_.program().config.max_request_time);
+    }
+    fork_.statistics().add(Counter::input_bytes, exchange.input.size());
+}
+
+void Conversation::expect_exchange() {
+    throw_failure_of_piece();
+    fork_.statistics().add(Counter::output_bytes, exchange_->sent);
 }
 
 std::span<const std::byte> Conversation::body(const Response& response, std::size_t offset) {

@@ -17,6 +17,7 @@
 #include "src/base/failure.hpp"
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
+#include "src/vms/exchange.hpp"
 #include "src/vms/filter_call.hpp"
 #include "src/vms/kept_body.hpp"
 #include "src/vms/program_call.hpp"
@@ -41,8 +42,9 @@ struct Outcome {
 // What the guest runs for.
 enum class GuestWork {
     request,
-    body_piece,     // of the request, for a program that takes it in pieces
-    response_piece  // of the answer
+    body_piece,      // of the request, for a program that takes it in pieces
+    response_piece,  // of the answer
+    exchange         // of bytes with the client, after an answer with the status 101
 };
 
 class Conversation {
@@ -69,6 +71,10 @@ class Conversation {
     bool needs_response_piece(const Response& response, std::size_t offset);
     // The guest was run for the piece. Throws Failure when it could not be made.
     void expect_response_piece();
+    // The guest is about to be run for it.
+    void begin_exchange(Exchange& exchange);
+    // The guest was run. Throws Failure when it cannot go on.
+    void expect_exchange();
     // See RequestVm::body().
     std::span<const std::byte> body(const Response& response, std::size_t offset);
     Leftover leftover() const { return leftover_; }
@@ -90,6 +96,7 @@ class Conversation {
     VmState answer_with(Answer answer);
     Response expect_answer();
     void make_response_piece();
+    void throw_failure_of_piece();
     void complete_request();
     void set_answer(Response response);
     void record_failure(const std::exception_ptr& thrown);
@@ -112,7 +119,8 @@ class Conversation {
     std::optional<std::span<const std::byte>> host_body_;
     Outcome outcome_;
     std::optional<Clock::time_point> started_at_;  // when the guest was first called for the request
-    std::exception_ptr piece_failure_;             // of the last piece of either body
+    std::exception_ptr piece_failure_;             // of the last piece of either body, or exchange
+    Exchange* exchange_ = nullptr;                 // what the guest runs for
     Leftover leftover_;
 };
 

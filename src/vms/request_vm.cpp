@@ -57,6 +57,12 @@ std::span<const std::byte> RequestVm::body(const Response& response, std::size_t
     return conversation_->body(response, offset);
 }
 
+void RequestVm::exchange(Exchange& exchange, const IsClientGone& gone) {
+    conversation_->begin_exchange(exchange);
+    runner_.run(*conversation_, GuestWork::exchange, gone);
+    conversation_->expect_exchange();
+}
+
 void RequestVm::release() {
     (void)take_log();  // lines that were not asked for must not reach the next client
     end_conversation();

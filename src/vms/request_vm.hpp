@@ -20,6 +20,7 @@
 #include "src/vms/booted_program.hpp"
 #include "src/vms/client_watch.hpp"
 #include "src/vms/conversation.hpp"
+#include "src/vms/exchange.hpp"
 #include "src/vms/guest_runner.hpp"
 #include "src/vms/program_fork.hpp"
 #include "src/vms/program_statistics.hpp"
@@ -74,6 +75,9 @@ class RequestVm {
     // The answer's body from `offset` on, as much as is contiguous; empty at its end. Runs the guest when it makes the
     // body in pieces; then there is only what has not been given yet, or was given last. Throws Failure.
     std::span<const std::byte> body(const Response& response, std::size_t offset);
+    // After an answer with the status 101, instead of body(): a step of what follows. The time that the program may
+    // compute is counted from one wait for its client to the next. Throws Failure.
+    void exchange(Exchange& exchange, const IsClientGone& gone);
     // What the program logged since run(), or since the last call.
     std::vector<std::string> take_log() { return fork_.take_log(); }
     // The end of the lease, with a request or without one.

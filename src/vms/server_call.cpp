@@ -30,8 +30,8 @@ void return_to_waiting(Callable& guest, HostCalls& calls, Deadline deadline) {
 
 void ServerCall::begin() {
     announced_ = parse_length(field_value(request_.headers, "Content-Length").value_or(""));
-    if (field_value(request_.headers, "Upgrade")) {
-        refuse(501, "another protocol than HTTP/1.1 is not supported here");
+    if (!request_.may_upgrade && field_value(request_.headers, "Upgrade")) {
+        refuse(501, "another protocol than HTTP/1.1 is not supported here, only by a pipe");
     }
     const auto is_unfit = [](char c) { return c <= ' ' || c == '\x7f'; };
     if (std::any_of(request_.url.begin(), request_.url.end(), is_unfit)) {
@@ -78,6 +78,9 @@ std::string ServerCall::head(bool is_last) const {
     if (!request_.argument.empty()) {
         text += "X-Tinykvm-Argument: " + std::string(request_.argument) + "\r\n";
     }
+    if (const auto protocol = field_value(request_.headers, "Upgrade"); protocol && request_.may_upgrade) {
+        text += "Connection: Upgrade\r\nUpgrade: " + std::string(*protocol) + "\r\n";
+    }
     if (in_chunks_) {
         text += "Transfer-Encoding: chunked\r\n";
     } else if (const std::uint64_t size = is_last ? piece_.size() : *announced_;
@@ -98,10 +101,15 @@ void ServerCall::send(bool is_last) {
     }
     if (!has_begun_) {
         in_chunks_ = !is_last && !announced_;
-        connection_.begin(head(is_last), request_.method == "HEAD", most_early_);
+        connection_.begin(head(is_last), answer_to(), most_early_);
         has_begun_ = true;
     }
     connection_.give(piece_, in_chunks_, is_last);
+}
+
+ResponseParser::To ServerCall::answer_to() const {
+    using To = ResponseParser::To;
+    return request_.method == "HEAD" ? To::head : request_.may_upgrade ? To::upgrade : To::other;
 }
 
 bool ServerCall::may_ask_again() const { return is_whole_ && connection_.is_untouched(); }
@@ -143,24 +151,30 @@ std::optional<Response> ServerCall::run(Deadline deadline) {
             send(is_last);
             continue;
         }
-        switch (stop.reason) {
-            case Stop::Reason::has_output:
-            case Stop::Reason::needs_input: break;
-            case Stop::Reason::exited: end_with_process(stop); break;
-            default:
-                throw Failure(FailureKind::invalid_answer,
-                              "the program answered by a call of kvm_api.h; with the protocol http it answers on its "
-                              "connection");
-        }
+        check_stop(stop);
         const ResponseParser& parser = connection_.answer();
         const bool is_given = connection_.is_given();
-        if (parser.is_done() || (is_given && parser.has_head() && !parser.body().empty())) {
+        const bool has_begun = parser.has_head() && (!parser.body().empty() || parser.is_upgraded());
+        if (parser.is_done() || (is_given && has_begun)) {
             return answer();
         }
         if (!is_given && connection_.is_taken()) {
             return std::nullopt;
         }
     }
+}
+
+void ServerCall::check_stop(const Stop& stop) {
+    switch (stop.reason) {
+        case Stop::Reason::has_output:
+        case Stop::Reason::needs_input: return;
+        case Stop::Reason::exited: end_with_process(stop); return;
+        case Stop::Reason::host_call:
+        case Stop::Reason::returned:
+        case Stop::Reason::at_entry: break;
+    }
+    throw Failure(FailureKind::invalid_answer,
+                  "the program answered by a call of kvm_api.h; with the protocol http it answers on its connection");
 }
 
 Response ServerCall::answer() {
@@ -170,7 +184,7 @@ Response ServerCall::answer() {
     response.content_type = parser.content_type();
     response.headers = parser.take_fields();
     set_date(response.headers);
-    if (parser.is_done() && request_.method != "HEAD") {
+    if (parser.is_done() && !parser.is_upgraded() && request_.method != "HEAD") {
         connection_.take_body(body_);
         response.body_size = body_.size();
     } else {  // the answer to a HEAD has the length of a body that does not come
@@ -208,6 +222,40 @@ std::optional<std::span<const std::byte>> ServerCall::make_response_piece(Deadli
     }
     connection_.take_body(body_);
     return std::span<const std::byte>(body_);
+}
+
+void ServerCall::exchange(Exchange& exchange, Deadline deadline) {
+    ResponseParser& parser = connection_.answer();
+    if (!exchange.input.empty() || exchange.input_ends) {
+        connection_.send(std::exchange(exchange.input, {}), std::exchange(exchange.input_ends, false));
+    }
+    std::optional<Stop> stop;
+    if (!parser.is_done()) {
+        stop = go_on_delivering(exchange, deadline);
+    }
+    const bool was_full = connection_.room() == 0;
+    if (exchange.output.empty() && !parser.body().empty()) {
+        connection_.take_body(exchange.output);
+    }
+    const bool has_room_again = was_full && connection_.room() != 0;
+    exchange.waits = parser.is_done() || (stop->reason == Stop::Reason::needs_input && !has_room_again);
+    exchange.wakes_at = parser.is_done() ? std::nullopt : stop->wakes_at;
+    exchange.sent = connection_.take_count();
+    exchange.is_taken = connection_.is_taken();
+    exchange.has_more = !parser.body().empty();
+    exchange.has_ended = parser.is_done() && !exchange.has_more;
+}
+
+Stop ServerCall::go_on_delivering(const Exchange& exchange, Deadline deadline) {
+    struct Delivery {
+        ServerConnection& connection;
+        ~Delivery() { connection.deliver_to(nullptr); }
+    };
+    const Delivery delivery{connection_};
+    connection_.deliver_to(&exchange.send);
+    const Stop stop = guest_.go_on(calls_, deadline);
+    check_stop(stop);
+    return stop;
 }
 
 // The end of the process is the end of its connections, too.

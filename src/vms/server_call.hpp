@@ -15,6 +15,7 @@
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
 #include "src/http/server_connection.hpp"
+#include "src/vms/exchange.hpp"
 #include "src/vms/protocol_call.hpp"
 #include "tinykvm/callable.hpp"
 #include "tinykvm/host_calls.hpp"
@@ -45,6 +46,10 @@ class ServerCall final : public ProtocolCall {
     std::optional<std::span<const std::byte>> host_body() const override;
     std::optional<std::span<const std::byte>> make_response_piece(Deadline deadline) override;
 
+    // After an answer with the status 101: gives the server what the client has sent, and lets it go on until it waits
+    // or the client does not take what it sends. Throws what a run throws.
+    void exchange(Exchange& exchange, Deadline deadline);
+
     bool has_program_ended() const override { return has_program_ended_; }
     // Can expect_answer() be called once more, in another VM, after it has thrown? The server has not taken anything of
     // the request: what was wrong is left of the one before.
@@ -54,6 +59,9 @@ class ServerCall final : public ProtocolCall {
     void send(bool is_last);
     std::string head(bool is_last) const;
     std::optional<Response> run(Deadline deadline);
+    Stop go_on_delivering(const Exchange& exchange, Deadline deadline);
+    void check_stop(const Stop& stop);
+    ResponseParser::To answer_to() const;
     Response answer();
     void end_with_process(const Stop& stop);
     void refuse(int status, std::string why);

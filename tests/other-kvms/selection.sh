@@ -17,7 +17,7 @@ per_kvm+=' tinykvm/linux/time_test tinykvm/timers_test tinykvm/chance_test'
 per_paging='tinykvm/battery_test tinykvm/fault_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/further_vcpus_test tinykvm/memory/*'
 
 # The same of the suites of varnishtest: requests of all kinds, how VMs are kept and reset, and failures.
-vtc_selection='bodies chain ephemeral failures hello huge_pages live_update load make_ephemeral paused_reset poll processors queue shared_memory'
+vtc_selection='bodies chain ephemeral failures hello huge_pages live_update load make_ephemeral paused_reset pipe poll processors queue shared_memory'
 vtc_selection+=' soft_reset stdio_arguments storage streaming_requests streaming_responses synth to_string warmup working_memory'
 
 # Of the programs that are compared with what they do natively: each as one that is static and as one that is not.

@@ -31,7 +31,7 @@ build_all_packages=("${demo_packages[@]}" "${bench_packages[@]}" build-essential
 # Programs that the gallery runs, or compares with.
 gallery_packages=(adwaita-icon-theme brotli cargo chromium default-jdk-headless espeak-ng ffmpeg fonts-dejavu-core ghostscript gifsicle graphicsmagick graphviz imagemagick jq
     libavif-bin libimage-exiftool-perl libjs-bootstrap5 libjs-three librsvg2-bin librust-hyper-dev librust-sha2-dev librust-tiny-http-dev libvips-tools
-    libxml2-utils node-typescript pandoc php-cgi pigz poppler-utils python3-html5lib python3-uvicorn python3-waitress shared-mime-info sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
+    libxml2-utils node-typescript node-ws pandoc php-cgi pigz poppler-utils python3-html5lib python3-uvicorn python3-waitress python3-websockets shared-mime-info sox tesseract-ocr tesseract-ocr-deu tesseract-ocr-eng tzdata webp
     xsltproc zstd)
 # shellcheck disable=SC2034
 check_packages=("${build_all_packages[@]}" "${gallery_packages[@]}" "${bench_gallery_packages[@]}" "${page_packages[@]}" clang-format

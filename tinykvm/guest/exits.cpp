@@ -389,7 +389,8 @@ std::optional<Stop> Exits::stop_after(const linux_abi::Outcome& outcome, std::st
         case linux_abi::Outcome::Next::resume: return std::nullopt;
         case linux_abi::Outcome::Next::exit:
             return Stop{.reason = Stop::Reason::exited, .exit_status = outcome.exit_status};
-        case linux_abi::Outcome::Next::needs_input: return Stop{.reason = Stop::Reason::needs_input};
+        case linux_abi::Outcome::Next::needs_input:
+            return Stop{.reason = Stop::Reason::needs_input, .wakes_at = outcome.wakes_at};
         case linux_abi::Outcome::Next::has_output: return Stop{.reason = Stop::Reason::has_output};
         case linux_abi::Outcome::Next::killed: user_.kill(outcome.signal, std::move(reason), at);
         case linux_abi::Outcome::Next::paused: break;  // stop_after_call() has gone on

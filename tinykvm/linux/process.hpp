@@ -34,6 +34,7 @@ struct Outcome {
     Next next = Next::resume;
     int exit_status = 0;
     int signal = 0;
+    std::optional<Clock::time_point> wakes_at = std::nullopt;  // with needs_input, see Stop::wakes_at
 };
 
 // A hardware exception as Linux would turn it into a signal.
@@ -115,6 +116,9 @@ class Process {
     bool choose_thread(const Processor& on);
     // Has a thread to wait until Options::input or Options::client has more?
     bool waits_for_caller() const;
+    bool has_thread_for_caller() const;
+    // When the first thread is ready that waits for a moment, or a timer expires; nullopt: none does.
+    std::optional<Clock::time_point> next_wake() const;
     // Sleeps until a thread may be ready.
     void sleep(const Waiter& waiter) const;
 

@@ -34,24 +34,30 @@ bool Process::waits_for_caller() const {
     if (!options_.input && !options_.client) return false;
     const Client* client = options_.client ? options_.client() : nullptr;
     if (client && !client->may_wait()) return false;
+    if (client && client->may_sleep()) return true;
+    return has_thread_for_caller();
+}
+
+bool Process::has_thread_for_caller() const {
     return state_.thread.wait.for_caller ||
            std::any_of(state_.parked.begin(), state_.parked.end(),
                        [](const ParkedThread& parked) { return parked.state.wait.for_caller; });
 }
 
-void Process::sleep(const Waiter& waiter) const {
-    std::optional<Clock::time_point> until;
-    bool input = false;
-    const auto consider = [&](const ThreadState& thread) {
-        if (thread.wait.until && (!until || *thread.wait.until < *until)) until = thread.wait.until;
-        input |= thread.wait.for_caller && options_.host_stdin;
+std::optional<Clock::time_point> Process::next_wake() const {
+    std::optional<Clock::time_point> first;
+    const auto consider = [&](const std::optional<Clock::time_point>& moment) {
+        if (moment && (!first || *moment < *first)) first = moment;
     };
-    if (state_.thread.id != 0) consider(state_.thread);
-    for (const ParkedThread& parked : state_.parked) consider(parked.state);
-    if (state_.has_timers()) {
-        const auto next = next_expiration(state_);
-        if (next && (!until || *next < *until)) until = next;
-    }
+    if (state_.thread.id != 0) consider(state_.thread.wait.until);
+    for (const ParkedThread& parked : state_.parked) consider(parked.state.wait.until);
+    if (state_.has_timers()) consider(next_expiration(state_));
+    return first;
+}
+
+void Process::sleep(const Waiter& waiter) const {
+    std::optional<Clock::time_point> until = next_wake();
+    const bool input = options_.host_stdin && has_thread_for_caller();
     if (wants_pause_) {
         const auto look = Clock::now() + pause_look;
         until = until ? std::min(*until, look) : look;
@@ -63,7 +69,7 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
     for (;;) {
         waiter.check();
         if (!choose_thread(on)) {
-            if (waits_for_caller()) return {.next = Outcome::Next::needs_input};
+            if (waits_for_caller()) return {.next = Outcome::Next::needs_input, .wakes_at = next_wake()};
             if (wants_pause_ && wants_pause_()) return {.next = Outcome::Next::paused};
             sleep(waiter);
             continue;

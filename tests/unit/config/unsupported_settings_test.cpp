@@ -25,7 +25,7 @@ TEST(UnsupportedSettings, EveryKeyOfLaterVersionsIsRefusedByName) {
 TEST(UnsupportedSettings, KeysOfLaterVersionsMayAskForNothing) {
     EXPECT_EQ(complaint(R"({"filename": "/x",
                             "verbose_syscalls": false,
-                            "verbose_pagetables": false, "server": {}, "websocket_server": {}})"),
+                            "verbose_pagetables": false, "server": {}})"),
               "accepted");
     EXPECT_EQ(complaint(R"({"server": []})"), "accepted");
 }

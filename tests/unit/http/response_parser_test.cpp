@@ -28,7 +28,7 @@ void put(ResponseParser& parser, std::string_view text, std::size_t size) {
 std::string refusal(std::string_view text) {
     try {
         ResponseParser parser;
-        parser.begin(false);
+        parser.begin(ResponseParser::To::other);
         put(parser, text, text.size());
         parser.end();
     } catch (const Failure& failure) {
@@ -45,7 +45,7 @@ TEST(ResponseParserTest, AnswersAreTheSameHoweverTheyAreCut) {
         "5;name=value\r\nfirst\r\n7\r\n second\r\n0\r\nX-Trailer: yes\r\n\r\n";
     for (std::size_t size = 1; size <= text.size(); size++) {
         ResponseParser parser;
-        parser.begin(false);
+        parser.begin(ResponseParser::To::other);
         put(parser, text, size);
         ASSERT_TRUE(parser.is_done()) << size;
         EXPECT_EQ(parser.status(), 201);
@@ -60,7 +60,7 @@ TEST(ResponseParserTest, AnswersAreTheSameHoweverTheyAreCut) {
 
 TEST(ResponseParserTest, BodyOfKnownLengthEndsThere) {
     ResponseParser parser;
-    parser.begin(false);
+    parser.begin(ResponseParser::To::other);
     put(parser, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo", 1000);
     EXPECT_TRUE(parser.has_head());
     EXPECT_FALSE(parser.is_done());
@@ -75,7 +75,7 @@ TEST(ResponseParserTest, BodyOfKnownLengthEndsThere) {
 
 TEST(ResponseParserTest, BodyWithoutLengthEndsWithTheConnection) {
     ResponseParser parser;
-    parser.begin(false);
+    parser.begin(ResponseParser::To::other);
     put(parser, "HTTP/1.1 200 OK\r\n\r\nup to", 1000);
     EXPECT_FALSE(parser.is_done());
     put(parser, " the end", 1000);
@@ -88,13 +88,13 @@ TEST(ResponseParserTest, BodyWithoutLengthEndsWithTheConnection) {
 TEST(ResponseParserTest, AnswersWithoutABody) {
     for (const std::string_view status : {"204 No Content", "304 Not Modified"}) {
         ResponseParser parser;
-        parser.begin(false);
+        parser.begin(ResponseParser::To::other);
         put(parser, "HTTP/1.1 " + std::string(status) + "\r\nETag: \"a\"\r\n\r\n", 1000);
         EXPECT_TRUE(parser.is_done()) << status;
         EXPECT_EQ(parser.body_size(), 0u);
     }
     ResponseParser head;
-    head.begin(true);
+    head.begin(ResponseParser::To::head);
     put(head, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 1000);
     EXPECT_TRUE(head.is_done());
     EXPECT_EQ(head.body_size(), 1000u);
@@ -103,9 +103,9 @@ TEST(ResponseParserTest, AnswersWithoutABody) {
 
 TEST(ResponseParserTest, BeginForgetsTheAnswerBefore) {
     ResponseParser parser;
-    parser.begin(false);
+    parser.begin(ResponseParser::To::other);
     put(parser, "HTTP/1.1 200 OK\r\nX-Secret: 1\r\nContent-Type: a\r\nContent-Length: 10\r\n\r\nsecret", 1000);
-    parser.begin(false);
+    parser.begin(ResponseParser::To::other);
     EXPECT_FALSE(parser.has_begun());
     put(parser, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 7);
     EXPECT_TRUE(parser.is_done());
@@ -145,7 +145,7 @@ TEST(ResponseParserTest, WhatIsNoAnswerIsRefusedWithTheReason) {
 // A length that nobody can keep takes no memory.
 TEST(ResponseParserTest, NothingIsReservedForALength) {
     ResponseParser parser;
-    parser.begin(false);
+    parser.begin(ResponseParser::To::other);
     put(parser, "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\nx", 1000);
     EXPECT_EQ(parser.body_size(), 9000000000000000000u);
     EXPECT_LT(parser.body().capacity(), 1000u);
@@ -163,13 +163,42 @@ TEST(ResponseParserTest, AnyBytesAreAnAnswerOrARefusal) {
         text.resize(random() % (text.size() + 1));
         try {
             ResponseParser parser;
-            parser.begin(false);
+            parser.begin(ResponseParser::To::other);
             put(parser, text, 1 + random() % 40);
             parser.end();
             EXPECT_LE(parser.body().size(), text.size());
         } catch (const Failure&) {
         }
     }
+}
+
+// After a 101 everything is the other protocol's, also what looks like HTTP.
+TEST(ResponseParserTest, AnUpgradeHasTheRestOfTheConnectionForABody) {
+    constexpr std::string_view rest = "HTTP/1.1 200 OK\r\n\r\n";
+    const std::string text =
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: lines\r\nConnection: Upgrade, "
+        "X-Hop\r\n"
+        "X-Hop: no\r\nX-A: 1\r\n\r\n" +
+        std::string(rest);
+    for (std::size_t size = 1; size <= text.size(); size++) {
+        ResponseParser parser;
+        parser.begin(ResponseParser::To::upgrade);
+        put(parser, text, size);
+        ASSERT_TRUE(parser.has_head() && parser.is_upgraded()) << size;
+        EXPECT_FALSE(parser.is_done());
+        EXPECT_EQ(parser.status(), 101);
+        EXPECT_EQ(parser.take_fields(), (std::vector<std::string>{"Upgrade: lines", "X-A: 1"}));
+        EXPECT_EQ(parser.body_size(), std::nullopt);
+        EXPECT_EQ(body_of(parser), rest);
+        EXPECT_FALSE(parser.keeps_connection());
+        parser.end();
+        EXPECT_TRUE(parser.is_done());
+    }
+    ResponseParser parser;
+    parser.begin(ResponseParser::To::upgrade);
+    put(parser, "HTTP/1.1 426 No\r\nUpgrade: lines\r\nContent-Length: 2\r\n\r\nno", 1000);
+    EXPECT_TRUE(parser.is_done() && !parser.is_upgraded());
+    EXPECT_EQ(parser.status(), 426);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ class TestClient final : public Client {
     std::uint64_t changes() const override { return changes_; }
     bool wants_turn() const override { return answer.size() >= most || answer.ends_with(last); }
     bool may_wait() const override { return may_wait_; }
+    bool may_sleep() const override { return lets_sleep; }
 
     void connect() { ++connection_, note_change(), accepted_ = false; }
     void disconnect() { connection_ = 0, note_change(); }
@@ -38,7 +39,7 @@ class TestClient final : public Client {
 
     std::string answer, last = "\n";
     std::size_t most = 1 << 20;
-    bool ended = false;
+    bool ended = false, lets_sleep = false;
 
   private:
     void note_change() {
@@ -153,6 +154,34 @@ TEST_F(ClientTest, ClientConnectsToTheSocketThatIsMeant) {
     EXPECT_EQ(listening.size(), 2u);
     Fork fork(snapshot);
     EXPECT_TRUE(ask(fork, "GET /peer HTTP/1.1\r\n\r\n", "\r\n1 ").ends_with("\r\n1 "));
+}
+
+// A run that stops while the server waits says until when; for a client that lets it sleep also when it waits for
+// nothing but that moment.
+TEST_F(ClientTest, ServerThatWaitsSaysWhenItGoesOn) {
+    Fork fork(freeze({"accept"}));
+    one.connect();
+    one.last = "no such end";
+    one.send("GET /slow HTTP/1.1\r\n\r\n");
+    one.lets_sleep = true;
+    Stop stop;
+    const auto goes_on_until = [&](auto is_there) {
+        for (int i = 0; i < 1'000'000 && !is_there(); ++i) {
+            stop = fork.go_on(calls, patience());
+        }
+    };
+    const auto before = Clock::now();
+    goes_on_until([&] { return stop.wakes_at.has_value(); });
+    ASSERT_EQ(stop.reason, Stop::Reason::needs_input);
+    const auto moment = *stop.wakes_at;
+    EXPECT_GT(moment, before);
+    goes_on_until([&] { return stop.wakes_at != moment; });
+    EXPECT_GE(Clock::now(), moment);
+    goes_on_until([&] { return stop.reason == Stop::Reason::needs_input && !stop.wakes_at; });
+    EXPECT_TRUE(one.answer.starts_with("HTTP/1.1 200 ")) << one.answer;
+    stop = fork.go_on(calls, patience());
+    EXPECT_EQ(stop.reason, Stop::Reason::needs_input);
+    EXPECT_EQ(stop.wakes_at, std::nullopt) << "it waits for its client, however long that takes";
 }
 
 }  // namespace
