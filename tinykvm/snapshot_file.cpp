@@ -88,8 +88,8 @@ void SnapshotFile::save(const Snapshot& snapshot, const std::vector<Tag>& tags,
     });
 }
 
-std::optional<SnapshotFile::Loaded> SnapshotFile::load(std::shared_ptr<const Program> program, const Options& options,
-                                                       const std::vector<Tag>& tags) const {
+std::optional<SnapshotFile::Loaded> SnapshotFile::load(const std::shared_ptr<const Program>& program,
+                                                       const Options& options, const std::vector<Tag>& tags) const {
     std::optional<FileDescriptor> file = cold::open_private_file(path_);
     if (!file) return std::nullopt;
     Header header;
@@ -102,8 +102,8 @@ std::optional<SnapshotFile::Loaded> SnapshotFile::load(std::shared_ptr<const Pro
     cold::FrozenProgram frozen;
     reader(loaded.notes, frozen);
     if (!reader.at_end()) throw Malformed("it has more than it should have");
-    loaded.snapshot = std::make_shared<const Snapshot>(
-        frozen.open(std::move(*file), header.pages_begin(), std::move(program), options));
+    loaded.snapshot =
+        std::make_shared<const Snapshot>(frozen.open(std::move(*file), header.pages_begin(), program, options));
     return loaded;
 }
 

@@ -43,7 +43,7 @@ class SnapshotFile {
 
     // `program` and `options` as when it was booted, which is compared, as are the tags and what differs between
     // machines. nullopt: there is no file. Throws MachineError with the reason why this one is of no use.
-    std::optional<Loaded> load(std::shared_ptr<const Program> program, const Options& options,
+    std::optional<Loaded> load(const std::shared_ptr<const Program>& program, const Options& options,
                                const std::vector<Tag>& tags) const;
 
   private:

@@ -43,7 +43,7 @@ FrozenProgram::FrozenProgram(const SnapshotContents& contents)
 }
 
 std::unique_ptr<const SnapshotContents> FrozenProgram::open(FileDescriptor file, std::uint64_t begin,
-                                                            std::shared_ptr<const Program> program,
+                                                            const std::shared_ptr<const Program>& program,
                                                             const Options& options) {
     require_none(counters_.why_not(Counters::now()));
     auto contents = std::make_unique<SnapshotContents>();

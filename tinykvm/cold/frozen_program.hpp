@@ -26,7 +26,7 @@ class FrozenProgram {
     // Of one that was read, whose pages are in the file from `begin` on: checks all of it, and opens the files of the
     // host that it has open.
     std::unique_ptr<const SnapshotContents> open(FileDescriptor file, std::uint64_t begin,
-                                                 std::shared_ptr<const Program> program, const Options& options);
+                                                 const std::shared_ptr<const Program>& program, const Options& options);
 
     template <typename Archive>
     void archive(Archive& archive) {
