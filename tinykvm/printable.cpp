@@ -72,4 +72,16 @@ std::string printable_lines(std::string_view text) {
     return out + printable(text, std::string::npos);
 }
 
+std::string to_hex(const void* data, std::size_t size) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    text.reserve(2 * size);
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto byte = static_cast<const unsigned char*>(data)[i];
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
 }  // namespace tinykvm

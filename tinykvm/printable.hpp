@@ -18,4 +18,8 @@ std::string printable(std::string_view text, std::size_t max = 1024);
 // The same for a message of several lines, which stay lines.
 std::string printable_lines(std::string_view text);
 
+// Two lower-case hexadecimal digits for each byte, whatever it is.
+std::string to_hex(const void* data, std::size_t size);
+inline std::string to_hex(std::string_view text) { return to_hex(text.data(), text.size()); }
+
 }  // namespace tinykvm

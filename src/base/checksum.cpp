@@ -5,6 +5,7 @@
 #include <array>
 
 #include "src/base/failure.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::host {
 
@@ -44,12 +45,7 @@ std::string Digest::finish() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> value;
     unsigned size = 0;
     require(EVP_DigestFinal_ex(context_->evp, value.data(), &size) == 1);
-    std::string text;
-    for (unsigned i = 0; i < size; i++) {
-        text += "0123456789abcdef"[value[i] >> 4];
-        text += "0123456789abcdef"[value[i] & 15];
-    }
-    return text;
+    return to_hex(value.data(), size);
 }
 
 Verification::Verification(const Checksums& expected) : expected_(expected), sha256_(Digest::Algorithm::sha256) {

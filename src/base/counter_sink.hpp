@@ -45,4 +45,9 @@ class CounterSink {
     ~CounterSink() = default;
 };
 
+// For work that is not counted.
+struct NoCounters final : CounterSink {
+    void add(Counter, std::uint64_t) noexcept override {}
+};
+
 }  // namespace tinykvm::host

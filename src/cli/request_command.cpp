@@ -126,11 +126,6 @@ void print_failure(const std::string& program, const host::Failure& failure) {
     if (!report.empty()) std::fprintf(stderr, "%.*s\n", static_cast<int>(report.size()), report.data());
 }
 
-class NoCounters final : public host::CounterSink {
-  public:
-    void add(host::Counter, std::uint64_t) noexcept override {}
-};
-
 // A library of programs and groups: a file, or a URI as for library().
 void configure_from_library(host::Catalogue& catalogue, const std::string& where) {
     const bool is_uri = where.find("://") != std::string::npos;
@@ -340,7 +335,7 @@ int answer(host::Catalogue& catalogue, host::ProgramService& service, const Comm
 }
 
 int run(const CommandLine& line) {
-    NoCounters counters;
+    host::NoCounters counters;
     host::Catalogue catalogue({counters, line.list ? say_nothing : print_line});
     try {
         if (line.list) return list(catalogue, line.config);

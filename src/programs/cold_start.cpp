@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/checksum.hpp"
 #include "src/calls/cgi_environment.hpp"
 #include "src/http/server_connection.hpp"
 #include "tinykvm/cold/archive.hpp"
-#include "tinykvm/cold/checksums.hpp"
 #include "tinykvm/snapshot_file.hpp"
 
 namespace tinykvm::host {
@@ -34,12 +34,9 @@ std::vector<SnapshotFile::Tag> tags_of(const ProgramConfig& config) {
     cold::Writer all;
     all(config.protocol, config.cgi, config.input, config.output, std::uint64_t{config.max_argument},
         config.is_ephemeral(), config.may_change_ephemeral(), config.allowed_hosts, config.warmup);
-    std::string text;
-    for (const std::byte byte : cold::sha256(all.bytes())) {
-        text += "0123456789abcdef"[static_cast<unsigned>(byte) >> 4];
-        text += "0123456789abcdef"[static_cast<unsigned>(byte) & 15];
-    }
-    return {{"way it boots (protocol, warmup, allowed_hosts and the like)", text.substr(0, 32)}};
+    Digest digest(Digest::Algorithm::sha256);
+    digest.add(all.bytes());
+    return {{"way it boots (protocol, warmup, allowed_hosts and the like)", digest.finish().substr(0, 32)}};
 }
 
 void require(bool holds) {

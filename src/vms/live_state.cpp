@@ -20,11 +20,6 @@ namespace {
 
 constexpr auto look_around = std::chrono::milliseconds(10);
 
-// Its work is not that of requests.
-struct NoCounters final : CounterSink {
-    void add(Counter, std::uint64_t) noexcept override {}
-};
-
 class LiveStateRun {
   public:
     explicit LiveStateRun(std::shared_ptr<const BootedProgram> program)

@@ -83,11 +83,6 @@ class StorageVm final : public Storage {
         CondVar ended;
     };
 
-    // Counters of the process are about requests.
-    struct NoCounters final : CounterSink {
-        void add(Counter, std::uint64_t) noexcept override {}
-    };
-
     StorageResult await(const StorageCall& call, const std::shared_ptr<Job>& job);
     void thread_main();
     StorageResult update(const std::shared_ptr<Job>& job, const std::function<bool()>& is_cancelled);
@@ -107,7 +102,7 @@ class StorageVm final : public Storage {
     const std::shared_ptr<const BootedProgram> program_;
     const std::unique_ptr<StorageBoot> again_;
     std::shared_ptr<const BootedProgram> booted_;  // of the thread: the same, or by a later boot
-    NoCounters no_counters_;
+    NoCounters no_counters_;                       // those of the process are about requests
     ProgramStatistics program_statistics_{no_counters_};
     MachineStatistics statistics_;
     GuestCalls calls_;

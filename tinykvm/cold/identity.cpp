@@ -16,6 +16,7 @@
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/timer.hpp"
 #include "tinykvm/platform/platform.hpp"
+#include "tinykvm/printable.hpp"
 
 namespace tinykvm::cold {
 
@@ -23,12 +24,7 @@ namespace {
 
 std::string hexadecimal(const Sha256& digest) {
     constexpr std::size_t enough = 16;  // to tell by, in a message
-    std::string text;
-    for (const std::byte byte : std::span(digest).first(enough)) {
-        text += "0123456789abcdef"[static_cast<unsigned>(byte) >> 4];
-        text += "0123456789abcdef"[static_cast<unsigned>(byte) & 15];
-    }
-    return text;
+    return to_hex(digest.data(), enough);
 }
 
 // Without the numbers of the CPU that was asked, of which each has its own.

@@ -67,18 +67,6 @@ std::string gdb_escape(std::string_view bytes) {
     return text;
 }
 
-std::string to_hex(const void* data, std::size_t size) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(2 * size);
-    for (std::size_t i = 0; i < size; ++i) {
-        const auto byte = static_cast<const unsigned char*>(data)[i];
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-    }
-    return text;
-}
-
 std::optional<std::vector<std::byte>> from_hex(std::string_view text) {
     std::vector<std::byte> bytes;
     if (text.size() % 2 != 0) return std::nullopt;

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tinykvm/printable.hpp"
+
 namespace tinykvm::debug {
 
 // Takes the bytes that a debugger sends apart, one by one. It never holds more than one packet of max_size.
@@ -44,8 +46,6 @@ std::string gdb_packet(std::string_view text);
 // Bytes of a binary answer, in which some have to be escaped.
 std::string gdb_escape(std::string_view bytes);
 
-std::string to_hex(const void* data, std::size_t size);
-inline std::string to_hex(std::string_view text) { return to_hex(text.data(), text.size()); }
 // Nothing when a digit is wrong or missing.
 std::optional<std::vector<std::byte>> from_hex(std::string_view text);
 // A number without leading zeros.

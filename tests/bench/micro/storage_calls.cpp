@@ -22,10 +22,6 @@ using namespace tinykvm::host;
 constexpr int tasks_of_a_request = 500;  // as in the guest
 constexpr std::chrono::seconds patience{60};
 
-struct NoCounters final : CounterSink {
-    void add(Counter, std::uint64_t) noexcept override {}
-};
-
 class StorageProgram {
   public:
     StorageProgram() {

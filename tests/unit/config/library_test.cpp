@@ -17,10 +17,6 @@
 namespace tinykvm::host {
 namespace {
 
-struct NoCounters final : CounterSink {
-    void add(Counter, std::uint64_t) noexcept override {}
-};
-
 class LibraryTest : public testing::Test {
   protected:
     // Writes a library with this text, and returns its URI.

@@ -6,10 +6,6 @@
 namespace tinykvm::host {
 namespace {
 
-struct NoCounters final : CounterSink {
-    void add(Counter, std::uint64_t) noexcept override {}
-};
-
 class CatalogueTest : public testing::Test {
   protected:
     std::string refusal(std::string_view name, std::string_view json) {

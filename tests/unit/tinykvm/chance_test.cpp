@@ -5,23 +5,13 @@
 #include <vector>
 
 #include "tests/unit/booted_guest.hpp"
-#include "tinykvm/input_source.hpp"
+#include "tests/unit/empty_input.hpp"
 
 namespace tinykvm {
 namespace {
 
+using test::EmptyInput;
 using test::patience;
-
-// An input that has nothing yet, or has ended.
-class EmptyInput final : public InputSource {
-  public:
-    std::optional<std::span<const std::byte>> next() const override {
-        if (!ended) return std::nullopt;
-        return std::span<const std::byte>();
-    }
-    void take(std::size_t) override {}
-    bool ended = false;
-};
 
 class Requests : public testing::Test {
   protected:

@@ -12,9 +12,9 @@
 #include <random>
 
 #include "tests/unit/booted_guest.hpp"
+#include "tests/unit/empty_input.hpp"
 #include "tinykvm/cold/checksums.hpp"
 #include "tinykvm/cold/identity.hpp"
-#include "tinykvm/input_source.hpp"
 
 namespace tinykvm {
 namespace {
@@ -34,17 +34,6 @@ Options noting_files(Options options = {}) {
 std::shared_ptr<const Program> guest_program(const std::string& name) {
     return Program::from_file(TINYKVM_BUILD_DIR "/tests/guests/" + name);
 }
-
-// An input that has nothing yet, or has ended.
-class Input final : public InputSource {
-  public:
-    std::optional<std::span<const std::byte>> next() const override {
-        if (!ended) return std::nullopt;
-        return std::span<const std::byte>();
-    }
-    void take(std::size_t) override {}
-    bool ended = false;
-};
 
 class SnapshotInFile : public testing::Test {
   protected:
@@ -245,7 +234,7 @@ class Reading : public SnapshotInFile {
 
     static constexpr const char* python = "/usr/bin/python3";
     test::Calls calls;
-    Input input;
+    test::EmptyInput input;
     std::string output;
 };
 
