@@ -306,8 +306,6 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
                                                          .config = config_,
                                                          .registration = calls_.registration(),
                                                          .snapshot = std::move(machine).freeze(),
-                                                         .binary_size = binary->bytes().size(),
-                                                         .binary_type = binary->type(),
                                                          .services = calls_.services(),
                                                          .binary = binary,
                                                          .state = state_,
@@ -492,18 +490,13 @@ std::shared_ptr<BootedProgram> boot_one(const std::string& name, const ProgramCo
 // Boots a storage that has lost what it had in memory: with the state that it has saved.
 class StorageReboot final : public StorageBoot {
   public:
-    StorageReboot(std::shared_ptr<const Program> binary, std::shared_ptr<StorageState> state)
-        : binary_(std::move(binary)), state_(std::move(state)) {}
-
     std::shared_ptr<const BootedProgram> boot(const BootedProgram& first,
                                               const std::function<void(std::string_view)>& log) override {
-        return boot_one(first.name, first.config, binary_, log, control_, first.services, state_);
+        return boot_one(first.name, first.config, first.binary, log, control_, first.services, first.state);
     }
     void cancel() override { control_.cancel(); }
 
   private:
-    const std::shared_ptr<const Program> binary_;
-    const std::shared_ptr<StorageState> state_;
     BootControl control_;
 };
 
@@ -529,7 +522,7 @@ std::shared_ptr<StorageVm> begin_storage(const std::string& name, const ProgramC
     auto booted = boot_one(name, config, binary, said, control, services, state);
     std::unique_ptr<StorageBoot> again;
     if (state) {
-        again = std::make_unique<StorageReboot>(binary, state);
+        again = std::make_unique<StorageReboot>();
     }
     return std::make_shared<StorageVm>(std::move(booted), std::move(again));
 }

@@ -67,8 +67,6 @@ std::shared_ptr<const BootedProgram> program_of(const std::string& name, const P
                       .config = config,
                       .registration = std::move(notes.registration),
                       .snapshot = std::move(loaded.snapshot),
-                      .binary_size = binary->bytes().size(),
-                      .binary_type = binary->type(),
                       .services = services,
                       .binary = std::move(binary),
                       .arguments = std::move(places),

@@ -393,8 +393,8 @@ std::optional<ProgramReport> ProgramService::report() const {
         }
         report.emplace();
         report->name = name_;
-        report->binary_size = boot_->program()->binary_size;
-        report->binary_type = boot_->program()->binary_type;
+        report->binary_size = boot_->program()->binary->bytes().size();
+        report->binary_type = boot_->program()->binary->type();
         report->is_from_file = boot_->program()->is_from_file;
         report->live_updates = live_updates_;
         report->live_update_bytes = live_update_bytes_;

@@ -26,8 +26,6 @@ struct BootedProgram {
     ProgramConfig config;
     Registration registration;
     std::shared_ptr<const Snapshot> snapshot;
-    std::size_t binary_size;  // bytes
-    std::string binary_type;  // "static", "static-pie" or "dynamic"
     GuestServices services;
     std::shared_ptr<const Program> binary{};
     std::shared_ptr<StorageVm> storage{};   // that it has; null: none
