@@ -2,12 +2,13 @@
 #include "src/calls/regex.hpp"
 
 #include <pcre2.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
 #include <new>
 #include <utility>
+
+#include "tinykvm/os/thread_time.hpp"
 
 namespace tinykvm::host {
 
@@ -23,12 +24,6 @@ constexpr std::chrono::milliseconds most_cpu_time(250);
 // A step is at most a look at each byte of the subject; so many bytes may pass between two looks at the clock.
 constexpr std::size_t bytes_between_looks = std::size_t{1} << 20;
 constexpr unsigned groups_of_replacements = 10;
-
-std::chrono::nanoseconds thread_time() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
 
 const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t input_size = std::size_t{64} << 10;
 
-std::string seconds(std::chrono::microseconds time) { return std::to_string(time.count() / 1000) + " ms"; }
+std::string milliseconds(std::chrono::microseconds time) { return std::to_string(time.count() / 1000) + " ms"; }
 
 }  // namespace
 
@@ -38,10 +38,10 @@ std::string Tunnel::run() {
         }
         const auto now = Clock::now();
         if (now >= end_) {
-            return "it has lasted for max_connection_time (" + seconds(limits_.max_connection_time) + ")";
+            return "it has lasted for max_connection_time (" + milliseconds(limits_.max_connection_time) + ")";
         }
         if (now >= last_sign_ + limits_.max_idle_time) {
-            return "nothing was sent for max_idle_time (" + seconds(limits_.max_idle_time) + ")";
+            return "nothing was sent for max_idle_time (" + milliseconds(limits_.max_idle_time) + ")";
         }
         if (may_go_on()) {
             vm_.exchange(exchange_, gone_);

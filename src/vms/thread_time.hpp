@@ -1,20 +1,19 @@
-// The CPU time of the calling thread.
+// The CPU time of the calling thread, counted.
 //
 // Thread safety: any thread.
 #pragma once
 
-#include <time.h>
-
+#include <chrono>
 #include <cstdint>
 
 #include "src/vms/program_statistics.hpp"
+#include "tinykvm/os/thread_time.hpp"
 
 namespace tinykvm::host {
 
 inline std::uint64_t thread_microseconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(thread_time());
+    return static_cast<std::uint64_t>(time.count());
 }
 
 // Counts what the thread that has this object uses while it lives. Borrows the statistics.

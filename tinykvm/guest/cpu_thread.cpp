@@ -1,7 +1,5 @@
 #include "tinykvm/guest/cpu_thread.hpp"
 
-#include <time.h>
-
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -9,18 +7,9 @@
 
 #include "tinykvm/errors.hpp"
 #include "tinykvm/os/quiet_thread.hpp"
+#include "tinykvm/os/thread_time.hpp"
 
 namespace tinykvm {
-
-namespace {
-
-std::chrono::nanoseconds thread_time() {
-    timespec now{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
-}  // namespace
 
 CpuThread::CpuThread(const kvm::Vm& vm, std::span<const kvm::CpuidEntry> cpuid, unsigned number, Left left)
     : vcpu_(vm, cpuid, number), left_(std::move(left)) {

@@ -3,6 +3,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "tinykvm/errors.hpp"
+
 namespace tinykvm {
 
 namespace {
@@ -41,6 +43,23 @@ ExceptionSignal signal_of(unsigned vector) {
         case 19: return {SIGFPE, FPE_FLTINV, "SIMD exception"};
         default: return {SIGSEGV, SI_KERNEL, "exception " + std::to_string(vector)};
     }
+}
+
+ExceptionSignal signal_of(const kvm::Exit& exit) {
+    switch (exit.reason) {
+        case Reason::load: return {SIGSEGV, SI_KERNEL, "read of the doorbell page"};
+        case Reason::memory_refused:
+            return {SIGSEGV, SEGV_ACCERR, "access to memory that was unmapped or protected (address not known)"};
+        case Reason::shutdown: return {SIGSEGV, SI_KERNEL, "triple fault"};
+        case Reason::not_emulated:
+            return {SIGILL, SI_KERNEL, "an instruction that KVM would have to emulate and cannot"};
+        case Reason::store:
+        case Reason::port:
+        case Reason::interrupted:
+        case Reason::ring_full:
+        case Reason::failed: break;
+    }
+    throw MachineError("KVM could not run the guest (reason " + std::to_string(exit.value) + ")");
 }
 
 bool is_access_allowed(std::uint32_t error_code, const Region* region) {

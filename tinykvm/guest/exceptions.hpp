@@ -22,6 +22,8 @@ struct ExceptionSignal {
     std::string reason;
 };
 ExceptionSignal signal_of(unsigned vector);
+// The same of an exit that is a fault of the guest's by itself. Throws MachineError when it is none.
+ExceptionSignal signal_of(const kvm::Exit& exit);
 
 // Of a page fault, by its error code: does the mapping allow the access? If so, tables and mapping disagree for now.
 bool is_access_allowed(std::uint32_t error_code, const Region* region);

@@ -62,25 +62,26 @@ void Exits::attend_further_vcpus() {
 std::optional<Stop> Exits::dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
     switch (exit.reason) {
         case Reason::store: return doorbell(exit, calls, deadline);
-        case Reason::load: user_.kill(SIGSEGV, "read of the doorbell page", user_.registers());
         case Reason::port:
             if (exit.address == x86::syscall_port) return system_call(deadline);
             if (exit.address >= x86::exception_port && exit.address < x86::exception_port + 32)
                 return exception(static_cast<unsigned>(exit.address - x86::exception_port), calls, deadline);
             throw MachineError("a guest put out to the unknown port " + std::to_string(exit.address));
-        case Reason::memory_refused:
+        case Reason::memory_refused: {
             if (leave_with_futex(user_.registers())) return std::nullopt;
-            return fault({.signal = SIGSEGV, .code = SEGV_ACCERR, .address = 0}, user_.registers(),
-                         "access to memory that was unmapped or protected (address not known)");
+            const ExceptionSignal meaning = signal_of(exit);
+            return fault({.signal = meaning.signal, .code = meaning.code, .address = 0}, user_.registers(),
+                         meaning.reason);
+        }
         case Reason::interrupted: return end_of_slice(deadline);
         case Reason::ring_full: writes_.make_ring_room(); return std::nullopt;
-        case Reason::shutdown: user_.kill(SIGSEGV, "triple fault", user_.registers());
+        case Reason::load:
+        case Reason::shutdown:
         case Reason::not_emulated:
-            user_.kill(SIGILL, "an instruction that KVM would have to emulate and cannot", user_.registers());
-        case Reason::failed:
-            throw MachineError("KVM could not run the guest (reason " + std::to_string(exit.value) + ")");
+        case Reason::failed: break;
     }
-    throw MachineError("an exit without a reason");
+    const ExceptionSignal meaning = signal_of(exit);
+    user_.kill(meaning.signal, meaning.reason, user_.registers());
 }
 
 std::optional<Stop> Exits::doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {

@@ -248,15 +248,15 @@ void FurtherVcpus::handle(FurtherVcpu& vcpu, const kvm::Exit& exit) {
             if (exit.address == x86::doorbell_physical + x86::doorbell_syscall) fail_in_system_call();
             fail_with(SIGSYS, "a call of the host, which only the first CPU of a program can make");
             return;
-        case Reason::load: return fail_with(SIGSEGV, "read of the doorbell page");
+        case Reason::load:
         case Reason::memory_refused:
-            return fail_with(SIGSEGV, "access to memory that was unmapped or protected (address not known)");
-        case Reason::shutdown: return fail_with(SIGSEGV, "triple fault");
-        case Reason::not_emulated: return fail_with(SIGILL, "an instruction that KVM would have to emulate and cannot");
+        case Reason::shutdown:
+        case Reason::not_emulated:
         case Reason::interrupted:
         case Reason::failed: break;
     }
-    throw MachineError("KVM could not run the guest (reason " + std::to_string(exit.value) + ")");
+    const ExceptionSignal meaning = signal_of(exit);
+    fail_with(meaning.signal, meaning.reason);
 }
 
 void FurtherVcpus::exception(FurtherVcpu& vcpu, unsigned vector) {
