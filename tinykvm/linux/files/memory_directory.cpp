@@ -9,7 +9,6 @@
 #include "tinykvm/linux/directory_entries.hpp"
 #include "tinykvm/linux/file_status.hpp"
 #include "tinykvm/linux/guest_file_system.hpp"
-#include "tinykvm/linux/kept_file.hpp"
 #include "tinykvm/linux/memory_files.hpp"
 
 namespace tinykvm::linux_abi {
