@@ -6,7 +6,8 @@ build_packages=(cmake g++ ninja-build pkg-config python3 python3-docutils lowdow
     nlohmann-json3-dev libsimdjson-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev liblzma-dev libzstd-dev
     libboost-dev libpcre2-dev libcli11-dev)
 emulator_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils)
-bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev musl-tools nginx-light nodejs wrk)
+bench_packages=("${build_packages[@]}" golang-go jq libbenchmark-dev libnginx-mod-http-echo
+    linux-perf musl-tools nginx-light nodejs wrk)
 # Python's own tests have the version of Debian's Python in their name.
 python_tests=libpython3.11-testsuite
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 13 ]; then python_tests=libpython3.13-testsuite; fi
