@@ -4,6 +4,7 @@ count, so that whatever else the machine does harms all."""
 import collections
 import contextlib
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -23,14 +24,15 @@ COUNTS = {"exits": "exits", "faults": "guest_faults", "KVM calls": "kvm_calls", 
 REPORT = """
 done = function(summary, latency, requests)
     local errors = summary.errors
-    io.write(string.format("RESULT %f %f %f %d\\n", summary.requests / summary.duration * 1e6, latency:percentile(50),
-        latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+    io.write(string.format("RESULT %d %f %f %f %d\\n", summary.requests,
+        summary.requests / summary.duration * 1e6, latency:percentile(50), latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
 """
 
-# A way to answer: what the client's URL is, and what VCL does with it.
-Way = collections.namedtuple("Way", "name url recv fetch synth", defaults=("", "", ""))
-Result = collections.namedtuple("Result", "rate p50 p99 errors counts")
+# A way to answer: what the client's URL is, what VCL does with it, and which way it cannot be faster than.
+Way = collections.namedtuple("Way", "name url recv fetch synth floor", defaults=("", "", "", None))
+# `cpu`: us of varnishd for a request, with the guests in it.
+Result = collections.namedtuple("Result", "rate p50 p99 cpu errors counts")
 
 
 @contextlib.contextmanager
@@ -62,6 +64,21 @@ def running(command, log, ready):
     finally:
         process.terminate()
         process.wait()
+
+
+def processes_of(process):
+    """It, and those it has started."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [process.pid, *map(int, children)]
+
+
+def spent(pids):
+    """Seconds of CPU time."""
+    ticks = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def nginx(work, server, ready, main=""):
@@ -129,15 +146,18 @@ def counts_per_request(before, after):
             if counter in after}
 
 
-def ask(work, port, way, connections, seconds):
-    before = counters(work)
+def ask(work, varnishd, port, way, connections, seconds):
+    processes = processes_of(varnishd)
+    before, began = counters(work), spent(processes)
     output = subprocess.run(["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-s",
                              str(work / "report.lua"), f"http://127.0.0.1:{port}{way.url}"], check=True,
                             capture_output=True, text=True).stdout
     # Resets and their counts come after the responses.
     time.sleep(0.05)
-    rate, p50, p99, errors = next(line for line in output.splitlines() if line.startswith("RESULT")).split()[1:]
-    return Result(float(rate), float(p50), float(p99), int(errors), counts_per_request(before, counters(work)))
+    cpu = spent(processes) - began
+    answers, rate, p50, p99, errors = next(line for line in output.splitlines() if line.startswith("RESULT")).split()[1:]
+    return Result(float(rate), float(p50), float(p99), cpu * 1e6 / max(1, int(answers)), int(errors),
+                  counts_per_request(before, counters(work)))
 
 
 def check(port, way):
@@ -148,33 +168,38 @@ def check(port, way):
         raise SystemExit(f"{way.name} answers {body!r}")
 
 
-def measure(work, port, ways, options):
+def measure(work, varnishd, port, ways, options):
     """Of each way and number of connections the medians of all rounds."""
     results = collections.defaultdict(list)
     for _ in range(options.rounds):
         for connections in options.connections:
             for way in ways:
-                results[connections, way.name].append(ask(work, port, way, connections, options.seconds))
+                results[connections, way.name].append(ask(work, varnishd, port, way, connections, options.seconds))
     return {key: Result(statistics.median(r.rate for r in rounds), statistics.median(r.p50 for r in rounds),
-                        statistics.median(r.p99 for r in rounds), sum(r.errors for r in rounds),
+                        statistics.median(r.p99 for r in rounds), statistics.median(r.cpu for r in rounds),
+                        sum(r.errors for r in rounds),
                         # A round of a second on a busy machine may have no request at all.
                         {name: statistics.median(r.counts[name] for r in rounds if r.counts)
                          for name in next((r.counts for r in rounds if r.counts), {})})
             for key, rounds in results.items()}
 
 
-def print_table(ways, options, results, bases):
-    """`bases`: the columns of ratios, with the way that each compares the others with."""
+def print_table(ways, options, results):
+    """The ratios are those to the first way, and to each one's floor if they have one."""
+    has_floors = any(way.floor for way in ways)
     for connections in options.connections:
+        def ratio(way, base):
+            return f"{results[connections, way.name].rate / results[connections, base.name].rate:8.2f}" if base else f"{'-':>8}"
+
         title = "1 connection" if connections == 1 else f"{connections} connections"
-        print(f"\n{title:<36}{'req/s':>9}{'p50 us':>9}{'p99 us':>9}" + "".join(f"{name:>8}" for name in bases) +
+        print(f"\n{title:<36}{'req/s':>9}{'p50 us':>9}{'p99 us':>9}{'CPU us':>9}{'ratio':>8}" + f"{'floor':>8}" * has_floors +
               "".join(f"{name:>11}" for name in COUNTS))
         for way in ways:
             result = results[connections, way.name]
-            ratios = "".join(f"{result.rate / results[connections, base.name].rate:8.2f}" for base in bases.values())
             counts = "".join(f"{result.counts[name]:11.2f}" if name in result.counts else f"{'-':>11}"
                              for name in COUNTS)
             errors = f"  {result.errors} ERRORS" if result.errors else ""
-            print(f"{way.name:<36}{result.rate:9.0f}{result.p50:9.0f}{result.p99:9.0f}{ratios}{counts}{errors}")
-    print("\n" + "".join(f"{name}: requests per second against a {way.name}. " for name, way in bases.items()) +
-          "After these: per request to a program.")
+            print(f"{way.name:<36}{result.rate:9.0f}{result.p50:9.0f}{result.p99:9.0f}{result.cpu:9.1f}{ratio(way, ways[0])}" +
+                  ratio(way, way.floor) * has_floors + counts + errors)
+    print(f"\nCPU: of varnishd for a request. ratio: requests per second against {ways[0].name}. " +
+          "floor: against Varnish and a bare entry into a guest. " * has_floors + "After these: per request to a program.")
