@@ -1,6 +1,9 @@
 #include "src/vms/pool.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <iterator>
 
 namespace tinykvm::host {
 
@@ -98,8 +101,13 @@ RequestVm* Pool::take_idle(bool is_inside) {
     if (must_wait || idle_.empty()) {
         return nullptr;
     }
-    RequestVm* vm = idle_.back();
-    idle_.pop_back();
+    const auto is_near = [cpu = ::sched_getcpu()](const IdleVm& idle) { return idle.cpu == cpu; };
+    auto chosen = std::find_if(idle_.rbegin(), idle_.rend(), is_near);
+    if (chosen == idle_.rend()) {
+        chosen = idle_.rbegin();
+    }
+    RequestVm* vm = chosen->vm;
+    idle_.erase(std::next(chosen).base());
     vm->reserve();
     return vm;
 }
@@ -210,7 +218,7 @@ void Pool::vm_idle(RequestVm& vm) {
         return;
     }
     if (!give(vm)) {
-        idle_.push_back(&vm);
+        idle_.push_back({&vm, ::sched_getcpu()});
     }
 }
 
@@ -230,7 +238,7 @@ bool Pool::give(RequestVm& vm) {
 void Pool::hold(bool on) {
     const MutexLock lock(mutex_);
     is_held_ = on;
-    while (state_ == State::open && !idle_.empty() && give(*idle_.back())) {
+    while (state_ == State::open && !idle_.empty() && give(*idle_.back().vm)) {
         idle_.pop_back();
     }
 }

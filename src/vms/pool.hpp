@@ -84,6 +84,10 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     bool visit_unless_locked(Occupancy& occupancy, VisitVm each, void* context) const noexcept;
 
   private:
+    struct IdleVm {
+        RequestVm* vm;
+        int cpu;  // of the thread that used it last
+    };
     struct Waiter {  // its members are guarded by the mutex of the pool
         CondVar served;
         RequestVm* vm = nullptr;
@@ -121,8 +125,9 @@ class Pool final : public std::enable_shared_from_this<Pool>, private RequestVm:
     std::vector<std::unique_ptr<RequestVm>> vms_ TINYKVM_GUARDED_BY(mutex_);
     // Their threads are about to end.
     std::vector<std::unique_ptr<RequestVm>> withdrawn_ TINYKVM_GUARDED_BY(mutex_);
-    // The last one in is the first one out: its memory is warm.
-    std::vector<RequestVm*> idle_ TINYKVM_GUARDED_BY(mutex_);
+    // Of those that were used on the CPU of who takes one, the last one in is the first one out, else of all of them:
+    // its memory, and what KVM knows of it, may be in that CPU's caches.
+    std::vector<IdleVm> idle_ TINYKVM_GUARDED_BY(mutex_);
     std::deque<Waiter*> waiters_ TINYKVM_GUARDED_BY(mutex_);
     std::set<RequestVm*> building_ TINYKVM_GUARDED_BY(mutex_);  // those that were never idle yet
     State state_ TINYKVM_GUARDED_BY(mutex_) = State::open;

@@ -14,7 +14,8 @@ namespace {
 using tinykvm::cli::Floor;
 
 tinykvm::Mutex mutex;
-// The last one in is the first one out, as with the VMs of a program. Never freed: Varnish may end while one is entered.
+// The last one in is the first one out, as with the VMs of a program. Never freed: Varnish may end while one is
+// entered.
 std::vector<std::unique_ptr<Floor>>& idle TINYKVM_GUARDED_BY(mutex) = *new std::vector<std::unique_ptr<Floor>>;
 
 std::unique_ptr<Floor> take() {

@@ -1,8 +1,11 @@
 // Request VMs and their pool, with real forks.
+#include <sched.h>
+
 #include <array>
 #include <future>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/eventually.hpp"
 #include "tests/unit/vtc_guest.hpp"
@@ -62,6 +65,49 @@ TEST_F(PoolTest, WhoDoesNotWaitGetsAFreeVmOrNone) {
     vms->close(300s);
     EXPECT_FALSE(vms->try_acquire());
     EXPECT_EQ(counters[Counter::queue_timeouts], 0U);
+}
+
+// Calls it on a thread that stays on one CPU.
+template <typename Function>
+auto on_cpu(int cpu, Function function) {
+    return std::async(std::launch::async,
+                      [&] {
+                          cpu_set_t only;
+                          CPU_ZERO(&only);
+                          CPU_SET(cpu, &only);
+                          EXPECT_EQ(sched_setaffinity(0, sizeof only, &only), 0);
+                          return function();
+                      })
+        .get();
+}
+
+TEST_F(PoolTest, IdleVmThatWasUsedOnTheSameCpuIsPreferred) {
+    cpu_set_t allowed;
+    ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    std::vector<int> cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+    }
+    if (cpus.size() < 2) {
+        GTEST_SKIP() << "there is one CPU only";
+    }
+    ProgramConfig config = guest_config("hello");
+    config.concurrency = 2;
+    const auto vms = pool(config);
+    Lease first = vms->acquire(soon(), nullptr), second = vms->acquire(soon(), nullptr);
+    const RequestVm* const of_first = &*first;
+    const RequestVm* const of_second = &*second;
+    const auto take = [&] { return vms->try_acquire(); };
+    on_cpu(cpus[0], [&] { first.give_back(); });
+    on_cpu(cpus[1], [&] { second.give_back(); });
+    Lease one = on_cpu(cpus[0], take);
+    Lease other = on_cpu(cpus[0], take);  // better one of another CPU than none
+    ASSERT_TRUE(one && other);
+    EXPECT_EQ(&*one, of_first);
+    EXPECT_EQ(&*other, of_second);
+    on_cpu(cpus[1], [&] { other.give_back(); });
+    on_cpu(cpus[0], [&] { one.give_back(); });
+    EXPECT_EQ(&*on_cpu(cpus[1], take), of_second);
 }
 
 // Who is inside of a self-request may be what others wait for, so it gets one.
