@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/guest/first_touch.hpp"
 #include "tinykvm/guest/program_loader.hpp"
 #include "tinykvm/linux/guest_clock.hpp"
 #include "tinykvm/linux/memory_file_access.hpp"
@@ -92,9 +93,19 @@ Guest::Guest(const SnapshotContents& snapshot)
     make_further_vcpus();
     user_.begin_at(snapshot);
     writes_.shorten_ring();  // now, so that no request has to wait for it
+    touch_working_set();
 }
 
 Guest::~Guest() = default;
+
+void Guest::touch_working_set() {
+    const std::vector<GuestRange> pages = memory_.make_working_set_own();
+    if (pages.empty()) return;
+    const bool finished = touch_pages(vcpu_, memory_, writes_, pages);
+    if (!finished && !vcpu_.clear_pending()) throw MachineError("a new VM did not touch its pages as it was told");
+    collect_writes();
+    user_.begin_at(*snapshot_);
+}
 
 MailboxCalls::Parts Guest::parts() {
     return {vcpu_, platform_, memory_, user_, writes_, slices_, exits_, statistics_, interrupted_};

@@ -100,6 +100,7 @@ class Guest {
     Stop run(HostCalls* calls, Deadline deadline, bool in_call);
     void prepare_vcpu();
     void make_further_vcpus();
+    void touch_working_set();
     std::uint64_t ioctls() const { return vcpu_.ioctls() + (further_ ? further_->ioctls() : 0); }
     kvm::Exit enter();
     bool can_forget_last_exit();

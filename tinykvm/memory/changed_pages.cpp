@@ -112,32 +112,39 @@ void ChangedPages::give_back(const std::vector<std::uint64_t>& pages) {
 
 // --- What the next forks will write
 
-std::vector<PhysicalRange> ChangedPages::own_ranges() const {
-    std::vector<PhysicalRange> ranges;
+std::vector<PlacedRange> ChangedPages::own_ranges() const {
+    std::vector<PlacedRange> ranges;
     for (const auto& entry : addresses_.regions()) {
         const Region& region = entry.second;
         if (region.begin >= x86::system_begin && region.begin < x86::system_end) continue;
         if (!region.protection.write || region.file || region.shared_file != 0) continue;
         if (addresses_.shared().overlaps(region.begin, region.end)) continue;
-        addresses_.for_each_piece({region.begin, region.end}, [&](PhysicalRange piece, GuestAddr) {
+        addresses_.for_each_piece({region.begin, region.end}, [&](PhysicalRange piece, GuestAddr address) {
             own_.for_each(piece.begin / page_size, piece.end / page_size, [&](std::uint64_t page) {
-                ranges.push_back({page * page_size, (page + 1) * page_size});
+                const std::uint64_t offset = page * page_size;
+                const GuestAddr begin = address + (offset - piece.begin);
+                ranges.push_back({begin, begin + page_size, offset});
             });
         });
     }
-    join_ranges(ranges, [](const PhysicalRange& a, const PhysicalRange& b) { return a.end == b.begin; });
+    join_ranges(ranges, [](const PlacedRange& a, const PlacedRange& b) {
+        return a.end == b.begin && a.offset + (a.end - a.begin) == b.offset;
+    });
     return ranges;
 }
 
-void ChangedPages::make_own(const std::vector<PhysicalRange>& ranges) {
+std::vector<GuestRange> ChangedPages::make_own(const std::vector<PlacedRange>& ranges) {
+    std::vector<GuestRange> made;
     const std::size_t most = std::min({limits_.kept, limits_.bytes / 2, most_made_own}) / page_size;
-    for (const PhysicalRange& range : ranges) {
+    for (const PlacedRange& range : ranges) {
         const std::uint64_t pages =
-            std::min<std::uint64_t>(range.size() / page_size, most - std::min(own_.size(), most));
-        if (pages == 0 || !physical_.populate(range.begin, pages * page_size)) break;
-        for (std::uint64_t i = 0; i < pages; ++i) own_.add(range.begin / page_size + i);
+            std::min<std::uint64_t>((range.end - range.begin) / page_size, most - std::min(own_.size(), most));
+        if (pages == 0 || !physical_.populate(range.offset, pages * page_size)) break;
+        for (std::uint64_t i = 0; i < pages; ++i) own_.add(range.offset / page_size + i);
+        made.push_back({range.begin, range.begin + pages * page_size});
     }
     peak_ = own_.size();
+    return made;
 }
 
 // --- Reset

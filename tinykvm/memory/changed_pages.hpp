@@ -73,10 +73,10 @@ class ChangedPages {
     // --- What the next forks will write
 
     // The pages of writable memory of its own that are the VM's own, as ranges.
-    std::vector<PhysicalRange> own_ranges() const;
-    // Makes private copies of pages of such memory, which are the VM's own then, though equal to the image. For a fork
-    // that has not run.
-    void make_own(const std::vector<PhysicalRange>& ranges);
+    std::vector<PlacedRange> own_ranges() const;
+    // Makes private copies of pages of such memory, which are the VM's own then, though equal to the image; as many as
+    // a new fork is to have. Returns of which. For a fork that has not run.
+    std::vector<GuestRange> make_own(const std::vector<PlacedRange>& ranges);
 
     // --- Reset
 

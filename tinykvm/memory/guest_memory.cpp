@@ -40,11 +40,12 @@ GuestMemory::GuestMemory(kvm::Vm& vm, std::shared_ptr<const MemoryImage> image, 
                 std::move(huge_pages)),
       addresses_(limits_, physical_, image_),
       changes_(limits_, physical_, addresses_, image_.get()),
-      files_(limits_, physical_, addresses_, changes_, image_.get()) {
-    if (const WorkingSet::Pages pages = image_->working_set->pages()) {
-        has_told_ = true;
-        changes_.make_own(*pages);
-    }
+      files_(limits_, physical_, addresses_, changes_, image_.get()) {}
+
+std::vector<GuestRange> GuestMemory::make_working_set_own() {
+    const WorkingSet::Pages pages = image_->working_set->pages();
+    has_told_ = pages != nullptr;
+    return pages ? changes_.make_own(*pages) : std::vector<GuestRange>();
 }
 
 // --- Bytes

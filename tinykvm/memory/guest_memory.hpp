@@ -158,6 +158,9 @@ class GuestMemory {
 
     // The image of what is mapped now. The memory must not be used afterwards. Throws MachineError.
     std::shared_ptr<const MemoryImage> make_image(std::shared_ptr<FileCopies> file_copies = nullptr);
+    // Makes private copies of the pages that requests are known to write, of a fork that has not run. Returns which
+    // these are; a few ranges, or none.
+    [[nodiscard]] std::vector<GuestRange> make_working_set_own();
     // Makes the memory equal to the image; returns the number of pages that were not. See ChangedPages::reset(). Throws
     // MachineError when the host refuses; the memory must not be used any more then.
     std::size_t reset();

@@ -16,12 +16,12 @@ namespace tinykvm {
 
 class WorkingSet {
   public:
-    using Pages = std::shared_ptr<const std::vector<PhysicalRange>>;
+    using Pages = std::shared_ptr<const std::vector<PlacedRange>>;
 
     // The first request that is reset tells. Later ones are not asked, because a fork that exists needs no copies made.
-    void learn(std::vector<PhysicalRange> pages) {
+    void learn(std::vector<PlacedRange> pages) {
         const MutexLock lock(mutex_);
-        if (!pages_) pages_ = std::make_shared<const std::vector<PhysicalRange>>(std::move(pages));
+        if (!pages_) pages_ = std::make_shared<const std::vector<PlacedRange>>(std::move(pages));
     }
     // Null: no request has been reset yet.
     Pages pages() const {

@@ -9,7 +9,8 @@ extern const char tinykvm_entries_begin[], tinykvm_entries_end[];
 extern const char tinykvm_entry_syscall[], tinykvm_entry_exceptions[];
 extern const char tinykvm_shim_begin[], tinykvm_shim_end[], tinykvm_shim_syscall[], tinykvm_shim_call[],
     tinykvm_shim_return[], tinykvm_shim_wait[], tinykvm_shim_wait_restored[], tinykvm_shim_host_call_end[],
-    tinykvm_shim_leave_futex[], tinykvm_shim_futex_word[], tinykvm_shim_stub_syscall[], tinykvm_shim_cpu_return[];
+    tinykvm_shim_leave_futex[], tinykvm_shim_futex_word[], tinykvm_shim_stub_syscall[], tinykvm_shim_cpu_return[],
+    tinykvm_shim_touch[];
 }
 
 namespace tinykvm::x86 {
@@ -143,6 +144,7 @@ GuestAddr wait_entry(bool with_vectors) {
 bool in_shim(GuestAddr rip) { return rip - shim < page_size; }
 GuestAddr leave_with_futex() { return shim_address(tinykvm_shim_leave_futex); }
 GuestAddr futex_word_access() { return shim_address(tinykvm_shim_futex_word); }
+GuestAddr touch_entry() { return shim_address(tinykvm_shim_touch); }
 GuestAddr cpu_return_entry() { return shim_address(tinykvm_shim_cpu_return); }
 GuestAddr return_entry() { return shim_address(tinykvm_shim_return); }
 GuestAddr host_call_end() { return shim_address(tinykvm_shim_host_call_end); }

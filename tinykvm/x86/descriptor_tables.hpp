@@ -59,6 +59,8 @@ GuestAddr stub_syscall_entry();
 GuestAddr call_entry();
 // Waits for a call in the mailbox; `with_vectors`: loads the vector registers of the snapshot before.
 GuestAddr wait_entry(bool with_vectors);
+// Touches the pages of the ranges from RDI to RSI, and leaves the guest (guest/first_touch.hpp).
+GuestAddr touch_entry();
 // Where a function that the host calls returns to.
 GuestAddr return_entry();
 // Where a function returns to that a further CPU runs.

@@ -60,6 +60,7 @@ tinykvm_entries_end:
         .globl  tinykvm_shim_begin, tinykvm_shim_end, tinykvm_shim_syscall, tinykvm_shim_call, tinykvm_shim_return
         .globl  tinykvm_shim_wait, tinykvm_shim_wait_restored, tinykvm_shim_host_call_end
         .globl  tinykvm_shim_leave_futex, tinykvm_shim_futex_word, tinykvm_shim_stub_syscall, tinykvm_shim_cpu_return
+        .globl  tinykvm_shim_touch
 tinykvm_shim_begin:
 
 // Vector registers as in the snapshot; RAX and RDX are lost.
@@ -117,6 +118,21 @@ tinykvm_shim_return:
 tinykvm_shim_cpu_return:
         movl    $HOST_CALL_RETURNED, %eax
         jmp     .Lring
+
+// Touches pages, so that the first request of a fork finds them (guest/first_touch.hpp): those of the ranges from RDI
+// to RSI in the mailbox, each of them two addresses. A store of what is there already changes nothing.
+        .balign 16
+tinykvm_shim_touch:
+        cmpq    %rsi, %rdi
+        jae     .Lleave_mailbox
+        movq    (%rdi), %rax
+        movq    8(%rdi), %rcx
+        addq    $16, %rdi
+1:      orb     $0, (%rax)
+        addq    $4096, %rax
+        cmpq    %rcx, %rax
+        jb      1b
+        jmp     tinykvm_shim_touch
 
 // Where a fork waits for a call without leaving the guest. It loads the vector registers, and then looks into the
 // mailbox until there is a call, or the result of the host call that the guest stands in, or its time to wait is over.

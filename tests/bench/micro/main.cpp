@@ -21,6 +21,7 @@ constexpr Benchmark benchmarks[] = {
     {"reset", "Reset, against memcpy of the same pages", reset_cost},
     {"forks", "Making a fork while others live, and their memory", live_forks},
     {"first", "The first request of a fork, against its later ones", first_request},
+    {"access", "The first access to a page, in a bare VM", first_access},
     {"cpu", "Guest CPU speed against native", cpu_speed},
     {"code", "Code selected for the CPU, natively and in a guest", selected_code},
     {"load", "From the file to a snapshot that can be forked", load_time},

@@ -18,6 +18,7 @@ struct Effort {
 void reset_cost(Effort effort);
 void live_forks(Effort effort);
 void first_request(Effort effort);
+void first_access(Effort effort);
 void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);

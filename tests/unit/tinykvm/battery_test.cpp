@@ -109,6 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, Battery, testing::ValuesIn(modes),
 TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
     BootedGuest guest("battery", options_);
     Fork fresh(guest.snapshot);
+    const std::size_t hash_of_fresh = hash_memory(fresh);
     const View expected = look(guest, fresh);
     ASSERT_EQ(expected.size(), 14u);
     const View expected_briefly(expected.begin(), expected.begin() + 8);
@@ -144,6 +145,11 @@ TEST_P(Battery, ARequestNeverSeesTheOneBefore) {
     }
     EXPECT_EQ(fork.statistics().rebuilds, 0u);
     expect_its_pages(fork);
+    // It is known by now what requests write, and new forks have it before their first one.
+    Fork late(guest.snapshot);
+    EXPECT_EQ(late.memory().changes().own().size() > 0, GetParam().kept > 0);
+    EXPECT_EQ(hash_memory(late), hash_of_fresh);
+    EXPECT_EQ(look(guest, late), expected) << "a fork made later";
     RecordProperty("pairs", n);
 }
 

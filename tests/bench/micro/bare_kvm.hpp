@@ -1,0 +1,49 @@
+// A VM without our library: what KVM itself costs, for benchmarks to compare with. One vCPU in user mode on one memory
+// slot, whose program touches pages and stores to a page without memory, for ever.
+//
+// Thread safety: one thread at a time. Functions throw MachineError.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/mapping.hpp"
+
+namespace tinykvm::bench {
+
+class BareVm {
+  public:
+    struct Shape {
+        std::size_t pages = 1;     // of memory with data in it, a private mapping of `image`
+        std::size_t mappings = 1;  // of the host, of which the memory slot consists
+        std::size_t ring = 16384;  // entries of the dirty ring; 0: writes are not tracked
+        bool huge = false;         // the pages are zero, in huge pages as far as the host has some
+    };
+    // `image`: a file of `shape.pages` pages.
+    BareVm(const Shape& shape, int image);
+
+    // Gives the VM private copies of all pages, as far as the host can without the guest.
+    void populate();
+    // Tells KVM to map all pages (KVM_PRE_FAULT_MEMORY). False: it cannot.
+    bool pre_fault();
+    // Enters the guest, which writes to each page and leaves.
+    void touch();
+
+  private:
+    void map_memory(const Shape& shape, int image);
+    void write_tables();
+    void make_vcpu(std::size_t ring);
+
+    std::size_t pages_;
+    Mapping memory_;
+    FileDescriptor vm_, vcpu_;
+    Mapping shared_;
+};
+
+// A file in memory with data in each page.
+FileDescriptor filled_file(std::size_t pages);
+
+}  // namespace tinykvm::bench
