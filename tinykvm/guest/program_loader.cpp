@@ -52,7 +52,11 @@ void ProgramLoader::copy_vdso() {
 void ProgramLoader::map_stack() {
     const GuestAddr bottom = stack_bottom();
     const Protection rights{.read = true, .write = true, .execute = program().executable_stack()};
-    if (memory_.map(bottom, x86::stack_top - bottom, rights, "[stack]") != 0 ||
+    // Its top, where all that is written there before the program is frozen is, gets the guest-physical memory next to
+    // the program's, and the rest of it what comes then: a fork needs one mapping for both, not one for each.
+    const GuestAddr top = std::max(bottom, x86::stack_top - large_page_size);
+    if (memory_.map(top, x86::stack_top - top, rights, "[stack]") != 0 ||
+        (top > bottom && memory_.map(bottom, top - bottom, rights, "[stack]") != 0) ||
         memory_.map(bottom - stack_guard, stack_guard, {}, "[stack guard]") != 0)
         throw LoadError(program().name() + ": no room for a stack");
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 
 #include "tinykvm/errors.hpp"
 
@@ -13,11 +14,17 @@ namespace tinykvm {
 
 namespace {
 
-// Pages with data that are closer together than this are in one extent, because each mapping makes every new VM of the
-// process more expensive; no huge page fits between them. The distance is doubled until a fork needs no more than so
-// many mappings for data.
-constexpr std::uint64_t first_gap_pages = large_page_size / page_size - 1;
+// Pages with data are in one extent when no huge page fits between them, because each mapping makes every new VM of the
+// process more expensive. How many would have to fit is doubled until a fork needs no more than so many mappings for
+// data.
+constexpr std::uint64_t pages_of_block = large_page_size / page_size;
 constexpr std::size_t max_extents = 256;
+
+// How many whole blocks are in [first, last)?
+std::uint64_t blocks_between(std::uint64_t first, std::uint64_t last) {
+    const std::uint64_t begin = (first + pages_of_block - 1) / pages_of_block, end = last / pages_of_block;
+    return end - std::min(begin, end);
+}
 
 using Backing = MemoryImage::Piece::Backing;
 
@@ -36,16 +43,17 @@ void ImageWriter::write(std::vector<Part> parts) {
     for (const Part& part : parts) pages.insert(pages.end(), part.pages.begin(), part.pages.end());
     const std::uint64_t size = place(pages);
     for (const Part& part : parts) add_pieces(part);
-    for (const PageRange range : join(pages, 0)) write_data(range);
+    for (const PageRange range : join(pages, std::equal_to<>())) write_data(range);
     seal(size);
     image_.data_pages = pages.size();
 }
 
-// `pages`, ascending, as ranges that contain at most `gap` other pages in a row.
-std::vector<ImageWriter::PageRange> ImageWriter::join(const std::vector<std::uint64_t>& pages, std::uint64_t gap) {
+// `pages`, ascending, as ranges. joins(last, page): are what ends before `last` and begins at `page` in one?
+template <typename Joins>
+std::vector<ImageWriter::PageRange> ImageWriter::join(const std::vector<std::uint64_t>& pages, Joins joins) {
     std::vector<PageRange> ranges;
     for (const std::uint64_t page : pages) {
-        if (!ranges.empty() && page - ranges.back().last <= gap)
+        if (!ranges.empty() && joins(ranges.back().last, page))
             ranges.back().last = page + 1;
         else
             ranges.push_back({page, page + 1});
@@ -55,10 +63,13 @@ std::vector<ImageWriter::PageRange> ImageWriter::join(const std::vector<std::uin
 
 // Gives all pages a place in the file, and returns its size.
 std::uint64_t ImageWriter::place(const std::vector<std::uint64_t>& pages) {
-    std::uint64_t gap = first_gap_pages;
-    while (join(pages, gap).size() > max_extents) gap *= 2;
+    const auto extents = [&](std::uint64_t blocks) {
+        return join(pages, [&](std::uint64_t last, std::uint64_t page) { return blocks_between(last, page) < blocks; });
+    };
+    std::uint64_t blocks = 1;
+    while (extents(blocks).size() > max_extents) blocks *= 2;
     std::uint64_t size = 0;
-    for (const PageRange range : join(pages, gap)) {
+    for (const PageRange range : extents(blocks)) {
         image_.extents.push_back({range.first * page_size, (range.last - range.first) * page_size, size});
         size += image_.extents.back().size;
     }

@@ -33,7 +33,8 @@ class ImageWriter {
         std::uint64_t first, last;
     };
 
-    static std::vector<PageRange> join(const std::vector<std::uint64_t>& pages, std::uint64_t gap);
+    template <typename Joins>
+    static std::vector<PageRange> join(const std::vector<std::uint64_t>& pages, Joins joins);
     std::uint64_t place(const std::vector<std::uint64_t>& pages);
     std::vector<FileExtent>::const_iterator first_ending_after(std::uint64_t offset) const;
     void add_pieces(const Part& part);

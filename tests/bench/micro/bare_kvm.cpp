@@ -51,6 +51,13 @@ int require(int result, const char* what) {
     return result;
 }
 
+// Asking for it executes CPUID, which may leave a virtual machine that the host is.
+kvm::CountedArray<kvm_cpuid_entry2> supported_cpuid() {
+    kvm::CountedArray<kvm_cpuid_entry2> table(256);
+    require(::ioctl(opened(), kvm::get_supported_cpuid, table.data()), "KVM_GET_SUPPORTED_CPUID");
+    return table;
+}
+
 kvm_segment segment(std::uint16_t selector, bool is_code) {
     kvm_segment s{};
     s.limit = 0xFFFFFFFF;
@@ -75,43 +82,48 @@ FileDescriptor filled_file(std::size_t pages) {
     return file;
 }
 
-BareVm::BareVm(const Shape& shape, int image) : pages_(shape.pages) {
-    map_memory(shape, image);
+BareVm::BareVm(const Shape& shape, int image) : shape_(shape) {
+    map_memory(image);
     write_tables();
+}
+
+void BareVm::create() {
     vm_ = FileDescriptor(require(::ioctl(opened(), KVM_CREATE_VM, 0), "KVM_CREATE_VM"));
     require(::ioctl(vm_.get(), KVM_SET_TSS_ADDR, 0xFFFBD000ul), "KVM_SET_TSS_ADDR");
-    if (shape.ring > 0) {
+    if (shape_.ring > 0) {
         kvm_enable_cap ring{};
         ring.cap = KVM_CAP_DIRTY_LOG_RING;
-        ring.args[0] = shape.ring * sizeof(kvm_dirty_gfn);
+        ring.args[0] = shape_.ring * sizeof(kvm_dirty_gfn);
         require(::ioctl(vm_.get(), KVM_ENABLE_CAP, &ring), "KVM_CAP_DIRTY_LOG_RING");
     }
-    make_vcpu(shape.ring);
+    make_vcpu();
     kvm_userspace_memory_region region{};
-    region.flags = shape.ring > 0 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+    region.flags = shape_.ring > 0 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
     region.memory_size = memory_.size();
     region.userspace_addr = reinterpret_cast<std::uint64_t>(memory_.data());
     require(::ioctl(vm_.get(), KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
 }
 
-// The first mapping ends where the data begins; further ones divide the rest, and the kernel does not join them because
-// their rights differ.
-void BareVm::map_memory(const Shape& shape, int image) {
-    const std::size_t size = data + ((pages_ * page_size + large_page_size - 1) & ~(large_page_size - 1));
+void BareVm::map_memory(int image) {
+    const std::size_t size = data + ((shape_.pages * page_size + large_page_size - 1) & ~(large_page_size - 1));
     memory_ = Mapping("cannot reserve memory", size + large_page_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     const auto excess = reinterpret_cast<std::uintptr_t>(memory_.data()) % large_page_size;
     memory_.trim((large_page_size - excess) % large_page_size, size);
     std::byte* const begin = memory_.data() + data;
-    if (shape.huge) {
+    if (shape_.huge) {
         require(::madvise(begin, size - data, MADV_HUGEPAGE), "MADV_HUGEPAGE");
-    } else if (::mmap(begin, pages_ * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image,
-                      0) == MAP_FAILED) {
+    } else if (::mmap(begin, shape_.pages * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                      image, 0) == MAP_FAILED) {
         throw MachineError::from_errno("cannot map the image", errno);
     }
-    // Two more for each page whose rights differ from its neighbours'.
-    for (std::size_t made = 2, page = 0x20; made < shape.mappings; made += 2, page += 2)
+    // One more for a page at the edge whose rights differ from its neighbour's, two for one in the middle.
+    constexpr std::size_t fewest = 3;  // zero memory, image, what the vCPU shares
+    std::size_t more = std::max(shape_.mappings, fewest) - fewest;
+    for (std::size_t page = more % 2 ? 0 : 0x20; more > 0; page = std::max<std::size_t>(page + 2, 0x20)) {
         require(::mprotect(memory_.data() + page * page_size, page_size, PROT_READ), "mprotect");
+        more -= page == 0 ? 1 : 2;
+    }
 }
 
 void BareVm::write_tables() {
@@ -130,15 +142,14 @@ void BareVm::write_tables() {
     std::memcpy(memory_.data() + code, program, sizeof program);
 }
 
-void BareVm::make_vcpu(std::size_t ring) {
+void BareVm::make_vcpu() {
     vcpu_ = FileDescriptor(require(::ioctl(vm_.get(), KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU"));
     const std::size_t size =
-        ring > 0
-            ? ring_offset + ring * sizeof(kvm_dirty_gfn)
+        shape_.ring > 0
+            ? ring_offset + shape_.ring * sizeof(kvm_dirty_gfn)
             : static_cast<std::size_t>(require(::ioctl(opened(), KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE"));
     shared_ = Mapping("cannot map a virtual CPU", size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_.get());
-    kvm::CountedArray<kvm_cpuid_entry2> table(256);
-    require(::ioctl(opened(), kvm::get_supported_cpuid, table.data()), "KVM_GET_SUPPORTED_CPUID");
+    static kvm::CountedArray<kvm_cpuid_entry2> table = supported_cpuid();
     require(::ioctl(vcpu_.get(), kvm::set_cpuid2, table.data()), "KVM_SET_CPUID2");
     kvm_sregs system{};
     require(::ioctl(vcpu_.get(), KVM_GET_SREGS, &system), "KVM_GET_SREGS");
@@ -152,18 +163,18 @@ void BareVm::make_vcpu(std::size_t ring) {
     kvm_regs registers{};
     registers.rip = code;
     registers.rdi = data;
-    registers.rsi = data + pages_ * page_size;
+    registers.rsi = data + shape_.pages * page_size;
     registers.rflags = 0x202;
     require(::ioctl(vcpu_.get(), KVM_SET_REGS, &registers), "KVM_SET_REGS");
 }
 
 void BareVm::populate() {
-    require(::madvise(memory_.data() + data, pages_ * page_size, MADV_POPULATE_WRITE), "MADV_POPULATE_WRITE");
+    require(::madvise(memory_.data() + data, shape_.pages * page_size, MADV_POPULATE_WRITE), "MADV_POPULATE_WRITE");
 }
 
 bool BareVm::pre_fault() {
     if (::ioctl(vm_.get(), KVM_CHECK_EXTENSION, cap_pre_fault_memory) <= 0) return false;
-    PreFault range{.physical = data, .size = pages_ * page_size, .flags = 0, .padding = {}};
+    PreFault range{.physical = data, .size = shape_.pages * page_size, .flags = 0, .padding = {}};
     while (range.size > 0)
         if (::ioctl(vcpu_.get(), pre_fault_memory, &range) < 0 && errno != EINTR) return false;
     return true;

@@ -18,12 +18,14 @@ class BareVm {
   public:
     struct Shape {
         std::size_t pages = 1;     // of memory with data in it, a private mapping of `image`
-        std::size_t mappings = 1;  // of the host, of which the memory slot consists
+        std::size_t mappings = 3;  // of the host: its memory and what it shares with the vCPU; at least 3
         std::size_t ring = 16384;  // entries of the dirty ring; 0: writes are not tracked
         bool huge = false;         // the pages are zero, in huge pages as far as the host has some
     };
-    // `image`: a file of `shape.pages` pages.
+    // Maps the memory. `image`: a file of `shape.pages` pages.
     BareVm(const Shape& shape, int image);
+    // Makes the VM. To be called once, before the rest.
+    void create();
 
     // Gives the VM private copies of all pages, as far as the host can without the guest.
     void populate();
@@ -33,11 +35,11 @@ class BareVm {
     void touch();
 
   private:
-    void map_memory(const Shape& shape, int image);
+    void map_memory(int image);
     void write_tables();
-    void make_vcpu(std::size_t ring);
+    void make_vcpu();
 
-    std::size_t pages_;
+    Shape shape_;
     Mapping memory_;
     FileDescriptor vm_, vcpu_;
     Mapping shared_;

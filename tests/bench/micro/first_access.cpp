@@ -24,6 +24,7 @@ std::optional<Costs> measure(Way way, std::size_t pages, int image, int rounds) 
     shape.huge = way == Way::huge;
     for (int i = 0; i < rounds; ++i) {
         BareVm vm(shape, image);
+        vm.create();
         if (way != Way::not_populated) vm.populate();
         if (way == Way::pre_faulted && !vm.pre_fault()) return std::nullopt;
         first.push_back(microseconds_of([&] { vm.touch(); }));

@@ -3,8 +3,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <fstream>
+#include <iterator>
+#include <memory>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/booted_guest.hpp"
 #include "tinykvm/kvm/vm.hpp"
@@ -374,6 +378,22 @@ TEST(Fork, ManyForksLiveAtATime) {
     std::vector<std::unique_ptr<Fork>> forks;
     for (int i = 0; i < 50; ++i) forks.push_back(std::make_unique<Fork>(guest.snapshot));
     for (auto& fork : forks) EXPECT_EQ(guest.call(*fork, "count"), 101u);
+}
+
+// KVM locks each mapping of the process for every VM it makes. These are the clock page, the image, zero memory, the
+// addresses that are left, and what the vCPU shares.
+TEST(Fork, ThatOfAStaticProgramIsFiveMappings) {
+    const auto mappings = [] {
+        std::ifstream maps("/proc/self/maps");
+        return std::count(std::istreambuf_iterator<char>(maps), {}, '\n');
+    };
+    BootedGuest guest("appetite");
+    std::vector<std::unique_ptr<Fork>> forks;
+    forks.reserve(20);
+    forks.push_back(std::make_unique<Fork>(guest.snapshot));
+    const auto before = mappings();
+    while (forks.size() < 20) forks.push_back(std::make_unique<Fork>(guest.snapshot));
+    EXPECT_LE(mappings() - before, 19 * 5 + 4);  // and what malloc may have mapped
 }
 
 TEST(Machine, BootMemoryLimitIsNamed) {
