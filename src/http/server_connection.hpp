@@ -31,6 +31,8 @@ class ServerConnection final : public Client {
     // Sends more, after all before was taken: `data`, which is borrowed until then, as a chunk (RFC 9112, 7.1) or as it
     // is. `is_last`: nothing follows.
     void give(std::span<const std::byte> data, bool as_chunk, bool is_last);
+    // What was given last is a copy elsewhere now, which is borrowed instead.
+    void move_data(std::span<const std::byte> data) { data_left_ = data.last(data_left_.size()); }
     // Has the server taken all that was given?
     bool is_taken() const { return before_left_.empty() && data_left_.empty() && after_left_.empty(); }
     // Has the server taken nothing of the request?

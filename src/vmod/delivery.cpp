@@ -15,6 +15,8 @@ namespace {
 
 // Copying so much takes less than a microsecond or two; without it a VM waits for Varnish to ask for the body.
 constexpr std::size_t small_size = std::size_t{16} << 10;
+// After so much Varnish can send it, and does while the next is copied.
+constexpr std::size_t most_at_once = std::size_t{1} << 20;
 
 enum vfp_status filter_init(VRT_CTX, struct vfp_ctx* context, struct vfp_entry* entry) {
     (void)ctx;
@@ -72,7 +74,7 @@ bool Delivery::push_filter(struct vfp_ctx* context) {
 
 enum vfp_status Delivery::pull(const Log& log, void* to, ssize_t* size) {
     auto* out = static_cast<std::byte*>(to);
-    const std::size_t room = static_cast<std::size_t>(*size);
+    const std::size_t room = std::min(static_cast<std::size_t>(*size), most_at_once);
     std::size_t done = 0;
     *size = 0;
     bool is_ended = copied_ == response().body_size;

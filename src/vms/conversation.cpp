@@ -66,6 +66,7 @@ Conversation::Conversation(ProgramFork& fork, VmSlot& slot, const Request& reque
       call_(filter_call_   ? static_cast<ProtocolCall&>(*filter_call_)
             : server_call_ ? static_cast<ProtocolCall&>(*server_call_)
                            : program_call_),
+      response_pieces_(fork.program().config.max_request_memory),
       kept_body_(kept_body_limit(fork.program()), std::move(buffer)),
       // Laying out the request changes memory before the guest runs.
       leftover_(fork.calls().is_ephemeral() ? Leftover::spoiled : Leftover::nothing) {}

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
@@ -33,14 +34,15 @@ void FilterCall::begin() {
 
 bool FilterCall::append_body(std::span<const std::byte>& data) {
     if (!keeps_whole_body()) {
-        return append_to_piece(piece_, data);
+        return piece_.append(data);
     }
-    if (const std::size_t most = fork_.program().config.max_request_memory; data.size() > most - piece_.size()) {
+    if (const std::size_t most = fork_.program().config.max_request_memory;
+        data.size() > most - piece_.bytes().size()) {
         throw Failure(FailureKind::too_large, "a body of more than " + std::to_string(most) +
                                                   " bytes does not fit in max_request_memory; its length was not "
                                                   "announced, so it is kept until it has ended");
     }
-    piece_.insert(piece_.end(), data.begin(), data.end());
+    piece_.append_copy(data);
     data = {};
     return false;
 }
@@ -121,13 +123,19 @@ std::optional<Response> FilterCall::give_piece(Deadline deadline) {
 std::optional<Response> FilterCall::give_input(Deadline deadline) {
     if (fork_.program().config.cgi && !has_environment_) {
         has_environment_ = true;
-        write_environment(has_body_ended_ ? piece_.size() : static_cast<std::size_t>(announced_.value_or(0)));
+        write_environment(has_body_ended_ ? piece_.bytes().size() : static_cast<std::size_t>(announced_.value_or(0)));
     }
-    fork_.streams().give(piece_);
-    std::optional<Response> answer = run(deadline);
-    fork_.streams().give({});
-    piece_.clear();
-    return answer;
+    struct Gift {
+        StandardStreams& streams;
+        BodyPiece& piece;
+        Gift(StandardStreams& to, BodyPiece& what) : streams(to), piece(what) { streams.give(piece.bytes()); }
+        ~Gift() {
+            streams.give({});
+            piece.clear();
+        }
+    };
+    const Gift gift(fork_.streams(), piece_);
+    return run(deadline);
 }
 
 Response FilterCall::expect_answer(Deadline deadline) {
@@ -164,7 +172,7 @@ std::optional<Response> FilterCall::run(Deadline deadline) {
 
 void FilterCall::append_to_input_file() {
     const ProgramConfig& config = fork_.program().config;
-    const int error = refusal_ ? 0 : fork_.get().append_to_file(config.input, piece_);
+    const int error = refusal_ ? 0 : fork_.get().append_to_file(config.input, piece_.bytes());
     piece_.clear();
     if (error == -ENOSPC) {
         throw Failure(FailureKind::too_large, "the body has no room in " + config.input + " (max_request_memory)");

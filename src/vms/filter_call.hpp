@@ -9,10 +9,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
+#include "src/vms/body_piece.hpp"
 #include "src/vms/program_fork.hpp"
 #include "src/vms/protocol_call.hpp"
 #include "tinykvm/callable.hpp"
@@ -57,7 +57,7 @@ class FilterCall final : public ProtocolCall {
     ProgramFork& fork_;
     const Request& request_;
     std::optional<Response> refusal_;         // instead of asking the program
-    std::vector<std::byte> piece_;            // of the body, which the guest has not been given
+    BodyPiece piece_;                         // of the body, which the guest has not been given
     std::optional<std::uint64_t> announced_;  // bytes of the body, as the request says
     bool has_body_ended_ = false, has_environment_ = false;
     std::size_t head_size_ = 0;  // bytes of the output that are not the body of the answer

@@ -8,6 +8,7 @@
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
+#include "src/vms/body_piece.hpp"
 
 namespace tinykvm::host {
 

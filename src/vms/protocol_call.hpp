@@ -5,28 +5,14 @@
 // Thread safety: one thread at a time, that whose turn it is (src/vms/vm_life.hpp).
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "src/calls/response.hpp"
 #include "tinykvm/types.hpp"
 
 namespace tinykvm::host {
-
-// Bodies of requests that a program takes in pieces have pieces of so many bytes: entering a guest takes 10 to 100 us,
-// copying so much about as long.
-inline constexpr std::size_t request_piece_size = std::size_t{256} << 10;
-
-// Adds data to such a piece, from the front of `data`, until it is full. Is it?
-inline bool append_to_piece(std::vector<std::byte>& piece, std::span<const std::byte>& data) {
-    const std::size_t size = std::min(data.size(), request_piece_size - piece.size());
-    piece.insert(piece.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
-    data = data.subspan(size);
-    return piece.size() == request_piece_size;
-}
 
 class ProtocolCall {
   public:
@@ -35,7 +21,7 @@ class ProtocolCall {
     // How many more bytes of body the request may have.
     virtual std::size_t body_room() const = 0;
     // Takes some of the body, from the front of `data`. True: the program has to take a piece of it before there can be
-    // more. Throws Failure (too_large).
+    // more, and before what `data` was is gone. Throws Failure (too_large).
     virtual bool append_body(std::span<const std::byte>& data) = 0;
     // What has been taken so far is all that the program gets when it runs for the first time.
     virtual void start() = 0;

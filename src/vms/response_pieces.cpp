@@ -12,16 +12,23 @@ namespace tinykvm::host {
 namespace {
 
 // Entering a guest takes 10 to 100 us, copying so much about as long.
-constexpr std::size_t largest_piece = std::size_t{256} << 10;
+constexpr std::size_t first_piece = std::size_t{256} << 10;
+// More at a time is not worth the memory.
+constexpr std::size_t largest_piece = std::size_t{1} << 20;
 
 }  // namespace
+
+ResponsePieces::ResponsePieces(std::size_t memory)
+    : largest_piece_(std::clamp(memory / 16, first_piece, largest_piece)) {}
 
 bool ResponsePieces::needs_next(const Response& response, std::size_t offset) const {
     return offset == end() && offset < response.body_size;
 }
 
+// The client is not to wait long for the beginning; the longer a body turns out to be, the larger its pieces.
 void ResponsePieces::request_next(const Response& response) {
-    piece_request_ = {*response.stream, std::min(response.body_size - end(), largest_piece), response.body_size};
+    const std::size_t most = std::clamp(end(), first_piece, largest_piece_);
+    piece_request_ = {*response.stream, std::min(response.body_size - end(), most), response.body_size};
 }
 
 // The function returns struct { const void* data; ssize_t len; } in registers.

@@ -15,6 +15,9 @@ namespace tinykvm::host {
 
 class ResponsePieces {
   public:
+    // A program whose requests may change `memory` bytes is not asked for pieces that take much of it.
+    explicit ResponsePieces(std::size_t memory);
+
     // Has the guest to make another piece before there is something at `offset`?
     bool needs_next(const Response& response, std::size_t offset) const;
     // What make_next() is to make.
@@ -44,6 +47,7 @@ class ResponsePieces {
     };
     std::size_t end() const { return response_piece_.offset + response_piece_.size; }
 
+    const std::size_t largest_piece_;  // bytes
     Piece response_piece_;
     PieceRequest piece_request_;
 };

@@ -83,7 +83,7 @@ std::string ServerCall::head(bool is_last) const {
     }
     if (in_chunks_) {
         text += "Transfer-Encoding: chunked\r\n";
-    } else if (const std::uint64_t size = is_last ? piece_.size() : *announced_;
+    } else if (const std::uint64_t size = is_last ? piece_.bytes().size() : *announced_;
                size != 0 || takes_body(request_.method)) {
         text += "Content-Length: " + std::to_string(size) + "\r\n";
     }
@@ -93,7 +93,7 @@ std::string ServerCall::head(bool is_last) const {
 // Gives the server the piece of the body that there is.
 void ServerCall::send(bool is_last) {
     const bool is_whole = is_last && !has_begun_;  // then its head has the length that there is
-    sent_ += piece_.size();
+    sent_ += piece_.bytes().size();
     if (announced_ && !is_whole && (sent_ > *announced_ || (is_last && sent_ != *announced_))) {
         throw Failure(FailureKind::host_error, "the request says that its body has " + std::to_string(*announced_) +
                                                    " bytes, and it has " + (is_last ? "" : "at least ") +
@@ -104,7 +104,7 @@ void ServerCall::send(bool is_last) {
         connection_.begin(head(is_last), answer_to(), most_early_);
         has_begun_ = true;
     }
-    connection_.give(piece_, in_chunks_, is_last);
+    connection_.give(piece_.bytes(), in_chunks_, is_last);
 }
 
 ResponseParser::To ServerCall::answer_to() const {
@@ -116,14 +116,23 @@ bool ServerCall::may_ask_again() const { return is_whole_ && connection_.is_unto
 
 std::optional<Response> ServerCall::give_piece(Deadline deadline) {
     if (refusal_) {
+        piece_.clear();
         return *refusal_;
     }
-    send(false);
-    std::optional<Response> response = run(deadline);
-    if (!response) {  // else the server may still take the rest of it
-        piece_.clear();
+    try {
+        send(false);
+        std::optional<Response> response = run(deadline);
+        if (response) {  // the server may still take the rest of the piece
+            piece_.end_loan();
+            connection_.move_data(piece_.bytes());
+        } else {
+            piece_.clear();
+        }
+        return response;
+    } catch (...) {
+        connection_.finish();  // nothing is to be sent any more from where the piece was
+        throw;
     }
-    return response;
 }
 
 Response ServerCall::expect_answer(Deadline deadline) {

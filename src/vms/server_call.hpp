@@ -15,6 +15,7 @@
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
 #include "src/http/server_connection.hpp"
+#include "src/vms/body_piece.hpp"
 #include "src/vms/exchange.hpp"
 #include "src/vms/protocol_call.hpp"
 #include "tinykvm/callable.hpp"
@@ -39,7 +40,7 @@ class ServerCall final : public ProtocolCall {
     void begin() override;
     // Bodies go through in pieces.
     std::size_t body_room() const override { return SIZE_MAX; }
-    bool append_body(std::span<const std::byte>& data) override { return append_to_piece(piece_, data); }
+    bool append_body(std::span<const std::byte>& data) override { return piece_.append(data); }
     void start() override {}
     std::optional<Response> give_piece(Deadline deadline) override;
     Response expect_answer(Deadline deadline) override;
@@ -81,8 +82,8 @@ class ServerCall final : public ProtocolCall {
     bool in_chunks_ = false;                  // the body is
     bool is_whole_ = false;                   // all of it was there before the server ran
     bool has_program_ended_ = false;
-    std::vector<std::byte> piece_;  // of the request's body, which the server has not been given
-    std::vector<std::byte> body_;   // of the answer: all of it, or the last piece
+    BodyPiece piece_;              // of the request's body, which the server has not been given
+    std::vector<std::byte> body_;  // of the answer: all of it, or the last piece
 };
 
 }  // namespace tinykvm::host

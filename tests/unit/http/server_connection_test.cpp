@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "src/base/failure.hpp"
 
@@ -96,6 +97,20 @@ TEST(ServerConnectionTest, BodiesGoAsTheyAreOrInChunks) {
     connection.begin("HEAD", ResponseParser::To::other, most_early);
     connection.give(bytes_of("as it is"), false, true);
     EXPECT_EQ(taken_from(connection), "HEADas it is");
+}
+
+TEST(ServerConnectionTest, TheRestOfWhatWasGivenCanBeMoved) {
+    ServerConnection connection;
+    std::string text = "0123456789";
+    connection.begin("", ResponseParser::To::other, most_early);
+    connection.accept();
+    connection.give(bytes_of(text), false, false);
+    connection.take(3);
+    const std::string copy = std::exchange(text, "what is not sent");
+    connection.move_data(bytes_of(copy));
+    EXPECT_EQ(taken_from(connection), "3456789");
+    connection.move_data(bytes_of(copy));
+    EXPECT_TRUE(connection.is_taken());
 }
 
 TEST(ServerConnectionTest, ConnectionStaysWhenTheServerKeepsIt) {

@@ -66,6 +66,8 @@ struct body {
     char letters[3 * 26 * 1024]; /* on the stack of the caller, which stays as it is */
 };
 
+static size_t most; /* that it was asked for */
+
 static struct streaming_content more(void *arg, size_t max, size_t written, size_t length)
 {
     struct body *body = arg;
@@ -91,6 +93,10 @@ static struct streaming_content more(void *arg, size_t max, size_t written, size
     if (size > sizeof body->letters - at)
         size = sizeof body->letters - at;
     vlogf("piece at %zu", written);
+    if (max > most) {
+        most = max;
+        vlogf("asked for %zu", max);
+    }
     return (struct streaming_content){body->letters + at, size};
 }
 
