@@ -38,6 +38,19 @@ const char* why_not(GuestCalls::Phase phase) {
 
 }  // namespace
 
+GuestCalls::Environment GuestCalls::environment_of(const ProgramConfig& config) {
+    return {.max_memory = config.max_memory,
+            .max_request_memory = config.max_request_memory,
+            .verbose = config.verbose,
+            .ephemeral = config.is_ephemeral(),
+            .control_ephemeral = config.may_change_ephemeral(),
+            .allowed_hosts = &config.allowed_hosts,
+            .allow_debug = config.allow_debug,
+            .debug = config.debug_start,
+            .is_storage = config.is_storage,
+            .max_log_lines = config.verbose_syscalls ? max_log_lines_of_calls : max_log_lines};
+}
+
 void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
     phase_ = Phase::boot;
     registration_ = {};
@@ -49,7 +62,7 @@ void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
 void GuestCalls::note(std::string_view line) {
     if (boot_log_) {
         boot_log_(line);
-    } else if (log_.size() < max_log_lines) {
+    } else if (log_.size() < environment_.max_log_lines) {
         log_.emplace_back(line);
     } else {
         lines_lost_++;

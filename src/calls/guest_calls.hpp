@@ -14,12 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/guest_text.hpp"
 #include "src/calls/header_edit.hpp"
 #include "src/calls/regex.hpp"
 #include "src/calls/registration.hpp"
 #include "src/calls/request.hpp"
 #include "src/calls/response.hpp"
 #include "src/calls/storage.hpp"
+#include "src/config/config.hpp"
 #include "src/fetch/host_rules.hpp"
 #include "src/fetch/self_requests.hpp"
 #include "tinykvm/host_calls.hpp"
@@ -38,7 +40,10 @@ class GuestCalls final : public HostCalls {
         bool allow_debug = false;    // sys_breakpoint() has a debugger waited for
         bool debug = false;          // the program was started to be debugged
         bool is_storage = false;     // this is the storage, and its services have itself, unless it boots
+        std::size_t max_log_lines = host::max_log_lines;
     };
+    // Borrows `config`. Without services and pool.
+    static Environment environment_of(const ProgramConfig& config);
     explicit GuestCalls(Environment environment) : environment_(std::move(environment)) {}
 
     // The phase decides which calls are allowed.

@@ -16,16 +16,16 @@ thread_local GuestOutput* attached = nullptr;
 
 void GuestOutput::attach(GuestOutput* output) { attached = output; }
 
-void GuestOutput::connect(Options& options, bool log, ProgramConfig::Protocol protocol) {
+void GuestOutput::connect(Options& options, const ProgramConfig& config) {
     options.output = [](int fd, std::string_view text) {
         if (attached != nullptr) {
             attached->write(fd, text);
         }
     };
-    if (protocol == ProgramConfig::Protocol::stdio) {
+    if (config.protocol == ProgramConfig::Protocol::stdio) {
         options.input = []() -> InputSource* { return attached != nullptr ? attached->streams_ : nullptr; };
     }
-    if (protocol == ProgramConfig::Protocol::http) {
+    if (config.protocol == ProgramConfig::Protocol::http) {
         options.client = []() -> Client* { return attached != nullptr ? attached->client_ : nullptr; };
     }
     options.warn = [](std::string_view line) {
@@ -33,8 +33,9 @@ void GuestOutput::connect(Options& options, bool log, ProgramConfig::Protocol pr
             attached->line_(printable(line));
         }
     };
-    if (log) {
+    if (config.verbose || config.verbose_syscalls) {
         options.log = options.warn;
+        options.log_system_calls = config.verbose_syscalls;
     }
 }
 

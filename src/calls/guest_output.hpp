@@ -23,9 +23,9 @@ class GuestOutput {
 
     // Where output and log lines of guests on this thread go from now on; null: nowhere.
     static void attach(GuestOutput* output);
-    // Makes the callbacks of `options` send to what is attached. `log`: also what the library logs on request. With the
-    // protocols stdio and http the program has the input or the client of use().
-    static void connect(Options& options, bool log, ProgramConfig::Protocol protocol);
+    // Makes the callbacks of `options` send to what is attached, also what the library logs on request if `config`
+    // wants that. With the protocols stdio and http the program has the input or the client of use().
+    static void connect(Options& options, const ProgramConfig& config);
 
     void log_output(bool enabled) { log_output_ = enabled; }
     // Standard input comes from there, and standard output goes there instead of to the log. Borrows it.

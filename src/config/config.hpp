@@ -129,6 +129,8 @@ struct ProgramConfig {
     bool debug_start = false;  // no setting: tinykvm.start() with debug; gdb is waited for before the first instruction
     bool is_storage = false;   // no setting: these are the settings of a program's storage
     bool verbose = false;
+    bool verbose_syscalls = false;
+    bool verbose_pagetables = false;
     bool standard_output = false;
 
     bool operator==(const ProgramConfig&) const = default;

@@ -571,6 +571,18 @@ constexpr Setting rows[] = {
      .fallback = "false",
      .meaning = "Log unusual events: system calls and host calls that do not exist, paths that are refused (the "
                 "first 64 of a program, each once), boots."},
+    {.key = "verbose_syscalls",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::verbose_syscalls,
+     .fallback = "false",
+     .meaning = "Log every system call, as strace prints them, and refused paths: of the boot all, of a request the "
+                "first 1,024. Each takes some microseconds, and threads leave the VM to hand over to each other."},
+    {.key = "verbose_pagetables",
+     .kind = Kind::boolean,
+     .member = &ProgramConfig::verbose_pagetables,
+     .fallback = "false",
+     .meaning = "Log what the page tables of the program hold when it has booted: a line for each range of equal "
+                "rights, at most 1,024."},
     {.key = "stdout",
      .kind = Kind::boolean,
      .member = &ProgramConfig::standard_output,

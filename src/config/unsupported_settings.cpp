@@ -19,8 +19,8 @@ constexpr Alias other_names[] = {
 };
 
 constexpr UnsupportedSetting unsupported[] = {
-    {"default", "false", is_false},          {"profiling", "false or 0", is_false_or_zero},
-    {"verbose_syscalls", "false", is_false}, {"verbose_pagetables", "false", is_false},
+    {"default", "false", is_false},
+    {"profiling", "false or 0", is_false_or_zero},
     {"server", "{}", is_false_or_empty},
 };
 

@@ -174,15 +174,35 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
         options.environment_room = max_cgi_bytes;
         options.environment_filler = cgi_interface;
     }
-    GuestOutput::connect(options, config.verbose, config.protocol);
+    GuestOutput::connect(options, config);
     options.listen = config.listen;
     return options;
+}
+
+// As in /proc/PID/maps: 0x400000-0x402000 r-x, 2 pages of 4 KiB
+std::string description_of(const x86::MappedRange& range) {
+    const auto letter = [](bool has, char right) { return has ? right : '-'; };
+    const std::size_t page = range.is_large ? large_page_size : page_size;
+    std::string text = hex(range.begin) + "-" + hex(range.end) + " ";
+    text += letter(range.rights.read, 'r');
+    text += letter(range.rights.write, 'w');
+    text += letter(range.rights.execute, 'x');
+    return text + (range.access == x86::Access::user ? ", " : ", of the host, ") +
+           std::to_string((range.end - range.begin) / page) + " pages of " + (range.is_large ? "2 MiB" : "4 KiB");
 }
 
 std::string seconds_text(std::chrono::microseconds time) {
     std::string text = std::to_string(static_cast<double>(time.count()) / 1e6);
     text.erase(text.find_last_not_of('0') + 1);
     return (text.back() == '.' ? text.substr(0, text.size() - 1) : text) + " s";
+}
+
+GuestCalls::Environment environment_of(const ProgramConfig& config, const GuestServices& services,
+                                       const BootControl& control) {
+    GuestCalls::Environment environment = GuestCalls::environment_of(config);
+    environment.services = services;
+    environment.pool = &control;
+    return environment;
 }
 
 // Attaches output to this thread as long as the program boots.
@@ -202,9 +222,7 @@ class ProgramBoot {
           control_(control),
           state_(std::move(state)),
           handed_over_(std::move(handed_over)),
-          calls_({config.max_memory, config.max_request_memory, config.verbose, config.is_ephemeral(),
-                  config.may_change_ephemeral(), &config.allowed_hosts, services, &control, config.allow_debug,
-                  config.debug_start, config.is_storage}),
+          calls_(environment_of(config, services, control)),
           output_(log) {
         calls_.begin_boot(log);
         output_.log_output(config.standard_output);
@@ -249,6 +267,7 @@ class ProgramBoot {
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
     void check_files(Machine& machine) const;
+    void log_page_tables(const GuestMemory& memory);
     void expect_server(const Stop& stop) const;
     std::vector<BootedProgram::ArgumentPlace> argument_places(const Machine& machine) const;
 
@@ -299,6 +318,9 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
     }
     running.reset();
     machine.end_debugging();
+    if (config_.verbose_pagetables) {
+        log_page_tables(machine.memory());
+    }
     const auto written = streams_.output();
     auto places = argument_places(machine);
     const EnvironmentPlaces environment = config_.cgi ? machine.environment_places() : EnvironmentPlaces{};
@@ -313,6 +335,16 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
                                                          .environment = environment,
                                                          .output = {written.begin(), written.end()},
                                                          .connection = connection_.kept()});
+}
+
+void ProgramBoot::log_page_tables(const GuestMemory& memory) {
+    const auto ranges = memory.mapped_ranges();
+    for (std::size_t i = 0; i < std::min(ranges.size(), max_log_lines_of_calls); ++i) {
+        calls_.note("page tables: " + description_of(ranges[i]));
+    }
+    if (ranges.size() > max_log_lines_of_calls) {
+        calls_.note("page tables: " + std::to_string(ranges.size() - max_log_lines_of_calls) + " more ranges");
+    }
 }
 
 void ProgramBoot::keep_state(Options& options) const {

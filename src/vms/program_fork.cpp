@@ -5,13 +5,22 @@
 
 namespace tinykvm::host {
 
+namespace {
+
+GuestCalls::Environment environment_of(const BootedProgram& program, const void* pool) {
+    GuestCalls::Environment environment = GuestCalls::environment_of(program.config);
+    environment.ephemeral = program.registration.ephemeral;
+    environment.services = program.services;
+    environment.pool = pool;
+    return environment;
+}
+
+}  // namespace
+
 ProgramFork::ProgramFork(std::shared_ptr<const BootedProgram> program, ProgramStatistics& statistics, const void* pool)
     : program_(std::move(program)),
       statistics_(statistics, program_->config.max_request_memory, program_->snapshot->image_bytes()),
-      calls_({program_->config.max_memory, program_->config.max_request_memory, program_->config.verbose,
-              program_->registration.ephemeral, program_->config.may_change_ephemeral(),
-              &program_->config.allowed_hosts, program_->services, pool, program_->config.allow_debug,
-              program_->config.debug_start}),
+      calls_(environment_of(*program_, pool)),
       output_([this](std::string_view line) { calls_.note(line); }) {
     output_.log_output(program_->config.standard_output);
     if (program_->config.protocol == ProgramConfig::Protocol::stdio) {

@@ -21,12 +21,11 @@ constexpr auto look_around = std::chrono::milliseconds(10);
 constexpr GuestAddr alignment = 64;  // SIMD code likes its input aligned
 
 GuestCalls::Environment environment_of(const BootedProgram& program, Storage* storage) {
-    GuestCalls::Environment environment;
-    environment.max_memory = program.config.max_memory;
-    environment.max_request_memory = program.config.max_request_memory;
-    environment.verbose = program.config.verbose;
+    GuestCalls::Environment environment = GuestCalls::environment_of(program.config);
     environment.ephemeral = false;
-    environment.allowed_hosts = &program.config.allowed_hosts;
+    environment.control_ephemeral = false;
+    environment.allow_debug = false;
+    environment.debug = false;
     environment.services = program.services;
     environment.services.storage = {std::shared_ptr<void>(), storage};  // not owned: it owns these calls
     environment.pool = storage;

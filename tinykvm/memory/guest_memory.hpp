@@ -125,6 +125,8 @@ class GuestMemory {
         return addresses_.find_gap(size, low, high, alignment);
     }
     const Regions& regions() const { return addresses_.regions(); }
+    // What the guest's page tables hold now.
+    std::vector<x86::MappedRange> mapped_ranges() const { return addresses_.tables().mapped_ranges(); }
     bool is_closed(GuestAddr begin, GuestAddr end) const { return addresses_.is_closed(begin, end); }
     // Which limit has made a change of mappings fail with -ENOMEM since this was called last.
     Refusal take_refusal() { return addresses_.take_refusal(); }

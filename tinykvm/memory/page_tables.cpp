@@ -27,6 +27,10 @@ std::uint64_t entry_flags(Protection rights, Access access) {
            (rights.execute ? 0 : no_execute);
 }
 
+Protection rights_of(std::uint64_t entry) {
+    return {.read = true, .write = (entry & writable) != 0, .execute = !(entry & no_execute)};
+}
+
 bool is_table(std::uint64_t entry) { return (entry & present) && !(entry & large); }
 
 constexpr GuestAddr block_floor(GuestAddr address) { return address & ~GuestAddr{large_page_size - 1}; }
@@ -201,6 +205,30 @@ bool PageTables::grant(GuestAddr address, std::uint64_t physical, std::size_t si
         } while (address < end && address % large_page_size != 0);
     }
     return true;
+}
+
+std::vector<MappedRange> PageTables::mapped_ranges() const {
+    std::vector<MappedRange> ranges;
+    add_mapped_ranges(root(), 4, 0, ranges);
+    return ranges;
+}
+
+// `begin`: the first address that the table at `physical` is for.
+void PageTables::add_mapped_ranges(std::uint64_t physical, int level, GuestAddr begin,
+                                   std::vector<MappedRange>& ranges) const {
+    const std::uint64_t covered = std::uint64_t{1} << (12 + 9 * (level - 1));
+    const std::uint64_t* entry = table(physical);
+    for (GuestAddr at = begin; at < begin + entries * covered; at += covered, ++entry) {
+        if (level > 1 && is_table(*entry)) {
+            add_mapped_ranges(*entry, level - 1, at, ranges);
+        } else if (*entry & present) {
+            const MappedRange here{at, at + covered, rights_of(*entry),
+                                   *entry & user ? Access::user : Access::supervisor, level > 1};
+            const bool continues = !ranges.empty() && ranges.back().end == at && ranges.back().rights == here.rights &&
+                                   ranges.back().access == here.access && ranges.back().is_large == here.is_large;
+            continues ? void(ranges.back().end = here.end) : ranges.push_back(here);
+        }
+    }
 }
 
 // --- Pages of in-memory files

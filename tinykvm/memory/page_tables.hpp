@@ -22,6 +22,14 @@ class GuestPhysicalMemory;
 
 namespace tinykvm::x86 {
 
+// Neighbouring pages of the same rights and size.
+struct MappedRange {
+    GuestAddr begin, end;
+    Protection rights;
+    Access access;
+    bool is_large;  // pages of 2 MiB, else of 4 KiB
+};
+
 class PageTables {
   public:
     // The tables live in `window`, in its system block and, when that is full, in further blocks.
@@ -56,6 +64,8 @@ class PageTables {
     std::uint64_t tables_left() const;
     // Does an entry in the range allow writing? If not, the tables keep the guest from it.
     bool any_writable(GuestAddr address, std::size_t size) const;
+    // All that is present, by address. For people who look into a guest.
+    std::vector<MappedRange> mapped_ranges() const;
     // Leaves the pages of the range no more rights than these. For the tables of an image, on which no VM runs yet, and
     // for pages whose mapping on the host has just been replaced. Returns false when the window has no room for another
     // table.
@@ -82,6 +92,7 @@ class PageTables {
     static constexpr std::size_t index_in_block(GuestAddr address) { return address >> 12 & 511; }
 
   private:
+    void add_mapped_ranges(std::uint64_t physical, int level, GuestAddr begin, std::vector<MappedRange>& ranges) const;
     std::uint64_t* block_entry(GuestAddr address) const;
     std::uint64_t* table(std::uint64_t physical) const;
     std::uint64_t* descend(std::uint64_t& entry, int level, GuestAddr address);

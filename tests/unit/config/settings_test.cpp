@@ -188,6 +188,8 @@ const std::map<std::string_view, Change> changes = {
     {"max_debug_wait", {"1.5", [](ProgramConfig& c) { c.max_debug_wait = std::chrono::milliseconds(1500); }}},
     {"max_debug_time", {"60", [](ProgramConfig& c) { c.max_debug_time = std::chrono::seconds(60); }}},
     {"verbose", {"true", [](ProgramConfig& c) { c.verbose = true; }}},
+    {"verbose_syscalls", {"true", [](ProgramConfig& c) { c.verbose_syscalls = true; }}},
+    {"verbose_pagetables", {"true", [](ProgramConfig& c) { c.verbose_pagetables = true; }}},
     {"stdout", {"true", [](ProgramConfig& c) { c.standard_output = true; }}},
 };
 

@@ -323,6 +323,25 @@ TEST(MemoryLimits, MappingsOfTheHostThatARequestMakes) {
     EXPECT_EQ(fork.unmap(base, page_size), 0);
 }
 
+TEST(MemoryRights, RangesOfThePageTablesAreToldAsTheyAre) {
+    kvm::Vm vm;
+    GuestMemory memory(vm, limits());
+    constexpr std::size_t block = 2 * MiB;
+    ASSERT_EQ(memory.map(base, 3 * page_size, rw), 0);
+    ASSERT_EQ(memory.map(base + 3 * page_size, page_size, {.read = true, .execute = true}), 0);
+    ASSERT_EQ(memory.map(base + 5 * page_size, page_size, ro), 0);
+    ASSERT_EQ(memory.map(base + block, 2 * block, rw), 0);
+    std::string told;
+    for (const x86::MappedRange& range : memory.mapped_ranges()) {
+        if (range.access == x86::Access::user && range.begin >= base && range.end <= base + 3 * block) {
+            told += std::to_string((range.begin - base) / page_size) + "-" +
+                    std::to_string((range.end - base) / page_size) + to_string(range.rights) +
+                    (range.is_large ? " large; " : "; ");
+        }
+    }
+    EXPECT_EQ(told, "0-3rw-; 3-4r-x; 5-6r--; 512-1536rw- large; ");
+}
+
 // A change that the host refuses half-way: what is mapped then is not known, so the VM is not used any more.
 TEST(MemoryReset, IsForANewVmWhenTheHostFailedInAChange) {
     constexpr std::size_t pages = 64;
