@@ -1,18 +1,28 @@
-// The bytes of an ELF file, which have been validated, and what its headers say.
+// The bytes of an ELF file, and what its headers say, which has been validated.
 //
-// Thread safety: immutable. The file is read once; changing or removing it later changes nothing.
+// A program that is loaded from a snapshot does not need its file but for the headers. So the rest is read when it is
+// first asked for. Until then the file is open; it may be removed or replaced, and one that is changed in place is of
+// no use any more. After that nothing that becomes of the file changes anything.
+//
+// Thread safety: any thread.
 #pragma once
 
+#include <elf.h>
+
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/file_stamp.hpp"
 #include "tinykvm/size_limit.hpp"
 #include "tinykvm/types.hpp"
 
@@ -25,11 +35,12 @@ std::vector<std::byte> read_program_file(int fd, const std::string& name, const 
 
 class Program {
   public:
-    // Reads and validates. Throws LoadError naming the file (or `name`) and what is wrong with it.
+    // Reads the headers and validates them. Throws LoadError naming the file (or `name`) and what is wrong with it.
+    static std::shared_ptr<const Program> open(const std::string& path, const SizeLimit& limit = {most_program_bytes});
+    static std::shared_ptr<const Program> open(FileDescriptor file, std::string name, const SizeLimit& limit);
+    // Reads all of it.
     static std::shared_ptr<const Program> from_file(const std::string& path,
                                                     const SizeLimit& limit = {most_program_bytes});
-    static std::shared_ptr<const Program> from_descriptor(int fd, const std::string& name,
-                                                          const SizeLimit& limit = {most_program_bytes});
     static std::shared_ptr<const Program> from_bytes(std::vector<std::byte> bytes, std::string name);
 
     struct Segment {  // a PT_LOAD
@@ -38,7 +49,13 @@ class Program {
     };
 
     const std::string& name() const { return name_; }
-    std::span<const std::byte> bytes() const { return bytes_; }
+    std::size_t size() const { return size_; }
+    // Throw LoadError when the file is read only now, and that fails or it has changed since it was opened. `check` is
+    // called every MiB that is read, and may throw to end that.
+    std::span<const std::byte> bytes() const;
+    void read(const std::function<void()>& check = nullptr) const;
+    // Of the file that these are the headers and the bytes of; nullopt: there is none, or no telling.
+    std::optional<FileStamp> stamp() const { return is_as_opened_ ? stamp_ : std::nullopt; }
     std::span<const Segment> segments() const { return segments_; }
     bool position_independent() const { return position_independent_; }
     std::uint64_t entry() const { return entry_; }
@@ -51,7 +68,7 @@ class Program {
     // "static", "static-pie" or "dynamic".
     const char* type() const;
 
-    // The function symbol that contains `address` (relative to the load bias). Empty when unknown.
+    // The function symbol that contains `address` (relative to the load bias). Empty when unknown. Reads the file.
     struct Symbol {
         std::string name;
         std::uint64_t offset = 0;
@@ -65,10 +82,20 @@ class Program {
         std::string_view name;  // in bytes_
     };
     void read_headers();
+    void take_header(const Elf64_Phdr& header, const std::string& which, std::uint64_t headers_offset);
+    void take_segment(const Elf64_Phdr& header, const std::string& which);
+    std::vector<std::byte> piece(std::uint64_t offset, std::uint64_t size) const;
     void read_symbols() const;
+    [[noreturn]] void fail(const std::string& why) const;
 
     std::string name_;
-    std::vector<std::byte> bytes_;
+    std::uint64_t size_ = 0;
+    FileStamp opened_;  // of the file, settled or not
+    std::optional<FileStamp> stamp_;
+    mutable std::atomic<bool> is_as_opened_ = true;
+    mutable std::once_flag read_;
+    mutable FileDescriptor file_;  // null: all of it was read
+    mutable std::vector<std::byte> bytes_;
     std::vector<Segment> segments_;
     std::string interpreter_;
     std::uint64_t entry_ = 0, headers_address_ = 0;

@@ -60,9 +60,8 @@ void compare(const std::vector<SnapshotFile::Tag>& saved, const std::vector<Snap
     }
 }
 
-std::vector<SnapshotFile::Tag> all_tags(const Program& program, const Options& options,
-                                        const std::vector<SnapshotFile::Tag>& tags) {
-    std::vector<SnapshotFile::Tag> all = cold::tags_of_program(program, options);
+std::vector<SnapshotFile::Tag> all_tags(const Options& options, const std::vector<SnapshotFile::Tag>& tags) {
+    std::vector<SnapshotFile::Tag> all = cold::tags_of_options(options);
     const std::vector<SnapshotFile::Tag> of_machine = cold::tags_of_machine();
     all.insert(all.end(), tags.begin(), tags.end());
     all.insert(all.end(), of_machine.begin(), of_machine.end());
@@ -76,7 +75,8 @@ void SnapshotFile::save(const Snapshot& snapshot, const std::vector<Tag>& tags,
     const SnapshotContents& contents = snapshot.contents();
     const cold::FrozenProgram frozen(contents);
     cold::Writer description;
-    description(all_tags(*contents.programs.front().program, contents.options, tags), notes, frozen);
+    const cold::ProgramIdentity program(*contents.programs.front().program);
+    description(all_tags(contents.options, tags), program, notes, frozen);
     Header header;
     header.description_size = description.bytes().size();
     header.description_sha256 = cold::sha256(description.bytes());
@@ -98,7 +98,10 @@ std::optional<SnapshotFile::Loaded> SnapshotFile::load(const std::shared_ptr<con
     std::vector<Tag> saved;
     Loaded loaded;
     reader(saved);
-    compare(saved, all_tags(*program, options, tags));
+    compare(saved, all_tags(options, tags));
+    cold::ProgramIdentity saved_program;
+    reader(saved_program);
+    if (const std::string why = saved_program.why_not(*program); !why.empty()) throw MachineError(why);
     cold::FrozenProgram frozen;
     reader(loaded.notes, frozen);
     if (!reader.at_end()) throw Malformed("it has more than it should have");

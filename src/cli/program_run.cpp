@@ -240,7 +240,7 @@ int load_and_run(ProgramRun run) {
     path = use_interpreter(run, path);
     std::shared_ptr<const Program> program;
     try {
-        program = Program::from_file(path, program_size_limit(run.options.max_memory));
+        program = Program::open(path, program_size_limit(run.options.max_memory));
         const bool dynamic = !program->interpreter().empty();
         const int status = run_machine(std::move(program), std::move(run));
         // What the loader of glibc and musl exits with when a library is missing.

@@ -15,6 +15,7 @@
 #include "src/calls/guest_output.hpp"
 #include "src/programs/cold_start.hpp"
 #include "src/programs/warmup.hpp"
+#include "src/source/local_copy.hpp"
 #include "src/source/program_source.hpp"
 #include "src/vms/program_debugger.hpp"
 #include "src/vms/state_file.hpp"
@@ -505,6 +506,15 @@ std::shared_ptr<const Program> obtain(const std::string& name, const ProgramConf
     }
 }
 
+void read(const Program& binary, BootControl& control) {
+    const CancellableDeadline until{{}, [&control] { return control.cancelled(); }};
+    try {
+        binary.read([&until] { until.require_wanted(); });
+    } catch (const std::exception& error) {
+        throw Failure(FailureKind::not_ready, error.what());
+    }
+}
+
 // Boots one program, which is a storage when its settings say so; then with its state, if it keeps one.
 std::shared_ptr<BootedProgram> boot_one(const std::string& name, const ProgramConfig& config,
                                         const std::shared_ptr<const Program>& binary,
@@ -598,6 +608,7 @@ std::shared_ptr<const BootedProgram> boot_program(const std::string& name, const
         if (auto program = update == nullptr ? from_file(name, config, binary, services, log) : nullptr) {
             return program;
         }
+        read(*binary, control);
     }
     GuestServices with_storage = services;
     std::shared_ptr<StorageVm> storage;

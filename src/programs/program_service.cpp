@@ -393,7 +393,7 @@ std::optional<ProgramReport> ProgramService::report() const {
         }
         report.emplace();
         report->name = name_;
-        report->binary_size = boot_->program()->binary->bytes().size();
+        report->binary_size = boot_->program()->binary->size();
         report->binary_type = boot_->program()->binary->type();
         report->is_from_file = boot_->program()->is_from_file;
         report->live_updates = live_updates_;

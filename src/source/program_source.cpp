@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -43,7 +44,28 @@ class Source {
     }
 
     std::shared_ptr<const Program> program() {
-        std::vector<std::byte> bytes = read();
+        if (config_.filename.empty()) {
+            return program_of(fetch_once());
+        }
+        FileDescriptor file = open();
+        if (may_be_read_later(file)) {
+            return Program::open(std::move(file), where(), limit_);
+        }
+        return program_of(read_program_file(file.get(), where(), limit_, [this] { until_.require_wanted(); }));
+    }
+
+  private:
+    // A file of its snapshot may spare to read it.
+    bool may_be_read_later(const FileDescriptor& file) const {
+        if (config_.cold_start_file.empty() || config_.checksums.any()) {
+            return false;
+        }
+        std::array<std::byte, 8> begin{};
+        const ssize_t size = ::pread(file.get(), begin.data(), begin.size(), 0);
+        return size > 0 && !is_archive(std::span(begin).first(static_cast<std::size_t>(size)));
+    }
+
+    std::shared_ptr<const Program> program_of(std::vector<std::byte> bytes) {
         until_.deadline = Clock::now() + config_.max_boot_time;
         if (config_.checksums.any()) {  // which take longer than reading a large file
             verify(bytes);
@@ -54,7 +76,6 @@ class Source {
         return Program::from_bytes(std::move(bytes), where());
     }
 
-  private:
     void verify(std::span<const std::byte> bytes) const {
         Verification verification(config_.checksums);
         verification.add(bytes);
@@ -65,19 +86,15 @@ class Source {
 
     std::string where() const { return config_.filename.empty() ? printable(config_.uri, 300) : config_.filename; }
 
-    std::vector<std::byte> read() const {
-        if (config_.filename.empty()) {
-            return fetch_once();
-        }
+    FileDescriptor open() const {
         if (!config_.uri.empty()) {
-            const LocalCopy copy{config_.uri, config_.filename, config_.checksums};
-            return read_file(copy.update(until_, limit_, log_));
+            return LocalCopy{config_.uri, config_.filename, config_.checksums}.update(until_, limit_, log_);
         }
-        const FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        FileDescriptor file(::open(config_.filename.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         if (!file) {
             fail(std::strerror(errno));
         }
-        return read_file(file);
+        return file;
     }
 
     // Without a filename there is no place to keep what is fetched.
@@ -94,10 +111,6 @@ class Source {
         };
         (void)read_resource(request);
         return bytes;
-    }
-
-    std::vector<std::byte> read_file(const FileDescriptor& file) const {
-        return read_program_file(file.get(), where(), limit_, [this] { until_.require_wanted(); });
     }
 
     std::vector<std::byte> unpack(std::span<const std::byte> archive) const {

@@ -13,9 +13,10 @@
 
 namespace tinykvm::host {
 
-// The program, after everything in `download` is there. `log` gets what happened, `cancelled` (may be null) is asked
-// at least every 100 ms while something is fetched. Fetching takes at most max_boot_time, reading and unpacking as
-// much again. Throws Failure or LoadError with the reason; what runs always has the expected checksums.
+// The program, after everything in `download` is there. With a cold_start_file the program may be one that is not read
+// yet (Program::read). `log` gets what happened, `cancelled` (may be null) is asked at least every 100 ms while
+// something is fetched. Fetching takes at most max_boot_time, reading and unpacking as much again. Throws Failure or
+// LoadError with the reason; what runs always has the expected checksums.
 std::shared_ptr<const Program> obtain_program(const std::string& name, const ProgramConfig& config,
                                               const std::function<void(std::string_view)>& log,
                                               const std::function<bool()>& cancelled);

@@ -81,7 +81,7 @@ std::vector<std::byte> read_binary(struct busyobj* bo, const UpdateTask& task) {
 }
 
 void update(VRT_CTX, host::ProgramService& service, std::shared_ptr<const Program> binary) {
-    const std::size_t size = binary->bytes().size();
+    const std::size_t size = binary->size();
     service.update(std::move(binary));
     Log(ctx).line(SLT_VCL_Log,
                   "tinykvm: " + service.name() + ": updated to a program of " + std::to_string(size) + " bytes");

@@ -82,9 +82,10 @@ class Calls final : public HostCalls {
 
 class BootedGuest {
   public:
-    explicit BootedGuest(const std::string& name, Options options = {}) {
-        auto program = Program::from_file(std::string(TINYKVM_BUILD_DIR "/tests/guests/") + name);
-        Machine machine(program, std::move(options));
+    explicit BootedGuest(const std::string& name, Options options = {})
+        : BootedGuest(Program::from_file(std::string(TINYKVM_BUILD_DIR "/tests/guests/") + name), std::move(options)) {}
+    BootedGuest(std::shared_ptr<const Program> program, Options options) {
+        Machine machine(std::move(program), std::move(options));
         Stop stop = machine.run(&calls, patience());
         if (stop.reason != Stop::Reason::host_call) throw MachineError("the test guest did not wait");
         snapshot = std::move(machine).freeze();

@@ -70,9 +70,9 @@ std::vector<elf::LoadedProgram> FrozenProgram::load_programs(const std::shared_p
     std::vector<std::shared_ptr<const Program>> files = {program};
     if (const std::string& path = program->interpreter(); !path.empty()) {
         const auto found = file_system.resolve(process_, "/", path, linux_abi::GuestFileSystem::Last::follow);
-        const FileDescriptor file(found.exists() ? file_system.open(found, 0) : -1);
-        if (file.get() < 0) throw MachineError("its interpreter " + path + " cannot be read");
-        files.push_back(Program::from_descriptor(file.get(), path, program_size_limit(options.max_memory)));
+        FileDescriptor file(found.exists() ? file_system.open(found, 0) : -1);
+        if (!file) throw MachineError("its interpreter " + path + " cannot be read");
+        files.push_back(Program::open(std::move(file), path, program_size_limit(options.max_memory)));
     }
     if (files.size() != placements_.size()) throw Malformed("it is not of the program");
     std::vector<elf::LoadedProgram> programs;

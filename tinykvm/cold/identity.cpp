@@ -43,7 +43,7 @@ std::string features(const x86::Platform& platform) {
 
 // SHA-256 of all of it would take longer than the rest of a load; what this does not tell apart are programs that
 // somebody has made up to be alike.
-std::string digest(const Program& program) {
+std::string checksum(const Program& program) {
     const std::span<const std::byte> bytes = program.bytes();
     const std::size_t pages = bytes.size() / page_size;
     std::vector<std::uint32_t> checksums(pages);
@@ -74,7 +74,7 @@ std::vector<Tag> tags_of_machine() {
             {"set of CPU features", features(platform)}};
 }
 
-std::vector<Tag> tags_of_program(const Program& program, const Options& options) {
+std::vector<Tag> tags_of_options(const Options& options) {
     Writer all;
     all(options.program_name, options.arguments, options.environment, std::uint64_t{options.environment_slots},
         std::uint64_t{options.environment_room}, options.environment_filler, options.working_directory,
@@ -86,7 +86,15 @@ std::vector<Tag> tags_of_program(const Program& program, const Options& options)
         all(rule.virtual_path, rule.real_path, rule.writable, rule.prefix, rule.for_everybody, rule.symlink);
     for (const auto* ranges : {&options.addresses_on_request, &options.closed_addresses})
         for (const GuestRange& range : *ranges) all(ranges == &options.closed_addresses, range.begin, range.end);
-    return {{"program", digest(program)}, {"configuration", hexadecimal(sha256(all.bytes()))}};
+    return {{"configuration", hexadecimal(sha256(all.bytes()))}};
+}
+
+ProgramIdentity::ProgramIdentity(const Program& program) : checksum_(checksum(program)), stamp_(program.stamp()) {}
+
+std::string ProgramIdentity::why_not(const Program& program) const {
+    if (stamp_ && program.stamp() == stamp_) return {};
+    const std::string now = checksum(program);
+    return now == checksum_ ? "" : "the program is another one (" + checksum_ + ", now " + now + ")";
 }
 
 Counters Counters::now() {

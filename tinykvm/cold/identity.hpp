@@ -5,19 +5,40 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tinykvm/cold/tag.hpp"
 #include "tinykvm/options.hpp"
+#include "tinykvm/os/file_stamp.hpp"
 #include "tinykvm/program.hpp"
 
 namespace tinykvm::cold {
 
 // Throws MachineError when the machine has no KVM.
 std::vector<Tag> tags_of_machine();
-// Of the program's file, and of all that the options say but where output goes and how it boots.
-std::vector<Tag> tags_of_program(const Program& program, const Options& options);
+// Of all that the options say but where output goes and how it boots.
+std::vector<Tag> tags_of_options(const Options& options);
+
+// Which program a snapshot is of. The checksum decides; the stamp of its file spares to read that.
+class ProgramIdentity {
+  public:
+    ProgramIdentity() = default;
+    // Throws LoadError when the program cannot be read.
+    explicit ProgramIdentity(const Program& program);
+
+    // Throws LoadError when the program has to be read and cannot be. Empty: it is the same one.
+    std::string why_not(const Program& program) const;
+    template <typename Archive>
+    void archive(Archive& archive) {
+        archive(checksum_, stamp_);
+    }
+
+  private:
+    std::string checksum_;
+    std::optional<FileStamp> stamp_;
+};
 
 // Guests read the time from counters that only go on: those of this machine now.
 struct Counters {

@@ -1,17 +1,19 @@
 #include "tinykvm/program.hpp"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/os/file_descriptor.hpp"
 #include "tinykvm/x86/layout.hpp"
 
 namespace tinykvm {
@@ -59,21 +61,21 @@ std::string why_no_x86_program(std::span<const std::byte> bytes) {
     return {};
 }
 
-bool is_in_file(const GElf_Phdr& ph, std::uint64_t file_size) {
+bool is_in_file(const Elf64_Phdr& ph, std::uint64_t file_size) {
     return ph.p_offset <= file_size && ph.p_filesz <= file_size - ph.p_offset;
 }
 
 // Are these bytes of the file among those that the header loads?
-bool holds(const GElf_Phdr& ph, std::uint64_t offset, std::uint64_t size) {
+bool holds(const Elf64_Phdr& ph, std::uint64_t offset, std::uint64_t size) {
     return offset >= ph.p_offset && offset - ph.p_offset < ph.p_filesz && size <= ph.p_filesz - (offset - ph.p_offset);
 }
 
-Protection protection_of(const GElf_Phdr& ph) {
+Protection protection_of(const Elf64_Phdr& ph) {
     return {(ph.p_flags & PF_R) != 0, (ph.p_flags & PF_W) != 0, (ph.p_flags & PF_X) != 0};
 }
 
 // What is wrong with a PT_LOAD by itself; empty: nothing.
-std::string why_not_loadable(const GElf_Phdr& ph, std::uint64_t file_size, bool position_independent) {
+std::string why_not_loadable(const Elf64_Phdr& ph, std::uint64_t file_size, bool position_independent) {
     if (!is_in_file(ph, file_size)) return "is beyond the end of the file (truncated?)";
     if (ph.p_filesz > ph.p_memsz) return "has more bytes in the file than in memory";
     if (ph.p_memsz == 0) return "";
@@ -83,106 +85,160 @@ std::string why_not_loadable(const GElf_Phdr& ph, std::uint64_t file_size, bool 
     return "";
 }
 
-// What a PT_INTERP names; empty when that is no name. Messages quote it, so there are no control characters in it.
-std::string interpreter_path(std::span<const std::byte> file, const GElf_Phdr& ph) {
-    if (!is_in_file(ph, file.size()) || ph.p_filesz < 2 || ph.p_filesz > max_interpreter_path) return "";
-    const char* text = reinterpret_cast<const char*>(file.data()) + ph.p_offset;
-    if (text[ph.p_filesz - 1] != '\0') return "";
+// What a PT_INTERP holds; empty when that is no name. Messages quote it, so there are no control characters in it.
+std::string interpreter_path(std::span<const std::byte> bytes) {
+    const char* text = reinterpret_cast<const char*>(bytes.data());
+    if (bytes.size() < 2 || text[bytes.size() - 1] != '\0') return "";
     const std::string path = text;
     const bool is_text = std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     return is_text ? path : "";
+}
+
+// What a program can be: a regular file that is not too large.
+struct stat status_of(int fd, const std::string& name, const SizeLimit& limit) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) throw LoadError(name + ": " + std::strerror(errno));
+    if (!S_ISREG(status.st_mode)) throw LoadError(name + ": not a regular file");
+    if (static_cast<std::uint64_t>(status.st_size) > limit.bytes) throw LoadError(name + ": " + limit.exceeded());
+    return status;
+}
+
+void read_at(int fd, const std::string& name, std::uint64_t offset, std::span<std::byte> bytes,
+             const std::function<void()>& check) {
+    constexpr std::size_t piece = std::size_t{1} << 20;
+    for (std::size_t done = 0; done < bytes.size();) {
+        if (check) check();
+        const ssize_t size =
+            ::pread(fd, bytes.data() + done, std::min(bytes.size() - done, piece), static_cast<off_t>(offset + done));
+        if (size < 0 && errno != EINTR) throw LoadError(name + ": " + std::strerror(errno));
+        if (size == 0) throw LoadError(name + ": became shorter while it was read");
+        done += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
+    }
 }
 
 }  // namespace
 
 std::vector<std::byte> read_program_file(int fd, const std::string& name, const SizeLimit& limit,
                                          const std::function<void()>& check) {
-    constexpr std::size_t piece = std::size_t{1} << 20;
-    struct stat status {};
-    if (::fstat(fd, &status) != 0) throw LoadError(name + ": " + std::strerror(errno));
-    if (!S_ISREG(status.st_mode)) throw LoadError(name + ": not a regular file");
-    if (static_cast<std::uint64_t>(status.st_size) > limit.bytes) throw LoadError(name + ": " + limit.exceeded());
-    std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
-    for (std::size_t done = 0; done < bytes.size();) {
-        if (check) check();
-        const ssize_t size =
-            ::pread(fd, bytes.data() + done, std::min(bytes.size() - done, piece), static_cast<off_t>(done));
-        if (size < 0 && errno != EINTR) throw LoadError(name + ": " + std::strerror(errno));
-        if (size == 0) throw LoadError(name + ": became shorter while it was read");
-        done += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
-    }
+    std::vector<std::byte> bytes(static_cast<std::size_t>(status_of(fd, name, limit).st_size));
+    read_at(fd, name, 0, bytes, check);
     return bytes;
 }
 
-std::shared_ptr<const Program> Program::from_file(const std::string& path, const SizeLimit& limit) {
-    FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) throw LoadError(path + ": " + std::strerror(errno));
-    return from_descriptor(fd.get(), path, limit);
+std::shared_ptr<const Program> Program::open(const std::string& path, const SizeLimit& limit) {
+    FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!file) throw LoadError(path + ": " + std::strerror(errno));
+    return open(std::move(file), path, limit);
 }
 
-std::shared_ptr<const Program> Program::from_descriptor(int fd, const std::string& name, const SizeLimit& limit) {
-    return from_bytes(read_program_file(fd, name, limit), name);
+std::shared_ptr<const Program> Program::open(FileDescriptor file, std::string name, const SizeLimit& limit) {
+    std::shared_ptr<Program> program(new Program);
+    program->opened_ = FileStamp::of(status_of(file.get(), name, limit));
+    const bool is_settled = program->opened_.is_settled();
+    program->name_ = std::move(name);
+    program->size_ = static_cast<std::uint64_t>(program->opened_.size);
+    program->file_ = std::move(file);
+    program->read_headers();
+    if (is_settled && FileStamp::of(program->file_.get()) == program->opened_) program->stamp_ = program->opened_;
+    return program;
+}
+
+std::shared_ptr<const Program> Program::from_file(const std::string& path, const SizeLimit& limit) {
+    std::shared_ptr<const Program> program = open(path, limit);
+    program->read();
+    return program;
 }
 
 std::shared_ptr<const Program> Program::from_bytes(std::vector<std::byte> bytes, std::string name) {
     std::shared_ptr<Program> program(new Program);
     program->name_ = std::move(name);
+    program->size_ = bytes.size();
     program->bytes_ = std::move(bytes);
     program->read_headers();
     return program;
 }
 
+void Program::fail(const std::string& why) const { throw LoadError(name_ + ": " + why); }
+
+std::span<const std::byte> Program::bytes() const {
+    read();
+    return bytes_;
+}
+
+void Program::read(const std::function<void()>& check) const {
+    std::call_once(read_, [&] {
+        if (!file_) return;
+        std::vector<std::byte> bytes(size_);
+        read_at(file_.get(), name_, 0, bytes, check);
+        const std::optional<FileStamp> now = FileStamp::of(file_.get());
+        if (!now || !now->has_contents_of(opened_)) fail("has changed since it was opened");
+        is_as_opened_ = *now == opened_;
+        bytes_ = std::move(bytes);
+        file_ = {};
+    });
+}
+
+// These bytes of the file, as far as it has them. Only while the program is made.
+std::vector<std::byte> Program::piece(std::uint64_t offset, std::uint64_t size) const {
+    if (offset >= size_) return {};
+    std::vector<std::byte> found(std::min(size, size_ - offset));
+    if (file_)
+        read_at(file_.get(), name_, offset, found, nullptr);
+    else
+        std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), found.size(), found.begin());
+    return found;
+}
+
 void Program::read_headers() {
-    auto fail = [&](const std::string& why) -> void { throw LoadError(name_ + ": " + why); };
-
-    if (const std::string why = why_no_x86_program(bytes_); !why.empty()) fail(why);
-
-    ElfHandle elf = open_elf(bytes_);
-    GElf_Ehdr header;
-    if (!elf || !gelf_getehdr(elf.get(), &header)) fail(std::string("malformed ELF header: ") + elf_errmsg(-1));
-    std::size_t count = 0;
-    if (elf_getphdrnum(elf.get(), &count) != 0) fail(std::string("malformed program headers: ") + elf_errmsg(-1));
-    if (count == 0) fail("no program headers: nothing to load");
-    if (count > max_segments * 4) fail("too many program headers");
+    const std::vector<std::byte> start = piece(0, sizeof(Elf64_Ehdr));
+    if (const std::string why = why_no_x86_program(start); !why.empty()) fail(why);
+    Elf64_Ehdr header{};
+    std::memcpy(&header, start.data(), sizeof header);
+    if (header.e_phnum == 0) fail("no program headers: nothing to load");
+    if (header.e_phnum > max_segments * 4) fail("too many program headers");
 
     position_independent_ = header.e_type == ET_DYN;
     entry_ = header.e_entry;
-    header_count_ = static_cast<std::uint16_t>(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::string which = "program header " + std::to_string(i);
-        GElf_Phdr ph;
-        if (!gelf_getphdr(elf.get(), static_cast<int>(i), &ph)) {
-            fail("malformed " + which + ": " + elf_errmsg(-1));
-        }
-        switch (ph.p_type) {
-            case PT_LOAD:
-                if (const std::string why = why_not_loadable(ph, bytes_.size(), position_independent_); !why.empty()) {
-                    fail(which + " " + why);
-                }
-                if (ph.p_memsz == 0) break;
-                if (!segments_.empty() && ph.p_vaddr < segments_.back().address + segments_.back().memory_size) {
-                    fail(which + " overlaps the one before or is out of order");
-                }
-                if (segments_.size() == max_segments) fail("more than 64 segments");
-                segments_.push_back({ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz, protection_of(ph)});
-                if (holds(ph, header.e_phoff, count * sizeof(Elf64_Phdr))) {
-                    headers_address_ = ph.p_vaddr + (header.e_phoff - ph.p_offset);
-                }
-                break;
-            case PT_INTERP:
-                interpreter_ = interpreter_path(bytes_, ph);
-                if (interpreter_.empty()) fail("the name of its interpreter is malformed");
-                if (interpreter_[0] != '/') fail("the name of its interpreter is not an absolute path");
-                break;
-            case PT_GNU_STACK: executable_stack_ = (ph.p_flags & PF_X) != 0; break;
-            default: break;
-        }
-    }
+    header_count_ = header.e_phnum;
+    std::vector<Elf64_Phdr> headers(header.e_phnum);
+    const std::vector<std::byte> table = piece(header.e_phoff, headers.size() * sizeof(Elf64_Phdr));
+    if (table.size() < headers.size() * sizeof(Elf64_Phdr)) fail("its program headers are beyond the end of the file");
+    std::memcpy(headers.data(), table.data(), table.size());
+    for (std::size_t i = 0; i < headers.size(); ++i)
+        take_header(headers[i], "program header " + std::to_string(i), header.e_phoff);
     if (segments_.empty()) fail("no loadable segments");
     const bool entry_is_code = std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
         return s.protection.execute && entry_ >= s.address && entry_ - s.address < s.memory_size;
     });
     if (!entry_is_code) fail("its entry point is not in executable memory (a shared library?)");
+}
+
+void Program::take_header(const Elf64_Phdr& header, const std::string& which, std::uint64_t headers_offset) {
+    switch (header.p_type) {
+        case PT_LOAD:
+            take_segment(header, which);
+            if (header.p_memsz != 0 && holds(header, headers_offset, header_count_ * sizeof(Elf64_Phdr)))
+                headers_address_ = header.p_vaddr + (headers_offset - header.p_offset);
+            break;
+        case PT_INTERP:
+            if (is_in_file(header, size_) && header.p_filesz <= max_interpreter_path)
+                interpreter_ = interpreter_path(piece(header.p_offset, header.p_filesz));
+            if (interpreter_.empty()) fail("the name of its interpreter is malformed");
+            if (interpreter_[0] != '/') fail("the name of its interpreter is not an absolute path");
+            break;
+        case PT_GNU_STACK: executable_stack_ = (header.p_flags & PF_X) != 0; break;
+        default: break;
+    }
+}
+
+void Program::take_segment(const Elf64_Phdr& header, const std::string& which) {
+    const std::string why = why_not_loadable(header, size_, position_independent_);
+    if (!why.empty()) fail(which + " " + why);
+    if (header.p_memsz == 0) return;
+    if (!segments_.empty() && header.p_vaddr < segments_.back().address + segments_.back().memory_size)
+        fail(which + " overlaps the one before or is out of order");
+    if (segments_.size() == max_segments) fail("more than 64 segments");
+    segments_.push_back({header.p_vaddr, header.p_memsz, header.p_offset, header.p_filesz, protection_of(header)});
 }
 
 const char* Program::type() const {
@@ -193,6 +249,11 @@ const char* Program::type() const {
 // Reads what a fault report needs, when the first one is made. The tables are input from the program's file: what is
 // wrong in them costs names, and nothing else.
 void Program::read_symbols() const {
+    try {
+        read();
+    } catch (const LoadError&) {
+        return;
+    }
     ElfHandle elf = open_elf(bytes_);
     if (!elf) return;
     bool any_table = false;

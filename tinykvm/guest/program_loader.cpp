@@ -90,8 +90,7 @@ void ProgramLoader::load_interpreter() {
     if (fd < 0)
         throw LoadError(program().name() + ": its interpreter " + path + " cannot be read (" + std::strerror(-fd) +
                         "); a dynamic program needs its interpreter and libraries in allowed_paths");
-    const FileDescriptor file(fd);
-    auto interpreter = Program::from_descriptor(file.get(), path, program_size_limit(options_.max_memory));
+    auto interpreter = Program::open(FileDescriptor(fd), path, program_size_limit(options_.max_memory));
     if (!interpreter->interpreter().empty() || !interpreter->position_independent())
         throw LoadError(program().name() + ": its interpreter " + path + " is not a dynamic loader");
     programs_.push_back(elf::load(memory_, std::move(interpreter), 0));

@@ -1,43 +1,21 @@
 #include "tinykvm/linux/seen_files.hpp"
 
-#include <ctime>
-
 #include "tinykvm/linux/guest_file_system.hpp"
 #include "tinykvm/linux/state.hpp"
 
 namespace tinykvm::linux_abi {
 
-namespace {
-
-// Two changes within one tick of a file system's time stamps look like one.
-constexpr std::time_t settling_seconds = 2;
-
-bool same(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
-
-bool is_settled(const struct stat& status) {
-    const std::time_t now = ::time(nullptr);
-    return status.st_mtim.tv_sec < now - settling_seconds && status.st_ctim.tv_sec < now - settling_seconds;
-}
-
-}  // namespace
-
 SeenFiles::Entry SeenFiles::Entry::of(const struct stat* status, Counts counts) {
     if (!status) return {};
-    return {true,
-            counts == Counts::name || linux_abi::is_settled(*status),
-            counts,
-            status->st_ino,
-            status->st_mode,
-            status->st_size,
-            status->st_mtim,
-            status->st_ctim};
+    const FileStamp stamp = FileStamp::of(*status);
+    return {true, counts == Counts::name || stamp.is_settled(), counts, stamp};
 }
 
 bool SeenFiles::Entry::is_as(const struct stat* status) const {
     if (!status || !exists) return exists == (status != nullptr);
-    if (inode != status->st_ino || (mode & S_IFMT) != (status->st_mode & S_IFMT)) return false;
-    return counts == Counts::name || (mode == status->st_mode && size == status->st_size &&
-                                      same(modified, status->st_mtim) && same(changed, status->st_ctim));
+    const FileStamp now = FileStamp::of(*status);
+    const bool is_the_inode = stamp.inode == now.inode && (stamp.mode & S_IFMT) == (now.mode & S_IFMT);
+    return counts == Counts::name ? is_the_inode : stamp == now;
 }
 
 // The first look counts: what the program has made of it may be older than a later one.
@@ -82,7 +60,7 @@ std::string SeenFiles::difference(const ProcessState& process) const {
 std::string SeenFiles::uncertainty() const {
     if (too_many_) return "the program looked at more than " + std::to_string(most) + " files of the host";
     for (const auto& [path, entry] : entries_)
-        if (!entry.is_settled) return path + " was changed less than 2 s before the program looked at it";
+        if (!entry.is_certain) return path + " was changed less than 2 s before the program looked at it";
     return {};
 }
 

@@ -2,9 +2,6 @@
 // its snapshot, so a snapshot in a file is of use only as long as they all are what they were: also those that were not
 // there.
 //
-// Devices are not compared, because overlays and network file systems get another number each time they are mounted;
-// an inode with the same times is the same file.
-//
 // Thread safety: the thread that runs the guest; immutable once the program is frozen.
 #pragma once
 
@@ -12,9 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <map>
 #include <string>
+
+#include "tinykvm/os/file_stamp.hpp"
 
 namespace tinykvm::linux_abi {
 
@@ -49,18 +47,15 @@ class SeenFiles {
     static constexpr std::size_t most = 65536;
     struct Entry {
         bool exists = false;
-        bool is_settled = true;  // it had not changed for so long that another change would show
+        bool is_certain = true;  // a change of what counts shows
         Counts counts = Counts::name;
-        std::uint64_t inode = 0;
-        std::uint32_t mode = 0;
-        std::int64_t size = 0;
-        timespec modified{}, changed{};
+        FileStamp stamp;
 
         static Entry of(const struct stat* status, Counts counts);
         bool is_as(const struct stat* status) const;
         template <typename Archive>
         void archive(Archive& archive) {
-            archive(exists, is_settled, counts, inode, mode, size, modified, changed);
+            archive(exists, is_certain, counts, stamp);
         }
     };
 

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
 namespace tinykvm {
@@ -14,11 +14,6 @@ namespace tinykvm {
 namespace {
 
 constexpr std::size_t piece = std::size_t{1} << 20;
-// Two changes within one tick of a file system's time stamps look like one. So a file that changed less than this long
-// ago may change again unnoticed.
-constexpr std::time_t settling_seconds = 2;
-
-bool same(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
 
 // Null when the host refuses, or the file ends before `size`.
 std::shared_ptr<const FileCopy> copy_file(int from, std::size_t size, const std::function<void()>& between_pieces) {
@@ -40,19 +35,7 @@ std::shared_ptr<const FileCopy> copy_file(int from, std::size_t size, const std:
 std::optional<FileCopies::Identity> FileCopies::Identity::of(int fd) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return std::nullopt;
-    return Identity{status.st_dev, status.st_ino, status.st_size, status.st_mtim, status.st_ctim};
-}
-
-bool FileCopies::Identity::is_settled() const {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    const auto is_past = [&](const timespec& time) { return time.tv_sec < now.tv_sec - settling_seconds; };
-    return is_past(modified) && is_past(changed);
-}
-
-bool FileCopies::Identity::operator==(const Identity& other) const {
-    return device == other.device && inode == other.inode && size == other.size && same(modified, other.modified) &&
-           same(changed, other.changed);
+    return Identity{status.st_dev, FileStamp::of(status)};
 }
 
 // Holds the room for a copy that is not yet an entry, and gives it back unless the copy becomes one.
@@ -74,8 +57,8 @@ class FileCopies::Room {
 
 std::shared_ptr<const FileCopy> FileCopies::get(int fd, const std::function<void()>& between_pieces) {
     const auto before = Identity::of(fd);
-    if (!before || before->size <= 0 || !before->is_settled()) return nullptr;
-    const auto size = static_cast<std::size_t>(before->size);
+    if (!before || before->stamp.size <= 0 || !before->stamp.is_settled()) return nullptr;
+    const auto size = static_cast<std::size_t>(before->stamp.size);
     {
         const MutexLock lock(mutex_);
         if (auto known = find(*before)) return known;

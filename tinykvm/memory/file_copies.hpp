@@ -6,7 +6,7 @@
 // Thread safety: any thread.
 #pragma once
 
-#include <sys/stat.h>
+#include <sys/types.h>
 
 #include <cstddef>
 #include <deque>
@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "tinykvm/os/file_descriptor.hpp"
+#include "tinykvm/os/file_stamp.hpp"
 #include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm {
@@ -47,13 +48,10 @@ class FileCopies {
     // Differs when the file is another one or was changed.
     struct Identity {
         dev_t device;
-        ino_t inode;
-        off_t size;
-        timespec modified, changed;
+        FileStamp stamp;
 
         static std::optional<Identity> of(int fd);
-        bool is_settled() const;
-        bool operator==(const Identity& other) const;
+        bool operator==(const Identity& other) const = default;
     };
     struct Entry {
         Identity identity;

@@ -1,5 +1,5 @@
-// Servers of several languages: from the program's file in memory to a snapshot, by booting it until it waits for
-// connections, and by loading what was saved then (SnapshotFile). Files are in the page cache.
+// Servers of several languages: from the program's file to a snapshot, by booting it until it waits for connections,
+// and by loading what was saved then (SnapshotFile). Files are in the page cache.
 #include <unistd.h>
 
 #include <cstdio>
@@ -43,25 +43,26 @@ Options options_for(const Server& server, const fs::path& folder) {
 }
 
 // The snapshot of the server where it waits for connections; null when it does not come there.
-std::shared_ptr<const Snapshot> boot(const std::shared_ptr<const Program>& program, const Options& options) {
-    Machine machine(program, options);
+std::shared_ptr<const Snapshot> boot(const Server& server, const Options& options) {
+    Machine machine(Program::open(server.program), options);
     const Stop stop = machine.run(nullptr, Clock::now() + std::chrono::minutes(2));
     return stop.reason == Stop::Reason::needs_input ? std::move(machine).freeze() : nullptr;
 }
 
 void measure(const Server& server, const fs::path& folder, Effort effort) {
     if (!fs::exists(server.program)) return void(std::printf("%-10s is not there\n", server.name));
-    const auto program = Program::from_file(server.program);
     const Options options = options_for(server, folder);
     const SnapshotFile file((folder / "snapshot").string());
     std::shared_ptr<const Snapshot> snapshot;
     std::vector<double> boots, saves, loads;
     for (int round = 0; round < effort.rounds(5); ++round) {
-        boots.push_back(microseconds_of([&] { snapshot = boot(program, options); }) / 1000);
+        boots.push_back(microseconds_of([&] { snapshot = boot(server, options); }) / 1000);
         if (!snapshot) return void(std::printf("%-10s does not wait for connections\n", server.name));
         saves.push_back(microseconds_of([&] { file.save(*snapshot, {}, {}); }) / 1000);
         snapshot = nullptr;  // giving back its memory is not part of what follows
-        loads.push_back(microseconds_of([&] { snapshot = file.load(program, options, {})->snapshot; }) / 1000);
+        loads.push_back(
+            microseconds_of([&] { snapshot = file.load(Program::open(server.program), options, {})->snapshot; }) /
+            1000);
     }
     std::printf("%-10s %10.1f %10.1f %10.1f %8.1f %10.1f\n", server.name, median(boots), median(saves), median(loads),
                 median(boots) / median(loads), static_cast<double>(snapshot->image_bytes()) / (1 << 20));

@@ -510,6 +510,27 @@ TEST_F(ProgramSourceTest, NothingIsReadThatIsLargerThanItsMemory) {
     EXPECT_EQ(obtain(), config.uri + ": larger than 2 MiB (max_memory)");
 }
 
+// One that was read does not notice what becomes of its file.
+TEST_F(ProgramSourceTest, WithASnapshotOnlyAFileThatIsTheProgramAndNeedsNoChecksumIsReadLater) {
+    config.filename = path;
+    const auto is_read = [this](const std::string& bytes) {
+        write(path, bytes);
+        const auto program = obtain_program("prog", config, nullptr, nullptr);
+        std::filesystem::resize_file(path, 0);
+        try {
+            return program->bytes().size() == elf.size();
+        } catch (const LoadError&) {
+            return false;
+        }
+    };
+    EXPECT_TRUE(is_read(elf));
+    config.cold_start_file = folder + "/snapshot";
+    EXPECT_FALSE(is_read(elf));
+    EXPECT_TRUE(is_read(make_archive(ArchiveKind::zip, {{"prog", elf}})));
+    config.checksums = {sha256(elf), ""};
+    EXPECT_TRUE(is_read(elf));
+}
+
 TEST_F(ProgramSourceTest, ProgramsThatShareAPlaceDoNotGetEachOthers) {
     Origin one, two;
     one.become(elf, "\"1\"");

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 
 #include "tests/unit/booted_guest.hpp"
@@ -173,6 +174,73 @@ TEST_F(SnapshotInFile, WhatItWasMadeWithHasToBeTheSame) {
         write_bytes(good);
     }
     EXPECT_EQ(refusal(), "");
+}
+
+// --- The program's own file
+
+// The guest's program in a file that had not been changed for long when the program was booted from it, and saved.
+class ProgramOfSnapshot : public SnapshotInFile {
+  protected:
+    void save(bool waits = true) {
+        fs::copy_file(TINYKVM_BUILD_DIR "/tests/guests/worker", path("program"));
+        if (waits) ::sleep(4);
+        guest.emplace(Program::open(path("program")), noting_files());
+        file().save(*guest->snapshot, tags, {});
+    }
+    // "": it is loaded.
+    std::string outcome() const {
+        return error_of<Error>([&] { (void)file().load(Program::open(path("program")), noting_files(), tags); });
+    }
+    // A bit in the middle of the program is another one, and the time of its contents is what it was.
+    void change_program() const {
+        struct stat before {};
+        ASSERT_EQ(::stat(path("program").c_str(), &before), 0);
+        std::fstream program(path("program"), std::ios::in | std::ios::out | std::ios::binary);
+        program.seekg(before.st_size / 2);
+        const char byte = static_cast<char>(program.get() ^ 1);
+        program.seekp(before.st_size / 2);
+        program.put(byte);
+        program.close();
+        const timespec times[] = {before.st_atim, before.st_mtim};
+        ASSERT_EQ(::utimensat(AT_FDCWD, path("program").c_str(), times, 0), 0);
+    }
+
+    std::optional<BootedGuest> guest;
+};
+
+TEST_F(ProgramOfSnapshot, IsNotReadWhenItsFileIsTheSame) {
+    save();
+    const auto program = Program::open(path("program"));
+    guest->snapshot = file().load(program, noting_files(), tags)->snapshot;
+    fs::resize_file(path("program"), fs::file_size(path("program")) - 1);
+    EXPECT_NE(error_of<Error>([&] { (void)program->bytes(); }), "");  // it would be in memory
+    Fork fork(guest->snapshot);
+    EXPECT_EQ(guest->call(fork, "add", {40, 2}), 42u);
+}
+
+TEST_F(ProgramOfSnapshot, IsTheSameInAnotherFile) {
+    save();
+    fs::copy_file(path("program"), path("copy"));
+    fs::rename(path("copy"), path("program"));
+    EXPECT_EQ(outcome(), "");
+    change_program();
+    EXPECT_EQ(outcome().substr(0, 26), "the program is another one");
+}
+
+TEST_F(ProgramOfSnapshot, IsAnotherOneWhateverTheTimeOfItsContents) {
+    save();
+    EXPECT_EQ(outcome(), "");
+    change_program();
+    EXPECT_EQ(outcome().substr(0, 26), "the program is another one");
+}
+
+TEST_F(ProgramOfSnapshot, IsComparedByItsContentsWhenItsFileWasNew) {
+    save(false);
+    EXPECT_EQ(outcome(), "");
+    ::sleep(4);
+    EXPECT_EQ(outcome(), "");
+    change_program();
+    EXPECT_EQ(outcome().substr(0, 26), "the program is another one");
 }
 
 TEST(Counters, OfAProgramNeverGoBack) {

@@ -3,8 +3,11 @@
 
 #include <elf.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <random>
 
@@ -14,6 +17,8 @@
 
 namespace tinykvm {
 namespace {
+
+namespace fs = std::filesystem;
 
 // The smallest program: one segment of code at 4 MiB that holds the headers too, one of data.
 struct Image {
@@ -95,9 +100,10 @@ TEST(Program, EachDefectIsNamed) {
         {"type 77", [](Image& i) { i.header.e_type = 77; }, ": not an executable (ELF type 77)"},
         {"phentsize", [](Image& i) { i.header.e_phentsize = 1; }, "program headers of an unknown size"},
         {"phnum 0", [](Image& i) { i.header.e_phnum = 0; }, "program headers"},
-        {"phnum huge", [](Image& i) { i.header.e_phnum = 65000; }, "program header"},
-        {"phoff far", [](Image& i) { i.header.e_phoff = 1 << 20; }, "program header"},
-        {"phoff wraps", [](Image& i) { i.header.e_phoff = ~0ull - 63; }, "program header"},
+        {"phnum huge", [](Image& i) { i.header.e_phnum = 65000; }, "too many program headers"},
+        {"phoff far", [](Image& i) { i.header.e_phoff = 1 << 20; }, "headers are beyond the end of the file"},
+        {"phoff wraps", [](Image& i) { i.header.e_phoff = ~0ull - 63; }, "headers are beyond the end of the file"},
+        {"phoff last", [](Image& i) { i.header.e_phoff = 8192 - 8; }, "headers are beyond the end of the file"},
         {"truncated", [](Image& i) { i.tail.resize(4096); }, "truncated"},
         {"offset wraps", [](Image& i) { i.data.p_offset = ~0ull - 0xFFF; }, "beyond the end of the file"},
         {"filesz", [](Image& i) { i.data.p_filesz = ~0ull; }, "beyond the end of the file"},
@@ -203,6 +209,78 @@ TEST(Program, MissingAndUnfitFilesAreNamed) {
             EXPECT_EQ(std::string(error.what()).rfind(path, 0), 0u) << error.what();
         }
     }
+}
+
+// --- A file that is read when it is needed
+
+class ProgramInFile : public testing::Test {
+  protected:
+    ProgramInFile() {
+        std::string name = (fs::temp_directory_path() / "tinykvm_program_XXXXXX").string();
+        folder = ::mkdtemp(name.data());
+        path = (folder / "hello").string();
+        fs::copy_file(TINYKVM_BUILD_DIR "/programs/hello", path);
+    }
+    ~ProgramInFile() override { fs::remove_all(folder); }
+
+    void change(std::size_t size) const {
+        ::sleep(1);  // more than a tick of the file system's clock
+        fs::resize_file(path, size);
+    }
+
+    fs::path folder;
+    std::string path;
+};
+
+TEST_F(ProgramInFile, IsTheSameWheneverItIsRead) {
+    const auto read = Program::from_file(path);
+    const auto program = Program::open(path);
+    EXPECT_EQ(program->size(), fs::file_size(path));
+    EXPECT_EQ(program->entry(), read->entry());
+    EXPECT_EQ(program->headers_address(), read->headers_address());
+    EXPECT_EQ(program->header_count(), read->header_count());
+    EXPECT_EQ(program->segments().size(), read->segments().size());
+    fs::remove(path);
+    EXPECT_TRUE(std::ranges::equal(program->bytes(), read->bytes()));
+    EXPECT_EQ(program->symbol_at(program->entry()).name, "_start");
+}
+
+TEST_F(ProgramInFile, OneThatHasChangedIsNotRead) {
+    const auto size = fs::file_size(path);
+    const auto read = Program::from_file(path), program = Program::open(path);
+    for (const std::size_t changed : {size, size - 1, std::size_t{0}}) {
+        change(changed);
+        try {
+            (void)program->bytes();
+            ADD_FAILURE() << changed;
+        } catch (const LoadError& error) {
+            EXPECT_EQ(error.what(), path + (changed == size ? ": has changed since it was opened"
+                                                            : ": became shorter while it was read"));
+        }
+        EXPECT_EQ(program->symbol_at(program->entry()).name, "");
+        EXPECT_EQ(program->size(), size);
+    }
+    EXPECT_EQ(read->symbol_at(read->entry()).name, "_start");
+}
+
+TEST_F(ProgramInFile, WhoAsksForItMayEndReadingIt) {
+    const auto program = Program::open(path);
+    struct Enough {};
+    EXPECT_THROW(program->read([] { throw Enough(); }), Enough);
+    EXPECT_EQ(program->bytes().size(), program->size());
+    EXPECT_NO_THROW(program->read([] { throw Enough(); }));  // there is nothing left to read
+}
+
+TEST_F(ProgramInFile, HasAStampOnceItHasSettled) {
+    EXPECT_FALSE(Program::open(path)->stamp());
+    ::sleep(4);
+    EXPECT_EQ(Program::open(path)->stamp(), Program::from_file(path)->stamp());
+    const auto program = Program::open(path);
+    EXPECT_TRUE(program->stamp());
+    fs::remove(path);  // is a change of its inode: that may not have been the only one
+    EXPECT_GT(program->bytes().size(), 0u);
+    EXPECT_FALSE(program->stamp());
+    EXPECT_FALSE(Program::from_bytes(Image().bytes(), "bytes")->stamp());
 }
 
 TEST(Program, SymbolsAreFoundByAddress) {
