@@ -16,10 +16,14 @@ sub vcl_init {
 	tinykvm.library("file:///etc/varnish/minify.json");
 	tinykvm.library("file:///etc/varnish/ocr.json");
 	tinykvm.library("file:///etc/varnish/speech.json");
+	tinykvm.library("file:///etc/varnish/storage.json");
 	tinykvm.configure("watermark", """{
 		"main_arguments": ["{\"watermark\": {\"file\": \"/srv/demo/mark.png\", \"scale\": 0.25, \"opacity\": 0.8}}"],
 		"allowed_paths": ["/lib64", "/lib", "/usr/lib", "/srv/demo/mark.png"]
 	}""");
+
+	# What visitors keep for each other.
+	tinykvm.configure("kv", """{ "main_arguments": ["{\"ttl\": 60, \"max_value\": 200}"] }""");
 
 	# The page. Its files are read before the program is frozen.
 	tinykvm.configure("files", """{
@@ -94,7 +98,7 @@ sub vcl_recv {
 	if (req.url == "/stats") {
 		return (synth(200));
 	}
-	if (req.url ~ "^/(hello$|misbehave/)") {
+	if (req.url ~ "^/(hello$|note$|misbehave/)") {
 		return (pass);
 	}
 
@@ -150,6 +154,8 @@ sub vcl_backend_fetch {
 		set bereq.backend = tinykvm.to_backend("node");
 	} elsif (bereq.url ~ "^/misbehave/") {
 		set bereq.backend = tinykvm.to_backend("misbehave", config=regsub(bereq.url, "^/misbehave/", ""));
+	} elsif (bereq.url == "/note") {
+		set bereq.backend = tinykvm.to_backend("kv");
 	} elsif (bereq.url == "/hello") {
 		set bereq.backend = tinykvm.to_backend("hello");
 	} else {
@@ -158,6 +164,10 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
+	# Whatever its visitor called it.
+	if (bereq.url == "/note") {
+		set beresp.http.Content-Type = "text/plain; charset=utf-8";
+	}
 	if (beresp.http.Content-Type ~ "^text/|javascript|json|svg") {
 		set beresp.do_gzip = true;
 	}

@@ -185,6 +185,22 @@ class Desktop(Page):
         self.assertEqual(said, ["The first visitor leaves: In memory: I was here; In a file: I was here",
                                 "The next visitor finds: In memory: nothing; In a file: nothing"])
 
+    def test_keeping(self):
+        self.write("#keep input", "<i>Grüße</i>")
+        self.press("[data-keep]")
+        self.wait_for_text("#keep .status", "^Kept, in ")
+        self.press("[data-find]")
+        self.assertEqual(self.wait_for_text("#keep .output", "."), "<i>Grüße</i>")
+        self.assertEqual(self.all("#keep .output *"), [])
+        # The largest that can be written, and one that the page does not let through.
+        self.write("#keep input", "ß" * 100)
+        self.press("[data-keep]")
+        self.wait_for_text("#keep .status", "^Kept, in ")
+        self.run_script("document.querySelector('#keep input').value = 'x'.repeat(201)")
+        self.expected_failures.add("note")
+        self.press("[data-keep]")
+        self.wait_for_text("#keep .status", "^Status 413")
+
     def test_scripts(self):
         self.press("[data-run]")
         self.assertIn("20! = 2432902008176640000", self.wait_for_text("#scripts .output", "^Python 3"))

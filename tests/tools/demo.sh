@@ -37,7 +37,7 @@ start_demo() {
     for i; do listen+=(-a "$i:$port"); done
     cp -r "$demo_source/docs/examples/demo" "$work/page"
     what_is_missing "$build" >"$work/page/page/missing.json"
-    for library in compression documents images minify ocr speech; do
+    for library in compression documents images minify ocr speech storage; do
         sed "s|/usr/lib/tinykvm/|$build/programs/|" "$demo_source/guest-api/programs/$library.json" >"$work/$library.json"
     done
     sed -e "s|/usr/lib/tinykvm/|$build/programs/|" -e "s|/etc/varnish/|$work/|" -e "s|/srv/demo|$work/page|g" \

@@ -174,6 +174,21 @@ export function isolation(card) {
 	}
 }
 
+export function keep(card) {
+	onPress(card.querySelector("[data-keep]"), card, async () => {
+		output(card, "");
+		const answer = await want(await ask("note", card.querySelector("input").value, "text/plain"));
+		say(card, `Kept, in ${duration(answer.time)}.`);
+	});
+	onPress(card.querySelector("[data-find]"), card, async () => {
+		output(card, "");
+		const answer = await ask("note");
+		if (answer.status === 404) return say(card, "Nobody has kept anything in the last minute.");
+		output(card, await (await want(answer)).blob.text());
+		say(card, `Found, in ${duration(answer.time)}.`);
+	});
+}
+
 const scriptSamples = {
 	python: `import math, sys
 
