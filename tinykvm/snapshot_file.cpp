@@ -80,7 +80,7 @@ void SnapshotFile::save(const Snapshot& snapshot, const std::vector<Tag>& tags,
     Header header;
     header.description_size = description.bytes().size();
     header.description_sha256 = cold::sha256(description.bytes());
-    if (header.description_size > most_description) throw MachineError(path_ + ": there is too much to describe");
+    if (header.description_size > most_description) throw MachineError("there is too much to describe");
     cold::replace_private_file(path_, [&](int file) {
         cold::write_all(file, std::as_bytes(std::span(&header, 1)), 0);
         cold::write_all(file, description.bytes(), sizeof header);

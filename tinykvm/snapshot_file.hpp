@@ -38,7 +38,7 @@ class SnapshotFile {
     explicit SnapshotFile(std::string path) : path_(std::move(path)) {}
 
     // Replaces the file. The program must have booted with Options::note_files. Throws MachineError with the reason
-    // when it cannot be saved; what was at the path stays there then.
+    // when it cannot be saved, as when somebody else does it now; what was at the path stays there then.
     void save(const Snapshot& snapshot, const std::vector<Tag>& tags, const std::vector<std::byte>& notes) const;
 
     // `program` and `options` as when it was booted, which is compared, as are the tags and what differs between

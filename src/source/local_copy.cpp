@@ -1,7 +1,6 @@
 #include "src/source/local_copy.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,12 +12,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "src/base/guest_text.hpp"
 #include "src/base/http_field.hpp"
 #include "src/fetch/resource.hpp"
+#include "tinykvm/os/incoming_file.hpp"
 
 namespace tinykvm::host {
 
@@ -41,19 +43,9 @@ std::string beside(const std::string& path, const char* suffix) {
     return path.substr(0, name) + "." + path.substr(name) + suffix;
 }
 
-void write_all(int file, std::string_view bytes, const std::string& path) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(file, bytes.data(), bytes.size());
-        if (written < 0 && errno != EINTR) {
-            fail_with_errno(path);
-        }
-        bytes.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
-    }
-}
-
 // Makes the folders above `path` that are missing. Those that are there may be reached through links, as the path may;
-// in one that others may write to, something that is put where a new one should be is not used.
-void make_folders(const std::string& path) {
+// in one that others may write to, something that is put where a new one should be is not used. Returns the last.
+FileDescriptor make_folders(const std::string& path) {
     FileDescriptor folder(::open(path.starts_with('/') ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (std::size_t begin = 0, end; (end = path.find('/', begin)) != std::string::npos; begin = end + 1) {
         const std::string name = path.substr(begin, end - begin), whole = path.substr(0, end);
@@ -81,83 +73,60 @@ void make_folders(const std::string& path) {
         }
         folder = std::move(next);
     }
+    return folder;
 }
 
-// A file on its way to become `path`. It is also the lock: one IncomingFile for a path exists at a time, in all
-// processes.
-class IncomingFile {
+// What is on its way to become `path`. Only one thread has it, in all processes; others wait for it.
+class IncomingCopy {
   public:
-    IncomingFile(const std::string& path, const CancellableDeadline& until)
-        : path_(path), name_(beside(path, ".incoming")) {
-        make_folders(path);
-        while (!try_to_lock()) {
+    IncomingCopy(const std::string& path, const CancellableDeadline& until)
+        : path_(path), name_(name_in_folder(beside(path, ".incoming"))), folder_(make_folders(path)) {
+        while (!try_to_begin()) {
             until.require_wanted();
             until.require_time();
             std::this_thread::sleep_for(look_at_lock);
         }
     }
-    ~IncomingFile() {
-        if (!published_) {
-            (void)::unlink(name_.c_str());
-        }
+
+    void write(std::string_view bytes) {
+        named(beside(path_, ".incoming"), [&] { file_->write(std::as_bytes(std::span(bytes))); });
     }
-    IncomingFile(const IncomingFile&) = delete;
-    IncomingFile& operator=(const IncomingFile&) = delete;
 
-    void write(std::string_view bytes) { write_all(file_.get(), bytes, name_); }
-
-    // Gives the file its place, and the lock to the next that waits for it. The result is for reading the file.
+    // The result is for reading the file, whatever takes its place later.
     FileDescriptor publish(mode_t mode) {
-        if (::fchmod(file_.get(), mode) != 0 || ::fsync(file_.get()) != 0) {
-            fail_with_errno(name_);
-        }
-        FileDescriptor result(::open(name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        FileDescriptor result(::openat(folder_.get(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
         if (!result) {
-            fail_with_errno(name_);
-        }
-        if (::rename(name_.c_str(), path_.c_str()) != 0) {
             fail_with_errno(path_);
         }
-        published_ = true;
-        const FileDescriptor folder(
-            ::open(path_.substr(0, path_.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (folder) {
-            (void)::fsync(folder.get());
-        }
+        named(path_, [&] { file_->publish(name_in_folder(path_), mode); });
         return result;
     }
 
   private:
-    // False: another thread or process has the lock, or had it until now.
-    bool try_to_lock() {
-        file_ = FileDescriptor(
-            ::open(name_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR));
-        struct stat own {
-        }, there{};
-        if (!file_ || ::fstat(file_.get(), &own) != 0) {
-            fail_with_errno(name_);
-        }
-        if (!S_ISREG(own.st_mode) || own.st_uid != ::geteuid() || own.st_nlink > 1) {
-            fail(name_, "is there, and not a file of ours");
-        }
-        if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-            if (errno != EWOULDBLOCK && errno != EINTR) {
-                fail_with_errno(name_);
+    static std::string name_in_folder(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+    bool try_to_begin() {
+        named(beside(path_, ".incoming"), [&] {
+            if (auto file = IncomingFile::begin(folder_.get(), name_)) {
+                file_.emplace(std::move(*file));
             }
-            return false;
+        });
+        return file_.has_value();
+    }
+
+    template <typename Step>
+    static void named(const std::string& path, Step step) {
+        try {
+            step();
+        } catch (const std::system_error& error) {
+            const bool is_taken = error.code() == std::errc::file_exists;
+            fail(path, is_taken ? "is there, and not a file of ours" : error.code().message());
         }
-        if (::lstat(name_.c_str(), &there) != 0 || there.st_ino != own.st_ino || there.st_dev != own.st_dev) {
-            return false;  // the last holder of the lock has just given the file its place
-        }
-        if (::ftruncate(file_.get(), 0) != 0) {  // what a process that died has left
-            fail_with_errno(name_);
-        }
-        return true;
     }
 
     const std::string path_, name_;
-    FileDescriptor file_;
-    bool published_ = false;
+    const FileDescriptor folder_;
+    std::optional<IncomingFile> file_;
 };
 
 // A file, opened without following a link. `file` is null, and `why_not` says why, when there is none that we would
@@ -235,7 +204,7 @@ void note_version(const LocalCopy& copy, const ResourceVersion& version, const s
                   const CancellableDeadline& until) {
     const json note = {
         {"uri", copy.uri}, {"sha256", sha256}, {"etag", version.etag}, {"last_modified", version.last_modified}};
-    IncomingFile file(beside(copy.path, ".version"), until);
+    IncomingCopy file(beside(copy.path, ".version"), until);
     file.write(note.dump(4, ' ', false, json::error_handler_t::replace) + "\n");
     (void)file.publish(S_IRUSR | S_IWUSR);
 }
@@ -248,7 +217,7 @@ class WrongChecksum : public Failure {
 // Throws Failure; the copy is as before then.
 FileDescriptor fetch(const LocalCopy& copy, const CancellableDeadline& until, const SizeLimit& limit,
                      const LocalCopy::Log& log, std::optional<ExistingCopy>& existing) {
-    IncomingFile file(copy.path, until);
+    IncomingCopy file(copy.path, until);
     existing = look_at(copy, until);
     Verification verification(copy.expected);
     std::size_t bytes = 0;

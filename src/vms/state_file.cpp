@@ -10,12 +10,14 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "src/base/failure.hpp"
 #include "src/base/guest_text.hpp"
 #include "src/base/thread.hpp"
+#include "tinykvm/os/incoming_file.hpp"
 
 namespace tinykvm::host {
 
@@ -187,40 +189,18 @@ void StateFile::set_owner(const void* owner) {
     owner_ = owner;
 }
 
-int StateFile::write_new(const StorageBytes& bytes) const {
-    const std::string name = name_ + ".new";
-    // What a process left that was killed.
-    (void)::unlinkat(directory_.get(), name.c_str(), 0);
-    const FileDescriptor file(
-        ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file) {
-        return -errno;
-    }
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t put = ::write(file.get(), bytes.data() + done, bytes.size() - done);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put < 0) {
-            return -errno;
-        }
-        done += static_cast<std::size_t>(put);
-    }
-    return ::fsync(file.get()) == 0 ? 0 : -errno;
-}
-
 int StateFile::replace(const StorageBytes& bytes) const {
-    const std::string name = name_ + ".new";
-    int error = write_new(bytes);
-    if (error == 0 && ::renameat(directory_.get(), name.c_str(), directory_.get(), name_.c_str()) != 0) {
-        error = -errno;
+    try {
+        auto file = IncomingFile::begin(directory_.get(), name_ + ".new");
+        if (!file) {
+            return -EAGAIN;
+        }
+        file->write(bytes);
+        file->publish(name_, S_IRUSR | S_IWUSR);
+        return 0;
+    } catch (const std::system_error& error) {
+        return -error.code().value();
     }
-    if (error != 0) {
-        (void)::unlinkat(directory_.get(), name.c_str(), 0);
-        return error;
-    }
-    return ::fsync(directory_.get()) == 0 ? 0 : -errno;
 }
 
 // --- StorageState

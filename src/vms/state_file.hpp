@@ -44,7 +44,6 @@ class StateFile : public std::enable_shared_from_this<StateFile> {
     FileDescriptor open_directory() const;
     FileDescriptor lock_file() const;
     int replace(const StorageBytes& bytes) const;
-    int write_new(const StorageBytes& bytes) const;
 
     const std::string path_, program_;
     const std::string name_;  // in its directory

@@ -4,15 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <span>
+#include <system_error>
 
 #include "tinykvm/errors.hpp"
-#include "tinykvm/os/random.hpp"
+#include "tinykvm/os/incoming_file.hpp"
 
 namespace tinykvm::cold {
 
@@ -32,20 +28,11 @@ Place place_of(const std::string& path) {
                 slash == std::string::npos ? path : path.substr(slash + 1)};
     struct stat status {};
     if (!place.folder || ::fstat(place.folder.get(), &status) != 0)
-        throw MachineError::from_errno(path + ": its folder cannot be opened", errno);
+        throw MachineError::from_errno("its folder cannot be opened", errno);
     if (!is_ours(status) || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        throw MachineError(path + ": others than this user and root may change its folder");
-    if (place.name.empty()) throw MachineError(path + ": names a folder");
+        throw MachineError("others than this user and root may change its folder");
+    if (place.name.empty()) throw MachineError("it names a folder");
     return place;
-}
-
-// A name beside the file's that nobody else has.
-std::string temporary_name(const std::string& name) {
-    std::array<std::uint64_t, 1> number{};
-    fill_random(std::as_writable_bytes(std::span(number)));
-    std::array<char, 20> digits{};
-    std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(number[0]));
-    return "." + name + "." + digits.data();
 }
 
 }  // namespace
@@ -55,32 +42,26 @@ std::optional<FileDescriptor> open_private_file(const std::string& path) {
     FileDescriptor file(
         ::openat(place.folder.get(), place.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!file && errno == ENOENT) return std::nullopt;
-    if (!file && errno == ELOOP) throw MachineError(path + ": is a symbolic link");
+    if (!file && errno == ELOOP) throw MachineError("it is a symbolic link");
     struct stat status {};
-    if (!file || ::fstat(file.get(), &status) != 0) throw MachineError::from_errno(path, errno);
-    if (!S_ISREG(status.st_mode)) throw MachineError(path + ": is not a regular file");
-    if (!is_ours(status)) throw MachineError(path + ": belongs to another user than this one and root");
+    if (!file || ::fstat(file.get(), &status) != 0) throw MachineError::from_errno("it cannot be opened", errno);
+    if (!S_ISREG(status.st_mode)) throw MachineError("it is not a regular file");
+    if (!is_ours(status)) throw MachineError("it belongs to another user than this one and root");
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        throw MachineError(path + ": others may read or change it; its mode has to be 0600");
+        throw MachineError("others may read or change it; its mode has to be 0600");
     return file;
 }
 
 void replace_private_file(const std::string& path, const std::function<void(int)>& write) {
     const Place place = place_of(path);
-    const std::string temporary = temporary_name(place.name);
-    const int folder = place.folder.get();
-    const FileDescriptor file(
-        ::openat(folder, temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-    if (!file) throw MachineError::from_errno(path + ": cannot be made", errno);
     try {
-        write(file.get());
-        if (::fsync(file.get()) != 0 || ::renameat(folder, temporary.c_str(), folder, place.name.c_str()) != 0)
-            throw MachineError::from_errno(path + ": cannot be written", errno);
-    } catch (...) {
-        ::unlinkat(folder, temporary.c_str(), 0);
-        throw;
+        std::optional<IncomingFile> file = IncomingFile::begin(place.folder.get(), "." + place.name + ".incoming");
+        if (!file) throw MachineError("another one is being written");
+        write(file->fd());
+        file->publish(place.name, S_IRUSR | S_IWUSR);
+    } catch (const std::system_error& error) {
+        throw MachineError::from_errno("it cannot be written", error.code().value());
     }
-    if (::fsync(folder) != 0) throw MachineError::from_errno(path + ": its folder cannot be written", errno);
 }
 
 }  // namespace tinykvm::cold

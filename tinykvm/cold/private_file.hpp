@@ -1,7 +1,7 @@
 // A file that nobody but this user and root can have written: it is in a folder of theirs, which nobody else may
 // change, it is theirs itself, and nobody else may read it.
 //
-// Thread safety: functions without state. Errors: MachineError names the file and the reason.
+// Thread safety: functions without state. Errors: MachineError says the reason, of a file that the caller names.
 #pragma once
 
 #include <functional>

@@ -16,6 +16,7 @@
 #include "tests/unit/empty_input.hpp"
 #include "tinykvm/cold/checksums.hpp"
 #include "tinykvm/cold/identity.hpp"
+#include "tinykvm/os/incoming_file.hpp"
 
 namespace tinykvm {
 namespace {
@@ -133,14 +134,14 @@ TEST_F(SnapshotInFile, FilesOfOthersAreNotTaken) {
     file().save(*guest.snapshot, tags, {});
     fs::rename(path(), path("elsewhere"));
     fs::create_symlink(path("elsewhere"), path());
-    EXPECT_NE(refusal().find("is a symbolic link"), std::string::npos) << refusal();
+    EXPECT_EQ(refusal(), "it is a symbolic link");
     fs::remove(path());
     fs::create_directory(path());
-    EXPECT_NE(refusal().find("is not a regular file"), std::string::npos) << refusal();
+    EXPECT_EQ(refusal(), "it is not a regular file");
     fs::remove(path());
     fs::rename(path("elsewhere"), path());
     ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
-    EXPECT_NE(refusal().find("others than this user and root may change its folder"), std::string::npos);
+    EXPECT_EQ(refusal(), "others than this user and root may change its folder");
     EXPECT_NE(error_of<MachineError>([&] { file().save(*guest.snapshot, tags, {}); }).find("may change its folder"),
               std::string::npos);
     if (::geteuid() == 0) {
@@ -148,6 +149,22 @@ TEST_F(SnapshotInFile, FilesOfOthersAreNotTaken) {
         ASSERT_EQ(::chown(path().c_str(), 1, 1), 0);
         EXPECT_NE(refusal().find("belongs to another user"), std::string::npos) << refusal();
     }
+}
+
+TEST_F(SnapshotInFile, IsReplacedByOneAtATime) {
+    BootedGuest guest("worker", noting_files());
+    const auto save = [&] { return error_of<MachineError>([&] { file().save(*guest.snapshot, tags, {}); }); };
+    write_file(".snapshot.incoming", "what a process has left that was killed");
+    EXPECT_EQ(save(), "");
+    const FileDescriptor saved_folder(::open(folder.c_str(), O_RDONLY | O_DIRECTORY));
+    auto other = IncomingFile::begin(saved_folder.get(), ".snapshot.incoming");
+    ASSERT_TRUE(other);
+    EXPECT_EQ(save(), "another one is being written");
+    EXPECT_EQ(refusal(), "");
+    other.reset();
+    fs::create_directory(path(".snapshot.incoming"));
+    EXPECT_EQ(save(), "it cannot be written: File exists");
+    EXPECT_EQ(refusal(), "");
 }
 
 TEST_F(SnapshotInFile, WhatItWasMadeWithHasToBeTheSame) {
