@@ -261,6 +261,10 @@ int load_and_run(ProgramRun run) {
 namespace {
 
 void declare_limits(OptionParser& options, const std::shared_ptr<ProgramRun>& run) {
+    options.add_value(
+        "--smp", "CPUS", "how many CPUs its threads may use at a time (1)", [run](const std::string& text) {
+            run->options.cpus = static_cast<unsigned>(whole_number(text, 1, most_cpus, "--smp wants a number of CPUs"));
+        });
     options.add_value("--memory", "MIB", "the memory it may use (256)", [run](const std::string& text) {
         run->options.max_memory = whole_number(text, 1, 1UL << 20, "--memory wants a number of MiB") << 20;
     });

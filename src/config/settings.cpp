@@ -209,10 +209,11 @@ constexpr Setting rows[] = {
      .member = &ProgramConfig::smp,
      .range = {0, most_cpus},
      .fallback = "1",
-     .meaning = "How many CPUs each VM of the program has, for `multiprocess()` and its relatives, with which one "
-                "request computes on several at a time. Each but the first is a thread of Varnish for each VM: a "
+     .meaning = "How many CPUs each VM of the program has. One request computes on several at a time with "
+                "`multiprocess()` and its relatives, or with threads (`pthread_create()`, OpenMP, Go). Each but the "
+                "first is a thread of Varnish for each VM: a "
                 "program takes up to `concurrency` times `smp` of the server's processors. What they use counts in "
-                "`request_cpu_time`. `pthread_create()` does not need it, and does not use it. 0 is 1."},
+                "`request_cpu_time`. Threads need not more than one, which they then share. 0 is 1."},
     {.key = "max_threads",
      .kind = Kind::count,
      .member = &ProgramConfig::max_threads,

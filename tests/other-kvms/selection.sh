@@ -12,12 +12,12 @@ per_kvm='tinykvm/battery_test tinykvm/fault_test tinykvm/first_touch_test tinykv
 per_kvm+=' tinykvm/client_test tinykvm/recovery_test tinykvm/cold/*'
 per_kvm+=' tinykvm/kvm_api_test tinykvm/polling_test tinykvm/kvm/* tinykvm/memory/* tinykvm/platform/* vms/*'
 per_kvm+=' tinykvm/linux/memory_test tinykvm/linux/signals_test tinykvm/linux/state_test tinykvm/linux/threads_test'
-per_kvm+=' tinykvm/linux/time_test tinykvm/timers_test tinykvm/chance_test'
+per_kvm+=' tinykvm/linux/time_test tinykvm/timers_test tinykvm/chance_test tinykvm/spread_threads_test'
 # What depends on how KVM translates addresses.
 per_paging='tinykvm/battery_test tinykvm/fault_test tinykvm/first_touch_test tinykvm/fork_rights_test tinykvm/fork_test tinykvm/further_vcpus_test tinykvm/memory/*'
 
 # The same of the suites of varnishtest: requests of all kinds, how VMs are kept and reset, and failures.
-vtc_selection='bodies chain ephemeral failures hello huge_pages live_update load make_ephemeral paused_reset pipe poll processors queue shared_memory'
+vtc_selection='bodies chain ephemeral failures hello huge_pages live_update load make_ephemeral paused_reset pipe poll processors threads queue shared_memory'
 vtc_selection+=' soft_reset stdio_arguments storage streaming_requests streaming_responses synth to_string warmup working_memory'
 
 # Of the programs that are compared with what they do natively: each as one that is static and as one that is not.

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -28,11 +29,12 @@ void check_thread(const ThreadState& thread, std::set<int>& ids) {
     check_signals(thread.pending);
     require(thread.id > 0 && thread.id <= largest_process_id && ids.insert(thread.id).second,
             "its threads have impossible numbers");
-    require(thread.name.back() == '\0' && thread.wait.what <= Wait::For::signal, "its threads are impossible");
+    require(thread.name.back() == '\0' && thread.wait.what <= Wait::For::call, "its threads are impossible");
 }
 
 void check_threads(const ProcessState& process, const Options& options, std::size_t vector_state_size) {
     require(process.parked.size() < options.max_threads, "it has too many threads");
+    require(process.cpus == std::clamp(options.cpus, 1U, most_cpus), "it was told of other processors");
     std::set<int> ids;
     check_thread(process.thread, ids);
     for (const ParkedThread& parked : process.parked) {

@@ -36,6 +36,7 @@ std::optional<Stop> Exits::handle(const kvm::Exit& exit, HostCalls* calls, Deadl
     if (further_) attend_further_vcpus();
     writes_.enforce();
     auto stop = dispatch(exit, calls, deadline);
+    if (!stop && may_leave_first_cpu()) stop = attend_threads(deadline);
     if (stop) {
         if (further_) further_->abandon();
         statistics_.pages_dirtied = memory_.own_bytes() / page_size;
@@ -57,6 +58,19 @@ void Exits::attend_further_vcpus() {
         if (interrupted_.load() || slices_.has_ended() || look_due_.load()) vcpu_.kick();
     }
     further_->handle_exits();
+}
+
+// Lets those threads have the first vCPU that left another one for the host, or for which it has to do something else.
+// The running thread stays where it cannot be parked: its slice then ends soon.
+std::optional<Stop> Exits::attend_threads(Deadline deadline) {
+    while (const auto waits_for = user_.use_process().bring_forward(spread_->is_active())) {
+        const Registers before = user_.registers();
+        const auto outcome = slices_.switch_thread(deadline);
+        if (!outcome) return std::nullopt;
+        if (auto stop = stop_after_call(*outcome, user_.registers(), before)) return stop;
+        if (waits_for == linux_abi::Wait::For::first_cpu) return std::nullopt;
+    }
+    return std::nullopt;
 }
 
 std::optional<Stop> Exits::dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline) {
@@ -112,6 +126,9 @@ std::optional<Stop> Exits::host_call(std::uint32_t number, Registers registers, 
     }
     registers.rax = static_cast<std::uint64_t>(result.value);
     registers.rdx = result.second.value_or(registers.rdx);
+    // The thread can be parked where it called, but not in the shim, which would return now.
+    const bool goes_on = result.next == HostCallResult::Next::resume || result.next == HostCallResult::Next::await;
+    if (goes_on && may_leave_first_cpu() && registers.rip == x86::host_call_end()) registers.rip = registers.r11;
     user_.enter(registers);
     if (result.next == HostCallResult::Next::stop) return Stop{.reason = Stop::Reason::host_call};
     if (result.next == HostCallResult::Next::debug && debugger_) {
@@ -147,7 +164,8 @@ std::optional<Stop> Exits::system_call(Deadline deadline) {
     Registers same = before;
     same.rax = registers.rax;
     const bool returns = outcome.next == linux_abi::Outcome::Next::resume;
-    if (at_cpl0 && returns && registers == same && !stepping_) {
+    // A thread that may be parked next has to be in user mode.
+    if (at_cpl0 && returns && registers == same && !stepping_ && !may_leave_first_cpu()) {
         registers.rip = entry_rip;  // SYSRET follows there, and takes RCX and R11
         vcpu_.set_registers(registers);
     } else {
@@ -179,6 +197,7 @@ std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
         look_at_debugger();
     }
     if (!slices_.acknowledge_end() || !user_.process().needs_interruptions()) return std::nullopt;
+    if (may_leave_first_cpu() && !in_debugger_) spread_->note_end_of_slice();
     if (look_due_.load()) vcpu_.kick();
     if (stepping_) {  // of which only one thread makes a step
         slices_.put_off_end();
@@ -345,6 +364,7 @@ void Exits::follow_debugger() {
     if (was_in_debugger) return;
     call_stubs_.reset();
     threads_use_futexes_ = false;
+    if (spread_) spread_->stop();
     user_.use_process().set_pause_check([this] { return debugger_->wants_stop(); });
     look_at_debugger_after(look_time);
 }

@@ -14,6 +14,7 @@
 #include "tinykvm/guest/call_stubs.hpp"
 #include "tinykvm/guest/further_vcpus.hpp"
 #include "tinykvm/guest/run_time.hpp"
+#include "tinykvm/guest/spread_threads.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
 #include "tinykvm/guest/write_limit.hpp"
@@ -46,8 +47,11 @@ class Exits {
     // From now on the program's code may be changed so that it calls the shim without SYSCALL.
     void use_call_stubs() { call_stubs_.emplace(memory_); }
 
-    // The guest has further vCPUs, which must outlive this.
-    void use_further_vcpus(FurtherVcpus& further) { further_ = &further; }
+    // The guest has further vCPUs, and threads may run on them. Both must outlive this.
+    void use_further_vcpus(FurtherVcpus& further, SpreadThreads& spread) {
+        further_ = &further;
+        spread_ = &spread;
+    }
 
     // Has to be called when a run or a call of a function begins.
     void begin_call() {
@@ -98,6 +102,8 @@ class Exits {
 
     [[noreturn]] void end_run(Deadline deadline) const;
     void attend_further_vcpus();
+    std::optional<Stop> attend_threads(Deadline deadline);
+    bool may_leave_first_cpu() const { return spread_ && user_.process().has_several_threads(); }
     std::optional<Stop> dispatch(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> doorbell(const kvm::Exit& exit, HostCalls* calls, Deadline deadline);
     std::optional<Stop> host_call(std::uint32_t number, Registers registers, HostCalls* calls, Deadline deadline);
@@ -128,6 +134,7 @@ class Exits {
     std::optional<EntryStop> entry_stop_;
     std::optional<CallStubs> call_stubs_;
     FurtherVcpus* further_ = nullptr;  // null: there are none
+    SpreadThreads* spread_ = nullptr;  // null: there are no further vCPUs
     debug::Debugger* debugger_ = nullptr;
     bool stepping_ = false;  // for the debugger
     bool changed_by_debugger_ = false;

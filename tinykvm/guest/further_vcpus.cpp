@@ -44,31 +44,33 @@ struct FurtherVcpus::FurtherVcpu {
     unsigned number;
     CpuThread thread;
     WriteLimit writes;
-    bool has_work = false;
-    bool orderly = true;           // KVM has nothing of the last exit to complete
-    bool mid_instruction = false;  // see Exits
+    bool has_work = false;                                    // or a thread
+    int carried = 0;                                          // the id of that thread
+    std::shared_ptr<const std::vector<std::byte>> vectors{};  // what the vCPU has of a thread that it carried
+    bool orderly = true;                                      // KVM has nothing of the last exit to complete
+    bool mid_instruction = false;                             // see Exits
 };
 
-// While it exists, those that have work run.
+// While it exists, those that have work run, or only one of them.
 class FurtherVcpus::Running {
   public:
-    explicit Running(FurtherVcpus& all) : all_(all) {
+    explicit Running(FurtherVcpus& all, const FurtherVcpu* only = nullptr) : all_(all), only_(only) {
         {
             const MutexLock lock(all_.mutex_);
-            all_.running_ = all_.working_;
+            all_.running_ = only ? 1 : all_.working_;
             all_.wants_host_ = false;
         }
-        for (const auto& vcpu : all_.vcpus_)
-            if (vcpu->has_work) {
-                vcpu->orderly = false;
-                vcpu->thread.enter();
-            }
+        for (const auto& vcpu : all_.vcpus_) {
+            if (!runs(*vcpu)) continue;
+            vcpu->orderly = false;
+            vcpu->thread.enter();
+        }
     }
     ~Running() {
         for (const auto& vcpu : all_.vcpus_)
-            if (vcpu->has_work) vcpu->thread.ask_to_halt();
+            if (runs(*vcpu)) vcpu->thread.ask_to_halt();
         for (const auto& vcpu : all_.vcpus_) {
-            if (!vcpu->has_work) continue;
+            if (!runs(*vcpu)) continue;
             vcpu->thread.halt();
             all_.parts_.statistics.further_cpu_time += static_cast<std::uint64_t>(vcpu->thread.take_time().count());
         }
@@ -77,13 +79,17 @@ class FurtherVcpus::Running {
     Running& operator=(const Running&) = delete;
 
   private:
+    bool runs(const FurtherVcpu& vcpu) const { return vcpu.has_work && (!only_ || only_ == &vcpu); }
+
     FurtherVcpus& all_;
+    const FurtherVcpu* const only_;
 };
 
 FurtherVcpus::FurtherVcpus(const Parts& parts, unsigned cpus) : parts_(parts) {
     for (unsigned cpu = 1; cpu < cpus; ++cpu) {
-        vcpus_.push_back(std::make_unique<FurtherVcpu>(
-            parts, cpu, [this](const kvm::Exit& exit, bool by_itself) { note_left(exit, by_itself); }));
+        vcpus_.push_back(std::make_unique<FurtherVcpu>(parts, cpu, [this, cpu](const kvm::Exit& exit, bool by_itself) {
+            note_left(exit, carried_by(cpu) != 0, by_itself);
+        }));
         FurtherVcpu& vcpu = *vcpus_.back();
         vcpu.thread.vcpu().follow_host_tsc();
         parts.platform.prepare(vcpu.thread.vcpu(), parts.memory.page_table_root());
@@ -129,11 +135,8 @@ bool FurtherVcpus::go_on(unsigned cpu, GuestAddr stack, std::size_t size) {
 
 // All registers are set, whatever the vCPU did before; the vector registers and those of the thread are the caller's.
 void FurtherVcpus::begin(FurtherVcpu& vcpu, const Registers& registers) {
-    kvm::SystemRegisters system = parts_.first.system_registers();
-    x86::use_exception_stack(system, vcpu.number);
-    system.cr2 = 0;
-    vcpu.thread.vcpu().set_system_registers(system);
-    enter_user_mode(vcpu.thread.vcpu(), registers);
+    set_registers(vcpu, parts_.first.system_registers(), registers);
+    vcpu.vectors = nullptr;
     if (!vcpu.thread.vcpu().set_vector_state(parts_.first.vector_state()))
         throw MachineError("KVM refuses the vector registers it gave");
     vcpu.has_work = true;
@@ -141,10 +144,20 @@ void FurtherVcpus::begin(FurtherVcpu& vcpu, const Registers& registers) {
     share_limit();
 }
 
+void FurtherVcpus::set_registers(FurtherVcpu& vcpu, const kvm::SystemRegisters& system, const Registers& registers) {
+    kvm::SystemRegisters own = system;
+    x86::use_exception_stack(own, vcpu.number);
+    own.cr2 = 0;
+    vcpu.thread.vcpu().set_system_registers(own);
+    enter_user_mode(vcpu.thread.vcpu(), registers);
+}
+
 void FurtherVcpus::end(FurtherVcpu& vcpu) {
     vcpu.has_work = false;
     --working_;
-    share_limit();
+    if (vcpu.carried == 0) return share_limit();
+    vcpu.carried = 0;
+    --carrying_;
 }
 
 void FurtherVcpus::share_limit() {
@@ -172,8 +185,8 @@ void FurtherVcpus::abandon() {
 // --- Running
 
 // On the thread of a vCPU.
-void FurtherVcpus::note_left(const kvm::Exit& exit, bool by_itself) {
-    const bool wants_host = by_itself && !is_end(exit);
+void FurtherVcpus::note_left(const kvm::Exit& exit, bool carries, bool by_itself) {
+    const bool wants_host = by_itself && (carries || !is_end(exit));
     {
         const MutexLock lock(mutex_);
         --running_;
@@ -193,8 +206,16 @@ kvm::Exit FurtherVcpus::run() {
         std::atomic<bool>& runs;
         ~Left() { runs.store(false); }
     } const left{first_runs_};
-    const Running others(*this);
-    return parts_.first.run();
+    const auto began = Clock::now();
+    auto ended = began;
+    kvm::Exit exit;
+    {
+        const Running others(*this);
+        exit = parts_.first.run();
+        ended = Clock::now();
+    }
+    stint_ = {ended - began, Clock::now() - ended};
+    return exit;
 }
 
 bool FurtherVcpus::await(Deadline deadline, const std::atomic<bool>& interrupted) {
@@ -213,7 +234,7 @@ bool FurtherVcpus::await(Deadline deadline, const std::atomic<bool>& interrupted
 }
 
 void FurtherVcpus::handle_exits() {
-    if (working_ == 0) return;
+    if (!busy()) return;
     collect();
     parts_.memory.enforce_limit();
     for (const auto& vcpu : vcpus_) {
@@ -293,6 +314,64 @@ void FurtherVcpus::exception(FurtherVcpu& vcpu, unsigned vector) {
 
 void FurtherVcpus::fail(const FurtherVcpu& vcpu, int signal, const std::string& reason, const Registers& at) const {
     parts_.user.kill(signal, "on CPU " + std::to_string(vcpu.number) + ": " + reason, at);
+}
+
+// --- Threads of the program
+
+void FurtherVcpus::carry(unsigned cpu, const linux_abi::ParkedThread& thread) {
+    FurtherVcpu& vcpu = at(cpu);
+    kvm::SystemRegisters system = parts_.first.system_registers();
+    system.fs.base = thread.pointers.fs_base;
+    system.gs.base = thread.pointers.gs_base;
+    set_registers(vcpu, system, thread.registers);
+    if (vcpu.vectors != thread.vectors) {
+        // What KVM has beyond the image are components that this guest does not have.
+        std::vector<std::byte> image(vcpu.thread.vcpu().vector_state_size());
+        std::memcpy(image.data(), thread.vectors->data(), std::min(image.size(), thread.vectors->size()));
+        if (!vcpu.thread.vcpu().set_vector_state(image))
+            throw MachineError("KVM refuses the vector registers of a thread");
+    }
+    vcpu.vectors = nullptr;
+    vcpu.carried = thread.state.id;
+    vcpu.has_work = true;
+    ++working_;
+    ++carrying_;
+}
+
+void FurtherVcpus::put_down(unsigned cpu, linux_abi::ParkedThread& thread) {
+    FurtherVcpu& vcpu = at(cpu);
+    std::vector<std::byte> image = vcpu.thread.vcpu().vector_state();
+    image.resize(parts_.platform.vector_state_size());
+    thread.vectors = vcpu.vectors = std::make_shared<const std::vector<std::byte>>(std::move(image));
+    end(vcpu);
+}
+
+int FurtherVcpus::carried_by(unsigned cpu) const { return at(cpu).carried; }
+
+bool FurtherVcpus::has_vectors_of(unsigned cpu, const linux_abi::ParkedThread& thread) const {
+    return at(cpu).vectors == thread.vectors;
+}
+
+kvm::Vcpu& FurtherVcpus::vcpu(unsigned cpu) { return at(cpu).thread.vcpu(); }
+
+std::optional<kvm::Exit> FurtherVcpus::take_exit(unsigned cpu) {
+    FurtherVcpu& vcpu = at(cpu);
+    auto exit = vcpu.thread.take_exit();
+    if (!exit) return exit;
+    ++parts_.statistics.exits;
+    vcpu.mid_instruction |= !is_whole(*exit);
+    return exit;
+}
+
+void FurtherVcpus::make_ring_room(unsigned cpu) { at(cpu).writes.make_ring_room(); }
+
+void FurtherVcpus::spoil(unsigned cpu) { at(cpu).mid_instruction = true; }
+
+void FurtherVcpus::run_alone(unsigned cpu, Clock::duration time) {
+    const Deadline end = Clock::now() + time;
+    const Running one(*this, &at(cpu));
+    const MutexLock lock(mutex_);
+    while (running_ > 0 && Clock::now() < end) (void)left_.wait_until(mutex_, end);
 }
 
 // --- Reset

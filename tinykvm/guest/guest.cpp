@@ -123,7 +123,9 @@ void Guest::make_further_vcpus() {
     further_ =
         std::make_unique<FurtherVcpus>(FurtherVcpus::Parts{vm_, vcpu_, platform_, memory_, user_, writes_, statistics_},
                                        std::min(options_.cpus, most_cpus));
-    exits_.use_further_vcpus(*further_);
+    spread_.emplace(
+        SpreadThreads::Parts{*further_, memory_, user_, writes_, slices_, options_, statistics_, interrupted_});
+    exits_.use_further_vcpus(*further_, *spread_);
     mailbox_.use_further_vcpus(*further_);
 }
 
@@ -138,6 +140,7 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     // A deadline may have come just after the last run had ended.
     interrupted_.store(false);
     slices_.begin_run();
+    if (spread_) spread_->begin_run();
     lent_threads_.clear();  // what a run left that did not end in order
     vcpu_.acknowledge();
     if (process_.needs_interruptions()) slices_.begin_slice();
@@ -153,19 +156,25 @@ Stop Guest::run(HostCalls* calls, Deadline deadline, bool in_call) {
     }
     statistics_.kvm_calls += ioctls() - ioctls_before;
     exits_.set_orderly(true);
+    if (spread_) spread_->end_run();
     slices_.stop();
     return *stop;
 }
 
-// Enters the guest, whose threads may hand over to each other until it leaves.
+// Enters the guest. Its threads run at the same time or, where they do not, may hand over to each other until it
+// leaves.
 kvm::Exit Guest::enter() {
-    // Further vCPUs would see the lent threads, too.
+    // What is lent is for the first vCPU only, and those that are half-way in the shim are not disturbed.
+    if (spread_ && !lent_threads_.are_lent() && spread_->spread()) return spread_->run();
     if (exits_.threads_use_futexes() && !x86::in_shim(vcpu_.registers().rip) && !(further_ && further_->busy()))
         lent_threads_.lend(process_.state(), options_, slices_.will_end());
     const kvm::Exit exit = further_ ? further_->run() : vcpu_.run();
     // In the shim they may be half-way; what interrupts it does not ask for them, and the guest goes on there.
     const bool goes_on = exit.reason == kvm::Exit::Reason::interrupted || exit.reason == kvm::Exit::Reason::ring_full;
-    if (!goes_on || !x86::in_shim(vcpu_.registers().rip)) lent_threads_.take_back(process_.state());
+    if (!goes_on || !x86::in_shim(vcpu_.registers().rip)) {
+        const bool handed_over = lent_threads_.take_back(process_.state());
+        if (handed_over && spread_) spread_->note_hand_over();
+    }
     return exit;
 }
 
@@ -327,6 +336,7 @@ bool Guest::recover(bool crashed) {
     mailbox_.clear();
     lent_threads_.clear();
     slices_.reset();
+    if (spread_) spread_->reset();
     user_.abandon_call(*snapshot_);
     exits_.set_orderly(true);
     return true;
@@ -364,6 +374,7 @@ bool Guest::reset() {
     if (further_) further_->clear_hand_over_pages();
     user_.reset(*snapshot_);
     slices_.reset();
+    if (spread_) spread_->reset();
     exits_.set_orderly(true);
     ++statistics_.resets;
     return true;

@@ -2,7 +2,8 @@
 // Fork are made of; not part of the library's public face.
 //
 // What a guest leaves user mode for is handled by Exits, calls without entering by MailboxCalls, the time slices
-// of several threads by TimeSlices, further vCPUs by FurtherVcpus; ProgramLoader fills the memory of a new program.
+// of several threads by TimeSlices, further vCPUs by FurtherVcpus, threads on those by SpreadThreads; ProgramLoader
+// fills the memory of a new program.
 //
 // Thread safety: one thread at a time, but interrupt() may be called by any, and calls of a guest that waits have a
 // thread of their own (Fork, "Calls without entering").
@@ -22,6 +23,7 @@
 #include "tinykvm/guest/mailbox_calls.hpp"
 #include "tinykvm/guest/run_time.hpp"
 #include "tinykvm/guest/snapshot_contents.hpp"
+#include "tinykvm/guest/spread_threads.hpp"
 #include "tinykvm/guest/time_slices.hpp"
 #include "tinykvm/guest/user_context.hpp"
 #include "tinykvm/guest/write_limit.hpp"
@@ -131,6 +133,7 @@ class Guest {
     Exits exits_{vcpu_, memory_, user_, writes_, slices_, time_, statistics_, interrupted_};
     MailboxCalls mailbox_{parts(), snapshot_};
     std::unique_ptr<FurtherVcpus> further_;  // null: the program has one CPU
+    std::optional<SpreadThreads> spread_;    // if there are further vCPUs
 };
 
 }  // namespace tinykvm

@@ -56,7 +56,7 @@ std::optional<linux_abi::Outcome> TimeSlices::switch_thread(Deadline deadline) {
 
 void TimeSlices::watch(bool begins, Clock::duration least) {
     const auto now = Clock::now();
-    std::optional<Deadline> end = user_.process().others_ready_at();
+    std::optional<Deadline> end = user_.process().others_ready_at(beside_);
     if (end) end = std::max(*end, now + length_);
     if (user_.process().has_timer_signals()) {
         if (const auto due = user_.use_process().next_timer_signal())

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 #include "tinykvm/guest/user_context.hpp"
@@ -27,6 +28,8 @@ class TimeSlices {
     void begin_run();
     // From now on the running thread is not interrupted.
     void stop() noexcept { watch_.reset(); }
+    // So many other threads can run beside the running one from now on: slices end for those that are more.
+    void let_run_beside(std::size_t threads) { beside_ = threads; }
     // Begins a new slice, for the thread that runs now.
     void begin_slice() { watch(true); }
     // The same when the thread cannot be interrupted yet: a signal of a timer that is due waits as long as a slice.
@@ -62,6 +65,7 @@ class TimeSlices {
     std::atomic<bool> over_{false};  // set at the end of a slice, by the watchdog
     Deadline ends_;                  // what watch_ waits for
     Clock::duration length_ = shortest;
+    std::size_t beside_ = 0;
     std::optional<kvm::Watch> watch_;  // none while nothing but the running thread is to run
 };
 

@@ -40,6 +40,7 @@ std::int64_t start_thread(SyscallContext& call, const NewThread& wanted) {
 
     ThreadState thread{.id = new_thread_id(state), .blocked = state.thread.blocked, .name = state.thread.name};
     thread.keeps_capabilities = state.thread.keeps_capabilities;
+    thread.processors = state.thread.processors;
     thread.wait.returned = true;
     if (flags & CLONE_CHILD_CLEARTID) thread.clear_child_tid = wanted.child_id;
     Registers registers = call.registers;

@@ -148,8 +148,8 @@ void LentThreads::get(std::size_t place, ParkedThread& parked) {
     places_[place].vectors = parked.vectors;
 }
 
-void LentThreads::take_back(ProcessState& state) {
-    if (!std::exchange(lent_, false)) return;
+bool LentThreads::take_back(ProcessState& state) {
+    if (!std::exchange(lent_, false)) return false;
     pages_->lent = 0;
     const std::size_t said = pages_->current / ENTRY_SIZE;
     const std::size_t current = said < used_ && places_[said].lent ? said : running_;
@@ -168,6 +168,7 @@ void LentThreads::take_back(ProcessState& state) {
         else if (pages_->entries[*place].state & ENTRY_READY)
             parked->state.wait.woken = true;
     }
+    return first != state.parked.end();
 }
 
 // The place of a thread that was lent.

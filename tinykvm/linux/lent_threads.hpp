@@ -31,8 +31,11 @@ class LentThreads {
     // Lends what can be lent, unless nothing can be gained by it. `slice_ends`: is there an end of the running thread's
     // time slice? Without one a thread that is woken leaves the guest, so that the host arms it.
     void lend(const ProcessState& state, const Options& options, bool slice_ends);
-    // Makes the state say which thread runs and what the others wait for. Its registers are the vCPU's.
-    void take_back(ProcessState& state);
+    // Makes the state say which thread runs and what the others wait for. Its registers are the vCPU's. Returns whether
+    // threads have handed over to each other.
+    bool take_back(ProcessState& state);
+    // Is something lent? Then the guest is about to go on in the shim.
+    bool are_lent() const { return lent_; }
     // Forgets what was lent, and makes the pages zero.
     void clear();
 

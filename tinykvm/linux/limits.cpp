@@ -100,7 +100,8 @@ std::int64_t sys_sched_getaffinity(SyscallContext& call) {
     const auto size = static_cast<std::uint32_t>(call.args[1]);
     if (size < sizeof(std::uint64_t) || size % sizeof(std::uint64_t) != 0) return -EINVAL;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
-    const std::uint64_t processors = 1;
+    const ThreadState* thread = find_thread(call.state, call.int_arg(0));
+    const std::uint64_t processors = (thread ? *thread : call.state.thread).processors & call.state.processors();
     return call.memory.write(call.args[2], processors) ? static_cast<std::int64_t>(sizeof processors) : -EFAULT;
 }
 
@@ -109,7 +110,11 @@ std::int64_t sys_sched_setaffinity(SyscallContext& call) {
     std::uint64_t processors = 0;
     if (!call.memory.read(call.args[2], &processors, size)) return -EFAULT;
     if (!call.is_own(call.int_arg(0))) return -ESRCH;
-    return processors & 1 ? 0 : -EINVAL;
+    processors &= call.state.processors();
+    if (processors == 0) return -EINVAL;
+    ThreadState* thread = find_thread(call.state, call.int_arg(0));
+    (thread ? *thread : call.state.thread).processors = processors;
+    return 0;
 }
 
 std::int64_t sys_sched_getparam(SyscallContext& call) {

@@ -80,8 +80,15 @@ class Process {
     bool has_timer_signals() const { return state_.timers.is_armed(); }
     // When the next signal of a timer is due, if the running thread only computes until then; nullopt: none is.
     std::optional<Clock::time_point> next_timer_signal();
-    // The time when another thread will want to run; nullopt when none will before this one does something.
-    std::optional<Clock::time_point> others_ready_at() const;
+    // The time when another thread will want to run, besides so many that can run beside this one; nullopt when none
+    // will before this one does something.
+    std::optional<Clock::time_point> others_ready_at(std::size_t beside) const;
+    // Makes a parked thread the next one that go_on() lets run: one that left another CPU for the host or, with `all`,
+    // any for which the host has to do something before it goes on in user mode. Returns what it waits for; nullopt
+    // when there is none.
+    std::optional<Wait::For> bring_forward(bool all);
+    // CPU time that the program has used on other threads of this process, which its clocks count.
+    void add_cpu_time(std::uint64_t nanoseconds) { cpu_.add(nanoseconds); }
     // Makes a thread the one that runs and ends its wait. Returns false when there is no thread of that id.
     [[nodiscard]] bool switch_to_thread(int id, Registers& registers, ThreadPointers& pointers, VectorState& vectors);
 

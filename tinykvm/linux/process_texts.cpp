@@ -319,8 +319,10 @@ std::string status_text(const SyscallContext& call, int thread) {
     set("SigIgn", action_set(state, true));
     set("SigCgt", action_set(state, false));
     for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) set(name, 0);
-    text += formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n",
-                      state.no_new_privileges);
+    const std::uint64_t processors = about.processors & state.processors();
+    text += formatted("NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%" PRIx64 "\n",
+                      state.no_new_privileges, processors);
+    text += "Cpus_allowed_list:\t" + processor_list(processors) + "\n";
     return text +
            "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
 }

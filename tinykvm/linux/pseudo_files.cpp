@@ -96,29 +96,29 @@ constexpr Entry system_files[] = {
     link("/proc/thread-self", own_thread_directory),
     text("/proc/uptime", uptime_text),
     text("/proc/version", version_text),
-    line("/sys/devices/system/cpu/cpu0/topology/core_cpus", "1"),
-    line("/sys/devices/system/cpu/cpu0/topology/core_cpus_list", "0"),
-    line("/sys/devices/system/cpu/cpu0/topology/core_id", "0"),
-    line("/sys/devices/system/cpu/cpu0/topology/core_siblings", "1"),
-    line("/sys/devices/system/cpu/cpu0/topology/core_siblings_list", "0"),
+    text("/sys/devices/system/cpu/cpu0/topology/core_cpus", own_processor_mask_text),
+    text("/sys/devices/system/cpu/cpu0/topology/core_cpus_list", own_processor_text),
+    text("/sys/devices/system/cpu/cpu0/topology/core_id", own_processor_text),
+    text("/sys/devices/system/cpu/cpu0/topology/core_siblings", processors_mask_text),
+    text("/sys/devices/system/cpu/cpu0/topology/core_siblings_list", processors_text),
     line("/sys/devices/system/cpu/cpu0/topology/die_id", "0"),
-    line("/sys/devices/system/cpu/cpu0/topology/package_cpus", "1"),
-    line("/sys/devices/system/cpu/cpu0/topology/package_cpus_list", "0"),
+    text("/sys/devices/system/cpu/cpu0/topology/package_cpus", processors_mask_text),
+    text("/sys/devices/system/cpu/cpu0/topology/package_cpus_list", processors_text),
     line("/sys/devices/system/cpu/cpu0/topology/physical_package_id", "0"),
-    line("/sys/devices/system/cpu/cpu0/topology/thread_siblings", "1"),
-    line("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0"),
+    text("/sys/devices/system/cpu/cpu0/topology/thread_siblings", own_processor_mask_text),
+    text("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", own_processor_text),
     line("/sys/devices/system/cpu/isolated", ""),
-    line("/sys/devices/system/cpu/kernel_max", "0"),
+    text("/sys/devices/system/cpu/kernel_max", last_processor_text),
     line("/sys/devices/system/cpu/offline", ""),
-    line("/sys/devices/system/cpu/online", "0"),
-    line("/sys/devices/system/cpu/possible", "0"),
-    line("/sys/devices/system/cpu/present", "0"),
+    text("/sys/devices/system/cpu/online", processors_text),
+    text("/sys/devices/system/cpu/possible", processors_text),
+    text("/sys/devices/system/cpu/present", processors_text),
     line("/sys/devices/system/cpu/smt/active", "0"),
     line("/sys/devices/system/cpu/smt/control", "notsupported"),
     line("/sys/devices/system/node/has_cpu", "0"),
     line("/sys/devices/system/node/has_memory", "0"),
-    line("/sys/devices/system/node/node0/cpulist", "0"),
-    line("/sys/devices/system/node/node0/cpumap", "1"),
+    text("/sys/devices/system/node/node0/cpulist", processors_text),
+    text("/sys/devices/system/node/node0/cpumap", processors_mask_text),
     line("/sys/devices/system/node/node0/distance", "10"),
     text("/sys/devices/system/node/node0/meminfo", node_meminfo_text),
     line("/sys/devices/system/node/online", "0"),
@@ -232,6 +232,22 @@ std::optional<ProcessPath> process_path(const ProcessState& state, std::string_v
     return found;
 }
 
+constexpr std::string_view processor_directory = "/sys/devices/system/cpu/cpu";
+
+// A path in the directory of a processor, as it is in that of the first one, which has all entries.
+struct ProcessorPath {
+    int cpu = 0;
+    std::string path;
+};
+std::optional<ProcessorPath> processor_path(const ProcessState& state, std::string_view path) {
+    if (!path.starts_with(processor_directory)) return std::nullopt;
+    std::string_view rest = path.substr(processor_directory.size());
+    const std::string_view digits = rest.substr(0, std::min(rest.find('/'), rest.size()));
+    const int cpu = number_of(digits);
+    if (cpu < 0 || cpu >= static_cast<int>(state.cpus)) return std::nullopt;
+    return ProcessorPath{cpu, std::string(processor_directory) + "0" + std::string(rest.substr(digits.size()))};
+}
+
 PseudoFile find_of_process(const ProcessState& state, const ProcessPath& path) {
     if (path.rest.empty()) return {.kind = Kind::directory};
     if (const auto number = relative_to(path.rest, "fd"); number && !number->empty()) {
@@ -276,9 +292,11 @@ bool is_pseudo_path(std::string_view path) { return pseudo_tree(path) != 0; }
 PseudoFile find_pseudo_file(const ProcessState& state, std::string_view path) {
     if (!is_pseudo_path(path)) return {};
     if (const auto process = process_path(state, path)) return find_of_process(state, *process);
+    const auto of_processor = processor_path(state, path);
+    if (of_processor) path = of_processor->path;
     for (const Entry& entry : system_files) {
         const auto rest = relative_to(entry.path, path);
-        if (rest && rest->empty()) return made(state, entry, state.process_id);
+        if (rest && rest->empty()) return made(state, entry, of_processor ? of_processor->cpu : state.process_id);
         if (rest) return {.kind = Kind::directory};
     }
     return {};
@@ -291,9 +309,13 @@ std::vector<std::string> list_pseudo_files(const ProcessState& state, std::strin
     } else if (const auto process = process_path(state, directory)) {
         return list_of_process(state, *process);
     } else {
+        const auto of_processor = processor_path(state, directory);
+        if (of_processor) directory = of_processor->path;
         for (const Entry& entry : system_files)
             if (auto rest = relative_to(entry.path, directory); rest && !rest->empty())
                 names.emplace(take_component(*rest));
+        if (directory == "/sys/devices/system/cpu")
+            for (unsigned cpu = 1; cpu < state.cpus; ++cpu) names.insert("cpu" + std::to_string(cpu));
         if (directory == "/proc") names.insert(std::to_string(state.process_id));
     }
     return {names.begin(), names.end()};

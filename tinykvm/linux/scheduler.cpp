@@ -75,9 +75,11 @@ Outcome Process::schedule(const Processor& on, const Waiter& waiter) {
             continue;
         }
         const Wait wait = std::exchange(state_.thread.wait, {});
-        if (wait.what == Wait::For::processor) return deliver_pending(memory_, state_, on);
+        if (wait.what == Wait::For::processor || wait.what == Wait::For::first_cpu)
+            return deliver_pending(memory_, state_, on);
         Outcome outcome;
-        if (make_call(on, waiter, &wait, outcome) == CallProgress::returned) return outcome;
+        const bool again = wait.what != Wait::For::call;
+        if (make_call(on, waiter, again ? &wait : nullptr, outcome) == CallProgress::returned) return outcome;
     }
 }
 
@@ -86,15 +88,37 @@ Outcome Process::go_on(Registers& registers, ThreadPointers& pointers, VectorSta
     return schedule({registers, pointers, vectors}, Waiter(deadline, interrupted_));
 }
 
-std::optional<Clock::time_point> Process::others_ready_at() const {
+std::optional<Clock::time_point> Process::others_ready_at(std::size_t beside) const {
     const auto now = Clock::now();
     std::optional<Clock::time_point> at;
     for (const ParkedThread& parked : state_.parked) {
-        if (is_ready(state_, parked.state, options_, now)) return now;
+        if (is_ready(state_, parked.state, options_, now)) {
+            if (beside == 0) return now;
+            --beside;
+            continue;
+        }
         const auto& until = parked.state.wait.until;
         if (until && (!at || *until < *at)) at = until;
     }
     return at;
+}
+
+std::optional<Wait::For> Process::bring_forward(bool all) {
+    if (state_.has_timers()) expire_timers(state_, cpu_);
+    const auto now = Clock::now();
+    const auto rank = [&](const ThreadState& thread) {
+        switch (thread.wait.what) {
+            case Wait::For::call: return 0;
+            case Wait::For::first_cpu: return 2;
+            case Wait::For::processor: return all && deliverable_set(state_, thread) ? 1 : 3;
+            default: return all && is_ready(state_, thread, options_, now) ? 1 : 3;
+        }
+    };
+    const auto first = std::min_element(state_.parked.begin(), state_.parked.end(),
+                                        [&](const auto& a, const auto& b) { return rank(a.state) < rank(b.state); });
+    if (first == state_.parked.end() || rank(first->state) == 3) return std::nullopt;
+    std::rotate(state_.parked.begin(), first, std::next(first));
+    return state_.parked.front().state.wait.what;
 }
 
 std::optional<Clock::time_point> Process::next_timer_signal() {

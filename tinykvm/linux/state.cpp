@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -36,6 +37,7 @@ ProcessState ProcessState::at_start(const Options& options, GuestAddr break_star
         state.files.open(file, false);
     }
 
+    state.cpus = std::clamp(options.cpus, 1U, most_cpus);
     state.limits[RLIMIT_STACK] = {options.stack_size, options.stack_size};
     state.limits[RLIMIT_NOFILE] = {options.max_open_files, options.max_open_files};
     state.limits[RLIMIT_CORE] = {0, 0};

@@ -73,6 +73,8 @@ struct ProcessState {
     // Does time alone change something: signals of timers, and files of timers?
     bool has_timers() const { return timers.is_armed() || files.has_timers(); }
     // Does the id mean the process? Programs may have kept the one they had while they booted.
+    // A bit for each processor.
+    std::uint64_t processors() const { return (std::uint64_t{1} << cpus) - 1; }
     bool is_process(int id) const { return id > 0 && (id == process_id || id == first_process_id); }
 
     // What getpid() says. Each request has an id of its own, because libraries that keep random numbers for later tell
@@ -112,6 +114,7 @@ struct ProcessState {
     std::array<std::uint8_t, 16> boot_id{};  // random; of this boot and all its forks
     bool dumpable = true, no_new_privileges = false, no_huge_pages = false;
     int nice = 0, parent_death_signal = 0;
+    unsigned cpus = 1;                  // how many processors there are
     int memory_barriers = 0;            // the commands of membarrier() that registered for some
     std::uint64_t timer_slack = 50000;  // nanoseconds; only told
     std::uint64_t cpu_nanoseconds = 0;  // CPU time used so far, as CpuMeter counts it
@@ -124,7 +127,7 @@ struct ProcessState {
     void archive(Archive& archive) {
         archive(process_id, unused_random, files, memory_tree, file_locks, working_directory, umask, break_start,
                 break_end, actions, pending, thread, parked, next_thread_id, timers, frozen_at, limits, program_path,
-                auxiliary_vector, boot_id, dumpable, no_new_privileges, no_huge_pages, nice, parent_death_signal,
+                auxiliary_vector, boot_id, dumpable, no_new_privileges, no_huge_pages, nice, parent_death_signal, cpus,
                 memory_barriers, timer_slack, cpu_nanoseconds);
     }
 };

@@ -73,7 +73,9 @@ bool is_ready(const ProcessState& state, const ThreadState& thread, const Option
     const Wait& wait = thread.wait;
     if (wait.is_over(now) || deliverable_set(state, thread)) return true;
     switch (wait.what) {
-        case Wait::For::processor: return true;
+        case Wait::For::processor:
+        case Wait::For::first_cpu:
+        case Wait::For::call: return true;
         case Wait::For::time: return false;
         case Wait::For::futex: return wait.woken;
         case Wait::For::files:

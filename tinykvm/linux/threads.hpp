@@ -1,5 +1,5 @@
-// The threads of a guest process. There is one processor: one thread runs, the others are parked here, each with all
-// a processor holds of it.
+// The threads of a guest process. One thread is the one that runs, on the first processor; the others are parked here,
+// each with all a processor holds of it. Parked ones may run beside it while nobody looks (guest/spread_threads.hpp).
 //
 // A call that has to wait parks its thread (SyscallContext::park). When what it waits for may have happened, the same
 // call is made again, with the Wait it was parked with. So a handler checks whether it can go on, and otherwise parks
@@ -43,6 +43,8 @@ struct Wait {
         futex,      // a thread wakes `address`
         files,      // a pipe or an event counter changes
         signal,     // one of `signals`, which are blocked
+        first_cpu,  // as `processor`, but of the first CPU: what it does next is for the host
+        call,       // as `processor`, but it stands in a system call that has not been made yet
     };
     For what = For::processor;
     bool returned = false;    // of `processor`: it stands at the end of a call, so RCX and R11 mean nothing to it
@@ -75,9 +77,10 @@ struct ThreadState {
     SignalSet saved_blocked = 0;
     GuestAddr clear_child_tid = 0;
     GuestAddr robust_list = 0;
-    std::array<char, 16> name{};      // prctl(PR_SET_NAME), NUL terminated
-    bool keeps_capabilities = false;  // prctl(PR_SET_KEEPCAPS); only told
-    Wait wait{};                      // of a thread that does not run
+    std::array<char, 16> name{};                   // prctl(PR_SET_NAME), NUL terminated
+    bool keeps_capabilities = false;               // prctl(PR_SET_KEEPCAPS); only told
+    std::uint64_t processors = ~std::uint64_t{0};  // sched_setaffinity(); only told
+    Wait wait{};                                   // of a thread that does not run
 
     void begin_temporary_mask(SignalSet mask) {
         saved_blocked = blocked;
@@ -91,7 +94,7 @@ struct ThreadState {
     template <typename Archive>
     void archive(Archive& archive) {
         archive(id, blocked, pending, alternate_stack, restore_blocked, saved_blocked, clear_child_tid, robust_list,
-                name, keeps_capabilities, wait);
+                name, keeps_capabilities, processors, wait);
     }
 };
 

@@ -141,6 +141,7 @@ GuestAddr call_entry() { return shim_address(tinykvm_shim_call); }
 GuestAddr wait_entry(bool with_vectors) {
     return shim_address(with_vectors ? tinykvm_shim_wait_restored : tinykvm_shim_wait);
 }
+GuestAddr host_call_entry() { return shim + SHIM_HOST_CALL; }
 bool in_shim(GuestAddr rip) { return rip - shim < page_size; }
 GuestAddr leave_with_futex() { return shim_address(tinykvm_shim_leave_futex); }
 GuestAddr futex_word_access() { return shim_address(tinykvm_shim_futex_word); }

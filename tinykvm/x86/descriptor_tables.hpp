@@ -67,6 +67,8 @@ GuestAddr return_entry();
 GuestAddr cpu_return_entry();
 // Is it an instruction of the shim?
 bool in_shim(GuestAddr rip);
+// Calls the host with the registers of a host call, to go on at the address in R11.
+GuestAddr host_call_entry();
 // Leaves the guest with the futex call that is in its registers, to go on at the address in RCX.
 GuestAddr leave_with_futex();
 // The instruction that reads the word of a futex for the shim.

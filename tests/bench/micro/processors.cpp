@@ -1,13 +1,17 @@
-// The same work on one CPU of a VM and on several, and what it costs to give them nothing to do.
+// The same work on one CPU of a VM and on several, with multiprocess() and with threads, and what it costs to give CPUs
+// nothing to do.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "src/cli/waiting_program.hpp"
 #include "tests/bench/micro/micro.hpp"
+#include "tests/bench/micro/two_worlds.hpp"
 
 namespace tinykvm::bench {
 
@@ -32,6 +36,15 @@ Costs measure(cli::WaitingProgram& program, unsigned cpus, int rounds) {
     return {median(std::move(work)), median(std::move(nothing))};
 }
 
+// Of an ordinary program with as many threads as CPUs.
+double work_of_threads(const TwoWorlds& program, unsigned cpus, Effort effort) {
+    const std::vector<std::string> arguments = {std::to_string(cpus), effort.quick ? "10000000" : "200000000"};
+    std::vector<double> work;
+    for (int round = 0; round < effort.rounds(5); ++round)
+        work.push_back(std::atof(program.in_guest(arguments, nullptr, cpus).c_str()));
+    return median(std::move(work));
+}
+
 }  // namespace
 
 void processors(Effort effort) {
@@ -43,6 +56,13 @@ void processors(Effort effort) {
     for (unsigned cpus = 2; cpus <= most; ++cpus) {
         const Costs costs = measure(program, cpus, effort.rounds(15));
         std::printf("%6u %14.0f %10.2f %20.2f\n", cpus, costs.work, one.work / costs.work, costs.nothing);
+    }
+    const TwoWorlds threads(build_folder + "/bench/computing_threads");
+    const double alone = work_of_threads(threads, 1, effort);
+    std::printf("%6s %14s %10s\n", "threads", "work us", "speed-up");
+    for (unsigned cpus = 1; cpus <= most; ++cpus) {
+        const double time = cpus == 1 ? alone : work_of_threads(threads, cpus, effort);
+        std::printf("%6u %14.0f %10.2f\n", cpus, time, alone / time);
     }
     std::printf("\nThis machine has %u processors.\n", std::thread::hardware_concurrency());
 }

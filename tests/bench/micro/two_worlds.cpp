@@ -30,11 +30,12 @@ std::string TwoWorlds::natively(const std::vector<std::string>& arguments) const
     return output;
 }
 
-std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments, Statistics* counts) const {
+std::string TwoWorlds::in_guest(const std::vector<std::string>& arguments, Statistics* counts, unsigned cpus) const {
     std::string output;
     Options options;
     options.program_name = path_;
     options.arguments = arguments;
+    options.cpus = cpus;
     if (!program_->interpreter().empty()) {
         for (const char* folder : {"/lib64", "/lib", "/usr/lib"}) options.allowed_paths.push_back({folder, ""});
         options.allowed_paths.push_back({path_, ""});

@@ -18,7 +18,8 @@ class TwoWorlds {
     // What it writes to its standard output. Throw MachineError when it does not end with status 0.
     std::string natively(const std::vector<std::string>& arguments) const;
     // `counts`: what happened in the guest, unless null.
-    std::string in_guest(const std::vector<std::string>& arguments, Statistics* counts = nullptr) const;
+    std::string in_guest(const std::vector<std::string>& arguments, Statistics* counts = nullptr,
+                         unsigned cpus = 1) const;
 
   private:
     std::string path_;

@@ -123,7 +123,7 @@ EXPORT int __vdso_clock_getres(int clock, struct time_spec* resolution) {
     return (int)system_call(number_clock_getres, clock, (long)resolution);
 }
 
-/* A guest has one processor. */
+/* System calls are made on the first processor, and so is this one. */
 EXPORT int __vdso_getcpu(unsigned* cpu, unsigned* node, void* unused) {
     (void)unused;
     if (cpu) *cpu = 0;
