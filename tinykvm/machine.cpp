@@ -40,8 +40,8 @@ int Machine::append_to_file(const std::string& path, std::span<const std::byte> 
 void Machine::interrupt() noexcept { guest_->interrupt(); }
 
 std::shared_ptr<const Snapshot> Machine::freeze() && {
-    auto guest = std::move(guest_);
-    return std::make_shared<const Snapshot>(guest->freeze());
+    ended_ = std::move(guest_);
+    return std::make_shared<const Snapshot>(ended_->freeze());
 }
 
 }  // namespace tinykvm

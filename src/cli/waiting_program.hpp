@@ -32,13 +32,16 @@ class WaitingProgram {
         Options options;
         options.environment = {"KVM_NAME=bench"};  // what programs recognise the sandbox by
         options.cpus = cpus_;
-        Machine machine(program_, std::move(options));
-        const Stop stop = machine.run(&calls_, Clock::now() + patience);
+        end_boot();
+        machine_ = std::make_unique<Machine>(program_, std::move(options));
+        const Stop stop = machine_->run(&calls_, Clock::now() + patience);
         if (stop.reason != Stop::Reason::host_call)
             throw MachineError(program_->name() + " ended instead of waiting for requests");
-        boot_statistics_ = machine.statistics();
-        snapshot_ = std::move(machine).freeze();
+        boot_statistics_ = machine_->statistics();
+        snapshot_ = std::move(*machine_).freeze();
     }
+    // Ends the VM of the last boot, which is left until then.
+    void end_boot() { machine_.reset(); }
 
     // `url` is passed as it is: programs made for benchmarks take a number there.
     void call(Fork& fork, std::uint64_t url = 0) {
@@ -92,6 +95,7 @@ class WaitingProgram {
     Calls calls_;
     std::shared_ptr<const Snapshot> snapshot_;
     Statistics boot_statistics_;
+    std::unique_ptr<Machine> machine_;  // frozen
 };
 
 }  // namespace tinykvm::cli

@@ -53,6 +53,7 @@ void Boot::run() {
         log_failure(failure, {});
     }
     set_end(program, std::move(failure));
+    control_.end_machine();
     if (program && !is_update && end() == End::booted) {
         save(*program);
     }

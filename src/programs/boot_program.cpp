@@ -56,6 +56,17 @@ bool BootControl::cancelled() {
     return cancelled_;
 }
 
+BootControl::BootControl() = default;
+BootControl::~BootControl() = default;
+
+// Destroys a machine that it has already only when the mutex is free.
+void BootControl::keep(std::unique_ptr<Machine> machine) {
+    const MutexLock lock(mutex_);
+    frozen_.swap(machine);
+}
+
+void BootControl::end_machine() { keep(nullptr); }
+
 namespace {
 
 using Protocol = ProgramConfig::Protocol;
@@ -295,7 +306,8 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
     options.stop_at_entry = stops_at_entry_;
     options.argument_room = stops_at_entry_ ? config_.max_argument : 0;
     keep_state(options);
-    Machine machine(binary, std::move(options));
+    auto owned = std::make_unique<Machine>(binary, std::move(options));
+    Machine& machine = *owned;
     lay_out_state(machine);
     std::optional<RunningMachine> running(std::in_place, control_, machine);
     if (debugger_) {
@@ -325,10 +337,12 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
     const auto written = streams_.output();
     auto places = argument_places(machine);
     const EnvironmentPlaces environment = config_.cgi ? machine.environment_places() : EnvironmentPlaces{};
+    auto snapshot = std::move(machine).freeze();
+    control_.keep(std::move(owned));
     return std::make_shared<BootedProgram>(BootedProgram{.name = name_,
                                                          .config = config_,
                                                          .registration = calls_.registration(),
-                                                         .snapshot = std::move(machine).freeze(),
+                                                         .snapshot = std::move(snapshot),
                                                          .services = calls_.services(),
                                                          .binary = binary,
                                                          .state = state_,
@@ -534,7 +548,9 @@ class StorageReboot final : public StorageBoot {
   public:
     std::shared_ptr<const BootedProgram> boot(const BootedProgram& first,
                                               const std::function<void(std::string_view)>& log) override {
-        return boot_one(first.name, first.config, first.binary, log, control_, first.services, first.state);
+        auto booted = boot_one(first.name, first.config, first.binary, log, control_, first.services, first.state);
+        control_.end_machine();
+        return booted;
     }
     void cancel() override { control_.cancel(); }
 

@@ -24,6 +24,7 @@ constexpr std::uint64_t present_writable_user = 0x67;  // and accessed and dirty
 constexpr std::size_t entries = 512;
 constexpr std::size_t ring_offset = std::size_t{KVM_DIRTY_LOG_PAGE_OFFSET} * page_size;
 
+constexpr std::uint64_t touching = code, asking = code + 28;
 constexpr std::uint8_t program[] = {
     0x48, 0x89, 0xF8,                             // mov %rdi, %rax
     0x80, 0x08, 0x00,                             // orb $0, (%rax)
@@ -32,6 +33,13 @@ constexpr std::uint8_t program[] = {
     0x72, 0xF2,                                   // jb back to the store
     0xA3, 0x00, 0x90, 0,    0,    0,    0, 0, 0,  // movabs %eax, doorbell
     0xEB, 0xE4,                                   // jmp to the beginning
+    0x85, 0xFF,                                   // test %edi, %edi
+    0x74, 0x08,                                   // je to the store
+    0x31, 0xC0,                                   // xor %eax, %eax
+    0x0F, 0xA2,                                   // cpuid
+    0xFF, 0xCF,                                   // dec %edi
+    0xEB, 0xF4,                                   // jmp to the test
+    0xA3, 0x00, 0x90, 0,    0,    0,    0, 0, 0,  // movabs %eax, doorbell
 };
 
 // linux/kvm.h has it since 6.11.
@@ -160,10 +168,13 @@ void BareVm::make_vcpu() {
     system.cs = segment(0x33, true);
     system.ss = system.ds = system.es = system.fs = system.gs = segment(0x2B, false);
     require(::ioctl(vcpu_.get(), KVM_SET_SREGS, &system), "KVM_SET_SREGS");
+}
+
+void BareVm::set_registers(std::uint64_t rip, std::uint64_t rdi, std::uint64_t rsi) {
     kvm_regs registers{};
-    registers.rip = code;
-    registers.rdi = data;
-    registers.rsi = data + shape_.pages * page_size;
+    registers.rip = rip;
+    registers.rdi = rdi;
+    registers.rsi = rsi;
     registers.rflags = 0x202;
     require(::ioctl(vcpu_.get(), KVM_SET_REGS, &registers), "KVM_SET_REGS");
 }
@@ -181,6 +192,18 @@ bool BareVm::pre_fault() {
 }
 
 void BareVm::touch() {
+    if (!touches_) set_registers(touching, data, data + shape_.pages * page_size);
+    touches_ = true;
+    run();
+}
+
+void BareVm::ask_cpuid(unsigned times) {
+    touches_ = false;
+    set_registers(asking, times, 0);
+    run();
+}
+
+void BareVm::run() {
     require(::ioctl(vcpu_.get(), KVM_RUN, 0), "KVM_RUN");
     const auto* const run = reinterpret_cast<const kvm_run*>(shared_.data());
     if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.phys_addr != no_memory)

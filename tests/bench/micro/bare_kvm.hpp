@@ -33,16 +33,21 @@ class BareVm {
     bool pre_fault();
     // Enters the guest, which writes to each page and leaves.
     void touch();
+    // Enters the guest, which executes CPUID so often and leaves.
+    void ask_cpuid(unsigned times);
 
   private:
     void map_memory(int image);
     void write_tables();
     void make_vcpu();
+    void set_registers(std::uint64_t rip, std::uint64_t rdi, std::uint64_t rsi);
+    void run();
 
     Shape shape_;
     Mapping memory_;
     FileDescriptor vm_, vcpu_;
     Mapping shared_;
+    bool touches_ = false;  // its registers are those that touch()
 };
 
 // A file in memory with data in each page.
