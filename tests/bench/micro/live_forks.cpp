@@ -1,7 +1,5 @@
 // Whether making a fork becomes more expensive the more of them live, beside VMs without our library that are made in
 // as many mappings of the host, and in as few as there can be; and what a fork that has nothing to do keeps resident.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +15,7 @@
 #include "src/cli/waiting_program.hpp"
 #include "tests/bench/micro/bare_kvm.hpp"
 #include "tests/bench/micro/micro.hpp"
+#include "tests/bench/micro/process_memory.hpp"
 
 namespace tinykvm::bench {
 
@@ -24,15 +23,6 @@ namespace {
 
 // Of a VM with an image: the image, zero memory, and what the vCPU shares.
 constexpr std::size_t least_mappings = 3;
-
-// Resident memory of this process that is not shared, in KiB.
-double resident_kib() {
-    std::ifstream rollup("/proc/self/smaps_rollup");
-    double total = 0, value = 0;
-    for (std::string word; rollup >> word;)
-        if ((word == "Private_Clean:" || word == "Private_Dirty:") && rollup >> value) total += value;
-    return total;
-}
 
 std::size_t mappings_of_process() {
     std::ifstream maps("/proc/self/maps");
@@ -70,15 +60,6 @@ std::vector<double> bare_times(const std::vector<std::size_t>& counts, std::size
         [](auto& vms) { vms.back().create(); });
 }
 
-// A fork has a handful of descriptors.
-void allow_many_descriptors() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 }  // namespace
 
 void live_forks(Effort effort) {
@@ -89,14 +70,14 @@ void live_forks(Effort effort) {
 
     const int rounds = effort.rounds(30);
     std::deque<Fork> forks;
-    const double before = resident_kib();
+    const double before = ProcessMemory::now().own;
     const std::size_t mappings_before = mappings_of_process();
     const auto times = times_of_one_more(
         counts, forks, rounds, [](auto&) {}, [&](auto& vms) { vms.emplace_back(program.snapshot()); });
     const double all = static_cast<double>(forks.size());
     const std::size_t mappings = (mappings_of_process() - mappings_before + forks.size() / 2) / forks.size();
     std::printf("Each of %zu idle forks keeps %.1f KiB, in %zu mappings.\n", forks.size(),
-                (resident_kib() - before) / all, mappings);
+                (ProcessMemory::now().own - before) / all, mappings);
     double dirty_kib = 0;
     for (Fork& fork : forks) {
         program.call(fork);
@@ -104,7 +85,8 @@ void live_forks(Effort effort) {
         fork.reset();
     }
     std::printf("After a request and its reset each keeps %.1f KiB: %.1f of dirty pages, %.1f beside them.\n",
-                (resident_kib() - before) / all, dirty_kib / all, (resident_kib() - before - dirty_kib) / all);
+                (ProcessMemory::now().own - before) / all, dirty_kib / all,
+                (ProcessMemory::now().own - before - dirty_kib) / all);
     forks.clear();
 
     const auto as_many = bare_times(counts, mappings, rounds), fewest = bare_times(counts, least_mappings, rounds);

@@ -25,6 +25,7 @@ constexpr Benchmark benchmarks[] = {
     {"cpu", "Guest CPU speed against native", cpu_speed},
     {"code", "Code selected for the CPU, natively and in a guest", selected_code},
     {"load", "From the file to a snapshot that can be forked", load_time},
+    {"memory", "The memory of 50 programs with 20 forks each", memory_use},
     {"cold", "Booting a server, against loading its snapshot from a file", cold_start},
     {"storage", "A call of a storage, and its tasks", storage_calls},
     {"threads", "Threads that hand over to each other, in a guest and natively on one CPU", hand_overs},

@@ -22,6 +22,7 @@ void first_access(Effort effort);
 void cpu_speed(Effort effort);
 void selected_code(Effort effort);
 void load_time(Effort effort);
+void memory_use(Effort effort);
 void cold_start(Effort effort);
 void hand_overs(Effort effort);
 void storage_calls(Effort effort);
