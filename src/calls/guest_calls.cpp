@@ -18,6 +18,7 @@ CallTable::When when(GuestCalls::Phase phase) {
         case GuestCalls::Phase::returning: return CallTable::returning;
         case GuestCalls::Phase::streaming: return CallTable::streaming;
         case GuestCalls::Phase::storage:
+        case GuestCalls::Phase::hand_over:
         case GuestCalls::Phase::restore: return CallTable::storage;
     }
     return CallTable::always;
@@ -29,6 +30,7 @@ const char* why_not(GuestCalls::Phase phase) {
         case GuestCalls::Phase::boot: return " without a request";
         case GuestCalls::Phase::streaming: return " after the response has begun";
         case GuestCalls::Phase::storage: return " in the storage";
+        case GuestCalls::Phase::hand_over: return " in on_live_update";
         case GuestCalls::Phase::restore: return " in on_live_restore";
         case GuestCalls::Phase::request:
         case GuestCalls::Phase::returning: return " while the program serves requests";
@@ -56,6 +58,13 @@ void GuestCalls::begin_boot(std::function<void(std::string_view)> log) {
     registration_ = {};
     registration_.ephemeral = environment_.ephemeral;
     boot_log_ = std::move(log);
+    waits_ = false;
+}
+
+void GuestCalls::begin_call_with_result(Phase phase, std::size_t room) {
+    phase_ = phase;
+    result_room_ = room;
+    storage_result_ = {};
     waits_ = false;
 }
 

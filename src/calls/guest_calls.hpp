@@ -52,8 +52,9 @@ class GuestCalls final : public HostCalls {
         request,    // until it answers
         returning,  // a paused program that is not ephemeral, on its way back to its waiting call
         streaming,  // it has answered, and is asked for the body of that piece by piece
-        storage,    // a call of a storage, a task, or what hands over the state of a program
-        restore     // what takes that over
+        storage,    // a call of a storage, or a task
+        hand_over,  // on_live_update, which hands over the state of a program
+        restore     // on_live_restore, which takes that over
     };
     void begin_boot(std::function<void(std::string_view)> log);
     // The request is borrowed. Lines that were logged since take_log() stay: they are of a first attempt, or of making
@@ -64,12 +65,9 @@ class GuestCalls final : public HostCalls {
         waits_ = false;
     }
     // Of a storage: `room` is how much of the result is wanted.
-    void begin_storage_call(std::size_t room) {
-        phase_ = Phase::storage;
-        result_room_ = room;
-        storage_result_ = {};
-        waits_ = false;
-    }
+    void begin_storage_call(std::size_t room) { begin_call_with_result(Phase::storage, room); }
+    // on_live_update: `room` is how much may be handed over.
+    void begin_hand_over(std::size_t room) { begin_call_with_result(Phase::hand_over, room); }
     // on_live_restore: the state is borrowed as long as that runs.
     void begin_restore(const StorageBytes& state) {
         phase_ = Phase::restore;
@@ -104,6 +102,7 @@ class GuestCalls final : public HostCalls {
     friend struct CallTable;
     using Handler = HostCallResult (GuestCalls::*)(const HostCall&, GuestMemory&);
 
+    void begin_call_with_result(Phase phase, std::size_t room);
     HostCallResult register_func(const HostCall& call, GuestMemory& memory);
     HostCallResult wait_for_requests(const HostCall& call, GuestMemory& memory);
     HostCallResult wait_for_requests_paused(const HostCall& call, GuestMemory& memory);

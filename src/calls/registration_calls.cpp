@@ -34,6 +34,9 @@ HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const cha
     if (phase_ == Phase::storage) {
         throw Failure(FailureKind::invalid_answer, std::string("a function of the storage called ") + name);
     }
+    if (phase_ == Phase::hand_over) {
+        throw Failure(FailureKind::invalid_answer, std::string("on_live_update called ") + name);
+    }
     if (phase_ == Phase::restore) {
         throw Failure(FailureKind::invalid_answer, std::string("on_live_restore called ") + name);
     }

@@ -137,7 +137,7 @@ HostCallResult GuestCalls::storage_return(const HostCall& call, GuestMemory& mem
                    ? HostCallResult::resume(static_cast<std::int64_t>(restored_->size()))
                    : error(EFAULT);
     }
-    if (phase_ != Phase::storage) {
+    if (phase_ != Phase::storage && phase_ != Phase::hand_over) {
         return environment_.services.storage == nullptr ? no_storage("storage_return") : error(EPERM);
     }
     StorageResult result;

@@ -70,7 +70,7 @@ class LiveStateRun {
     void call() {
         const std::size_t most = program_->config.max_memory;
         fork_.reset();
-        fork_.calls().begin_storage_call(most);
+        fork_.calls().begin_hand_over(most);
         const Stop stop = fork_.get().call(program_->registration.callback(abi::Callback::live_update), {},
                                            fork_.calls(), Clock::now() + program_->config.max_request_time);
         StorageResult result = fork_.calls().take_storage_result();

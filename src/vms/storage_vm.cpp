@@ -322,7 +322,7 @@ Stop StorageVm::enter(const Job& job) {
             return fork_->call(job.function, lay_out(job), calls_, deadline);
         }
         case Job::Kind::hand_over: {
-            calls_.begin_storage_call(job.room);
+            calls_.begin_hand_over(job.room);
             return fork_->call(job.function, {}, calls_, deadline);
         }
         case Job::Kind::take_over: {
