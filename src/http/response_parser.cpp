@@ -150,11 +150,11 @@ void ResponseParser::note_head() {
     if (is_upgraded_ && what_ != To::upgrade) {
         refuse("it changes the protocol, which it was not asked for");
     }
+    if (status < 100 || status > 599) {  // Varnish takes none below 100, as a failed assertion
+        refuse("status " + std::to_string(status));
+    }
     if (status < 200 && !is_upgraded_) {
         return;
-    }
-    if (status > 599) {
-        refuse("status " + std::to_string(status));
     }
     status_ = status;
     has_head_ = true;

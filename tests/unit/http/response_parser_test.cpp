@@ -119,6 +119,8 @@ TEST(ResponseParserTest, WhatIsNoAnswerIsRefusedWithTheReason) {
     EXPECT_NE(refusal("This is not it\r\n\r\n").find("not one of HTTP/1.1"), std::string::npos);
     EXPECT_NE(refusal("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").find("protocol"), std::string::npos);
     EXPECT_NE(refusal("HTTP/1.1 777 Odd\r\n\r\n").find("status 777"), std::string::npos);
+    EXPECT_NE(refusal("HTTP/1.1 000 None\r\n\r\n").find("status 0"), std::string::npos);
+    EXPECT_NE(refusal("HTTP/1.1 099 Odd\r\n\r\n").find("status 99"), std::string::npos);
     EXPECT_NE(refusal("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "");
     EXPECT_NE(refusal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "");
     EXPECT_NE(refusal("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), "");

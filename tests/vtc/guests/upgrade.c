@@ -127,6 +127,10 @@ static int serve(int fd) {
         say(fd, "This is no HTTP\r\n\r\n");
         return 0;
     }
+    if (strcmp(path, "/zero") == 0) {
+        say(fd, "HTTP/1.1 000 None\r\n\r\n");
+        return 0;
+    }
     if (strcmp(path, "/close") == 0) return 0;
     if (strcmp(path, "/crash") == 0) raise(SIGSEGV);
     if (strcmp(path, "/early") == 0)
