@@ -16,6 +16,7 @@ enum class Counter {
     program_status_4xx,
     program_status_5xx,
     requests,
+    interrupted,   // requests that nobody wanted the answer of any more
     connections,   // requests that became a connection of another protocol (101)
     input_bytes,   // bodies of requests, and what came on such connections
     output_bytes,  // bodies of responses, and what went out on them

@@ -19,6 +19,7 @@ json request_json(const CounterValues& counts, const RequestPeaks& peaks) {
         {"exception_cpu_time", seconds(counts, Counter::exception_time)},
         {"exceptions", value(Counter::program_exception)},
         {"input_bytes", value(Counter::input_bytes)},
+        {"interrupted", value(Counter::interrupted)},
         {"invocations", value(Counter::requests)},
         {"output_bytes", value(Counter::output_bytes)},
         {"pages_restored", value(Counter::pages_restored)},

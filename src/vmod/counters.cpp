@@ -31,6 +31,7 @@ std::uint64_t* field(struct VSC_VMOD_KVM* segment, host::Counter counter) {
         case host::Counter::program_status_4xx: return &segment->program_status_4xx;
         case host::Counter::program_status_5xx: return &segment->program_status_5xx;
         case host::Counter::requests: return &segment->requests;
+        case host::Counter::interrupted: return &segment->interrupted;
         case host::Counter::connections: return &segment->connections;
         case host::Counter::input_bytes: return &segment->input_bytes;
         case host::Counter::output_bytes: return &segment->output_bytes;

@@ -296,6 +296,8 @@ void Conversation::record_failure(const std::exception_ptr& thrown) {
         statistics.add(Counter::program_timeout, 1);
     } else if (is_program_failure(kind)) {
         statistics.add(Counter::program_exception, 1);
+    } else if (kind == FailureKind::client_gone || kind == FailureKind::shutting_down) {
+        statistics.add(Counter::interrupted, 1);
     }
 }
 

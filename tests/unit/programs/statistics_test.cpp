@@ -72,13 +72,28 @@ TEST(Statistics, JsonHasEveryMember) {
     report.machines[1].peaks = {8192, 2500};
     report.peaks = {12288, 1500000};
     const json all = json::parse(statistics_json(std::vector{report}, {}, -1));
-    const json machine = {{"connections", 0},         {"exception_cpu_time", 0.0}, {"exceptions", 0},
-                          {"input_bytes", 0},         {"invocations", 0},          {"output_bytes", 0},
-                          {"pages_restored", 0},      {"request_cpu_time", 0.0},   {"request_memory_peak", 0},
-                          {"request_time_peak", 0.0}, {"reservation_time", 0.0},   {"resets", 0},
-                          {"status_2xx", 0},          {"status_3xx", 0},           {"status_4xx", 0},
-                          {"status_5xx", 0},          {"tasks_queued", 0},         {"timeouts", 0},
-                          {"vm_bank_capacity", 0},    {"vm_bank_current", 0},      {"vm_bank_highest", 0},
+    const json machine = {{"connections", 0},
+                          {"exception_cpu_time", 0.0},
+                          {"exceptions", 0},
+                          {"input_bytes", 0},
+                          {"interrupted", 0},
+                          {"invocations", 0},
+                          {"output_bytes", 0},
+                          {"pages_restored", 0},
+                          {"request_cpu_time", 0.0},
+                          {"request_memory_peak", 0},
+                          {"request_time_peak", 0.0},
+                          {"reservation_time", 0.0},
+                          {"resets", 0},
+                          {"status_2xx", 0},
+                          {"status_3xx", 0},
+                          {"status_4xx", 0},
+                          {"status_5xx", 0},
+                          {"tasks_queued", 0},
+                          {"timeouts", 0},
+                          {"vm_bank_capacity", 0},
+                          {"vm_bank_current", 0},
+                          {"vm_bank_highest", 0},
                           {"vm_main_memory", 0}};
     json second = machine, storage = machine, totals = machine;
     second["vm_bank_current"] = 4096;
