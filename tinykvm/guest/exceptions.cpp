@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "tinykvm/errors.hpp"
+#include "tinykvm/x86/descriptor_tables.hpp"
 
 namespace tinykvm {
 
@@ -15,6 +16,20 @@ using Reason = kvm::Exit::Reason;
 constexpr std::uint32_t fault_present = 1, fault_write = 2, fault_fetch = 16;
 
 }  // namespace
+
+TakenException taken_exception(const std::byte* system_block, unsigned vector, unsigned cpu,
+                               const Registers& of_handler) {
+    const x86::ExceptionFrame frame = x86::read_exception_frame(system_block, vector, cpu);
+    TakenException taken{of_handler, static_cast<std::uint32_t>(frame.error_code), (frame.cs & 3) == 3};
+    taken.at.rip = frame.rip;
+    taken.at.rsp = frame.rsp;
+    taken.at.rflags = frame.rflags;
+    return taken;
+}
+
+std::string describe_supervisor_exception(unsigned vector) {
+    return "exception " + std::to_string(vector) + " in supervisor mode";
+}
 
 bool is_whole(const kvm::Exit& exit) {
     switch (exit.reason) {
@@ -66,6 +81,14 @@ bool is_access_allowed(std::uint32_t error_code, const Region* region) {
     return region && (error_code & fault_fetch   ? region->protection.execute
                       : error_code & fault_write ? region->protection.write
                                                  : region->protection.accessible());
+}
+
+// An entry may be from before a right was added, or the page one of a file that has not been shown yet.
+FurtherPageFault settle_page_fault(GuestMemory& memory, GuestAddr address, std::uint32_t error_code) {
+    if (!is_access_allowed(error_code, memory.regions().find(address))) return FurtherPageFault::not_allowed;
+    const FileMemory::Fault fault = memory.files().fault_in(address);
+    const bool settled = fault == FileMemory::Fault::none || fault == FileMemory::Fault::mapped;
+    return settled ? FurtherPageFault::settled : FurtherPageFault::not_in_file;
 }
 
 std::string describe_page_fault(GuestAddr address, std::uint32_t error_code, const Region* region) {

@@ -210,23 +210,18 @@ std::optional<Stop> Exits::end_of_slice(Deadline deadline) {
 
 std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline deadline) {
     ++statistics_.guest_faults;
-    const x86::ExceptionFrame frame = x86::read_exception_frame(memory_.system_block(), vector);
-    Registers registers = user_.registers();
-    registers.rip = frame.rip;
-    registers.rsp = frame.rsp;
-    registers.rflags = frame.rflags;
-    if ((frame.cs & 3) != 3)
-        user_.kill(SIGSEGV, "exception " + std::to_string(vector) + " in supervisor mode", registers);
+    auto [registers, error_code, in_user_mode] = taken_exception(memory_.system_block(), vector, 0, user_.registers());
+    if (!in_user_mode) user_.kill(SIGSEGV, describe_supervisor_exception(vector), registers);
 
     linux_abi::Fault f;
     f.vector = static_cast<std::uint8_t>(vector);
-    f.error_code = static_cast<std::uint32_t>(frame.error_code);
+    f.error_code = error_code;
     if (vector == 14 && leave_with_futex(registers)) return std::nullopt;
     if (vector == 14) return page_fault(vcpu_.system_registers().cr2, f.error_code, registers);
     if (vector == 13) {
         // Programs built for the existing ecosystem call the host with OUT imm8, EAX, which is a #GP here.
         unsigned char code[2];
-        if (frame.error_code == 0 && memory_.read(frame.rip, code) && code[0] == 0xE7 && code[1] == 0) {
+        if (error_code == 0 && memory_.read(registers.rip, code) && code[0] == 0xE7 && code[1] == 0) {
             registers.rip += sizeof code;
             return host_call(static_cast<std::uint32_t>(registers.rax), registers, calls, deadline);
         }
@@ -234,7 +229,7 @@ std::optional<Stop> Exits::exception(unsigned vector, HostCalls* calls, Deadline
         return fault(f, registers, "general protection fault");
     }
     const ExceptionSignal meaning = signal_of(vector);
-    f.signal = meaning.signal, f.code = meaning.code, f.address = frame.rip;
+    f.signal = meaning.signal, f.code = meaning.code, f.address = registers.rip;
     return fault(f, registers, meaning.reason);
 }
 

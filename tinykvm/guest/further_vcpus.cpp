@@ -282,29 +282,20 @@ void FurtherVcpus::handle(FurtherVcpu& vcpu, const kvm::Exit& exit) {
 
 void FurtherVcpus::exception(FurtherVcpu& vcpu, unsigned vector) {
     ++parts_.statistics.guest_faults;
-    const x86::ExceptionFrame frame = x86::read_exception_frame(parts_.memory.system_block(), vector, vcpu.number);
-    Registers at = vcpu.thread.vcpu().registers();
-    at.rip = frame.rip;
-    at.rsp = frame.rsp;
-    at.rflags = frame.rflags;
-    if ((frame.cs & 3) != 3) fail(vcpu, SIGSEGV, "exception " + std::to_string(vector) + " in supervisor mode", at);
+    const auto [at, error_code, in_user_mode] =
+        taken_exception(parts_.memory.system_block(), vector, vcpu.number, vcpu.thread.vcpu().registers());
+    if (!in_user_mode) fail(vcpu, SIGSEGV, describe_supervisor_exception(vector), at);
     if (vector == 14) {
         const GuestAddr address = vcpu.thread.vcpu().system_registers().cr2;
-        const auto code = static_cast<std::uint32_t>(frame.error_code);
-        const Region* region = parts_.memory.regions().find(address);
-        // An entry from before a right was added, or a page of a file that has not been shown yet: it tries again.
-        if (is_access_allowed(code, region)) {
-            const FileMemory::Fault fault = parts_.memory.files().fault_in(address);
-            if (fault == FileMemory::Fault::none || fault == FileMemory::Fault::mapped)
-                return enter_user_mode(vcpu.thread.vcpu(), at);
-            fail(vcpu, SIGBUS, describe_page_fault(address, code, region) + ": not in the file", at);
-        }
-        fail(vcpu, SIGSEGV, describe_page_fault(address, code, region), at);
+        const FurtherPageFault outcome = settle_page_fault(parts_.memory, address, error_code);
+        if (outcome == FurtherPageFault::settled) return enter_user_mode(vcpu.thread.vcpu(), at);
+        const std::string reason = describe_page_fault(address, error_code, parts_.memory.regions().find(address));
+        if (outcome == FurtherPageFault::not_in_file) fail(vcpu, SIGBUS, reason + ": not in the file", at);
+        fail(vcpu, SIGSEGV, reason, at);
     }
     if (vector == 13) {
         unsigned char code[2];
-        const bool is_call =
-            frame.error_code == 0 && parts_.memory.read(frame.rip, code) && code[0] == 0xE7 && code[1] == 0;
+        const bool is_call = error_code == 0 && parts_.memory.read(at.rip, code) && code[0] == 0xE7 && code[1] == 0;
         if (is_call) fail(vcpu, SIGSYS, "a call of the host, which only the first CPU of a program can make", at);
         fail(vcpu, SIGSEGV, "general protection fault", at);
     }

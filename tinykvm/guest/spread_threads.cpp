@@ -264,23 +264,13 @@ void SpreadThreads::park_in_call(ParkedThread& thread, Registers registers) {
 }
 
 void SpreadThreads::park_after_exception(unsigned cpu, ParkedThread& thread, unsigned vector) {
-    const x86::ExceptionFrame frame = x86::read_exception_frame(parts_.memory.system_block(), vector, cpu);
-    Registers at = parts_.further.vcpu(cpu).registers();
-    at.rip = frame.rip;
-    at.rsp = frame.rsp;
-    at.rflags = frame.rflags;
-    if ((frame.cs & 3) != 3)
-        parts_.user.kill(SIGSEGV, "exception " + std::to_string(vector) + " in supervisor mode", at);
+    kvm::Vcpu& vcpu = parts_.further.vcpu(cpu);
+    auto [at, error_code, in_user_mode] = taken_exception(parts_.memory.system_block(), vector, cpu, vcpu.registers());
+    if (!in_user_mode) parts_.user.kill(SIGSEGV, describe_supervisor_exception(vector), at);
     thread.state.wait = {.what = Wait::For::first_cpu};
-    if (vector == 14) {
-        const GuestAddr address = parts_.further.vcpu(cpu).system_registers().cr2;
-        const auto code = static_cast<std::uint32_t>(frame.error_code);
-        // An entry from before a right was added, or a page of a file that has not been shown yet: it tries again.
-        if (is_access_allowed(code, parts_.memory.regions().find(address))) {
-            const FileMemory::Fault fault = parts_.memory.files().fault_in(address);
-            if (fault == FileMemory::Fault::none || fault == FileMemory::Fault::mapped) thread.state.wait = {};
-        }
-    }
+    if (vector == 14 &&
+        settle_page_fault(parts_.memory, vcpu.system_registers().cr2, error_code) == FurtherPageFault::settled)
+        thread.state.wait = {};
     // These come after their instruction, which is INT3 or INT of two bytes, or the one of a byte for a debugger.
     constexpr unsigned char int3 = 0xCC, int1 = 0xF1;
     unsigned char before = 0;
