@@ -22,6 +22,12 @@ inline Deadline in_seconds(double seconds) {
 // Long enough for emulated machines; nothing that works waits for it.
 inline Deadline patience() { return in_seconds(300); }
 
+inline Options with_cpus(unsigned cpus) {
+    Options options;
+    options.cpus = cpus;
+    return options;
+}
+
 // The other side of tests/unit/guests/host_call.h.
 class Calls final : public HostCalls {
   public:

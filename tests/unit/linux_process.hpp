@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/folder.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
 #include "tinykvm/linux/process.hpp"
@@ -109,29 +110,6 @@ class LinuxProcess {
     linux_abi::ThreadPointers pointers;
     PlainVectors vectors;
     linux_abi::Outcome outcome;
-};
-
-// A folder of the host that goes away.
-class Folder {
-  public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "tinykvm-linux-XXXXXX").string();
-        path = ::mkdtemp(name.data());
-    }
-    ~Folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-    Folder(const Folder&) = delete;
-
-    std::filesystem::path operator/(const std::string& name) const { return path / name; }
-    void write(const std::string& name, const std::string& text) const { std::ofstream(path / name) << text; }
-    std::string read(const std::string& name) const {
-        std::ifstream file(path / name);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-
-    std::filesystem::path path;
 };
 
 inline std::size_t host_descriptors() {

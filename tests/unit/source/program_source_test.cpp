@@ -15,6 +15,7 @@
 #include "src/base/failure.hpp"
 #include "src/source/local_copy.hpp"
 #include "tests/unit/archive_maker.hpp"
+#include "tests/unit/folder.hpp"
 #include "tests/unit/http_server.hpp"
 
 namespace tinykvm::host {
@@ -73,13 +74,6 @@ struct Origin {
 
 class SourceTest : public testing::Test {
   protected:
-    void SetUp() override {
-        std::string name = testing::TempDir() + "source_test.XXXXXX";
-        folder = mkdtemp(name.data());
-        path = folder + "/copy";
-    }
-    void TearDown() override { std::filesystem::remove_all(folder); }
-
     // Updates the copy, and returns "" or the failure.
     std::string update(const LocalCopy& copy, Deadline deadline = Clock::now() + seconds(60),
                        std::function<bool()> cancelled = nullptr) {
@@ -101,7 +95,9 @@ class SourceTest : public testing::Test {
         return names;
     }
 
-    std::string folder, path, log;
+    const test::Folder directory;
+    const std::string folder = directory.path;
+    std::string path = folder + "/copy", log;
 };
 
 TEST_F(SourceTest, FetchedOnceThenOnlyWhenItChanges) {

@@ -16,14 +16,9 @@ using test::error_of;
 using test::in_seconds;
 using test::patience;
 using test::PolledFork;
+using test::with_cpus;
 
 constexpr std::size_t MiB = std::size_t{1} << 20;
-
-Options with_cpus(unsigned cpus) {
-    Options options;
-    options.cpus = cpus;
-    return options;
-}
 
 constexpr std::uint64_t sum_below(std::uint64_t n) { return n * (n - 1) / 2; }
 

@@ -1,7 +1,5 @@
 // Locks of files end with the answer, not with the reset after it: the next request may be in another VM.
-#include <filesystem>
-#include <fstream>
-
+#include "tests/unit/folder.hpp"
 #include "tests/unit/vtc_guest.hpp"
 
 namespace tinykvm::host {
@@ -11,16 +9,13 @@ class LocksTest : public VtcGuestTest {
   protected:
     void SetUp() override {
         VtcGuestTest::SetUp();
-        std::string name = (std::filesystem::temp_directory_path() / "tinykvm-locks-XXXXXX").string();
-        folder_ = ::mkdtemp(name.data());
-        std::ofstream(folder_ + "/file") << "shared";
+        folder_.write("file", "shared");
     }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
 
     ProgramConfig config() const {
         ProgramConfig config = guest_config("locker");
         config.concurrency = 2;
-        config.allowed_paths = {{.virtual_path = "/data", .real_path = folder_, .writable = true}};
+        config.allowed_paths = {{.virtual_path = "/data", .real_path = folder_.path, .writable = true}};
         return config;
     }
 
@@ -38,7 +33,7 @@ class LocksTest : public VtcGuestTest {
         return get(pool, "/", "look");
     }
 
-    std::string folder_;
+    const test::Folder folder_;
 };
 
 TEST_F(LocksTest, EndWithTheAnswer) {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "src/base/failure.hpp"
+#include "tests/unit/folder.hpp"
 
 namespace tinykvm::host {
 
@@ -38,13 +39,6 @@ std::string text_of(const std::optional<StorageBytes>& bytes) {
 
 class StateFileTest : public ::testing::Test {
   protected:
-    StateFileTest() {
-        char name[] = "/tmp/state_file_test.XXXXXX";
-        directory_ = ::mkdtemp(name);
-        path_ = directory_ + "/state";
-    }
-    ~StateFileTest() override { std::filesystem::remove_all(directory_); }
-
     std::string read_again() const { return text_of(StateFile::at(path_, "p")->read(1 << 20)); }
     void write(const std::string& text) const {
         std::ofstream(path_, std::ios::binary) << text;
@@ -64,7 +58,9 @@ class StateFileTest : public ::testing::Test {
         return "";
     }
 
-    std::string directory_, path_;
+    const test::Folder folder_;
+    const std::string directory_ = folder_.path;
+    std::string path_ = directory_ + "/state";
 };
 
 // Runs a process that saves `text`, and kills it at its system call number `which` after it has begun, counted from 0,

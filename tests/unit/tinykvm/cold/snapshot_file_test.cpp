@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +13,7 @@
 
 #include "tests/unit/booted_guest.hpp"
 #include "tests/unit/empty_input.hpp"
+#include "tests/unit/folder.hpp"
 #include "tinykvm/cold/checksums.hpp"
 #include "tinykvm/cold/identity.hpp"
 #include "tinykvm/os/incoming_file.hpp"
@@ -39,12 +39,6 @@ std::shared_ptr<const Program> guest_program(const std::string& name) {
 
 class SnapshotInFile : public testing::Test {
   protected:
-    SnapshotInFile() {
-        std::string name = (fs::temp_directory_path() / "tinykvm_snapshot_XXXXXX").string();
-        folder = ::mkdtemp(name.data());
-    }
-    ~SnapshotInFile() override { fs::remove_all(folder); }
-
     std::string path(const std::string& name = "snapshot") const { return (folder / name).string(); }
     SnapshotFile file() const { return SnapshotFile(path()); }
 
@@ -72,7 +66,8 @@ class SnapshotInFile : public testing::Test {
         ::close(fd);
     }
 
-    fs::path folder;
+    const test::Folder directory;
+    const fs::path& folder = directory.path;
 };
 
 TEST_F(SnapshotInFile, ForksAreThoseOfTheOneThatWasSaved) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <random>
 
+#include "tests/unit/folder.hpp"
 #include "tinykvm/elf/loader.hpp"
 #include "tinykvm/errors.hpp"
 #include "tinykvm/kvm/vm.hpp"
@@ -215,21 +216,15 @@ TEST(Program, MissingAndUnfitFilesAreNamed) {
 
 class ProgramInFile : public testing::Test {
   protected:
-    ProgramInFile() {
-        std::string name = (fs::temp_directory_path() / "tinykvm_program_XXXXXX").string();
-        folder = ::mkdtemp(name.data());
-        path = (folder / "hello").string();
-        fs::copy_file(TINYKVM_BUILD_DIR "/programs/hello", path);
-    }
-    ~ProgramInFile() override { fs::remove_all(folder); }
+    ProgramInFile() { fs::copy_file(TINYKVM_BUILD_DIR "/programs/hello", path); }
 
     void change(std::size_t size) const {
         ::sleep(1);  // more than a tick of the file system's clock
         fs::resize_file(path, size);
     }
 
-    fs::path folder;
-    std::string path;
+    const test::Folder folder;
+    const std::string path = folder / "hello";
 };
 
 TEST_F(ProgramInFile, IsTheSameWheneverItIsRead) {

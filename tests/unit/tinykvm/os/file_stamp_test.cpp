@@ -6,10 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <string>
-
+#include "tests/unit/folder.hpp"
 #include "tinykvm/os/file_descriptor.hpp"
 
 namespace tinykvm {
@@ -17,17 +14,12 @@ namespace {
 
 class FileStampTest : public testing::Test {
   protected:
-    FileStampTest() : name((std::filesystem::temp_directory_path() / "tinykvm_stamp_XXXXXX").string()) {
-        file = FileDescriptor(::mkstemp(name.data()));
-    }
-    ~FileStampTest() override { ::unlink(name.c_str()); }
-
     FileStamp stamp() const { return FileStamp::of(file.get()).value(); }
     void write() const { ASSERT_EQ(::pwrite(file.get(), "text", 4, 0), 4); }
     static void wait_for_a_tick() { ::sleep(1); }
 
-    std::string name;
-    FileDescriptor file;
+    const test::Folder folder;
+    const FileDescriptor file{::open((folder / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
 };
 
 TEST_F(FileStampTest, ChangesWithTheFile) {

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iterator>
 #include <system_error>
+
+#include "tests/unit/folder.hpp"
 
 namespace tinykvm {
 namespace {
@@ -22,20 +22,8 @@ namespace fs = std::filesystem;
 
 class IncomingFileTest : public testing::Test {
   protected:
-    IncomingFileTest() {
-        std::string name = (fs::temp_directory_path() / "tinykvm_incoming_XXXXXX").string();
-        path = ::mkdtemp(name.data());
-        folder = FileDescriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    }
-    ~IncomingFileTest() override { fs::remove_all(path); }
-
     std::optional<IncomingFile> begin() const { return IncomingFile::begin(folder.get(), ".new"); }
     static void write(IncomingFile& file, const std::string& text) { file.write(std::as_bytes(std::span(text))); }
-    std::string content(const std::string& name) const {
-        std::ifstream file(path / name);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-    void make(const std::string& name, const std::string& text) const { std::ofstream(path / name) << text; }
     std::ptrdiff_t files() const { return std::distance(fs::directory_iterator(path), fs::directory_iterator()); }
     static int error_of(const std::function<void()>& run) {
         try {
@@ -49,24 +37,25 @@ class IncomingFileTest : public testing::Test {
         return error_of([this] { (void)begin(); });
     }
 
-    fs::path path;
-    FileDescriptor folder;
+    const test::Folder directory;
+    const fs::path& path = directory.path;
+    const FileDescriptor folder{::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
 };
 
 TEST_F(IncomingFileTest, TakesItsPlaceAsAWhole) {
-    make("place", "old");
+    directory.write("place", "old");
     auto file = begin();
     ASSERT_TRUE(file);
     write(*file, "ne");
     write(*file, "w");
-    EXPECT_EQ(content("place"), "old");
+    EXPECT_EQ(directory.read("place"), "old");
     file->publish("place", 0640);
-    EXPECT_EQ(content("place"), "new");
+    EXPECT_EQ(directory.read("place"), "new");
     struct stat status {};
     ASSERT_EQ(::stat((path / "place").c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, 0640u);
     file.reset();
-    EXPECT_EQ(content("place"), "new");
+    EXPECT_EQ(directory.read("place"), "new");
     EXPECT_EQ(files(), 1);
 }
 
@@ -91,16 +80,16 @@ TEST_F(IncomingFileTest, ThereIsOneAtATime) {
 }
 
 TEST_F(IncomingFileTest, WhatAProcessHasLeftIsBegunAnew) {
-    make(".new", "half of something longer");
+    directory.write(".new", "half of something longer");
     auto file = begin();
     ASSERT_TRUE(file);
     write(*file, "new");
     file->publish("place", 0600);
-    EXPECT_EQ(content("place"), "new");
+    EXPECT_EQ(directory.read("place"), "new");
 }
 
 TEST_F(IncomingFileTest, WhatOthersHavePutThereIsNotTouched) {
-    make("other", "other");
+    directory.write("other", "other");
     fs::create_symlink(path / "other", path / ".new");
     EXPECT_EQ(error_of_begin(), ELOOP);
     fs::remove(path / ".new");
@@ -114,11 +103,11 @@ TEST_F(IncomingFileTest, WhatOthersHavePutThereIsNotTouched) {
     EXPECT_EQ(error_of_begin(), EEXIST);
     fs::remove(path / ".new");
     if (::geteuid() == 0) {
-        make(".new", "");
+        directory.write(".new", "");
         ASSERT_EQ(::chown((path / ".new").c_str(), 1, 1), 0);
         EXPECT_EQ(error_of_begin(), EEXIST);
     }
-    EXPECT_EQ(content("other"), "other");
+    EXPECT_EQ(directory.read("other"), "other");
 }
 
 }  // namespace
