@@ -25,23 +25,32 @@ HostCallResult GuestCalls::register_func(const HostCall& call, GuestMemory&) {
     return HostCallResult::resume(-EINVAL);
 }
 
+namespace {
+
+// What the guest runs in a phase that ends when a function returns; null: it is another one.
+const char* function_of(GuestCalls::Phase phase) {
+    switch (phase) {
+        case GuestCalls::Phase::storage: return "a function of the storage";
+        case GuestCalls::Phase::hand_over: return "on_live_update";
+        case GuestCalls::Phase::restore: return "on_live_restore";
+        case GuestCalls::Phase::streaming: return "the streaming callback";
+        case GuestCalls::Phase::boot:
+        case GuestCalls::Phase::request:
+        case GuestCalls::Phase::returning: return nullptr;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
 // Waiting is how a program ends its boot, how a request ends without an answer, and where a paused program that
 // is not ephemeral comes back to.
 HostCallResult GuestCalls::stop_waiting(Registration::Waiting waiting, const char* name) {
     if (phase_ == Phase::request) {
         throw Failure(FailureKind::no_answer, std::string("the program called ") + name + " without an answer");
     }
-    if (phase_ == Phase::storage) {
-        throw Failure(FailureKind::invalid_answer, std::string("a function of the storage called ") + name);
-    }
-    if (phase_ == Phase::hand_over) {
-        throw Failure(FailureKind::invalid_answer, std::string("on_live_update called ") + name);
-    }
-    if (phase_ == Phase::restore) {
-        throw Failure(FailureKind::invalid_answer, std::string("on_live_restore called ") + name);
-    }
-    if (phase_ == Phase::streaming) {
-        throw Failure(FailureKind::invalid_answer, std::string("the streaming callback called ") + name);
+    if (const char* function = function_of(phase_); function != nullptr) {
+        throw Failure(FailureKind::invalid_answer, std::string(function) + " called " + name);
     }
     if (phase_ == Phase::returning && registration_.waiting != waiting) {
         throw Failure(FailureKind::no_answer,

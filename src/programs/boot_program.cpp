@@ -14,6 +14,7 @@
 #include "src/calls/guest_calls.hpp"
 #include "src/calls/guest_output.hpp"
 #include "src/programs/cold_start.hpp"
+#include "src/programs/page_table_lines.hpp"
 #include "src/programs/warmup.hpp"
 #include "src/source/local_copy.hpp"
 #include "src/source/program_source.hpp"
@@ -23,49 +24,6 @@
 #include "tinykvm/program.hpp"
 
 namespace tinykvm::host {
-
-// Makes a machine known to its control as long as it runs.
-class RunningMachine {
-  public:
-    RunningMachine(BootControl& control, Machine& machine) : control_(control) {
-        const MutexLock lock(control_.mutex_);
-        if (control_.cancelled_) {
-            throw Failure(FailureKind::shutting_down, "the boot was cancelled");
-        }
-        control_.machine_ = &machine;
-    }
-    ~RunningMachine() {
-        const MutexLock lock(control_.mutex_);
-        control_.machine_ = nullptr;
-    }
-
-  private:
-    BootControl& control_;
-};
-
-void BootControl::cancel() {
-    const MutexLock lock(mutex_);
-    cancelled_ = true;
-    if (machine_ != nullptr) {
-        machine_->interrupt();
-    }
-}
-
-bool BootControl::cancelled() {
-    const MutexLock lock(mutex_);
-    return cancelled_;
-}
-
-BootControl::BootControl() = default;
-BootControl::~BootControl() = default;
-
-// Destroys a machine that it has already only when the mutex is free.
-void BootControl::keep(std::unique_ptr<Machine> machine) {
-    const MutexLock lock(mutex_);
-    frozen_.swap(machine);
-}
-
-void BootControl::end_machine() { keep(nullptr); }
 
 namespace {
 
@@ -191,18 +149,6 @@ Options options_for(const std::string& name, const ProgramConfig& config) {
     return options;
 }
 
-// As in /proc/PID/maps: 0x400000-0x402000 r-x, 2 pages of 4 KiB
-std::string description_of(const x86::MappedRange& range) {
-    const auto letter = [](bool has, char right) { return has ? right : '-'; };
-    const std::size_t page = range.is_large ? large_page_size : page_size;
-    std::string text = hex(range.begin) + "-" + hex(range.end) + " ";
-    text += letter(range.rights.read, 'r');
-    text += letter(range.rights.write, 'w');
-    text += letter(range.rights.execute, 'x');
-    return text + (range.access == x86::Access::user ? ", " : ", of the host, ") +
-           std::to_string((range.end - range.begin) / page) + " pages of " + (range.is_large ? "2 MiB" : "4 KiB");
-}
-
 std::string seconds_text(std::chrono::microseconds time) {
     std::string text = std::to_string(static_cast<double>(time.count()) / 1e6);
     text.erase(text.find_last_not_of('0') + 1);
@@ -279,7 +225,6 @@ class ProgramBoot {
     void expect_ready(const Stop& stop);
     void expect_filter(const Stop& stop) const;
     void check_files(Machine& machine) const;
-    void log_page_tables(const GuestMemory& memory);
     void expect_server(const Stop& stop) const;
     std::vector<BootedProgram::ArgumentPlace> argument_places(const Machine& machine) const;
 
@@ -332,7 +277,9 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
     running.reset();
     machine.end_debugging();
     if (config_.verbose_pagetables) {
-        log_page_tables(machine.memory());
+        for (const std::string& line : page_table_lines(machine.memory().mapped_ranges(), max_log_lines_of_calls)) {
+            calls_.note(line);
+        }
     }
     const auto written = streams_.output();
     auto places = argument_places(machine);
@@ -350,16 +297,6 @@ std::shared_ptr<BootedProgram> ProgramBoot::run(const std::shared_ptr<const Prog
                                                          .environment = environment,
                                                          .output = {written.begin(), written.end()},
                                                          .connection = connection_.kept()});
-}
-
-void ProgramBoot::log_page_tables(const GuestMemory& memory) {
-    const auto ranges = memory.mapped_ranges();
-    for (std::size_t i = 0; i < std::min(ranges.size(), max_log_lines_of_calls); ++i) {
-        calls_.note("page tables: " + description_of(ranges[i]));
-    }
-    if (ranges.size() > max_log_lines_of_calls) {
-        calls_.note("page tables: " + std::to_string(ranges.size() - max_log_lines_of_calls) + " more ranges");
-    }
 }
 
 void ProgramBoot::keep_state(Options& options) const {

@@ -8,44 +8,15 @@
 
 #include "src/calls/storage.hpp"
 #include "src/config/config.hpp"
+#include "src/programs/boot_control.hpp"
 #include "src/programs/storage_place.hpp"
 #include "src/vms/booted_program.hpp"
-#include "tinykvm/os/mutex.hpp"
 
 namespace tinykvm {
-class Machine;
 class Program;
 }  // namespace tinykvm
 
 namespace tinykvm::host {
-
-// Lets another thread end a boot.
-//
-// Thread safety: any thread.
-class BootControl {
-  public:
-    BootControl();
-    ~BootControl();
-    BootControl(const BootControl&) = delete;
-    BootControl& operator=(const BootControl&) = delete;
-
-    // Makes the boot end soon, with a Failure. Has to be repeated until it has ended: the program may be about to run
-    // only.
-    void cancel();
-    bool cancelled();
-
-    // Takes a machine that has been frozen, whose VM is to end when nobody waits for the boot any more: with
-    // end_machine(), or this.
-    void keep(std::unique_ptr<Machine> machine);
-    void end_machine();
-
-  private:
-    friend class RunningMachine;
-    Mutex mutex_;
-    Machine* machine_ TINYKVM_GUARDED_BY(mutex_) = nullptr;  // while it runs
-    bool cancelled_ TINYKVM_GUARDED_BY(mutex_) = false;
-    std::unique_ptr<Machine> frozen_ TINYKVM_GUARDED_BY(mutex_);
-};
 
 // A boot that is to replace a program that runs.
 struct LiveUpdate {

@@ -80,7 +80,7 @@ FileDescriptor make_folders(const std::string& path) {
 class IncomingCopy {
   public:
     IncomingCopy(const std::string& path, const CancellableDeadline& until)
-        : path_(path), name_(name_in_folder(beside(path, ".incoming"))), folder_(make_folders(path)) {
+        : path_(path), incoming_(beside(path, ".incoming")), folder_(make_folders(path)) {
         while (!try_to_begin()) {
             until.require_wanted();
             until.require_time();
@@ -89,12 +89,13 @@ class IncomingCopy {
     }
 
     void write(std::string_view bytes) {
-        named(beside(path_, ".incoming"), [&] { file_->write(std::as_bytes(std::span(bytes))); });
+        named(incoming_, [&] { file_->write(std::as_bytes(std::span(bytes))); });
     }
 
     // The result is for reading the file, whatever takes its place later.
     FileDescriptor publish(mode_t mode) {
-        FileDescriptor result(::openat(folder_.get(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        FileDescriptor result(
+            ::openat(folder_.get(), name_in_folder(incoming_).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
         if (!result) {
             fail_with_errno(path_);
         }
@@ -106,8 +107,8 @@ class IncomingCopy {
     static std::string name_in_folder(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
     bool try_to_begin() {
-        named(beside(path_, ".incoming"), [&] {
-            if (auto file = IncomingFile::begin(folder_.get(), name_)) {
+        named(incoming_, [&] {
+            if (auto file = IncomingFile::begin(folder_.get(), name_in_folder(incoming_))) {
                 file_.emplace(std::move(*file));
             }
         });
@@ -124,7 +125,7 @@ class IncomingCopy {
         }
     }
 
-    const std::string path_, name_;
+    const std::string path_, incoming_;
     const FileDescriptor folder_;
     std::optional<IncomingFile> file_;
 };
